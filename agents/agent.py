@@ -1,0 +1,113 @@
+"""The contract of an agent: it learns with `train`, decides with `act`, and can be saved and loaded."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import gymnasium as gym
+import numpy as np
+
+from velodrome.agents.saving import SavedAgentError, read_agent
+from velodrome.agents.training_log import TrainingLog
+from velodrome.policies.configuration import Configuration, ConfigurationError, from_data
+
+Loop = Literal["auto", "generic", "compiled"]
+LOOPS: tuple[str, ...] = ("auto", "generic", "compiled")
+
+# Called after every `callback_every` finished episodes with the episodes finished in this call; False stops.
+Callback = Callable[[int], bool | None]
+
+
+class Agent(Configuration):
+    """Who learns. An agent is a configuration until `train` binds it to an environment's spaces.
+
+    The loop that `train` runs, in short:
+
+        observation, info = env.reset(seed=…)
+        while the budget lasts:
+            action = agent.act(observation, explore=True)
+            next_observation, reward, terminated, truncated, info = env.step(action)
+            agent learns from the transition
+    """
+
+    @abstractmethod
+    def train(
+        self,
+        env: gym.Env[Any, Any] | str,
+        *,
+        episodes: int | None = None,
+        steps: int | None = None,
+        seed: int | None = None,
+        loop: Loop = "auto",
+        callback: Callback | None = None,
+        callback_every: int = 100,
+        success: str | None = None,
+    ) -> TrainingLog:
+        """Learn from an environment for exactly `episodes` episodes or `steps` steps.
+
+        A second call on the same environment continues where the first stopped, mid-episode too, unless a
+        `seed` is given: then both random streams and the episode start anew, and what was learnt stays.
+
+        Args:
+            env: a Gymnasium environment, or its id.
+            episodes: number of episodes to finish, at least 1.
+            steps: number of environment steps to take, at least 1.
+            seed: seed of the environment's and the agent's streams; fresh entropy at first if None.
+            loop: "compiled" needs an environment with a transition model; "auto" uses it where it can.
+            callback: called every `callback_every` episodes with the number finished; returning False stops.
+            callback_every: in episodes.
+            success: rule that decides whether an episode succeeded, such as "return > 0" or "terminated".
+
+        Raises:
+            BudgetError: not exactly one positive budget.
+            UnsupportedEnvironmentError: the agent cannot handle the environment.
+            EnvironmentFailureError: the environment raised or returned something that is not allowed.
+        """
+
+    @abstractmethod
+    def act(self, observation: Any, *, explore: bool = False) -> Any:
+        """Action for one observation, or actions for a batch (leading dimension).
+
+        Greedy by default, changing nothing that training depends on; with `explore=True` the policy chooses.
+        """
+
+    @abstractmethod
+    def save(self, directory: str | Path) -> None:
+        """Write the agent to `directory` as manifest.json and arrays.npz; nothing is pickled."""
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Self:
+        """Agent from a directory that `save` wrote; it continues exactly where the saved one stood.
+
+        `Agent.load` accepts every class of agent, a subclass's `load` only its own. A saved agent with a policy
+        of your own needs that class to be imported first; nothing is imported for it.
+
+        Raises:
+            SavedAgentError: files are missing, damaged, or not of this class of agent.
+        """
+        manifest, arrays = read_agent(directory)
+        try:
+            agent = from_data(manifest.get("agent"), Agent)
+        except (ConfigurationError, TypeError) as error:
+            raise SavedAgentError(f"{directory}: {error}") from None
+        if not isinstance(agent, cls):
+            raise SavedAgentError(f"{directory} holds a {agent.name} agent, not {cls.name}")
+        agent._restore(manifest, arrays)
+        return agent
+
+    @abstractmethod
+    def _restore(self, manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """Take over what `save` wrote."""
+
+
+def generator_state(generator: np.random.Generator) -> dict[str, Any]:
+    """State of a generator as JSON-ready data."""
+    return dict(generator.bit_generator.state)
+
+
+def generator_from_state(state: Any) -> np.random.Generator:
+    """PCG64 generator from the data of `generator_state`."""
+    generator = np.random.Generator(np.random.PCG64(0))
+    generator.bit_generator.state = state
+    return generator

@@ -1,0 +1,100 @@
+"""Which code a function reaches, so that compiled loops are rebuilt when any of it is edited."""
+
+import hashlib
+import sys
+from collections.abc import Callable, Iterator
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+
+def reachable_functions(function: Callable[..., Any]) -> list[FunctionType]:
+    """The plain Python functions that `function` calls by name, itself included, callees first.
+
+    Names are followed through globals, closure cells and `module.name`; functions of the standard library and
+    of installed numerical packages are left to Numba.
+    """
+    found: dict[int, FunctionType] = {}
+
+    def visit(candidate: FunctionType) -> None:
+        if id(candidate) in found:
+            return
+        found[id(candidate)] = candidate
+        for _, value in _references(candidate):
+            if _is_user_function(value):
+                visit(value)
+
+    if isinstance(function, FunctionType):
+        visit(function)
+    return list(found.values())[::-1]
+
+
+def code_fingerprint(*functions: Callable[..., Any]) -> str:
+    """SHA-256 (hex) of the byte code, constants, defaults and referenced values of all reachable functions."""
+    digest = hashlib.sha256()
+    for function in functions:
+        for reached in reachable_functions(function):
+            _add_code(digest, reached.__code__)
+            _add(digest, repr(reached.__defaults__), repr(reached.__kwdefaults__))
+            for name, value in _references(reached):
+                _add(digest, name, _value_text(value))
+    return digest.hexdigest()
+
+
+def _references(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    code, namespace = function.__code__, function.__globals__
+    names = sorted(set(_names(code)))
+    for name in names:
+        if name in namespace:
+            value = namespace[name]
+            yield name, value
+            if isinstance(value, ModuleType):
+                for attribute in names:
+                    member = getattr(value, attribute, None)
+                    if _is_user_function(member) or isinstance(member, int | float | str | np.ndarray):
+                        yield f"{name}.{attribute}", member
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        yield name, cell.cell_contents
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _is_user_function(value: Any) -> bool:
+    if not isinstance(value, FunctionType):
+        return False
+    package = (value.__module__ or "").partition(".")[0]
+    return (
+        (package not in sys.stdlib_module_names
+        and package not in {"numpy", "numba", "scipy"})
+        or package == "__main__"
+    )
+
+
+def _add_code(digest: Any, code: CodeType) -> None:
+    _add(digest, code.co_code.hex(), repr(code.co_names), repr(code.co_varnames), repr(code.co_freevars))
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            _add_code(digest, constant)
+        else:
+            _add(digest, repr(constant))
+
+
+def _add(digest: Any, *texts: str) -> None:
+    for text in texts:
+        digest.update(text.encode())
+        digest.update(b"\0")
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype.str}{value.shape}{value.tobytes().hex()}"
+    if isinstance(value, FunctionType | ModuleType | type) or callable(value):
+        # Functions are hashed on their own; an address in the text would change from run to run.
+        return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__name__)}"
+    return repr(value)

@@ -1,0 +1,155 @@
+"""The compiled training loop: one function for each pair of policy and learner, built from their plain source.
+
+The functions that explore and learn are ordinary Python. They are inlined into the loop below, which runs a
+transition model instead of an environment and draws exactly what Gymnasium and NumPy would draw: action values,
+returns, lengths and generator states equal those of the generic loop, bit for bit.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from velodrome.agents.compiled_stream import close_stream, open_stream
+
+# Words of the int64 array in which a loop leaves off and continues.
+STATE, NEXT_ACTION, IN_EPISODE, LENGTH, EPISODE, STEP, FAILURE = range(7)
+NUM_WORDS = 7
+NO_FAILURE, BAD_ACTION = 0, 1
+
+
+class ModelArrays(NamedTuple):
+    """Arrays of a `TransitionModel` that the loop reads."""
+
+    offsets: np.ndarray
+    cumulative: np.ndarray
+    next_states: np.ndarray
+    rewards: np.ndarray
+    terminated: np.ndarray
+    initial_cumulative: np.ndarray
+    time_limit: int
+
+
+def build_loop(
+    select: Callable[..., Any],
+    learn: Callable[..., Any],
+    *,
+    is_on_policy: bool,
+    needs_next_parameter: bool,
+    parameter_clock: str,
+    rate_clock: str,
+    fingerprint: str,
+    cache: bool,
+) -> Callable[..., Any]:
+    """Loop for one pair of functions; Numba compiles it on its first call.
+
+    `fingerprint` names the code that is inlined; as a closure variable it is part of the key under which Numba
+    keeps the compiled loop on disk, so an edited policy is never served stale.
+    """
+    parameter_by_visits, parameter_by_step = parameter_clock == "visits", parameter_clock == "step"
+    rate_by_visits, rate_by_step = rate_clock == "visits", rate_clock == "step"
+
+    def parameter_at(parameters, bases, visit_counts, state, episode, step):  # type: ignore[no-untyped-def]
+        if parameter_by_visits:
+            visits = 0
+            for action in range(visit_counts.shape[1]):
+                visits += visit_counts[state, action]
+            return parameters[visits]
+        if parameter_by_step:
+            return parameters[step - bases[0]]
+        return parameters[episode - bases[0]]
+
+    parameter_at = numba.extending.register_jitable(forceinline=True)(parameter_at)
+
+    def loop(  # type: ignore[no-untyped-def]
+        model, memory, parameters, rates, bases, discount, position, partial_return, limits,
+        returns, lengths, outcomes, environment_words, agent_words,
+    ):  # fmt: skip
+        if fingerprint == "":
+            return 0
+        environment = open_stream(environment_words)
+        rng = open_stream(agent_words)
+        action_values, visit_counts = memory.action_values, memory.visit_counts
+        num_actions = np.uint64(action_values.shape[1])
+        one = np.uint64(1)
+        state, next_action = np.uint64(position[STATE]), position[NEXT_ACTION]
+        in_episode, length = position[IN_EPISODE], position[LENGTH]
+        episode, step = position[EPISODE], position[STEP]
+        last_episode, last_step = limits[0], limits[1]
+        episode_return = partial_return[0]
+        finished = 0
+        while step < last_step:
+            if not in_episode:
+                if episode == last_episode:
+                    break
+                u = environment.random()
+                state = np.uint64(0)
+                for candidate in range(model.initial_cumulative.size):
+                    if model.initial_cumulative[candidate] > u:
+                        state = np.uint64(candidate)
+                        break
+                in_episode, length, episode_return, next_action = 1, 0, 0.0, -1
+            if is_on_policy and next_action >= 0:
+                action = np.uint64(next_action)
+            else:
+                parameter = parameter_at(parameters, bases, visit_counts, state, episode, step)
+                action = np.uint64(select(action_values[state], visit_counts[state], parameter, rng))
+                if action >= num_actions:
+                    position[FAILURE] = BAD_ACTION
+                    break
+            visit_counts[state, action] += 1
+            pair = state * num_actions + action
+            first, end = np.uint64(model.offsets[pair]), np.uint64(model.offsets[pair + one])
+            outcome = first
+            u = environment.random()
+            while model.cumulative[outcome] <= u:
+                outcome += one
+                if outcome == end:
+                    # argmax over no true value: Gymnasium then takes the first outcome.
+                    outcome = first
+                    break
+            next_state = np.uint64(model.next_states[outcome])
+            reward, terminated = model.rewards[outcome], model.terminated[outcome]
+            if rate_by_visits:
+                learning_rate = rates[visit_counts[state, action] - 1]
+            elif rate_by_step:
+                learning_rate = rates[step - bases[1]]
+            else:
+                learning_rate = rates[episode - bases[1]]
+            length += 1
+            step += 1
+            episode_return += reward
+            ended = terminated or length >= model.time_limit
+            parameter = 0.0
+            if (is_on_policy or needs_next_parameter) and not terminated:
+                parameter = parameter_at(parameters, bases, visit_counts, next_state, episode, step)
+            if is_on_policy and not terminated:
+                chosen = np.uint64(
+                    select(action_values[next_state], visit_counts[next_state], parameter, rng)
+                )
+                if chosen >= num_actions:
+                    position[FAILURE] = BAD_ACTION
+                    break
+                next_action = np.int64(chosen)
+            learn(
+                memory, state, action, reward, next_state, terminated, ended, np.uint64(next_action), parameter,
+                learning_rate, discount, rng,
+            )  # fmt: skip
+            state = next_state
+            if ended:
+                returns[finished] = episode_return
+                lengths[finished] = length
+                outcomes[finished] = outcome
+                finished += 1
+                episode += 1
+                in_episode = 0
+        close_stream(environment, environment_words)
+        close_stream(rng, agent_words)
+        position[STATE], position[NEXT_ACTION] = np.int64(state), next_action
+        position[IN_EPISODE], position[LENGTH] = in_episode, length
+        position[EPISODE], position[STEP] = episode, step
+        partial_return[0] = episode_return
+        return finished
+
+    return numba.njit(nogil=True, cache=cache)(loop)  # type: ignore[no-any-return]

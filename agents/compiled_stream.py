@@ -1,0 +1,185 @@
+"""A PCG64 random stream for compiled code that reproduces `numpy.random.Generator` bit for bit.
+
+The stream lives in local variables of the compiled loop (the pointer to it never leaves the loop, so the
+optimiser keeps the 128-bit state in registers), and is read from and written back to a NumPy generator at
+the loop's ends. Compiled functions call the same methods on it that they call on a generator in plain
+Python: `random`, `standard_normal`, `normal`, `uniform`, `standard_exponential`, `exponential`, `integers`.
+
+Source: O'Neill (2014), "PCG: A family of simple fast space-efficient statistically good algorithms for
+random number generation", XSL-RR 128/64, as in NumPy's `PCG64`.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, overload, overload_method, register_model
+from numba.np.random import distributions
+from numba.np.random.generator_core import next_double, next_uint32, next_uint64
+
+_MULTIPLIER = 0x2360ED051FC65DA44385DF649FCCF645
+_I32, _I64, _I128 = ir.IntType(32), ir.IntType(64), ir.IntType(128)
+_LAYOUT = ir.LiteralStructType([_I128, _I128, _I32, _I32])
+_STATE, _INCREMENT, _HAS_HALF, _HALF = range(4)
+STATE_WORDS = 6
+
+
+class _Stream(types.Type):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__(name="PCG64Stream")
+
+
+_stream_type = _Stream()
+
+
+@register_model(_Stream)
+class _StreamModel(models.OpaqueModel):  # type: ignore[misc]
+    pass
+
+
+def _field(builder, stream, index):
+    struct = builder.bitcast(stream, _LAYOUT.as_pointer())
+    return builder.gep(struct, [_I32(0), _I32(index)], inbounds=True)
+
+
+def _word_pointers(context, builder, array_type, array):
+    data = context.make_array(array_type)(context, builder, array).data
+    return [builder.gep(data, [_I64(word)], inbounds=True) for word in range(STATE_WORDS)]
+
+
+@intrinsic
+def open_stream(typing_context, words):
+    """Stream in local variables, filled from `words` (uint64 (6,)): see `read_generator`."""
+
+    def build(context, builder, signature, arguments):
+        struct = cgutils.alloca_once(builder, _LAYOUT)
+        stream = builder.bitcast(struct, ir.IntType(8).as_pointer())
+        values = [builder.load(p) for p in _word_pointers(context, builder, words, arguments[0])]
+        wide = [builder.zext(value, _I128) for value in values]
+        for index, high, low in ((_STATE, 0, 1), (_INCREMENT, 2, 3)):
+            joined = builder.or_(builder.shl(wide[high], _I128(64)), wide[low])
+            builder.store(joined, _field(builder, stream, index))
+        builder.store(builder.trunc(values[4], _I32), _field(builder, stream, _HAS_HALF))
+        builder.store(builder.trunc(values[5], _I32), _field(builder, stream, _HALF))
+        return stream
+
+    return _stream_type(words), build
+
+
+@intrinsic
+def close_stream(typing_context, stream, words):
+    """Write the stream's state back to `words` (uint64 (6,))."""
+
+    def build(context, builder, signature, arguments):
+        pointers = _word_pointers(context, builder, words, arguments[1])
+        for index, high, low in ((_STATE, 0, 1), (_INCREMENT, 2, 3)):
+            value = builder.load(_field(builder, arguments[0], index))
+            builder.store(builder.trunc(builder.lshr(value, _I128(64)), _I64), pointers[high])
+            builder.store(builder.trunc(value, _I64), pointers[low])
+        for index, word in ((_HAS_HALF, 4), (_HALF, 5)):
+            builder.store(
+                builder.zext(builder.load(_field(builder, arguments[0], index)), _I64), pointers[word]
+            )
+        return context.get_dummy_value()
+
+    return types.void(stream, words), build
+
+
+def _draw(builder, stream):
+    pointer = _field(builder, stream, _STATE)
+    increment = builder.load(_field(builder, stream, _INCREMENT))
+    state = builder.add(builder.mul(builder.load(pointer), _I128(_MULTIPLIER)), increment)
+    builder.store(state, pointer)
+    high = builder.trunc(builder.lshr(state, _I128(64)), _I64)
+    low = builder.trunc(state, _I64)
+    folded = builder.xor(high, low)
+    turn = builder.trunc(builder.lshr(state, _I128(122)), _I64)
+    back = builder.and_(builder.sub(_I64(64), turn), _I64(63))
+    return builder.or_(builder.lshr(folded, turn), builder.shl(folded, back))
+
+
+@intrinsic
+def _next_uint64(typing_context, stream):
+    def build(context, builder, signature, arguments):
+        return _draw(builder, arguments[0])
+
+    return types.uint64(stream), build
+
+
+@intrinsic
+def _next_double(typing_context, stream):
+    def build(context, builder, signature, arguments):
+        bits = builder.lshr(_draw(builder, arguments[0]), _I64(11))
+        return builder.fmul(builder.uitofp(bits, ir.DoubleType()), ir.DoubleType()(2.0**-53))
+
+    return types.float64(stream), build
+
+
+@intrinsic
+def _next_uint32(typing_context, stream):
+    def build(context, builder, signature, arguments):
+        has_half, half = (_field(builder, arguments[0], index) for index in (_HAS_HALF, _HALF))
+        result = cgutils.alloca_once(builder, _I32)
+        with builder.if_else(builder.icmp_unsigned("!=", builder.load(has_half), _I32(0))) as (kept, fresh):
+            with kept:
+                builder.store(builder.load(half), result)
+                builder.store(_I32(0), has_half)
+            with fresh:
+                drawn = _draw(builder, arguments[0])
+                builder.store(_I32(1), has_half)
+                builder.store(builder.trunc(builder.lshr(drawn, _I64(32)), _I32), half)
+                builder.store(builder.trunc(drawn, _I32), result)
+        return builder.load(result)
+
+    return types.uint32(stream), build
+
+
+def _bind(public, implementation):
+    @overload(public, jit_options={"forceinline": True})
+    def _overload(bitgen):
+        if isinstance(bitgen, _Stream):
+            return lambda bitgen: implementation(bitgen)
+        return None
+
+
+_bind(next_double, _next_double)
+_bind(next_uint32, _next_uint32)
+_bind(next_uint64, _next_uint64)
+
+
+@overload_method(_Stream, "random", jit_options={"forceinline": True})
+def _random(stream):
+    return lambda stream: _next_double(stream)
+
+
+@overload_method(_Stream, "standard_normal")
+def _standard_normal(stream):
+    return lambda stream: distributions.random_standard_normal(stream)
+
+
+def read_generator(generator: np.random.Generator) -> np.ndarray:
+    """State of a PCG64 generator as uint64 (6,): state high, low, increment high, low, has_uint32, uinteger."""
+    state = generator.bit_generator.state
+    inner, mask = state["state"], 2**64 - 1
+    return np.array(
+        [
+            inner["state"] >> 64,
+            inner["state"] & mask,
+            inner["inc"] >> 64,
+            inner["inc"] & mask,
+            state["has_uint32"],
+            state["uinteger"],
+        ],
+        dtype=np.uint64,
+    )
+
+
+def write_generator(generator: np.random.Generator, words: np.ndarray) -> None:
+    """Set a PCG64 generator to the state in `words` (uint64 (6,))."""
+    w = [int(word) for word in words]
+    generator.bit_generator.state = {
+        "bit_generator": "PCG64",
+        "state": {"state": w[0] << 64 | w[1], "inc": w[2] << 64 | w[3]},
+        "has_uint32": w[4],
+        "uinteger": w[5],
+    }

@@ -1,0 +1,131 @@
+"""Drives the compiled loop through a budget in chunks, from where an agent stands to where it then stands."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from velodrome.agents.compiler import compiled_loop, report_not_compilable
+from velodrome.agents.errors import PolicyFailureError
+from velodrome.agents.generic_loop import Progress
+from velodrome.agents.sampled_model import SampledModel
+from velodrome.agents.schedule_table import ScheduleTable
+from velodrome.agents.tabular_stepper import TabularStepper
+
+# A chunk bounds the tables of schedules and results (8 MiB each) and the wait for Ctrl-C (about 0.1 s).
+MAX_CHUNK_STEPS = 1 << 20
+MAX_CHUNK_EPISODES = 1 << 17
+FIRST_CHUNK_STEPS = 1 << 14
+
+
+def run_compiled_loop(
+    sampled: SampledModel,
+    memory: Any,
+    stepper: TabularStepper,
+    progress: Progress,
+    *,
+    select: Callable[..., Any],
+    learn: Callable[..., Any],
+    is_on_policy: bool,
+    needs_next_parameter: bool,
+    parameters: ScheduleTable,
+    rates: ScheduleTable,
+    discount: float,
+    rng: np.random.Generator,
+    episodes: int | None,
+    steps: int | None,
+    callback_every: int = 0,
+    after_episode: Callable[[int], bool] | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Run exactly `episodes` episodes or `steps` steps.
+
+    `memory`, `stepper`, `progress` and both generators are updated in place, chunk by chunk.
+
+    Returns:
+        Returns float64, lengths int64 and final outcomes int64 (num_episodes,) each, and the steps taken.
+
+    Raises:
+        NotCompilableError: Numba cannot compile the policy; nothing has been changed.
+        PolicyFailureError: the policy chose an action that does not exist.
+    """
+    from velodrome.agents.compiled_loop import BAD_ACTION, FAILURE, NUM_WORDS, ModelArrays
+    from velodrome.agents.compiled_stream import read_generator, write_generator
+
+    loop = compiled_loop(
+        select, learn, is_on_policy=is_on_policy, needs_next_parameter=needs_next_parameter,
+        parameter_clock=parameters.clock, rate_clock=rates.clock,
+    )  # fmt: skip
+    model = sampled.model
+    arrays = ModelArrays(
+        model.offsets, model.cumulative, model.next_states, model.rewards, model.terminated,
+        model.initial_cumulative, model.time_limit if model.time_limit is not None else 1 << 62,
+    )  # fmt: skip
+    by_episode = parameters.clock == rates.clock == "episode"
+    chunk_steps = MAX_CHUNK_STEPS if by_episode else FIRST_CHUNK_STEPS
+    environment_words, agent_words = read_generator(sampled.generator), read_generator(rng)
+    position = np.zeros(NUM_WORDS, dtype=np.int64)
+    position[:6] = (
+        stepper.state, stepper.next_action, progress.in_episode, progress.episode_length, stepper.episode, stepper.step,
+    )  # fmt: skip
+    partial_return = np.array([progress.episode_return])
+    finished = taken = 0
+    chunks: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    while finished != episodes and taken != steps:
+        now_steps = chunk_steps if steps is None else min(chunk_steps, steps - taken)
+        now_episodes = min(now_steps + 1, MAX_CHUNK_EPISODES)
+        if episodes is not None:
+            now_episodes = min(now_episodes, episodes - finished)
+        if callback_every:
+            now_episodes = min(now_episodes, callback_every - finished % callback_every)
+        episode, step = int(position[4]), int(position[5])
+        parameter_table, parameter_base = _table(
+            parameters, episode, step, now_episodes, now_steps, memory, axis=1
+        )
+        rate_table, rate_base = _table(rates, episode, step, now_episodes, now_steps, memory, axis=None)
+        room = np.empty(now_episodes), np.empty(now_episodes, np.int64), np.empty(now_episodes, np.int64)
+        arguments = (
+            arrays, memory, parameter_table, rate_table, np.array([parameter_base, rate_base]), discount, position,
+            partial_return, np.array([episode + now_episodes, step + now_steps]), *room, environment_words, agent_words,
+        )  # fmt: skip
+        count = _call(loop, arguments, select)
+        chunks.append((room[0][:count], room[1][:count], room[2][:count]))
+        taken += int(position[5]) - step
+        finished += count
+        write_generator(sampled.generator, environment_words)
+        write_generator(rng, agent_words)
+        stepper.state, stepper.next_action, stepper.episode, stepper.step = (
+            int(position[k]) for k in (0, 1, 4, 5)
+        )
+        progress.in_episode, progress.episode_length = bool(position[2]), int(position[3])
+        progress.episode_return = float(partial_return[0])
+        if position[FAILURE] == BAD_ACTION:
+            num_actions = model.num_actions
+            raise PolicyFailureError(f"the policy chose an action that is not among 0 to {num_actions - 1}")
+        reached = callback_every and count and finished % callback_every == 0
+        if reached and after_episode is not None and after_episode(finished) is False:
+            break
+        chunk_steps = min(2 * chunk_steps, MAX_CHUNK_STEPS)
+    returns, lengths, outcomes = (np.concatenate(column) for column in zip(*chunks, strict=True))
+    return returns, lengths, outcomes, taken
+
+
+def _call(loop: Callable[..., int], arguments: tuple[Any, ...], select: Callable[..., Any]) -> int:
+    from numba.core.errors import NumbaError
+
+    try:
+        return loop(*arguments)
+    except NumbaError as error:
+        raise report_not_compilable(loop, error, select) from error
+
+
+def _table(
+    schedule: ScheduleTable, episode: int, step: int, episodes: int, steps: int, memory: Any, axis: int | None
+) -> tuple[np.ndarray, int]:
+    """Values that a chunk may need, and the index of the first."""
+    if schedule.clock == "episode":
+        return schedule.window(episode, episode + episodes), episode
+    if schedule.clock == "step":
+        # One more: an on-policy learner chooses the action after the last step.
+        return schedule.window(step, step + steps + 1), step
+    visits = memory.visit_counts if axis is None else memory.visit_counts.sum(axis=axis)
+    return schedule.from_zero(int(visits.max()) + steps + 2), 0

@@ -1,0 +1,89 @@
+"""Builds and keeps the compiled loops; the only door to Numba."""
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from velodrome.agents.code_fingerprint import code_fingerprint, reachable_functions
+
+_loops: dict[tuple[Any, ...], Callable[..., Any]] = {}
+_refused: dict[Callable[..., Any], str] = {}
+_lock = threading.Lock()
+
+
+class NotCompilableError(Exception):
+    """Numba cannot compile a policy or learner; the message says which line and why."""
+
+
+def compiled_loop(
+    select: Callable[..., Any],
+    learn: Callable[..., Any],
+    *,
+    is_on_policy: bool,
+    needs_next_parameter: bool,
+    parameter_clock: str,
+    rate_clock: str,
+) -> Callable[..., Any]:
+    """The compiled loop of a pair of functions, from memory, from disk or newly built.
+
+    Numba, imported here, compiles on the first call for the given array types and keeps the result on disk
+    where it can.
+    """
+    fingerprint = code_fingerprint(select, learn)
+    options = {
+        "is_on_policy": is_on_policy,
+        "needs_next_parameter": needs_next_parameter,
+        "parameter_clock": parameter_clock,
+        "rate_clock": rate_clock,
+    }
+    key = (fingerprint, *options.values())
+    with _lock:
+        loop = _loops.get(key)
+        if loop is None:
+            loop = _loops[key] = _build(select, learn, fingerprint=fingerprint, **options)
+    if loop in _refused:
+        raise NotCompilableError(_refused[loop])
+    return loop
+
+
+def report_not_compilable(
+    loop: Callable[..., Any], error: Exception, select: Callable[..., Any]
+) -> NotCompilableError:
+    """Remember that Numba refused a loop, so that it is not asked again; returns the error to raise."""
+    _refused[loop] = compile_error_line(error, select)
+    return NotCompilableError(_refused[loop])
+
+
+def _build(select: Callable[..., Any], learn: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    from numba.extending import register_jitable
+
+    from velodrome.agents import compiled_stream
+    from velodrome.agents.compiled_loop import build_loop
+
+    for function in [*reachable_functions(select), *reachable_functions(learn)]:
+        if not hasattr(function, "_velodrome_inlined"):
+            register_jitable(forceinline=True)(function)
+            function._velodrome_inlined = True  # type: ignore[attr-defined]
+    stream_source = Path(compiled_stream.__file__).read_text(encoding="utf-8")
+    options["fingerprint"] += hashlib.sha256(stream_source.encode()).hexdigest()
+    try:
+        return build_loop(select, learn, cache=True, **options)
+    except RuntimeError as error:
+        # Neither the package's folder nor the user's cache folder can be written to.
+        if "cannot cache function" not in str(error):
+            raise
+        return build_loop(select, learn, cache=False, **options)
+
+
+def compile_error_line(error: Exception, function: Callable[..., Any]) -> str:
+    """One line from Numba's report: the file, the line and the reason."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    file = Path(function.__code__.co_filename).name
+    places = re.findall(r'File "([^"]+)", line (\d+)', text)
+    own = [line for path, line in places if Path(path).name == file]
+    reasons = [line.strip() for line in text.splitlines() if line.strip() and "Failed in" not in line]
+    place = f"{file}:{own[-1]}" if own else file
+    return f"{place}: {reasons[0] if reasons else type(error).__name__}"

@@ -1,0 +1,103 @@
+"""Dyna-Q: after each real step, learn again from remembered ones."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from velodrome.agents.q_learning import best_value
+from velodrome.agents.tabular import TabularAgent
+from velodrome.policies.configuration import require_whole_number
+
+
+class DynaMemory(NamedTuple):
+    """Action values and visit counts (S, A), and the learnt model: what each pair led to last.
+
+    `known_states`, `known_actions` list the pairs seen so far in the order of their first visit; `num_known`
+    int64 (1,) is their number.
+    """
+
+    action_values: np.ndarray
+    visit_counts: np.ndarray
+    model_rewards: np.ndarray
+    model_states: np.ndarray
+    model_terminated: np.ndarray
+    known_states: np.ndarray
+    known_actions: np.ndarray
+    num_known: np.ndarray
+
+
+def update_pair(
+    memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool,
+    learning_rate: float, discount: float,
+) -> None:  # fmt: skip
+    """Q-learning's update of one pair."""
+    target = reward
+    if not terminated:
+        target += discount * best_value(memory.action_values[next_state])
+    row = memory.action_values[state]
+    row[action] += learning_rate * (target - row[action])
+
+
+def make_learn_dyna_q(planning_steps: int) -> Callable[..., None]:
+    """Update of Dyna-Q with a fixed number of planning steps."""
+
+    def learn_dyna_q(
+        memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
+        next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
+    ) -> None:  # fmt: skip
+        update_pair(memory, state, action, reward, next_state, terminated, learning_rate, discount)
+        if memory.visit_counts[state][action] == 1:
+            memory.known_states[memory.num_known[0]] = state
+            memory.known_actions[memory.num_known[0]] = action
+            memory.num_known[0] += 1
+        memory.model_rewards[state][action] = reward
+        memory.model_states[state][action] = next_state
+        memory.model_terminated[state][action] = 1 if terminated else 0
+        for _ in range(planning_steps):
+            known = int(rng.random() * memory.num_known[0])
+            past_state, past_action = memory.known_states[known], memory.known_actions[known]
+            update_pair(
+                memory, past_state, past_action, memory.model_rewards[past_state][past_action],
+                memory.model_states[past_state][past_action],
+                memory.model_terminated[past_state][past_action] != 0, learning_rate, discount,
+            )  # fmt: skip
+
+    return learn_dyna_q
+
+
+@dataclass(kw_only=True, eq=False)
+class DynaQ(TabularAgent):
+    """Dyna-Q: Q-learning plus `planning_steps` updates from a learnt model after each step; 0 is Q-learning.
+
+    The model remembers the last outcome of each pair, as for a deterministic environment. Planning draws pairs
+    uniformly from those seen, and uses the learning rate of the real step.
+
+    Raises:
+        ConfigurationError: `planning_steps` is not a whole number of at least 0.
+
+    Source: Sutton (1990); Sutton & Barto (2018), section 8.2.
+    """
+
+    planning_steps: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_whole_number(self.name, "planning_steps", self.planning_steps, 0)
+
+    def _new_memory(self, num_states: int, num_actions: int) -> DynaMemory:
+        shape, num_pairs = (num_states, num_actions), num_states * num_actions
+        return DynaMemory(
+            np.full(shape, self.initial_value, dtype=np.float64),
+            np.zeros(shape, dtype=np.int64),
+            np.zeros(shape, dtype=np.float64),
+            np.zeros(shape, dtype=np.int64),
+            np.zeros(shape, dtype=np.int8),
+            np.zeros(num_pairs, dtype=np.int64),
+            np.zeros(num_pairs, dtype=np.int64),
+            np.zeros(1, dtype=np.int64),
+        )
+
+    def _learn_function(self) -> Callable[..., None]:
+        return make_learn_dyna_q(int(self.planning_steps))

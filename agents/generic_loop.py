@@ -1,0 +1,141 @@
+"""The generic training loop: any step-wise learner in any Gymnasium environment, in plain Python."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+
+from velodrome.agents.errors import EnvironmentFailureError, environment_label
+
+
+class StepwiseLearner(Protocol):
+    """What the loop needs of a learner."""
+
+    def begin(self, observation: Any) -> None:
+        """Start an episode."""
+
+    def choose(self) -> Any:
+        """Action for the present observation, exploring."""
+
+    def observe(self, observation: Any, reward: float, terminated: bool, truncated: bool) -> None:
+        """Learn from what the chosen action led to."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands: an unfinished episode is continued by the next call."""
+
+    in_episode: bool = False
+    episode_return: float = 0.0
+    episode_length: int = 0
+
+
+class EpisodeRecord:
+    """Finished episodes of one call of `train`, one entry each."""
+
+    def __init__(self) -> None:
+        self.returns: list[float] = []
+        self.lengths: list[int] = []
+        self.terminated: list[bool] = []
+        self.reported: list[int] = []
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Returns (float64), lengths (int64), terminated (bool), reported success (int8, -1 = not reported)."""
+        return (
+            np.array(self.returns, dtype=np.float64),
+            np.array(self.lengths, dtype=np.int64),
+            np.array(self.terminated, dtype=np.bool_),
+            np.array(self.reported, dtype=np.int8),
+        )
+
+
+def run_generic_loop(
+    learner: StepwiseLearner,
+    env: gym.Env[Any, Any],
+    progress: Progress,
+    record: EpisodeRecord,
+    *,
+    episodes: int | None,
+    steps: int | None,
+    first_reset_seed: int | None = None,
+    action_offset: int = 0,
+    watch_info: Callable[[Any, dict[str, Any]], None] | None = None,
+    after_episode: Callable[[int], bool] | None = None,
+) -> int:
+    """Run exactly `episodes` episodes or `steps` steps; `record` and `progress` stay right if it raises.
+
+    Args:
+        learner: decides and learns.
+        env: any Gymnasium environment.
+        progress: continued and updated.
+        record: finished episodes are appended.
+        episodes: number of episodes to finish, or None.
+        steps: number of steps to take, or None.
+        first_reset_seed: for the first reset only; every reset with a seed would restart the stream.
+        action_offset: added to the learner's actions (the action space's `start`).
+        watch_info: called with each observation and its info before the learner sees it.
+        after_episode: called with the number of finished episodes; False stops.
+
+    Returns:
+        The number of environment steps taken.
+
+    Raises:
+        EnvironmentFailureError: the environment raised, or gave a reward that is not finite.
+    """
+    taken = finished = 0
+    begin, choose, observe, step = learner.begin, learner.choose, learner.observe, env.step
+    total, length, in_episode = progress.episode_return, progress.episode_length, progress.in_episode
+    call = "reset"
+    try:
+        while taken != steps:
+            if not in_episode:
+                if finished == episodes:
+                    break
+                call = "reset"
+                observation, info = _reset(env, first_reset_seed)
+                first_reset_seed = None
+                if watch_info is not None:
+                    watch_info(observation, info)
+                call = "learner"
+                begin(observation)
+                total, length, in_episode = 0.0, 0, True
+            action = choose()
+            call = "step"
+            observation, reward, terminated, truncated, info = step(action + action_offset)
+            call = "learner"
+            reward = float(reward)
+            if not isfinite(reward):
+                raise EnvironmentFailureError(f"reward {reward!r} is not finite, after action {action}")
+            if watch_info is not None:
+                watch_info(observation, info)
+            observe(observation, reward, terminated, truncated)
+            taken += 1
+            total += reward
+            length += 1
+            if terminated or truncated:
+                record.returns.append(total)
+                record.lengths.append(length)
+                record.terminated.append(bool(terminated))
+                record.reported.append(int(bool(info["is_success"])) if "is_success" in info else -1)
+                finished += 1
+                in_episode = False
+                if after_episode is not None and after_episode(finished) is False:
+                    break
+    except EnvironmentFailureError as error:
+        where = f"episode {finished + 1}, step {length + 1}"
+        raise EnvironmentFailureError(f"{environment_label(env)}: {error} ({where})") from error
+    except Exception as error:
+        if call == "learner":
+            raise
+        where = f"{call} of {environment_label(env)} raised in episode {finished + 1}, step {length + 1}"
+        raise EnvironmentFailureError(f"{where}: {type(error).__name__}: {error}") from error
+    finally:
+        progress.in_episode, progress.episode_return, progress.episode_length = in_episode, total, length
+    return taken
+
+
+def _reset(env: gym.Env[Any, Any], seed: int | None) -> tuple[Any, dict[str, Any]]:
+    return env.reset() if seed is None else env.reset(seed=seed)

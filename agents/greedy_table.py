@@ -1,0 +1,79 @@
+"""Acting greedily on a table of action values."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from velodrome.agents.errors import EnvironmentFailureError
+from velodrome.agents.observation_index import ObservationIndex
+from velodrome.policies.ties import GREEDY
+
+
+@dataclass(frozen=True, eq=False)
+class GreedyTable:
+    """Action values float64 (S, A), how observations number its rows, and how ties are broken.
+
+    Ties at random draw from `rng`, a stream that training does not share.
+    """
+
+    action_values: np.ndarray
+    index: ObservationIndex
+    action_start: int
+    ties: str
+    rng: np.random.Generator
+
+    def act(self, observation: Any) -> Any:
+        """Greedy action (int) for one observation, or actions int64 (batch,) for a batch.
+
+        Raises:
+            EnvironmentFailureError: an observation is outside the space.
+        """
+        if not self.index.is_batch(observation):
+            row = self.action_values[self.state_of(observation)].tolist()
+            return GREEDY[self.ties](row, self.rng) + self.action_start
+        states = self.index.index_batch(observation)
+        if len(states) and not (states.min() >= 0 and states.max() < len(self.action_values)):
+            raise EnvironmentFailureError("an observation of the batch is outside the observation space")
+        is_best = _is_best(self.action_values[states])
+        if self.ties == "first":
+            return is_best.argmax(axis=1) + self.action_start
+        order = is_best.cumsum(axis=1)
+        wanted = (self.rng.random(len(states)) * order[:, -1]).astype(np.int64)
+        return (order > wanted[:, None]).argmax(axis=1) + self.action_start
+
+    def state_of(self, observation: Any) -> int:
+        """Row of an observation.
+
+        Raises:
+            EnvironmentFailureError: the observation is outside the space.
+        """
+        return state_of(self.index, len(self.action_values), observation)
+
+    def probabilities(self) -> np.ndarray:
+        """Probability of every action in every state, float64 (S, A), ties shared as they are broken."""
+        is_best = _is_best(self.action_values)
+        if self.ties == "first":
+            chosen = np.zeros(is_best.shape)
+            chosen[np.arange(len(is_best)), is_best.argmax(axis=1)] = 1.0
+            return chosen
+        return np.asarray(is_best / is_best.sum(axis=1, keepdims=True))
+
+
+def state_of(index: ObservationIndex, num_states: int, observation: Any) -> int:
+    """Row of an observation.
+
+    Raises:
+        EnvironmentFailureError: the observation is outside the space.
+    """
+    try:
+        state = index.index(observation)
+    except (TypeError, ValueError, OverflowError):
+        state = -1
+    if not 0 <= state < num_states:
+        raise EnvironmentFailureError(f"observation {observation!r} is outside the observation space")
+    return state
+
+
+def _is_best(action_values: np.ndarray) -> np.ndarray:
+    return np.asarray(action_values == action_values.max(axis=1, keepdims=True))

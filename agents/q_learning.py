@@ -1,0 +1,54 @@
+"""Q-learning: learn the value of acting greedily, whatever policy explores."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from velodrome.agents.tabular import TabularAgent
+
+
+class QMemory(NamedTuple):
+    """Action values float64 (S, A) and how often each action was taken in each state, int64 (S, A)."""
+
+    action_values: np.ndarray
+    visit_counts: np.ndarray
+
+
+def best_value(action_values: Sequence[float]) -> float:
+    """Largest of a state's action values."""
+    best = action_values[0]
+    for action in range(1, len(action_values)):
+        if action_values[action] > best:
+            best = action_values[action]
+    return best
+
+
+def learn_q(
+    memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
+    next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
+) -> None:  # fmt: skip
+    """One update of Q-learning: Q(s,a) += α (r + γ max_a' Q(s',a') - Q(s,a)), no bootstrap on termination."""
+    target = reward
+    if not terminated:
+        target += discount * best_value(memory.action_values[next_state])
+    row = memory.action_values[state]
+    row[action] += learning_rate * (target - row[action])
+
+
+@dataclass(kw_only=True, eq=False)
+class QLearning(TabularAgent):
+    """Q-learning: off-policy temporal-difference control.
+
+    Source: Watkins (1989); Sutton & Barto (2018), eq. 6.8.
+    """
+
+    def _new_memory(self, num_states: int, num_actions: int) -> QMemory:
+        return QMemory(
+            np.full((num_states, num_actions), self.initial_value, dtype=np.float64),
+            np.zeros((num_states, num_actions), dtype=np.int64),
+        )
+
+    def _learn_function(self) -> Callable[..., None]:
+        return learn_q

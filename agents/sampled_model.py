@@ -1,0 +1,42 @@
+"""A transition model together with the random stream that its environment would draw from."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from velodrome.agents.errors import environment_label
+from velodrome.envs.model_sampling import reason_not_sampled_from_model
+from velodrome.envs.success_rules import SuccessRule, success_rule
+from velodrome.envs.transition_model import TransitionModel
+
+
+@dataclass(frozen=True, eq=False)
+class SampledModel:
+    """What the compiled loop runs instead of an environment.
+
+    Attributes:
+        model: outcomes of every state and action, initial distribution, time limit.
+        generator: the environment's own PCG64 generator; the loop reads and advances it.
+        rule: decides which episodes succeeded.
+        label: name of the environment for messages.
+    """
+
+    model: TransitionModel
+    generator: np.random.Generator
+    rule: SuccessRule
+    label: str
+
+    @classmethod
+    def of(cls, env: gym.Env[Any, Any], success: str | None = None) -> "SampledModel | str":
+        """The environment as a sampled model, or the reason why it cannot be one."""
+        reason = reason_not_sampled_from_model(env)
+        if reason is not None:
+            return reason
+        return cls(
+            model=TransitionModel.of(env),
+            generator=env.unwrapped.np_random,
+            rule=success_rule(env, success),
+            label=environment_label(env),
+        )

@@ -1,0 +1,66 @@
+"""Agents on disk: a JSON manifest and one .npz of arrays whose SHA-256 the manifest holds; no pickle."""
+
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FORMAT = "velodrome-agent"
+FORMAT_VERSION = 1
+MANIFEST, ARRAYS = "manifest.json", "arrays.npz"
+
+
+class SavedAgentError(ValueError):
+    """A saved agent is missing, damaged or foreign; the message is one line."""
+
+
+def write_agent(directory: str | Path, manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Write a manifest and arrays to `directory`, which is made if needed; an older agent there is replaced."""
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    content = buffer.getvalue()
+    header = {"format": FORMAT, "version": FORMAT_VERSION, "sha256": hashlib.sha256(content).hexdigest()}
+    _replace(folder / ARRAYS, content)
+    _replace(folder / MANIFEST, (json.dumps(header | manifest, indent=2) + "\n").encode())
+
+
+def read_agent(directory: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Manifest and arrays that `write_agent` wrote.
+
+    Raises:
+        SavedAgentError: a file is missing, is not what it should be, or does not match its SHA-256.
+    """
+    folder = Path(directory)
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        content = (folder / ARRAYS).read_bytes()
+    except FileNotFoundError as error:
+        raise SavedAgentError(f"no saved agent in {folder}: {Path(error.filename).name} is missing") from None
+    except (OSError, ValueError) as error:
+        raise SavedAgentError(f"{folder / MANIFEST} cannot be read: {error}") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise SavedAgentError(f"{folder / MANIFEST} is not the manifest of a saved agent")
+    if manifest.get("version") != FORMAT_VERSION:
+        raise SavedAgentError(
+            f"{folder / MANIFEST} has format version {manifest.get('version')!r}; this release reads {FORMAT_VERSION}"
+        )
+    if hashlib.sha256(content).hexdigest() != manifest.get("sha256"):
+        raise SavedAgentError(f"{folder / ARRAYS} is damaged: its SHA-256 is not the manifest's")
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            return manifest, dict(stored)
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise SavedAgentError(f"{folder / ARRAYS} cannot be read: {error}") from None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    # A crash between the two leaves the old file whole.
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(content)
+    temporary.replace(path)

@@ -1,0 +1,305 @@
+"""Tabular agents: what every learner with a table of action values shares."""
+
+import time
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+
+from velodrome.agents.agent import LOOPS, Agent, Callback, Loop
+from velodrome.agents.compiled_training import run_compiled_loop
+from velodrome.agents.compiler import NotCompilableError
+from velodrome.agents.errors import UnsupportedEnvironmentError, check_budget
+from velodrome.agents.generic_loop import EpisodeRecord, run_generic_loop
+from velodrome.agents.greedy_table import GreedyTable
+from velodrome.agents.observation_index import ObservationIndex, index_observations
+from velodrome.agents.sampled_model import SampledModel
+from velodrome.agents.saving import write_agent
+from velodrome.agents.seeding import check_seed
+from velodrome.agents.tabular_binding import TabularBinding
+from velodrome.agents.training_log import TrainingLog
+from velodrome.envs.make import make_environment
+from velodrome.envs.model_sampling import read_position, write_position
+from velodrome.envs.success_rules import success_rule
+from velodrome.policies.configuration import ConfigurationError, require_number, require_one_of, to_data
+from velodrome.policies.epsilon_greedy import EpsilonGreedy
+from velodrome.policies.policy import Policy
+from velodrome.policies.schedules import Schedule, as_schedule
+
+_warned: set[str] = set()
+
+
+@dataclass(kw_only=True, eq=False)
+class TabularAgent(Agent):
+    """An agent with one action value for every state and action, float64 (num_states, num_actions).
+
+    Args:
+        discount: discount rate γ in [0, 1].
+        learning_rate: step size α in (0, 1], a number or a schedule; on the "visits" clock it follows how often
+            the state and action were visited before, so `harmonic(clock="visits")` is 1/N(s, a).
+        initial_value: action value of every pair before learning; above every return it is optimistic.
+        policy: how to explore; its `ties` also break the ties of greedy acting.
+        action_mask: honour `info["action_mask"]`: actions it forbids are neither explored nor bootstrapped from.
+
+    Raises:
+        ConfigurationError: a parameter is out of range.
+    """
+
+    discount: float = 0.99
+    learning_rate: float | Schedule = 0.1
+    initial_value: float = 0.0
+    policy: Policy = field(default_factory=EpsilonGreedy)
+    action_mask: bool = False
+
+    is_on_policy: ClassVar[bool] = False
+    needs_next_parameter: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require_number(self.name, "discount", self.discount, 0.0, 1.0)
+        as_schedule(self.name, "learning_rate", self.learning_rate, 0.0, 1.0, open_low=True)
+        require_number(self.name, "initial_value", self.initial_value, -np.inf, np.inf)
+        if not isinstance(self.policy, Policy):
+            raise ConfigurationError(f"{self.name}: policy must be a policy, got {self.policy!r}")
+        if not isinstance(self.action_mask, bool):
+            raise ConfigurationError(
+                f"{self.name}: action_mask must be True or False, got {self.action_mask!r}"
+            )
+        self._bound: TabularBinding | None = None
+
+    @abstractmethod
+    def _new_memory(self, num_states: int, num_actions: int) -> Any:
+        """Named tuple of the arrays that the learner keeps; `action_values` and `visit_counts` among them."""
+
+    @abstractmethod
+    def _learn_function(self) -> Callable[..., None]:
+        """Plain function that learns from one transition, for both loops."""
+
+    def _value_tables(self, memory: Any) -> list[np.ndarray]:
+        """The arrays of action values in `memory`, for action masks."""
+        return [memory.action_values]
+
+    def _begin_anew(self, memory: Any) -> None:
+        """Forget what belongs to an unfinished episode."""
+
+    def _index_observations(self, env: gym.Env[Any, Any]) -> ObservationIndex:
+        return index_observations(env, self.name)
+
+    @property
+    def ties(self) -> str:
+        """How ties are broken when acting greedily: the policy's `ties`, at random for a policy without."""
+        return str(getattr(self.policy, "ties", "random"))
+
+    @property
+    def action_values(self) -> np.ndarray:
+        """Action values float64 (num_states, num_actions), the live array."""
+        values: np.ndarray = self._binding.memory.action_values
+        return values
+
+    @property
+    def visit_counts(self) -> np.ndarray:
+        """How often each action was taken in each state, int64 (num_states, num_actions), the live array."""
+        counts: np.ndarray = self._binding.memory.visit_counts
+        return counts
+
+    @property
+    def _binding(self) -> TabularBinding:
+        if self._bound is None:
+            raise UnsupportedEnvironmentError(
+                f"{self.name} has not been trained or loaded yet: call train first"
+            )
+        return self._bound
+
+    def train(
+        self,
+        env: gym.Env[Any, Any] | SampledModel | str,
+        *,
+        episodes: int | None = None,
+        steps: int | None = None,
+        seed: int | None = None,
+        loop: Loop = "auto",
+        callback: Callback | None = None,
+        callback_every: int = 100,
+        success: str | None = None,
+    ) -> TrainingLog:
+        check_budget(episodes, steps)
+        require_one_of(self.name, "loop", loop, LOOPS)
+        if seed is not None:
+            seed = check_seed(seed)
+        started = time.perf_counter()
+        if self._bound is None:
+            self._bound = TabularBinding()
+        binding = self._bound
+        environment: Any = env
+        if isinstance(env, str):
+            environment = binding.environment if binding.environment_id == env else make_environment(env)
+        reset_seed = binding.bind(self, environment, seed)
+        binding.environment_id = env if isinstance(env, str) else None
+        notes: list[str] = []
+        budget: dict[str, Any] = {"episodes": episodes, "steps": steps, "after_episode": None}
+        if callback is not None:
+            budget["after_episode"] = callback
+        sampled = self._compilable(environment, loop, success, notes)
+        outcome = None
+        if sampled is not None:
+            try:
+                outcome = self._run_compiled(environment, sampled, reset_seed, callback_every, budget)
+            except NotCompilableError as error:
+                if loop == "compiled" or isinstance(environment, SampledModel):
+                    raise UnsupportedEnvironmentError(
+                        f"{self.policy.name} cannot be compiled: {error}"
+                    ) from None
+                notes.append(f"ran in the generic loop: {self.policy.name} cannot be compiled ({error})")
+                self._warn_once(str(error))
+        rule = sampled.rule if sampled is not None else success_rule(environment, success)
+        if outcome is None:
+            outcome = self._run_generic(environment, reset_seed, callback_every, budget)
+        returns, lengths, terminated, reported, taken, name = outcome
+        return TrainingLog(
+            returns=returns,
+            lengths=lengths,
+            terminated=terminated,
+            successes=rule.successes(returns, lengths, terminated, reported),
+            success_rule=rule.description,
+            steps=taken,
+            loop=name,
+            seconds=time.perf_counter() - started,
+            seed=binding.seed,
+            notes=tuple(notes),
+        )
+
+    def _compilable(
+        self, environment: Any, loop: Loop, success: str | None, notes: list[str]
+    ) -> SampledModel | None:
+        if isinstance(environment, SampledModel):
+            return environment
+        if loop == "generic":
+            return None
+        sampled = SampledModel.of(environment, success)
+        if isinstance(sampled, str):
+            if loop == "compiled":
+                raise UnsupportedEnvironmentError(f"loop='compiled' is not possible: {sampled}")
+            notes.append(f"ran in the generic loop: {sampled}")
+            return None
+        return sampled
+
+    def _warn_once(self, reason: str) -> None:
+        if reason not in _warned:
+            _warned.add(reason)
+            warnings.warn(
+                f"{self.policy.name} cannot be compiled and runs in the generic loop, "
+                f"some hundred times slower: {reason}",
+                stacklevel=4,
+            )
+
+    def _run_compiled(
+        self,
+        environment: Any,
+        sampled: SampledModel,
+        reset_seed: int | None,
+        callback_every: int,
+        budget: Any,
+    ) -> tuple[Any, ...]:
+        binding = self._binding
+        is_real = not isinstance(environment, SampledModel)
+        if is_real and reset_seed is not None:
+            environment.reset(seed=reset_seed)
+            binding.begin_at(read_position(environment).state)
+            sampled = SampledModel(
+                sampled.model, environment.unwrapped.np_random, sampled.rule, sampled.label
+            )
+        returns, lengths, outcomes, taken = run_compiled_loop(
+            sampled,
+            binding.memory,
+            binding.stepper,
+            binding.progress,
+            select=binding.select,
+            learn=binding.learn,
+            is_on_policy=self.is_on_policy,
+            needs_next_parameter=self.needs_next_parameter,
+            parameters=binding.parameters,
+            rates=binding.rates,
+            discount=float(self.discount),
+            rng=binding.rng,
+            callback_every=callback_every if budget["after_episode"] is not None else 0,
+            **budget,
+        )
+        if is_real:
+            write_position(environment, binding.stepper.state, binding.progress.episode_length, None)
+        model = sampled.model
+        reported = np.full(len(outcomes), -1, dtype=np.int8)
+        if model.success is not None:
+            reported = model.success[outcomes].astype(np.int8)
+        return returns, lengths, model.terminated[outcomes], reported, taken, "compiled"
+
+    def _run_generic(
+        self, environment: Any, reset_seed: int | None, callback_every: int, budget: Any
+    ) -> tuple[Any, ...]:
+        binding = self._binding
+        record = EpisodeRecord()
+        callback = budget.pop("after_episode")
+
+        def after_episode(finished: int) -> bool:
+            return finished % callback_every != 0 or callback(finished) is not False
+
+        taken = run_generic_loop(
+            binding.stepper,
+            environment,
+            binding.progress,
+            record,
+            first_reset_seed=None if binding.progress.in_episode else reset_seed,
+            action_offset=binding.action_start,
+            watch_info=binding.mask_watcher,
+            after_episode=after_episode if callback is not None else None,
+            **budget,
+        )
+        return *record.arrays(), taken, "generic"
+
+    def act(self, observation: Any, *, explore: bool = False) -> Any:
+        if not explore:
+            return self._greedy.act(observation)
+        binding = self._binding
+        if binding.index.is_batch(observation):
+            states = binding.index.index_batch(observation).tolist()
+            return (
+                np.array([binding.explore(state) for state in states], dtype=np.int64) + binding.action_start
+            )
+        return binding.explore(binding.stepper.state_of(observation)) + binding.action_start
+
+    @property
+    def _greedy(self) -> GreedyTable:
+        binding = self._binding
+        return GreedyTable(
+            self.action_values, binding.index, binding.action_start, self.ties, binding.acting_rng
+        )
+
+    def observe(
+        self,
+        observation: Any,
+        action: Any,
+        reward: float,
+        next_observation: Any,
+        terminated: bool,
+        truncated: bool,
+    ) -> None:
+        """Learn from one transition of an environment that you step yourself, bound by an earlier `train`."""
+        stepper = self._binding.stepper
+        stepper.state = stepper.state_of(observation)
+        stepper.action = int(action) - self._binding.action_start
+        stepper.observe(next_observation, float(reward), bool(terminated), bool(truncated))
+
+    def greedy_probabilities(self) -> np.ndarray:
+        """What `act` does without exploring: float64 (num_states, num_actions), ties as the policy breaks them."""
+        return self._greedy.probabilities()
+
+    def save(self, directory: str | Path) -> None:
+        manifest, arrays = self._binding.to_storage()
+        write_agent(directory, {"agent": to_data(self)} | manifest, arrays)
+
+    def _restore(self, manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        self._bound = TabularBinding()
+        self._bound.from_storage(self, manifest, arrays)

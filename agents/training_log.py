@@ -1,0 +1,70 @@
+"""What training reports: one number of each kind an episode, and how it was run."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingLog:
+    """Finished episodes of one call of `train`, in order.
+
+    Logs of successive calls add up: `train(a)` + `train(b)` is the log of `train(a + b)`.
+
+    Attributes:
+        returns: float64 (num_episodes,), undiscounted sums of rewards.
+        lengths: int64 (num_episodes,), environment steps.
+        terminated: bool (num_episodes,), False where a time limit or the budget of the environment cut it.
+        successes: bool (num_episodes,), or None where the environment has no success rule.
+        success_rule: the rule that decided `successes`.
+        steps: environment steps of the call, unfinished last episode included.
+        loop: "compiled", "generic" or, for agents that learn from a model or labels, "planning".
+        seconds: wall-clock time of the call.
+        seed: the seed that the run started from.
+        notes: one-line remarks, such as why the compiled loop was not used.
+    """
+
+    returns: np.ndarray
+    lengths: np.ndarray
+    terminated: np.ndarray
+    successes: np.ndarray | None
+    success_rule: str
+    steps: int
+    loop: str
+    seconds: float
+    seed: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def episodes(self) -> int:
+        """Number of finished episodes."""
+        return len(self.returns)
+
+    @property
+    def success_rate(self) -> float:
+        """Share of the finished episodes that succeeded; NaN where there is none or no rule."""
+        if self.successes is None or not self.episodes:
+            return float("nan")
+        return float(np.mean(self.successes))
+
+    @property
+    def steps_per_second(self) -> float:
+        """Environment steps a second of wall-clock time."""
+        return self.steps / self.seconds if self.seconds > 0 else float("inf")
+
+    def __add__(self, later: "TrainingLog") -> "TrainingLog":
+        both = None
+        if self.successes is not None and later.successes is not None:
+            both = np.concatenate([self.successes, later.successes])
+        return dataclasses.replace(
+            self,
+            returns=np.concatenate([self.returns, later.returns]),
+            lengths=np.concatenate([self.lengths, later.lengths]),
+            terminated=np.concatenate([self.terminated, later.terminated]),
+            successes=both,
+            steps=self.steps + later.steps,
+            loop=self.loop if self.loop == later.loop else f"{self.loop}, {later.loop}",
+            seconds=self.seconds + later.seconds,
+            notes=tuple(dict.fromkeys(self.notes + later.notes)),
+        )

@@ -1,0 +1,104 @@
+"""Continuous observations cut into bins, for tabular agents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, cast
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces, utils
+from numpy.typing import ArrayLike, NDArray
+
+from velodrome.envs.argument_checks import check_integer
+from velodrome.envs.wrapper_chain import name_of
+
+# Position and angle beyond which the episode ends, and speeds that are rarely exceeded.
+_CART_POLE = ([-2.4, -3.0, -0.2095, -3.5], [2.4, 3.0, 0.2095, 3.5])
+_KNOWN_LIMITS = {"CartPole-v0": _CART_POLE, "CartPole-v1": _CART_POLE}
+# Some environments write the largest float32 where they mean infinity.
+_UNBOUNDED = 1e30
+
+
+class Discretize(gym.ObservationWrapper[int, Any, NDArray[Any]], utils.RecordConstructorArgs):
+    """Observe the number of the bin that holds the observation.
+
+    Each dimension of a Box, flattened, is cut into equal bins between low and high; values outside count to
+    the outermost bin. The bins of all dimensions are numbered together, the last dimension fastest.
+
+    Args:
+        env: environment that observes a Box.
+        bins: bins in every dimension, or a sequence of one number a dimension.
+        low: smallest value of every dimension, or a sequence; by default the space's own, or for CartPole
+            (-2.4, -3, -0.2095, -3.5).
+        high: likewise the largest values.
+
+    Raises:
+        ValueError: if the space is not a Box, bins or limits do not fit it, or a limit is infinite; when
+            observing, if the observation has a NaN.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[NDArray[Any], Any],
+        bins: int | Sequence[int] = 10,
+        low: ArrayLike | None = None,
+        high: ArrayLike | None = None,
+    ) -> None:
+        space = env.observation_space
+        if not isinstance(space, spaces.Box):
+            raise ValueError(f"Discretize needs a Box observation space, got {space} of {name_of(env)}")
+        utils.RecordConstructorArgs.__init__(self, bins=bins, low=low, high=high)
+        gym.ObservationWrapper.__init__(self, env)
+        size = math.prod(space.shape)
+        self.bins = _bins(bins, size)
+        known = _KNOWN_LIMITS.get(name_of(env), (space.low, space.high))
+        self.low = _limits("low", known[0] if low is None else low, size, name_of(env))
+        self.high = _limits("high", known[1] if high is None else high, size, name_of(env))
+        if not (self.low < self.high).all():
+            dimension = int(np.argmax(~(self.low < self.high)))
+            raise ValueError(
+                f"low must be below high, got {self.low[dimension]:g} and {self.high[dimension]:g} "
+                f"in dimension {dimension}"
+            )
+        num_bins = math.prod(self.bins.tolist())
+        if num_bins > np.iinfo(np.int32).max:
+            raise ValueError(f"bins must make at most {np.iinfo(np.int32).max} states, got {num_bins}")
+        self.observation_space = cast("spaces.Space[int]", spaces.Discrete(num_bins))
+
+    def observation(self, observation: NDArray[Any]) -> int:
+        """Number of the bin that holds `observation`, an array of the wrapped space's shape."""
+        values = np.asarray(observation, dtype=np.float64).reshape(-1)
+        if np.isnan(values).any():
+            raise ValueError(f"observation has NaN in dimension {int(np.argmax(np.isnan(values)))}")
+        inside = values.clip(self.low, self.high)
+        places = np.floor((inside - self.low) / (self.high - self.low) * self.bins)
+        digits = places.clip(0, self.bins - 1).astype(np.int64)
+        return int(np.ravel_multi_index(tuple(digits), tuple(self.bins)))
+
+
+def _bins(given: int | Sequence[int], size: int) -> NDArray[np.int64]:
+    numbers = list(given) if isinstance(given, Sequence | np.ndarray) else [given] * size
+    if len(numbers) != size:
+        raise ValueError(f"bins must be one number or {size}, one a dimension, got {len(numbers)}")
+    return np.array([check_integer("bins", number, minimum=1) for number in numbers], dtype=np.int64)
+
+
+def _limits(name: str, given: ArrayLike, size: int, environment: str) -> NDArray[np.float64]:
+    try:
+        values = np.asarray(given, dtype=np.float64).reshape(-1)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be numbers, one a dimension, got {given!r}") from None
+    if values.size == 1:
+        values = np.repeat(values, size)
+    if values.size != size:
+        raise ValueError(f"{name} must be one number or {size}, one a dimension, got {values.size}")
+    unbounded = ~(np.abs(values) < _UNBOUNDED)
+    if unbounded.any():
+        dimension = int(np.argmax(unbounded))
+        raise ValueError(
+            f"{environment} has no finite limit in dimension {dimension}: "
+            f"give {name}=, {size} finite numbers, one a dimension"
+        )
+    return values

@@ -1,0 +1,161 @@
+"""Grid worlds drawn as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from velodrome.envs.argument_checks import check_number, check_probability
+from velodrome.envs.model_environment import ModelEnvironment
+from velodrome.envs.transition_model import TransitionModel
+
+FOUR_ROOMS = """\
+#############
+#S....#.....#
+#.....#.....#
+#...........#
+#.....#.....#
+#.....#.....#
+##.####.....#
+#.....###.###
+#.....#.....#
+#.....#.....#
+#...........#
+#.....#....G#
+#############"""
+
+LETTERS = "SG#.XH"
+# Left, down, right, up, as in Gymnasium's FrozenLake: (rows, columns).
+MOVES = ((0, -1), (1, 0), (0, 1), (-1, 0))
+
+
+class GridWorld(ModelEnvironment):
+    """Find the goal on a map drawn as text.
+
+    ## Description
+    The map has 'S' starts, 'G' goals, '#' walls, '.' free cells, and 'X' or 'H' pits. A move into a wall or
+    off the map stays in place. With probability `slip` a move goes sideways, half of it to either side.
+
+    ## Action Space
+    Discrete(4): 0 left, 1 down, 2 right, 3 up.
+
+    ## Observation Space
+    Discrete(rows * columns): row * columns + column; walls are counted, and never entered.
+
+    ## Starting State
+    Uniform over the starts.
+
+    ## Rewards
+    goal_reward for entering a goal, pit_reward for entering a pit, step_reward for any other step.
+
+    ## Episode End
+    Terminates in a goal or a pit. `velodrome/GridWorld-v0` is truncated after 500 steps: a larger map needs
+    its own max_episode_steps. Success is a goal. Optimum of the default map, four rooms: 20 steps, return 1.
+
+    ## Arguments
+    `map_text`, the default being four rooms: one text with rows separated by newlines or '/', or a list of
+    rows; `slip=0.0`, `goal_reward=1.0`, `pit_reward=0.0`, `step_reward=0.0`.
+
+    ## Reference
+    Sutton, Precup & Singh (1999), Between MDPs and semi-MDPs, for the four rooms.
+
+    ## Version History
+    v0: first version.
+    """
+
+    action_names: ClassVar[tuple[str, ...]] = ("left", "down", "right", "up")
+
+    def __init__(
+        self,
+        map_text: str | Sequence[str] = FOUR_ROOMS,
+        slip: float = 0.0,
+        goal_reward: float = 1.0,
+        pit_reward: float = 0.0,
+        step_reward: float = 0.0,
+        render_mode: str | None = None,
+    ) -> None:
+        slip = check_probability("slip", slip)
+        goal_reward = check_number("goal_reward", goal_reward)
+        pit_reward = check_number("pit_reward", pit_reward)
+        step_reward = check_number("step_reward", step_reward)
+        self.cells = read_map(map_text)
+        next_states = _next_states(self.cells, sideways=slip > 0.0)
+        flat = self.cells.reshape(-1)
+        starts, goal, over = flat == b"S", flat == b"G", np.isin(flat, (b"G", b"X", b"H"))
+        inside = ~(over | (flat == b"#"))
+        reward_of_entering = np.select([goal, over], [goal_reward, pit_reward], step_reward)
+        rewards = reward_of_entering[next_states]
+        # The rows of cells that no step leaves: the goal, pits and walls.
+        rewards[~inside] = 0.0
+        entering = over[next_states]
+        entering[~inside] = True
+        success = goal[next_states]
+        chances = np.array([slip / 2, 1.0 - slip, slip / 2] if slip > 0.0 else [1.0])
+        model = TransitionModel.from_arrays(
+            flat.size,
+            4,
+            probabilities=np.broadcast_to(chances, next_states.shape),
+            next_states=next_states,
+            rewards=rewards,
+            terminated=entering,
+            initial_distribution=starts / starts.sum(),
+            success=success,
+        )
+        super().__init__(model, render_mode=render_mode)
+
+    def render_text(self) -> str:
+        """The map, the walker as 'x'."""
+        cells = self.cells.copy()
+        cells.reshape(-1)[self.s] = b"x"
+        return f"{self.last_action_text()}\n" + "\n".join(b"".join(row).decode() for row in cells) + "\n"
+
+
+def read_map(map_text: str | Sequence[str]) -> NDArray[np.bytes_]:
+    """The cells of a map, one byte each, shape (rows, columns).
+
+    Raises:
+        ValueError: naming the row or the letter at fault, or what the map lacks.
+    """
+    if isinstance(map_text, str):
+        map_text = map_text.strip().replace("/", "\n").split("\n")
+    if not isinstance(map_text, Sequence) or not map_text:
+        raise ValueError(f"map_text must be a text or a list of rows, got {map_text!r}")
+    rows = [row.strip() if isinstance(row, str) else row for row in map_text]
+    for number, row in enumerate(rows):
+        if not isinstance(row, str):
+            raise ValueError(f"map_text row {number} must be a text, got {row!r}")
+        unknown = set(row) - set(LETTERS)
+        if unknown:
+            raise ValueError(
+                f"map_text row {number} has {min(unknown)!r}: allowed are {', '.join(map(repr, LETTERS))}"
+            )
+        if len(row) != len(rows[0]):
+            raise ValueError(
+                f"map_text must be a rectangle: row 0 has {len(rows[0])} cells, row {number} has {len(row)}"
+            )
+    cells = np.array(rows, dtype=np.bytes_).view("S1").reshape(len(rows), -1)
+    for letter, meaning in (("S", "start"), ("G", "goal")):
+        if not (cells == letter.encode()).any():
+            raise ValueError(f"map_text needs at least one {letter!r}, a {meaning}, got none")
+    return cells
+
+
+def _next_states(cells: NDArray[np.bytes_], sideways: bool) -> NDArray[np.int32]:
+    """Where each action leads, (rows * columns, 4, outcomes); outcomes are one, or left, ahead and right."""
+    rows, columns = cells.shape
+    here = np.arange(cells.size, dtype=np.int32).reshape(rows, columns)
+    blocked = cells == b"#"
+    stays = blocked | (cells == b"G") | (cells == b"X") | (cells == b"H")
+    reached = np.empty((cells.size, 4), dtype=np.int32)
+    for action, (down, right) in enumerate(MOVES):
+        to_row = (np.arange(rows) + down).clip(0, rows - 1)[:, None]
+        to_column = (np.arange(columns) + right).clip(0, columns - 1)[None, :]
+        target = np.where(blocked[to_row, to_column] | stays, here, here[to_row, to_column])
+        reached[:, action] = target.reshape(-1)
+    if not sideways:
+        return reached[:, :, None]
+    around = (np.arange(4)[:, None] + np.array([-1, 0, 1])) % 4
+    return reached[:, around]

@@ -1,0 +1,22 @@
+"""Registers the environments of this package with Gymnasium."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+
+# Class, and the steps after which an episode is truncated; None where episodes always end by themselves.
+_ENVIRONMENTS = {
+    "velodrome/BernoulliBandit-v0": ("velodrome.envs.bernoulli_bandit:BernoulliBandit", None),
+    "velodrome/Chain-v0": ("velodrome.envs.chain:Chain", 100),
+    "velodrome/DeepSea-v0": ("velodrome.envs.deep_sea:DeepSea", None),
+    "velodrome/Garnet-v0": ("velodrome.envs.garnet:Garnet", 100),
+    "velodrome/GridWorld-v0": ("velodrome.envs.grid_world:GridWorld", 500),
+    "velodrome/RiverSwim-v0": ("velodrome.envs.river_swim:RiverSwim", 20),
+}
+
+
+def register_environments() -> None:
+    """Make every id of this package known to gym.make; a second call changes nothing."""
+    for identifier, (entry_point, max_episode_steps) in _ENVIRONMENTS.items():
+        if identifier not in gym.registry:
+            gym.register(identifier, entry_point=entry_point, max_episode_steps=max_episode_steps)

@@ -1,0 +1,190 @@
+"""What counts as a successful episode."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from velodrome.envs.argument_checks import did_you_mean
+from velodrome.envs.model_environment import ModelEnvironment
+from velodrome.envs.transition_model import TransitionModel
+
+Source = Literal["experiment", "info", "known environment", "reward_threshold", "none"]
+
+INFO = "info['is_success']"
+NO_RULE = "no success rule"
+
+# By id; CartPole's is 95 % of the longest episode, as its reward_threshold.
+_KNOWN_ENVIRONMENTS = {
+    "FrozenLake-v1": "return > 0",
+    "FrozenLake8x8-v1": "return > 0",
+    "Taxi-v3": "terminated",
+    "Taxi-v4": "terminated",
+    "CliffWalking-v1": "terminated",
+    "CliffWalkingSlippery-v1": "terminated",
+    "CartPole-v0": "return >= 195",
+    "CartPole-v1": "return >= 475",
+    "MountainCar-v0": "terminated",
+    "Acrobot-v1": "terminated",
+    "Blackjack-v1": "return > 0",
+    "LunarLander-v3": "return >= 200",
+}
+_RETURN = re.compile(r"return\s*(>=|>)\s*(\S+)")
+_WORDS = {
+    "terminated": "terminated",
+    "is_success": INFO,
+    INFO: INFO,
+    'info["is_success"]': INFO,
+    "none": NO_RULE,
+    NO_RULE: NO_RULE,
+}
+
+
+@dataclass(frozen=True)
+class SuccessRule:
+    """Decides which episodes succeeded, and says how.
+
+    Unless the experiment gave the rule, info["is_success"] wins over it in every episode that reports one.
+
+    Args:
+        description: the rule in words, as it stands in a table's footnote: "return > 0", "return >= 475",
+            "terminated", "info['is_success']" or "no success rule".
+        source: who gave it: "experiment", "info", "known environment", "reward_threshold" or "none".
+    """
+
+    description: str
+    source: Source
+
+    def successes(
+        self,
+        returns: NDArray[np.float64],
+        lengths: NDArray[np.int64],
+        terminated: NDArray[np.bool_],
+        reported: NDArray[np.int8],
+    ) -> NDArray[np.bool_] | None:
+        """Which episodes succeeded, bool (num_episodes,), or None where no rule says so.
+
+        Args:
+            returns: undiscounted returns, (num_episodes,).
+            lengths: steps, (num_episodes,).
+            terminated: whether the last step terminated, (num_episodes,).
+            reported: is_success of the last step's info as 0 or 1, -1 where it had none, (num_episodes,). An
+                episode without one failed where nothing else decides it.
+        """
+        says = np.asarray(reported) >= 0
+        succeeded = np.asarray(reported) == 1
+        own = self._own(np.asarray(returns), np.asarray(terminated))
+        if own is not None:
+            return own if self.source == "experiment" else np.where(says, succeeded, own)
+        if self.description == NO_RULE and self.source == "experiment":
+            return None
+        return succeeded if says.any() or (says.size == 0 and self.description == INFO) else None
+
+    def as_used(self, reported: NDArray[np.int8]) -> SuccessRule:
+        """The rule that decided episodes with these reports: info's where all had one, or both in words."""
+        says = np.asarray(reported) >= 0
+        if self.source in ("experiment", "info") or not says.any():
+            return self
+        if says.all():
+            return SuccessRule(INFO, "info")
+        return dataclasses.replace(self, description=f"{INFO}, where absent {self.description}")
+
+    def success_outcomes(self, model: TransitionModel) -> NDArray[np.bool_] | None:
+        """Which final outcomes make an episode a success, bool (num_outcomes,).
+
+        None where the final outcome alone does not decide: a rule on returns does only where every
+        outcome that does not terminate has reward 0, and a return of 0 is no success.
+        """
+        if self.description == "terminated":
+            return model.terminated
+        if self.description == INFO:
+            return model.success
+        comparison = _parse_return(self.description)
+        if comparison is None:
+            return None
+        strict, threshold = comparison
+        passes_at_zero = threshold < 0.0 if strict else threshold <= 0.0
+        possible = model.probabilities > 0.0
+        if passes_at_zero or np.any(model.rewards[possible & ~model.terminated] != 0.0):
+            return None
+        enough = model.rewards > threshold if strict else model.rewards >= threshold
+        return model.terminated & enough
+
+    def _own(self, returns: NDArray[Any], terminated: NDArray[Any]) -> NDArray[np.bool_] | None:
+        if self.description == "terminated":
+            return terminated.astype(np.bool_)
+        comparison = _parse_return(self.description)
+        if comparison is None:
+            return None
+        strict, threshold = comparison
+        passed: NDArray[np.bool_] = returns > threshold if strict else returns >= threshold
+        return passed
+
+
+def success_rule(env: gym.Env[Any, Any], success: str | None = None) -> SuccessRule:
+    """The rule for `env`: the experiment's own, else its info's, else its id's, else its reward threshold.
+
+    Args:
+        env: the environment.
+        success: the experiment's rule as `parse_success_rule` reads it, or None.
+
+    Raises:
+        ValueError: if `success` is no rule.
+    """
+    if success is not None:
+        return parse_success_rule(success)
+    unwrapped = env.unwrapped
+    if isinstance(unwrapped, ModelEnvironment) and unwrapped.model.success is not None:
+        return SuccessRule(INFO, "info")
+    spec = env.spec
+    if spec is not None and spec.id in _KNOWN_ENVIRONMENTS:
+        return SuccessRule(_KNOWN_ENVIRONMENTS[spec.id], "known environment")
+    if spec is not None and spec.reward_threshold is not None:
+        return SuccessRule(f"return >= {_number(float(spec.reward_threshold))}", "reward_threshold")
+    return SuccessRule(NO_RULE, "none")
+
+
+def parse_success_rule(text: str) -> SuccessRule:
+    """Read an experiment's rule: "return > X", "return >= X", "terminated", "is_success" or "none".
+
+    Raises:
+        ValueError: in one line, with the closest match.
+    """
+    stripped = text.strip() if isinstance(text, str) else text
+    if stripped in _WORDS:
+        return SuccessRule(_WORDS[stripped], "experiment")
+    comparison = _parse_return(stripped) if isinstance(stripped, str) else None
+    if comparison is None:
+        near = "return > 0" if str(text).strip().lower().startswith("ret") else None
+        hint = (
+            f": did you mean {near!r}?" if near else did_you_mean(text, ("terminated", "is_success", "none"))
+        )
+        raise ValueError(
+            f"unknown success rule {text!r}{hint or ':'} allowed are 'return > NUMBER', 'return >= NUMBER', "
+            "'terminated', 'is_success' and 'none'"
+        )
+    strict, threshold = comparison
+    return SuccessRule(f"return {'>' if strict else '>='} {_number(threshold)}", "experiment")
+
+
+def _parse_return(text: str) -> tuple[bool, float] | None:
+    """(whether strictly above, threshold), or None where `text` compares no return with a finite number."""
+    match = _RETURN.fullmatch(text)
+    if match is None:
+        return None
+    try:
+        threshold = float(match[2])
+    except ValueError:
+        return None
+    return (match[1] == ">", threshold) if math.isfinite(threshold) else None
+
+
+def _number(value: float) -> str:
+    return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)

@@ -1,0 +1,1 @@
+"""velodrome: put reinforcement-learning agents on one track and see who is better."""

@@ -1,0 +1,196 @@
+"""Schedules: how a parameter changes with the episode, the step, or the visits of a state.
+
+A schedule gives one number for each index i = 0, 1, 2, … of its clock:
+`episode` counts finished episodes, `step` counts environment steps, and `visits` counts how often the state
+(for a policy's parameter) or the state and action (for a learning rate) were visited before.
+"""
+
+from abc import abstractmethod
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from velodrome.policies.configuration import (
+    Configuration,
+    ConfigurationError,
+    require_number,
+    require_one_of,
+    require_whole_number,
+)
+
+Clock = Literal["episode", "step", "visits"]
+CLOCKS: tuple[str, ...] = get_args(Clock)
+
+
+class Schedule(Configuration):
+    """A number for each index of a clock; subclass it and write `__call__` to make your own.
+
+    A subclass is a frozen dataclass with a field `clock`. Both loops read the same table, `values`, so a
+    schedule is never compiled and may use any Python.
+    """
+
+    clock: Clock = "episode"
+
+    @abstractmethod
+    def __call__(self, index: int) -> float:
+        """Value at `index` >= 0 of the clock."""
+
+    def values(self, start: int, stop: int) -> np.ndarray:
+        """Values at start, …, stop - 1 as float64 (stop - start,)."""
+        return np.array([self(index) for index in range(start, stop)], dtype=np.float64)
+
+    def bounds(self) -> tuple[float, float] | None:
+        """Smallest and largest value over all indices, or None where they are not known beforehand."""
+        return None
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The same `value` at every index."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        require_number(self.name, "value", self.value, -np.inf, np.inf)
+
+    def __call__(self, index: int) -> float:
+        return float(self.value)
+
+    def values(self, start: int, stop: int) -> np.ndarray:
+        return np.full(stop - start, self.value, dtype=np.float64)
+
+    def bounds(self) -> tuple[float, float]:
+        return float(self.value), float(self.value)
+
+
+@dataclass(frozen=True)
+class Linear(Schedule):
+    """From `start` to `end` in equal steps over the first `over` indices, then `end`."""
+
+    start: float
+    end: float
+    over: int
+    _: KW_ONLY
+    clock: Clock = "episode"
+
+    def __post_init__(self) -> None:
+        require_number(self.name, "start", self.start, -np.inf, np.inf)
+        require_number(self.name, "end", self.end, -np.inf, np.inf)
+        require_whole_number(self.name, "over", self.over, 1)
+        require_one_of(self.name, "clock", self.clock, CLOCKS)
+
+    def __call__(self, index: int) -> float:
+        if index >= self.over:
+            return float(self.end)
+        return self.start + (self.end - self.start) * (index / self.over)
+
+    def bounds(self) -> tuple[float, float]:
+        return float(min(self.start, self.end)), float(max(self.start, self.end))
+
+
+@dataclass(frozen=True)
+class Exponential(Schedule):
+    """max(floor, start * decay**i)."""
+
+    start: float
+    decay: float
+    floor: float = 0.0
+    _: KW_ONLY
+    clock: Clock = "episode"
+
+    def __post_init__(self) -> None:
+        require_number(self.name, "start", self.start, 0.0, np.inf)
+        require_number(self.name, "decay", self.decay, 0.0, 1.0, open_low=True)
+        require_number(self.name, "floor", self.floor, 0.0, np.inf)
+        require_one_of(self.name, "clock", self.clock, CLOCKS)
+
+    def __call__(self, index: int) -> float:
+        return max(float(self.floor), self.start * float(self.decay) ** float(index))
+
+    def bounds(self) -> tuple[float, float]:
+        return float(self.floor), float(max(self.start, self.floor))
+
+
+@dataclass(frozen=True)
+class Harmonic(Schedule):
+    """scale / (i + 1), the lectures' decay of the random noise."""
+
+    scale: float = 1.0
+    _: KW_ONLY
+    clock: Clock = "episode"
+
+    def __post_init__(self) -> None:
+        require_number(self.name, "scale", self.scale, 0.0, np.inf)
+        require_one_of(self.name, "clock", self.clock, CLOCKS)
+
+    def __call__(self, index: int) -> float:
+        return self.scale / (index + 1)
+
+    def bounds(self) -> tuple[float, float]:
+        return 0.0, float(self.scale)
+
+
+@dataclass(frozen=True)
+class SteppedHarmonic(Schedule):
+    """1 / (i // every + 1), the lectures' decay of epsilon."""
+
+    every: int
+    _: KW_ONLY
+    clock: Clock = "episode"
+
+    def __post_init__(self) -> None:
+        require_whole_number(self.name, "every", self.every, 1)
+        require_one_of(self.name, "clock", self.clock, CLOCKS)
+
+    def __call__(self, index: int) -> float:
+        return 1.0 / (index // self.every + 1)
+
+    def bounds(self) -> tuple[float, float]:
+        return 0.0, 1.0
+
+
+@dataclass(frozen=True)
+class Reciprocal(Schedule):
+    """1 / (i / every + offset), the Q-network lecture's decay of epsilon (every=50, offset=10)."""
+
+    every: float
+    offset: float = 1.0
+    _: KW_ONLY
+    clock: Clock = "episode"
+
+    def __post_init__(self) -> None:
+        require_number(self.name, "every", self.every, 0.0, np.inf, open_low=True)
+        require_number(self.name, "offset", self.offset, 0.0, np.inf, open_low=True)
+        require_one_of(self.name, "clock", self.clock, CLOCKS)
+
+    def __call__(self, index: int) -> float:
+        return 1.0 / (index / self.every + self.offset)
+
+    def bounds(self) -> tuple[float, float]:
+        return 0.0, 1.0 / self.offset
+
+
+def as_schedule(
+    owner: str, field: str, value: Any, low: float, high: float, *, open_low: bool = False
+) -> "Schedule":
+    """Schedule of a parameter given as a number or a schedule, checked against its range.
+
+    Raises:
+        ConfigurationError: neither a number nor a schedule, or a value out of [low, high] (or (low, high]).
+    """
+    if not isinstance(value, Schedule):
+        require_number(owner, field, value, low, high, open_low=open_low)
+        return Constant(float(value))
+    bounds = value.bounds()
+    if bounds is not None:
+        lowest, highest = bounds
+        # A decay that only tends to an open lower bound never reaches it.
+        if lowest < low or highest > high or (isinstance(value, Constant) and open_low and lowest <= low):
+            bracket = "(" if open_low else "["
+            close = ")" if np.isinf(high) else "]"
+            raise ConfigurationError(
+                f"{owner}: {field} must stay in {bracket}{low:g}, {high:g}{close}, "
+                f"but {value} runs from {lowest:g} to {highest:g}"
+            )
+    return value

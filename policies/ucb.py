@@ -1,0 +1,129 @@
+"""UCB: upper confidence bounds, optimism for actions that were tried less."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from velodrome.policies.configuration import require_one_of
+from velodrome.policies.policy import TIES, Policy, ProbabilitiesFunction, SelectFunction, Ties
+from velodrome.policies.schedules import Schedule, as_schedule
+
+
+def _log_visits(visit_counts: Sequence[int]) -> float:
+    total = 0
+    for action in range(len(visit_counts)):
+        total += visit_counts[action]
+    return math.log(total) if total > 0 else 0.0
+
+
+def _upper_bound(value: float, count: int, confidence: float, log_visits: float) -> float:
+    return value + confidence * math.sqrt(log_visits / count) if count > 0 else math.inf
+
+
+def _select_first(
+    action_values: Sequence[float], visit_counts: Sequence[int], confidence: float, rng: np.random.Generator
+) -> int:
+    log_visits = _log_visits(visit_counts)
+    best = _upper_bound(action_values[0], visit_counts[0], confidence, log_visits)
+    chosen = 0
+    for action in range(1, len(action_values)):
+        bound = _upper_bound(action_values[action], visit_counts[action], confidence, log_visits)
+        if bound > best:
+            best = bound
+            chosen = action
+    return chosen
+
+
+def _select_random(
+    action_values: Sequence[float], visit_counts: Sequence[int], confidence: float, rng: np.random.Generator
+) -> int:
+    log_visits = _log_visits(visit_counts)
+    best = _upper_bound(action_values[0], visit_counts[0], confidence, log_visits)
+    chosen = 0
+    num_ties = 1
+    for action in range(1, len(action_values)):
+        bound = _upper_bound(action_values[action], visit_counts[action], confidence, log_visits)
+        if bound > best:
+            best = bound
+            chosen = action
+            num_ties = 1
+        elif bound == best:
+            # Keeping the k-th tie with probability 1/k leaves each tie equally likely (reservoir sampling).
+            num_ties += 1
+            if rng.random() * num_ties < 1.0:
+                chosen = action
+    return chosen
+
+
+def _bounds(
+    action_values: Sequence[float], visit_counts: Sequence[int], confidence: float, probabilities: Any
+) -> float:
+    log_visits = _log_visits(visit_counts)
+    best = -math.inf
+    for action in range(len(action_values)):
+        bound = _upper_bound(action_values[action], visit_counts[action], confidence, log_visits)
+        probabilities[action] = bound
+        if bound > best:
+            best = bound
+    return best
+
+
+def _probabilities_first(
+    action_values: Sequence[float], visit_counts: Sequence[int], confidence: float, probabilities: Any
+) -> None:
+    best = _bounds(action_values, visit_counts, confidence, probabilities)
+    found = False
+    for action in range(len(action_values)):
+        is_first_best = probabilities[action] == best and not found
+        found = found or is_first_best
+        probabilities[action] = 1.0 if is_first_best else 0.0
+
+
+def _probabilities_random(
+    action_values: Sequence[float], visit_counts: Sequence[int], confidence: float, probabilities: Any
+) -> None:
+    best = _bounds(action_values, visit_counts, confidence, probabilities)
+    num_ties = 0
+    for action in range(len(action_values)):
+        if probabilities[action] == best:
+            num_ties += 1
+    for action in range(len(action_values)):
+        probabilities[action] = 1.0 / num_ties if probabilities[action] == best else 0.0
+
+
+@dataclass(frozen=True)
+class UCB(Policy):
+    """argmax of action value + `confidence` * sqrt(ln N(s) / N(s, a)); an untried action comes first.
+
+    N(s, a) counts how often the action was taken in the state, N(s) is their sum. `confidence` is a number or
+    schedule >= 0, in units of the action values.
+
+    Raises:
+        ConfigurationError: `confidence` is negative, or `ties` is neither "random" nor "first".
+
+    Source: Auer, Cesa-Bianchi & Fischer (2002); Sutton & Barto (2018), eq. 2.10, one bandit a state.
+    """
+
+    confidence: float | Schedule = 1.0
+    ties: Ties = "random"
+    parameter_range: ClassVar[tuple[float, float]] = (0.0, np.inf)
+    indexes_only: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        as_schedule(self.name, "confidence", self.confidence, 0.0, np.inf)
+        require_one_of(self.name, "ties", self.ties, TIES)
+
+    @property
+    def schedule(self) -> Schedule:
+        return as_schedule(self.name, "confidence", self.confidence, 0.0, np.inf)
+
+    @property
+    def select(self) -> SelectFunction:
+        return _select_first if self.ties == "first" else _select_random
+
+    @property
+    def probabilities(self) -> ProbabilitiesFunction:
+        return _probabilities_first if self.ties == "first" else _probabilities_random
