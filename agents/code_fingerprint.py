@@ -70,10 +70,8 @@ def _is_user_function(value: Any) -> bool:
         return False
     package = (value.__module__ or "").partition(".")[0]
     return (
-        (package not in sys.stdlib_module_names
-        and package not in {"numpy", "numba", "scipy"})
-        or package == "__main__"
-    )
+        package not in sys.stdlib_module_names and package not in {"numpy", "numba", "scipy"}
+    ) or package == "__main__"
 
 
 def _add_code(digest: Any, code: CodeType) -> None:

@@ -125,9 +125,7 @@ def build_loop(
             if (is_on_policy or needs_next_parameter) and not terminated:
                 parameter = parameter_at(parameters, bases, visit_counts, next_state, episode, step)
             if is_on_policy and not terminated:
-                chosen = np.uint64(
-                    select(action_values[next_state], visit_counts[next_state], parameter, rng)
-                )
+                chosen = np.uint64(select(action_values[next_state], visit_counts[next_state], parameter, rng))
                 if chosen >= num_actions:
                     position[FAILURE] = BAD_ACTION
                     break

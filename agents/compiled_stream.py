@@ -77,9 +77,7 @@ def close_stream(typing_context, stream, words):
             builder.store(builder.trunc(builder.lshr(value, _I128(64)), _I64), pointers[high])
             builder.store(builder.trunc(value, _I64), pointers[low])
         for index, word in ((_HAS_HALF, 4), (_HALF, 5)):
-            builder.store(
-                builder.zext(builder.load(_field(builder, arguments[0], index)), _I64), pointers[word]
-            )
+            builder.store(builder.zext(builder.load(_field(builder, arguments[0], index)), _I64), pointers[word])
         return context.get_dummy_value()
 
     return types.void(stream, words), build

@@ -78,9 +78,7 @@ def run_compiled_loop(
         if callback_every:
             now_episodes = min(now_episodes, callback_every - finished % callback_every)
         episode, step = int(position[4]), int(position[5])
-        parameter_table, parameter_base = _table(
-            parameters, episode, step, now_episodes, now_steps, memory, axis=1
-        )
+        parameter_table, parameter_base = _table(parameters, episode, step, now_episodes, now_steps, memory, axis=1)
         rate_table, rate_base = _table(rates, episode, step, now_episodes, now_steps, memory, axis=None)
         room = np.empty(now_episodes), np.empty(now_episodes, np.int64), np.empty(now_episodes, np.int64)
         arguments = (
@@ -93,9 +91,7 @@ def run_compiled_loop(
         finished += count
         write_generator(sampled.generator, environment_words)
         write_generator(rng, agent_words)
-        stepper.state, stepper.next_action, stepper.episode, stepper.step = (
-            int(position[k]) for k in (0, 1, 4, 5)
-        )
+        stepper.state, stepper.next_action, stepper.episode, stepper.step = (int(position[k]) for k in (0, 1, 4, 5))
         progress.in_episode, progress.episode_length = bool(position[2]), int(position[3])
         progress.episode_return = float(partial_return[0])
         if position[FAILURE] == BAD_ACTION:

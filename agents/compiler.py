@@ -49,9 +49,7 @@ def compiled_loop(
     return loop
 
 
-def report_not_compilable(
-    loop: Callable[..., Any], error: Exception, select: Callable[..., Any]
-) -> NotCompilableError:
+def report_not_compilable(loop: Callable[..., Any], error: Exception, select: Callable[..., Any]) -> NotCompilableError:
     """Remember that Numba refused a loop, so that it is not asked again; returns the error to raise."""
     _refused[loop] = compile_error_line(error, select)
     return NotCompilableError(_refused[loop])

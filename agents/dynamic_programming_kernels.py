@@ -7,9 +7,7 @@ import numpy as np
 
 
 @numba.njit(nogil=True, cache=True)
-def action_values_of(
-    offsets: Any, probabilities: Any, next_states: Any, gains: Any, kept: Any, values: Any
-) -> Any:
+def action_values_of(offsets: Any, probabilities: Any, next_states: Any, gains: Any, kept: Any, values: Any) -> Any:
     """Expected gain plus kept value of every pair, float64 (S, A); `gains`, `kept` belong to the outcomes."""
     num_states = len(values)
     num_actions = (len(offsets) - 1) // num_states
@@ -19,9 +17,7 @@ def action_values_of(
             pair = state * num_actions + action
             total = 0.0
             for outcome in range(offsets[pair], offsets[pair + 1]):
-                total += probabilities[outcome] * (
-                    gains[outcome] + kept[outcome] * values[next_states[outcome]]
-                )
+                total += probabilities[outcome] * (gains[outcome] + kept[outcome] * values[next_states[outcome]])
             result[state, action] = total
     return result
 
@@ -48,9 +44,7 @@ def sweep_policy(
                 pair = state * num_actions + action
                 total = 0.0
                 for outcome in range(offsets[pair], offsets[pair + 1]):
-                    total += probabilities[outcome] * (
-                        gains[outcome] + kept[outcome] * values[next_states[outcome]]
-                    )
+                    total += probabilities[outcome] * (gains[outcome] + kept[outcome] * values[next_states[outcome]])
                 value += share * total
         largest = max(largest, abs(value - values[state]))
         result[state] = value
@@ -71,9 +65,7 @@ def sweep_best(
             pair = state * num_actions + action
             total = 0.0
             for outcome in range(offsets[pair], offsets[pair + 1]):
-                total += probabilities[outcome] * (
-                    gains[outcome] + kept[outcome] * values[next_states[outcome]]
-                )
+                total += probabilities[outcome] * (gains[outcome] + kept[outcome] * values[next_states[outcome]])
             best = max(best, total)
         largest = max(largest, abs(best - values[state]))
         result[state] = best
@@ -111,9 +103,7 @@ def repeat_best(
 
 
 @numba.njit(nogil=True, cache=True)
-def reached_states(
-    offsets: Any, probabilities: Any, next_states: Any, terminated: Any, policy: Any, start: Any
-) -> Any:
+def reached_states(offsets: Any, probabilities: Any, next_states: Any, terminated: Any, policy: Any, start: Any) -> Any:
     """Which states a policy can be in when it starts where `start` is positive, bool (S,)."""
     num_states, num_actions = policy.shape
     reached = start > 0.0

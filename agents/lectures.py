@@ -24,9 +24,7 @@ def epsilon_greedy_q(
     ties: Ties = "first",
 ) -> QLearning:
     """Decayed ε-greedy: ε = 1/((i // 100) + 1) in episode i; the greedy part takes the first index."""
-    return QLearning(
-        discount=discount, learning_rate=learning_rate, policy=EpsilonGreedy(epsilon=epsilon, ties=ties)
-    )
+    return QLearning(discount=discount, learning_rate=learning_rate, policy=EpsilonGreedy(epsilon=epsilon, ties=ties))
 
 
 def noise_q(
@@ -36,9 +34,7 @@ def noise_q(
     ties: Ties = "first",
 ) -> QLearning:
     """Random noise: argmax of Q + N(0, 1)/(i + 1) in episode i, Q = r + γ max Q'."""
-    return QLearning(
-        discount=discount, learning_rate=learning_rate, policy=RandomNoise(scale=scale, ties=ties)
-    )
+    return QLearning(discount=discount, learning_rate=learning_rate, policy=RandomNoise(scale=scale, ties=ties))
 
 
 def discounted_q(

@@ -99,9 +99,7 @@ def _parts(space: gym.Space[Any]) -> list[tuple[int, int]] | None:
 
 
 def _first_leaf_dimensions(space: gym.Space[Any]) -> int:
-    return (
-        _first_leaf_dimensions(space.spaces[0]) if isinstance(space, spaces.Tuple) else len(space.shape or ())
-    )
+    return _first_leaf_dimensions(space.spaces[0]) if isinstance(space, spaces.Tuple) else len(space.shape or ())
 
 
 def _arrays(observation: Any) -> list[Any]:

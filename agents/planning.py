@@ -55,9 +55,7 @@ class PlanningAgent(Agent):
     @property
     def _greedy(self) -> GreedyTable:
         if self._table is None:
-            raise UnsupportedEnvironmentError(
-                f"{self.name} has not been trained or loaded yet: call train first"
-            )
+            raise UnsupportedEnvironmentError(f"{self.name} has not been trained or loaded yet: call train first")
         return self._table
 
     @property
@@ -91,9 +89,7 @@ class PlanningAgent(Agent):
             try:
                 model = TransitionModel.of(environment)
             except TransitionModelError as error:
-                raise UnsupportedEnvironmentError(
-                    f"{self.name} plans on a transition model: {error}"
-                ) from None
+                raise UnsupportedEnvironmentError(f"{self.name} plans on a transition model: {error}") from None
             index = index_observations(environment, self.name)
             start = int(getattr(environment.action_space, "start", 0))
         rng = role_generator(self._seed, "acting")
@@ -178,18 +174,14 @@ class PolicyIteration(PlanningAgent):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.discount >= 1.0:
-            raise ConfigurationError(
-                f"{self.name}: discount must be a number in [0, 1), got {self.discount!r}"
-            )
+            raise ConfigurationError(f"{self.name}: discount must be a number in [0, 1), got {self.discount!r}")
         require_whole_number(self.name, "max_iterations", self.max_iterations, 1)
 
     def _plan(self, model: TransitionModel) -> np.ndarray:
         states = np.arange(model.num_states)
         actions = np.zeros(model.num_states, dtype=np.int64)
         for _ in range(min(self.max_iterations, MAX_SWEEPS)):
-            action_values = backed_up(
-                model, _solve_policy(model, actions, float(self.discount)), float(self.discount)
-            )
+            action_values = backed_up(model, _solve_policy(model, actions, float(self.discount)), float(self.discount))
             best = action_values.argmax(axis=1)
             # Rounding must not send the policy to and fro between actions of equal value.
             gain = action_values[states, best] - action_values[states, actions]

@@ -66,9 +66,7 @@ class TabularAgent(Agent):
         if not isinstance(self.policy, Policy):
             raise ConfigurationError(f"{self.name}: policy must be a policy, got {self.policy!r}")
         if not isinstance(self.action_mask, bool):
-            raise ConfigurationError(
-                f"{self.name}: action_mask must be True or False, got {self.action_mask!r}"
-            )
+            raise ConfigurationError(f"{self.name}: action_mask must be True or False, got {self.action_mask!r}")
         self._bound: TabularBinding | None = None
 
     @abstractmethod
@@ -109,9 +107,7 @@ class TabularAgent(Agent):
     @property
     def _binding(self) -> TabularBinding:
         if self._bound is None:
-            raise UnsupportedEnvironmentError(
-                f"{self.name} has not been trained or loaded yet: call train first"
-            )
+            raise UnsupportedEnvironmentError(f"{self.name} has not been trained or loaded yet: call train first")
         return self._bound
 
     def train(
@@ -150,9 +146,7 @@ class TabularAgent(Agent):
                 outcome = self._run_compiled(environment, sampled, reset_seed, callback_every, budget)
             except NotCompilableError as error:
                 if loop == "compiled" or isinstance(environment, SampledModel):
-                    raise UnsupportedEnvironmentError(
-                        f"{self.policy.name} cannot be compiled: {error}"
-                    ) from None
+                    raise UnsupportedEnvironmentError(f"{self.policy.name} cannot be compiled: {error}") from None
                 notes.append(f"ran in the generic loop: {self.policy.name} cannot be compiled ({error})")
                 self._warn_once(str(error))
         rule = sampled.rule if sampled is not None else success_rule(environment, success)
@@ -172,9 +166,7 @@ class TabularAgent(Agent):
             notes=tuple(notes),
         )
 
-    def _compilable(
-        self, environment: Any, loop: Loop, success: str | None, notes: list[str]
-    ) -> SampledModel | None:
+    def _compilable(self, environment: Any, loop: Loop, success: str | None, notes: list[str]) -> SampledModel | None:
         if isinstance(environment, SampledModel):
             return environment
         if loop == "generic":
@@ -209,9 +201,7 @@ class TabularAgent(Agent):
         if is_real and reset_seed is not None:
             environment.reset(seed=reset_seed)
             binding.begin_at(read_position(environment).state)
-            sampled = SampledModel(
-                sampled.model, environment.unwrapped.np_random, sampled.rule, sampled.label
-            )
+            sampled = SampledModel(sampled.model, environment.unwrapped.np_random, sampled.rule, sampled.label)
         returns, lengths, outcomes, taken = run_compiled_loop(
             sampled,
             binding.memory,
@@ -265,17 +255,13 @@ class TabularAgent(Agent):
         binding = self._binding
         if binding.index.is_batch(observation):
             states = binding.index.index_batch(observation).tolist()
-            return (
-                np.array([binding.explore(state) for state in states], dtype=np.int64) + binding.action_start
-            )
+            return np.array([binding.explore(state) for state in states], dtype=np.int64) + binding.action_start
         return binding.explore(binding.stepper.state_of(observation)) + binding.action_start
 
     @property
     def _greedy(self) -> GreedyTable:
         binding = self._binding
-        return GreedyTable(
-            self.action_values, binding.index, binding.action_start, self.ties, binding.acting_rng
-        )
+        return GreedyTable(self.action_values, binding.index, binding.action_start, self.ties, binding.acting_rng)
 
     def observe(
         self,

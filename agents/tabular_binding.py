@@ -145,9 +145,7 @@ class TabularBinding:
         if isinstance(environment, SampledModel):
             masks = environment.model.action_mask
             if masks is None:
-                raise UnsupportedEnvironmentError(
-                    f"action_mask=True, but {environment.label} has no action masks"
-                )
+                raise UnsupportedEnvironmentError(f"action_mask=True, but {environment.label} has no action masks")
             for state, mask in enumerate(masks):
                 forbid(tables, state, mask)
             return
@@ -160,9 +158,7 @@ class TabularBinding:
 
         def watch(observation: Any, info: dict[str, Any]) -> None:
             if "action_mask" not in info:
-                raise UnsupportedEnvironmentError(
-                    f"action_mask=True, but the info of {label} has no 'action_mask'"
-                )
+                raise UnsupportedEnvironmentError(f"action_mask=True, but the info of {label} has no 'action_mask'")
             forbid(tables, self.stepper.state_of(observation), info["action_mask"])
 
         self.mask_watcher = watch
@@ -181,9 +177,7 @@ class TabularBinding:
         }
         return manifest, self.memory._asdict()
 
-    def from_storage(
-        self, agent: "TabularAgent", manifest: dict[str, Any], arrays: dict[str, np.ndarray]
-    ) -> None:
+    def from_storage(self, agent: "TabularAgent", manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """Take over what `to_storage` gave.
 
         Raises:
@@ -200,9 +194,7 @@ class TabularBinding:
             memory = agent._new_memory(self.index.num_states, self.num_actions)
             for name, array in memory._asdict().items():
                 if arrays[name].shape != array.shape or arrays[name].dtype != array.dtype:
-                    raise ValueError(
-                        f"array {name} has shape {arrays[name].shape} and dtype {arrays[name].dtype}"
-                    )
+                    raise ValueError(f"array {name} has shape {arrays[name].shape} and dtype {arrays[name].dtype}")
                 array[...] = arrays[name]
             self._prepare(agent, memory)
             self.stepper.episode, self.stepper.step = int(manifest["episode"]), int(manifest["step"])

@@ -127,9 +127,7 @@ class TabularStepper:
         return parameters.value(sum(self._counts[state]))
 
     def _explore(self, state: int) -> int:
-        action = self._select(
-            self._policy_values[state], self._policy_counts[state], self.parameter(state), self._rng
-        )
+        action = self._select(self._policy_values[state], self._policy_counts[state], self.parameter(state), self._rng)
         if not 0 <= action < self._num_actions:
             raise PolicyFailureError(
                 f"the policy chose action {action!r}, but there are actions 0 to {self._num_actions - 1}"

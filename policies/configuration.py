@@ -76,9 +76,7 @@ def from_data(data: Any, base: type[T]) -> T:
         ConfigurationError: no subclass of `base` has that name, or a parameter is unknown.
     """
     if not isinstance(data, dict) or not isinstance(data.get("name"), str):
-        raise ConfigurationError(
-            f"a {base.__name__.lower()} is stored as an object with a name, got {data!r}"
-        )
+        raise ConfigurationError(f"a {base.__name__.lower()} is stored as an object with a name, got {data!r}")
     classes = {cls.name: cls for cls in _subclasses(base)}
     cls = classes.get(data["name"])
     if cls is None:
@@ -102,9 +100,7 @@ def closest(word: str, allowed: Iterable[str]) -> str:
     return f"; allowed: {', '.join(names)}" if names else ""
 
 
-def require_number(
-    owner: str, field: str, value: Any, low: float, high: float, *, open_low: bool = False
-) -> None:
+def require_number(owner: str, field: str, value: Any, low: float, high: float, *, open_low: bool = False) -> None:
     """Refuse anything but a number in [low, high] (or (low, high]).
 
     Raises:

@@ -81,9 +81,11 @@ class Linear(Schedule):
         require_one_of(self.name, "clock", self.clock, CLOCKS)
 
     def __call__(self, index: int) -> float:
-        if index >= self.over:
-            return float(self.end)
-        return self.start + (self.end - self.start) * (index / self.over)
+        return float(self.values(index, index + 1)[0])
+
+    def values(self, start: int, stop: int) -> np.ndarray:
+        index = np.arange(start, stop)
+        return np.where(index >= self.over, float(self.end), self.start + (self.end - self.start) * (index / self.over))
 
     def bounds(self) -> tuple[float, float]:
         return float(min(self.start, self.end)), float(max(self.start, self.end))
@@ -127,6 +129,9 @@ class Harmonic(Schedule):
     def __call__(self, index: int) -> float:
         return self.scale / (index + 1)
 
+    def values(self, start: int, stop: int) -> np.ndarray:
+        return self.scale / (np.arange(start, stop) + 1)
+
     def bounds(self) -> tuple[float, float]:
         return 0.0, float(self.scale)
 
@@ -145,6 +150,9 @@ class SteppedHarmonic(Schedule):
 
     def __call__(self, index: int) -> float:
         return 1.0 / (index // self.every + 1)
+
+    def values(self, start: int, stop: int) -> np.ndarray:
+        return 1.0 / (np.arange(start, stop) // self.every + 1)
 
     def bounds(self) -> tuple[float, float]:
         return 0.0, 1.0
@@ -167,13 +175,14 @@ class Reciprocal(Schedule):
     def __call__(self, index: int) -> float:
         return 1.0 / (index / self.every + self.offset)
 
+    def values(self, start: int, stop: int) -> np.ndarray:
+        return 1.0 / (np.arange(start, stop) / self.every + self.offset)
+
     def bounds(self) -> tuple[float, float]:
         return 0.0, 1.0 / self.offset
 
 
-def as_schedule(
-    owner: str, field: str, value: Any, low: float, high: float, *, open_low: bool = False
-) -> "Schedule":
+def as_schedule(owner: str, field: str, value: Any, low: float, high: float, *, open_low: bool = False) -> "Schedule":
     """Schedule of a parameter given as a number or a schedule, checked against its range.
 
     Raises:
