@@ -6,6 +6,7 @@ choose such an action, which the functions here see to for every policy, users' 
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from velodrome.policies.policy import ProbabilitiesFunction, SelectFunction
 
 
+@lru_cache(maxsize=256)
 def among_available(select: SelectFunction) -> SelectFunction:
     """`select` restricted to the actions whose value is above minus infinity."""
 
@@ -45,6 +47,7 @@ def among_available(select: SelectFunction) -> SelectFunction:
     return select_available
 
 
+@lru_cache(maxsize=256)
 def available_probabilities(probabilities: ProbabilitiesFunction) -> ProbabilitiesFunction:
     """`probabilities` restricted to the actions whose value is above minus infinity; the others get 0."""
 

@@ -62,7 +62,9 @@ def run_compiled_loop(
     )  # fmt: skip
     by_episode = parameters.clock == rates.clock == "episode"
     chunk_steps = MAX_CHUNK_STEPS if by_episode else FIRST_CHUNK_STEPS
-    environment_words, agent_words = read_generator(sampled.generator), read_generator(rng)
+    environment_rng = sampled.generator
+    assert environment_rng is not None
+    environment_words, agent_words = read_generator(environment_rng), read_generator(rng)
     position = np.zeros(NUM_WORDS, dtype=np.int64)
     position[:6] = (
         stepper.state, stepper.next_action, progress.in_episode, progress.episode_length, stepper.episode, stepper.step,
@@ -89,7 +91,7 @@ def run_compiled_loop(
         chunks.append((room[0][:count], room[1][:count], room[2][:count]))
         taken += int(position[5]) - step
         finished += count
-        write_generator(sampled.generator, environment_words)
+        write_generator(environment_rng, environment_words)
         write_generator(rng, agent_words)
         stepper.state, stepper.next_action, stepper.episode, stepper.step = (int(position[k]) for k in (0, 1, 4, 5))
         progress.in_episode, progress.episode_length = bool(position[2]), int(position[3])

@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from velodrome.agents.code_fingerprint import code_fingerprint, reachable_functions
 
 _loops: dict[tuple[Any, ...], Callable[..., Any]] = {}
 _refused: dict[Callable[..., Any], str] = {}
+_fingerprints: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -32,7 +34,7 @@ def compiled_loop(
     Numba, imported here, compiles on the first call for the given array types and keeps the result on disk
     where it can.
     """
-    fingerprint = code_fingerprint(select, learn)
+    fingerprint = _fingerprint(select) + _fingerprint(learn)
     options = {
         "is_on_policy": is_on_policy,
         "needs_next_parameter": needs_next_parameter,
@@ -47,6 +49,23 @@ def compiled_loop(
     if loop in _refused:
         raise NotCompilableError(_refused[loop])
     return loop
+
+
+def _fingerprint(function: Callable[..., Any]) -> str:
+    """Fingerprint of a function, remembered for our own, which nobody edits while the program runs."""
+    if not _is_ours(function):
+        return code_fingerprint(function)
+    known = _fingerprints.get(function)
+    if known is None:
+        known = _fingerprints[function] = code_fingerprint(function)
+    return known
+
+
+def _is_ours(function: Callable[..., Any]) -> bool:
+    captured = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    return function.__module__.startswith("velodrome.") and all(
+        _is_ours(value) for value in captured if callable(value)
+    )
 
 
 def report_not_compilable(loop: Callable[..., Any], error: Exception, select: Callable[..., Any]) -> NotCompilableError:

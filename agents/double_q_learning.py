@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ class DoubleQMemory(NamedTuple):
     second_values: np.ndarray
 
 
+@lru_cache(maxsize=256)
 def make_learn_double_q(greedy: Callable[[Sequence[float], Any], int]) -> Callable[..., None]:
     """Update of double Q-learning with the given greedy choice."""
 

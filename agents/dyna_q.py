@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,6 +41,7 @@ def update_pair(
     row[action] += learning_rate * (target - row[action])
 
 
+@lru_cache(maxsize=256)
 def make_learn_dyna_q(planning_steps: int) -> Callable[..., None]:
     """Update of Dyna-Q with a fixed number of planning steps."""
 

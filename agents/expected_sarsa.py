@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ class ExpectedSarsaMemory(NamedTuple):
     probabilities: np.ndarray
 
 
+@lru_cache(maxsize=256)
 def make_learn_expected_sarsa(fill_probabilities: ProbabilitiesFunction) -> Callable[..., None]:
     """Update of expected Sarsa for a policy with the given probabilities."""
 

@@ -50,14 +50,15 @@ class GreedyTable:
         """
         return state_of(self.index, len(self.action_values), observation)
 
-    def probabilities(self) -> np.ndarray:
-        """Probability of every action in every state, float64 (S, A), ties shared as they are broken."""
-        is_best = _is_best(self.action_values)
-        if self.ties == "first":
-            chosen = np.zeros(is_best.shape)
-            chosen[np.arange(len(is_best)), is_best.argmax(axis=1)] = 1.0
-            return chosen
-        return np.asarray(is_best / is_best.sum(axis=1, keepdims=True))
+
+def greedy_probabilities(action_values: np.ndarray, ties: str) -> np.ndarray:
+    """Probability of every action in every state, float64 (S, A), ties shared as they are broken."""
+    is_best = _is_best(action_values)
+    if ties == "first":
+        chosen = np.zeros(is_best.shape)
+        chosen[np.arange(len(is_best)), is_best.argmax(axis=1)] = 1.0
+        return chosen
+    return np.asarray(is_best / is_best.sum(axis=1, keepdims=True))
 
 
 def state_of(index: ObservationIndex, num_states: int, observation: Any) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from velodrome.agents.agent import Agent, Callback, Loop, generator_from_state, generator_state
 from velodrome.agents.dynamic_programming import MAX_SWEEPS, backed_up, optimal_action_values
 from velodrome.agents.errors import UnsupportedEnvironmentError
-from velodrome.agents.greedy_table import GreedyTable
+from velodrome.agents.greedy_table import GreedyTable, greedy_probabilities
 from velodrome.agents.observation_index import ObservationIndex, index_observations
 from velodrome.agents.sampled_model import SampledModel
 from velodrome.agents.saving import SavedAgentError, write_agent
@@ -111,7 +111,7 @@ class PlanningAgent(Agent):
 
     def greedy_probabilities(self) -> np.ndarray:
         """What `act` does: float64 (num_states, num_actions)."""
-        return self._greedy.probabilities()
+        return greedy_probabilities(self.action_values, self.ties)
 
     def save(self, directory: str | Path) -> None:
         table = self._greedy

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -71,6 +72,7 @@ def spread_error(memory: Any, change: float, fading: float) -> None:
                 memory.places[memory.trace_states[place]][memory.trace_actions[place]] = place + 1
 
 
+@lru_cache(maxsize=256)
 def make_learn_q_lambda(trace_decay: float, kept: float) -> Callable[..., None]:
     """Update of Q(λ) with λ = `trace_decay`; `kept` is 1 for accumulating and 0 for replacing traces."""
 

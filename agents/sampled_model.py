@@ -12,21 +12,22 @@ from velodrome.envs.success_rules import SuccessRule, success_rule
 from velodrome.envs.transition_model import TransitionModel
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class SampledModel:
     """What the compiled loop runs instead of an environment.
 
     Attributes:
         model: outcomes of every state and action, initial distribution, time limit.
-        generator: the environment's own PCG64 generator; the loop reads and advances it.
+        generator: the environment's own PCG64 generator; the loop reads and advances it. None until an agent
+            that is trained without an environment seeds it.
         rule: decides which episodes succeeded.
         label: name of the environment for messages.
     """
 
     model: TransitionModel
-    generator: np.random.Generator
     rule: SuccessRule
     label: str
+    generator: np.random.Generator | None = None
 
     @classmethod
     def of(cls, env: gym.Env[Any, Any], success: str | None = None) -> "SampledModel | str":

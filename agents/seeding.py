@@ -4,6 +4,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from velodrome.policies.configuration import ConfigurationError
+
 Role = Literal["environment", "agent", "evaluation", "acting"]
 ROLES: tuple[str, ...] = get_args(Role)
 
@@ -11,9 +13,11 @@ ROLES: tuple[str, ...] = get_args(Role)
 def role_sequence(seed: int, role: Role, index: int = 0) -> np.random.SeedSequence:
     """Seed sequence of one role of the run with `seed`; no two roles, indices or seeds share a stream.
 
-    `index` numbers further streams of the same role, such as a second environment.
+    It is `SeedSequence(seed).spawn(4)[k]` for the k-th role; an `index` above 0 numbers further streams of the
+    same role, such as a second environment's.
     """
-    return np.random.SeedSequence(seed, spawn_key=(ROLES.index(role), index))
+    spawn_key = (ROLES.index(role), index) if index else (ROLES.index(role),)
+    return np.random.SeedSequence(seed, spawn_key=spawn_key)
 
 
 def role_generator(seed: int, role: Role, index: int = 0) -> np.random.Generator:
@@ -35,8 +39,8 @@ def check_seed(seed: object) -> int:
     """`seed` as a plain int.
 
     Raises:
-        ValueError: not a whole number of at least 0.
+        ConfigurationError: not a whole number of at least 0.
     """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
+        raise ConfigurationError(f"seed must be a whole number of at least 0, got {seed!r}")
     return int(seed)

@@ -16,7 +16,7 @@ from velodrome.agents.compiled_training import run_compiled_loop
 from velodrome.agents.compiler import NotCompilableError
 from velodrome.agents.errors import UnsupportedEnvironmentError, check_budget
 from velodrome.agents.generic_loop import EpisodeRecord, run_generic_loop
-from velodrome.agents.greedy_table import GreedyTable
+from velodrome.agents.greedy_table import GreedyTable, greedy_probabilities
 from velodrome.agents.observation_index import ObservationIndex, index_observations
 from velodrome.agents.sampled_model import SampledModel
 from velodrome.agents.saving import write_agent
@@ -201,7 +201,8 @@ class TabularAgent(Agent):
         if is_real and reset_seed is not None:
             environment.reset(seed=reset_seed)
             binding.begin_at(read_position(environment).state)
-            sampled = SampledModel(sampled.model, environment.unwrapped.np_random, sampled.rule, sampled.label)
+            # The seeded reset gave the environment a new generator.
+            sampled.generator = environment.unwrapped.np_random
         returns, lengths, outcomes, taken = run_compiled_loop(
             sampled,
             binding.memory,
@@ -280,7 +281,7 @@ class TabularAgent(Agent):
 
     def greedy_probabilities(self) -> np.ndarray:
         """What `act` does without exploring: float64 (num_states, num_actions), ties as the policy breaks them."""
-        return self._greedy.probabilities()
+        return greedy_probabilities(self.action_values, self.ties)
 
     def save(self, directory: str | Path) -> None:
         manifest, arrays = self._binding.to_storage()

@@ -34,7 +34,6 @@ class TabularBinding:
     parameters: ScheduleTable
     rates: ScheduleTable
     rng: np.random.Generator
-    acting_rng: np.random.Generator
     stepper: TabularStepper
     seed: int
 
@@ -42,6 +41,7 @@ class TabularBinding:
         self.environment: Any = None
         self.environment_id: str | None = None
         self.num_environments = 0
+        self._acting_rng: np.random.Generator | None = None
         self.progress = Progress()
         self.mask_watcher: Callable[[Any, dict[str, Any]], None] | None = None
         self.is_ready = False
@@ -60,12 +60,13 @@ class TabularBinding:
         if seed is not None or not self.is_ready:
             fresh = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
             self.seed = fresh if seed is None else seed
-            streams = role_generator(self.seed, "agent"), role_generator(self.seed, "acting")
-            if not self.is_ready:
-                self.rng, self.acting_rng = streams
+            rng = role_generator(self.seed, "agent")
+            if self.is_ready:
+                self.rng.bit_generator.state = rng.bit_generator.state
+            else:
+                self.rng = rng
                 self._prepare(agent, agent._new_memory(self.index.num_states, self.num_actions))
-            self.rng.bit_generator.state = streams[0].bit_generator.state
-            self.acting_rng.bit_generator.state = streams[1].bit_generator.state
+            self._acting_rng = None
             self.num_environments = 0
         elif environment is self.environment:
             return None
@@ -76,9 +77,15 @@ class TabularBinding:
         self.num_environments += 1
         reset_seed = environment_seed(self.seed, index=self.num_environments - 1)
         if isinstance(environment, SampledModel):
-            fresh_generator = environment_generator(reset_seed)
-            environment.generator.bit_generator.state = fresh_generator.bit_generator.state
+            environment.generator = environment_generator(reset_seed)
         return reset_seed
+
+    @property
+    def acting_rng(self) -> np.random.Generator:
+        """Stream that breaks ties when acting greedily; training does not share it."""
+        if self._acting_rng is None:
+            self._acting_rng = role_generator(self.seed, "acting")
+        return self._acting_rng
 
     def begin_at(self, state: int) -> None:
         """Stand at the start of an episode."""
@@ -189,7 +196,7 @@ class TabularBinding:
             self.index = ObservationIndex(parts, int(observations["leaf_dimensions"]))
             self.num_actions, self.action_start = int(actions["number"]), int(actions["start"])
             self.rng = generator_from_state(manifest["agent_stream"])
-            self.acting_rng = generator_from_state(manifest["acting_stream"])
+            self._acting_rng = generator_from_state(manifest["acting_stream"])
             self.seed, self.num_environments = int(manifest["seed"]), int(manifest["environments"])
             memory = agent._new_memory(self.index.num_states, self.num_actions)
             for name, array in memory._asdict().items():

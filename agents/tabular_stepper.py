@@ -35,10 +35,31 @@ class TabularStepper:
     """What the generic loop calls: `begin` an episode, `choose` an action, `observe` what it led to."""
 
     __slots__ = (
-        "_counts", "_discount", "_index", "_is_on_policy", "_learn", "_memory", "_needs_next_parameter", "_num_actions", "_num_states",
-        "_parameters", "_policy_counts", "_policy_values", "_rates", "_rng", "_select",
-        "action", "episode", "next_action", "state", "step",
-    )  # fmt: skip
+        "_cached_episode",
+        "_counts",
+        "_discount",
+        "_episode_parameter",
+        "_episode_rate",
+        "_index",
+        "_is_on_policy",
+        "_learn",
+        "_memory",
+        "_needs_next_parameter",
+        "_num_actions",
+        "_num_states",
+        "_parameters",
+        "_policy_counts",
+        "_policy_values",
+        "_rates",
+        "_rng",
+        "_row_of",
+        "_select",
+        "action",
+        "episode",
+        "next_action",
+        "state",
+        "step",
+    )
 
     def __init__(
         self,
@@ -63,7 +84,12 @@ class TabularStepper:
         self._select, self._learn = select, learn
         self._is_on_policy, self._needs_next_parameter = is_on_policy, is_on_policy or needs_next_parameter
         self._parameters, self._rates = parameters, rates
-        self._discount, self._rng, self._index = discount, rng, index
+        self._discount, self._rng = discount, rng
+        self._index, self._row_of = index, index.index
+        self._cached_episode = -1
+        # None where another clock than the episode's decides.
+        self._episode_parameter: float | None = None
+        self._episode_rate: float | None = None
         self.state, self.action, self.next_action, self.episode, self.step = 0, 0, -1, 0, 0
 
     def state_of(self, observation: Any) -> int:
@@ -81,55 +107,69 @@ class TabularStepper:
 
     def choose(self) -> int:
         """Action for the present state by the exploration policy."""
-        state = self.state
         action = self.next_action
         if action < 0:
-            action = self._explore(state)
+            action = self._explore(self.state)
         self.next_action = -1
         self.action = action
         return action
 
+    # Methods called at every step look things up themselves where a call would cost as much as the look-up.
     def observe(self, observation: Any, reward: float, terminated: bool, truncated: bool) -> None:
         """Learn from what the chosen action led to."""
-        next_state = self.state_of(observation)
-        self._counts[self.state][self.action] += 1
-        rates = self._rates
-        clock = rates.clock
-        if clock == "episode":
-            learning_rate = rates.value(self.episode)
-        elif clock == "step":
-            learning_rate = rates.value(self.step)
-        else:
-            learning_rate = rates.value(self._counts[self.state][self.action] - 1)
+        try:
+            next_state = self._row_of(observation)
+        except (TypeError, ValueError, OverflowError):
+            next_state = -1
+        if not 0 <= next_state < self._num_states:
+            next_state = self.state_of(observation)
+        state, action = self.state, self.action
+        counts = self._counts[state]
+        counts[action] += 1
+        if self.episode != self._cached_episode:
+            self._look_up_episode()
+        learning_rate = self._episode_rate
+        if learning_rate is None:
+            index = self.step if self._rates.clock == "step" else counts[action] - 1
+            learning_rate = self._rates.value(index)
         self.step += 1
         next_action, parameter = 0, 0.0
         if self._needs_next_parameter and not terminated:
-            parameter = self.parameter(next_state)
+            parameter = self._parameter(next_state)
             if self._is_on_policy:
                 self.next_action = next_action = self._explore(next_state)
+        ended = terminated or truncated
         self._learn(
-            self._memory, self.state, self.action, reward, next_state, terminated, terminated or truncated,
+            self._memory, state, action, reward, next_state, terminated, ended,
             next_action, parameter, learning_rate, self._discount, self._rng,
         )  # fmt: skip
         self.state = next_state
-        if terminated or truncated:
+        if ended:
             self.episode += 1
             self.next_action = -1
 
-    def parameter(self, state: int) -> float:
-        """The policy's parameter for choosing in `state` now."""
-        parameters = self._parameters
-        clock = parameters.clock
-        if clock == "episode":
-            return parameters.value(self.episode)
-        if clock == "step":
-            return parameters.value(self.step)
-        return parameters.value(sum(self._counts[state]))
-
     def _explore(self, state: int) -> int:
-        action = self._select(self._policy_values[state], self._policy_counts[state], self.parameter(state), self._rng)
+        if self.episode != self._cached_episode:
+            self._look_up_episode()
+        parameter = self._episode_parameter
+        if parameter is None:
+            parameter = self._parameter(state)
+        action = self._select(self._policy_values[state], self._policy_counts[state], parameter, self._rng)
         if not 0 <= action < self._num_actions:
             raise PolicyFailureError(
                 f"the policy chose action {action!r}, but there are actions 0 to {self._num_actions - 1}"
             )
         return int(action)
+
+    def _parameter(self, state: int) -> float:
+        """The policy's parameter for choosing in `state` now."""
+        if self._parameters.clock == "episode":
+            return self._parameters.value(self.episode)
+        return self._parameters.value(self.step if self._parameters.clock == "step" else sum(self._counts[state]))
+
+    def _look_up_episode(self) -> None:
+        if self._parameters.clock == "episode":
+            self._episode_parameter = self._parameters.value(self.episode)
+        if self._rates.clock == "episode":
+            self._episode_rate = self._rates.value(self.episode)
+        self._cached_episode = self.episode

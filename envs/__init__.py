@@ -20,7 +20,7 @@ from velodrome.envs.model_sampling import (
 from velodrome.envs.registration import register_environments
 from velodrome.envs.river_swim import RiverSwim
 from velodrome.envs.success_rules import SuccessRule, parse_success_rule, success_rule
-from velodrome.envs.transition_model import TransitionModel, TransitionModelError
+from velodrome.envs.transition_model import NoTransitionModelError, TransitionModel, TransitionModelError
 
 __all__ = [
     "BernoulliBandit",
@@ -31,6 +31,7 @@ __all__ = [
     "Garnet",
     "GridWorld",
     "ModelEnvironment",
+    "NoTransitionModelError",
     "RiverSwim",
     "SuccessRule",
     "TransitionModel",

@@ -14,6 +14,10 @@ class TransitionModelError(ValueError):
     """A transition model that is invalid or absent, said in one line."""
 
 
+class NoTransitionModelError(TransitionModelError):
+    """An environment has no model, or one that is not true of its steps."""
+
+
 def pair_name(pair: int, num_actions: int) -> str:
     """Name the pair with index state * num_actions + action."""
     return f"state {pair // num_actions}, action {pair % num_actions}"

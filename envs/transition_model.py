@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from velodrome.envs import transition_checks as checks
-from velodrome.envs.transition_checks import TransitionModelError
+from velodrome.envs.transition_checks import NoTransitionModelError, TransitionModelError
 from velodrome.envs.transition_table import cumulative_inside_pairs, read_transition_table
 from velodrome.envs.wrapper_chain import is_transparent, name_of, time_limit_of, wrappers_of
 
-__all__ = ["TransitionModel", "TransitionModelError"]
+__all__ = ["NoTransitionModelError", "TransitionModel", "TransitionModelError"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,26 +92,26 @@ class TransitionModel:
         The time limit is that of the TimeLimit wrappers in the chain, None without one.
 
         Raises:
-            TransitionModelError: if the environment has no model, a wrapper or option makes `P` untrue of it,
-                or `P` is invalid.
+            NoTransitionModelError: the environment has no model, or a wrapper or option makes `P` untrue of it.
+            TransitionModelError: `P` is invalid.
         """
         unwrapped = env.unwrapped
         for wrapper in wrappers_of(env):
             if not is_transparent(wrapper):
-                raise TransitionModelError(
+                raise NoTransitionModelError(
                     f"{name_of(env)} has no transition model: wrapper {type(wrapper).__name__} may change it"
                 )
         own = getattr(unwrapped, "model", None)
         if isinstance(own, TransitionModel):
             return own.with_time_limit(time_limit_of(env))._with_action_mask(unwrapped)
         if not hasattr(unwrapped, "P"):
-            raise TransitionModelError(f"{name_of(env)} has no transition model (no attribute P)")
+            raise NoTransitionModelError(f"{name_of(env)} has no transition model (no attribute P)")
         if getattr(unwrapped, "fickle_passenger", False):
-            raise TransitionModelError(
+            raise NoTransitionModelError(
                 f"{name_of(env)} has no transition model: fickle_passenger is not in P"
             )
         if not hasattr(unwrapped, "initial_state_distrib"):
-            raise TransitionModelError(
+            raise NoTransitionModelError(
                 f"{name_of(env)} has no initial distribution (no attribute initial_state_distrib)"
             )
         model = cls.from_outcomes(unwrapped.P, unwrapped.initial_state_distrib, time_limit=time_limit_of(env))

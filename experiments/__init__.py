@@ -1,1 +1,1 @@
-
+"""The harness: agents × environments × seeds, and what came of them."""

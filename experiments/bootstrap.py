@@ -1,0 +1,42 @@
+"""Bootstrap intervals of means over seeds."""
+
+from functools import lru_cache
+
+import numpy as np
+
+NUM_RESAMPLES = 2000
+
+
+def mean_interval(values: np.ndarray, *, seed: int = 0, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile bootstrap interval of the mean over the first axis, NaNs left out.
+
+    Args:
+        values: float (num_seeds, …).
+        seed: of the resampling.
+        level: coverage.
+
+    Returns:
+        Lower and upper ends, float64 (…).
+
+    Source: Efron & Tibshirani (1993), section 13.3.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    num_seeds = len(values)
+    flat = values.reshape(num_seeds, -1)
+    present = np.isfinite(flat)
+    weights = _weights(num_seeds, seed)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = (weights @ np.where(present, flat, 0.0)) / (weights @ present)
+    tail = (1 - level) / 2
+    low, high = (
+        np.nanquantile(means, [tail, 1 - tail], axis=0) if present.any() else np.full((2, flat.shape[1]), np.nan)
+    )
+    return low.reshape(values.shape[1:]), high.reshape(values.shape[1:])
+
+
+@lru_cache(maxsize=4)
+def _weights(num_seeds: int, seed: int) -> np.ndarray:
+    """How often each seed is drawn in each resample, float64 (NUM_RESAMPLES, num_seeds)."""
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
+    shares = np.full(num_seeds, 1 / num_seeds)
+    return rng.multinomial(num_seeds, shares, size=NUM_RESAMPLES).astype(np.float64)

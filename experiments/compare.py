@@ -1,0 +1,188 @@
+"""The comparison: agents × environments × seeds, paired by seed, over the cores of the machine."""
+
+import os
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.metadata import version
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from velodrome.agents.agent import Agent
+from velodrome.agents.errors import BudgetError, check_budget
+from velodrome.agents.seeding import check_seed
+from velodrome.experiments.catalogue import EnvironmentConfiguration, build_agent, build_environment
+from velodrome.experiments.curves import CurveGrid
+from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.results import Results
+from velodrome.experiments.track import Track
+from velodrome.experiments.trial import Budget, Trial, run_trial
+from velodrome.policies.configuration import to_expression
+
+AgentLike = Agent | str
+EnvironmentLike = str | EnvironmentConfiguration | Callable[[], gym.Env[Any, Any]]
+
+# Called after every trial with the number done, the number in all, and the environment steps taken so far.
+ProgressCallback = Callable[[int, int, int], None]
+
+
+def compare(
+    agents: Mapping[str, AgentLike] | Sequence[AgentLike],
+    environments: Mapping[str, EnvironmentLike] | Sequence[EnvironmentLike] | EnvironmentLike,
+    *,
+    seeds: int | Iterable[int] = 30,
+    episodes: int | None = None,
+    steps: int | None = None,
+    success: str | None = None,
+    evaluation_episodes: int = 100,
+    workers: int | None = None,
+    name: str = "comparison",
+    progress: ProgressCallback | None = None,
+) -> Results:
+    """Train every agent on every environment with every seed, and evaluate each.
+
+    Trial k of every agent meets the same environment stream (common random numbers). Trials on a transition model
+    run in threads with the interpreter's lock released; each thread holds one agent's tables, and of a finished
+    trial only its numbers and two curves of at most 200 points are kept.
+
+    Args:
+        agents: agents or their expressions, by label or in a list (the expression is then the label).
+        environments: environment expressions, configurations or factories, likewise.
+        seeds: how many (0, 1, 2, …), or the seeds themselves.
+        episodes: training episodes of a trial; give this or `steps`.
+        steps: training steps of a trial.
+        success: success rule instead of the environments' own, such as "return > 0".
+        evaluation_episodes: sampled episodes of the greedy policy where its value cannot be computed.
+        workers: threads; the machine's cores if None.
+        name: of the experiment.
+        progress: called after every trial.
+
+    Raises:
+        BudgetError: not exactly one positive budget.
+        ExperimentError: no agent, environment or seed, or something given twice.
+        ValueError: an expression cannot be read; one line.
+    """
+    check_budget(episodes, steps)
+    check_whole_number("evaluation_episodes", evaluation_episodes)
+    if workers is not None:
+        check_whole_number("workers", workers)
+    named_agents = _named(agents, _agent, "agent")
+    configurations = _named(environments, _environment, "environment")
+    all_seeds = _seeds(seeds)
+    budget = Budget(episodes, steps, evaluation_episodes)
+    tracks = [Track.of(label, make, success) for label, (_, make) in configurations.items()]
+    plan = [(label, track) for track in tracks for label in named_agents]
+    grid = CurveGrid.of(episodes, steps)
+    done = steps_taken = 0
+
+    def one(label: str, track: Track, seed: int) -> tuple[dict[str, Any], np.ndarray, tuple[str, ...]]:
+        nonlocal done, steps_taken
+        trial = run_trial(label, named_agents[label], track, budget, seed)
+        done, steps_taken = done + 1, steps_taken + trial.log.steps
+        if progress is not None:
+            progress(done, len(plan) * len(all_seeds), steps_taken)
+        return trial.record(), grid.curve(trial.log), _notes(trial)
+
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        futures = [pool.submit(one, label, track, seed) for label, track in plan for seed in all_seeds]
+        outcomes = _collect(futures)
+    settings = {
+        "agents": {label: to_expression(agent) for label, agent in named_agents.items()},
+        "environments": {label: expression for label, (expression, _) in configurations.items()},
+        "episodes": episodes,
+        "steps": steps,
+        "seeds": all_seeds,
+        "evaluation_episodes": evaluation_episodes,
+        "success": success,
+        "versions": _versions(),
+    }
+    notes = tuple(dict.fromkeys(note for outcome in outcomes for note in outcome[2]))
+    return Results(
+        name=name,
+        records=[outcome[0] for outcome in outcomes],
+        curves=np.stack([outcome[1] for outcome in outcomes]),
+        grid=grid,
+        settings=settings,
+        notes=notes,
+    )
+
+
+def check_whole_number(field: str, value: object) -> None:
+    """Refuse anything but a whole number of at least 1.
+
+    Raises:
+        BudgetError: naming the field and the value.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise BudgetError(f"{field} must be a whole number of at least 1, got {value!r}")
+
+
+def _collect(futures: list["Future[Any]"]) -> list[Any]:
+    try:
+        return [future.result() for future in futures]
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        raise
+
+
+def _notes(trial: Trial) -> tuple[str, ...]:
+    return tuple(f"{trial.agent} on {trial.track.label} {note}" for note in trial.log.notes)
+
+
+def _named(given: Any, read: Callable[[Any], tuple[str, Any]], kind: str) -> dict[str, Any]:
+    if isinstance(given, Mapping):
+        named = {str(label): read(item)[1] for label, item in given.items()}
+    else:
+        items = list(given) if isinstance(given, list | tuple) else [given]
+        read_items = [read(item) for item in items]
+        labels = [label for label, _ in read_items]
+        repeated = next((label for label in labels if labels.count(label) > 1), None)
+        if repeated is not None:
+            raise ExperimentError(f"{kind} {repeated!r} is given twice: give labels, as a dict")
+        named = dict(read_items)
+    if not named:
+        raise ExperimentError(f"give at least one {kind}")
+    return named
+
+
+def _agent(given: Any) -> tuple[str, Agent]:
+    if isinstance(given, str):
+        return given, build_agent(given)
+    if isinstance(given, Agent):
+        return to_expression(given), given
+    raise ExperimentError(f"an agent is an expression or an Agent, got {given!r}")
+
+
+def _environment(given: Any) -> tuple[str, tuple[str, Callable[[], gym.Env[Any, Any]]]]:
+    if isinstance(given, str):
+        given = build_environment(given)
+    if isinstance(given, EnvironmentConfiguration):
+        return given.label, (given.label, given.make)
+    if isinstance(given, gym.Env):
+        raise ExperimentError(
+            f"an environment is an expression or a factory, got the environment {given}: every trial needs its own"
+        )
+    if callable(given):
+        name = getattr(given, "__name__", type(given).__name__)
+        return name, (name, given)
+    raise ExperimentError(f"an environment is an expression or a factory, got {given!r}")
+
+
+def _seeds(seeds: int | Iterable[int]) -> list[int]:
+    if isinstance(seeds, int):
+        check_whole_number("seeds", seeds)
+        return list(range(seeds))
+    listed = [check_seed(seed) for seed in seeds]
+    if not listed:
+        raise ExperimentError("give at least one seed")
+    if len(set(listed)) < len(listed):
+        raise ExperimentError(f"seeds must differ from each other, got {listed}")
+    return listed
+
+
+def _versions() -> dict[str, str]:
+    packages = ("velodrome", "gymnasium", "numpy", "numba")
+    return {"python": platform.python_version()} | {package: version(package) for package in packages}

@@ -1,0 +1,101 @@
+"""How good is what an agent learnt: exactly where the model is known, by sampled episodes elsewhere."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from velodrome.agents.agent import Agent
+from velodrome.agents.dynamic_programming import evaluate_policy
+from velodrome.agents.seeding import environment_seed
+from velodrome.experiments.track import Track
+
+# A sampled episode of an environment without time limit is given up after so many steps.
+MAX_EVALUATION_STEPS = 100_000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Value of the greedy policy.
+
+    Attributes:
+        method: "exact" (dynamic programming on the model) or "monte-carlo".
+        success_rate: probability of success, NaN without a success rule.
+        success_low: lower end of the 95 % Wilson interval; equal to the rate if exact.
+        success_high: upper end.
+        mean_return: expected undiscounted return.
+        episodes: sampled episodes, 0 if exact.
+    """
+
+    method: str
+    success_rate: float
+    success_low: float
+    success_high: float
+    mean_return: float
+    episodes: int
+
+
+def evaluate(agent: Agent, track: Track, *, seed: int, episodes: int = 100) -> Evaluation:
+    """Value of an agent acting greedily on a track.
+
+    Args:
+        agent: trained.
+        track: the environment.
+        seed: the run's seed; sampled episodes use its evaluation stream.
+        episodes: how many to sample where the value cannot be computed.
+    """
+    policy = getattr(agent, "greedy_probabilities", None)
+    if track.model is None or policy is None:
+        return _sample(agent, track, seed, episodes)
+    value = evaluate_policy(track.model, policy(), track.success)
+    if value.success_rate is None and track.rule.source != "none":
+        sampled = _sample(agent, track, seed, episodes)
+        return Evaluation(
+            "monte-carlo",
+            sampled.success_rate,
+            sampled.success_low,
+            sampled.success_high,
+            value.expected_return,
+            episodes,
+        )
+    rate = float("nan") if value.success_rate is None else value.success_rate
+    return Evaluation("exact", rate, rate, rate, value.expected_return, 0)
+
+
+def _sample(agent: Agent, track: Track, seed: int, episodes: int) -> Evaluation:
+    env = track.make()
+    returns, lengths = np.zeros(episodes), np.zeros(episodes, dtype=np.int64)
+    terminated, reported = np.zeros(episodes, dtype=np.bool_), np.full(episodes, -1, dtype=np.int8)
+    observation, _ = env.reset(seed=environment_seed(seed, "evaluation"))
+    for episode in range(episodes):
+        if episode:
+            observation, _ = env.reset()
+        returns[episode], lengths[episode], terminated[episode], reported[episode] = _episode(agent, env, observation)
+    successes = track.rule.successes(returns, lengths, terminated, reported)
+    mean_return = float(returns.mean())
+    if successes is None:
+        return Evaluation("monte-carlo", *[float("nan")] * 3, mean_return, episodes)
+    low, high = wilson_interval(int(successes.sum()), episodes)
+    return Evaluation("monte-carlo", float(successes.mean()), low, high, mean_return, episodes)
+
+
+def _episode(agent: Agent, env: gym.Env[Any, Any], observation: Any) -> tuple[float, int, bool, int]:
+    episode_return, info = 0.0, {}
+    length = 0
+    while length < MAX_EVALUATION_STEPS:
+        length += 1
+        observation, reward, terminated, truncated, info = env.step(agent.act(observation))
+        episode_return += float(reward)
+        if terminated or truncated:
+            break
+    reported = int(bool(info["is_success"])) if "is_success" in info else -1
+    return episode_return, length, bool(terminated), reported
+
+
+def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:
+    """95 % interval of a success probability. Source: Wilson (1927)."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(successes, episodes).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)

@@ -1,0 +1,55 @@
+"""Showing a trained agent at work."""
+
+import gymnasium as gym
+
+from velodrome.agents.agent import Agent
+from velodrome.agents.seeding import environment_seed
+from velodrome.experiments.catalogue import EnvironmentConfiguration
+from velodrome.experiments.errors import ExperimentError
+
+MAX_SHOWN_STEPS = 1000
+
+
+def check_render_mode(configuration: EnvironmentConfiguration, mode: str) -> None:
+    """Refuse a render mode that the environment lacks, before any training.
+
+    Raises:
+        ExperimentError: naming the modes that there are, or the package that is missing.
+    """
+    env = configuration.make()
+    modes = env.metadata.get("render_modes", [])
+    env.close()
+    if mode not in modes:
+        raise ExperimentError(f"--render {mode}: {configuration.label} can be shown as {', '.join(modes) or 'nothing'}")
+
+
+def play(agent: Agent, configuration: EnvironmentConfiguration, mode: str, seed: int) -> float:
+    """Show one greedy episode; returns its return.
+
+    Raises:
+        ExperimentError: a package needed for drawing is missing.
+    """
+    env = configuration.make(render_mode=mode)
+    try:
+        observation, _ = env.reset(seed=environment_seed(seed, "evaluation"))
+        total = 0.0
+        for step in range(1, MAX_SHOWN_STEPS + 1):
+            _show(env, mode)
+            observation, reward, terminated, truncated, _ = env.step(agent.act(observation))
+            total += float(reward)
+            if terminated or truncated:
+                _show(env, mode)
+                print(f"{'terminated' if terminated else 'truncated'} after {step} steps, return {total:g}")
+                return total
+        print(f"stopped after {MAX_SHOWN_STEPS} steps, return {total:g}")
+        return total
+    except gym.error.DependencyNotInstalled as error:
+        raise ExperimentError(f"--render {mode}: {error}; install 'velodrome[render]'") from None
+    finally:
+        env.close()
+
+
+def _show(env: gym.Env[object, object], mode: str) -> None:
+    frame = env.render()
+    if mode == "ansi":
+        print(frame)

@@ -1,0 +1,78 @@
+"""An environment as every agent of an experiment meets it: its model, its success rule and the limits on it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from velodrome.agents.dynamic_programming import (
+    ExactValue,
+    NotConvergedError,
+    best_possible,
+    evaluate_policy,
+    random_policy,
+)
+from velodrome.agents.sampled_model import SampledModel
+from velodrome.envs.model_sampling import reason_not_sampled_from_model
+from velodrome.envs.success_rules import SuccessRule, success_rule
+from velodrome.envs.transition_model import NoTransitionModelError, TransitionModel
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """What is known of an environment before anyone learns.
+
+    Attributes:
+        label: the environment's expression.
+        make: makes a new environment.
+        rule: decides which episodes succeed.
+        model: its transition model, or None.
+        success: outcomes with which a successful episode ends, bool (num_outcomes,), or None.
+        best: the best possible values, or None without a model.
+        random: the uniformly random policy's values, or None without a model.
+        generic_reason: why the compiled loop cannot run it, or None where it can.
+    """
+
+    label: str
+    make: Callable[[], gym.Env[Any, Any]]
+    rule: SuccessRule
+    model: TransitionModel | None
+    success: np.ndarray | None
+    best: ExactValue | None
+    random: ExactValue | None
+    generic_reason: str | None
+
+    @classmethod
+    def of(cls, label: str, make: Callable[[], gym.Env[Any, Any]], success: str | None = None) -> "Track":
+        """Look at an environment once, for all trials on it.
+
+        Raises:
+            UnknownEnvironmentError: it cannot be made.
+            TransitionModelError: its P is not valid.
+        """
+        env = make()
+        rule = success_rule(env, success)
+        model = _model_of(env)
+        if model is None:
+            return cls(label, make, rule, None, None, None, None, reason_not_sampled_from_model(env))
+        outcomes = rule.success_outcomes(model)
+        try:
+            best: ExactValue | None = best_possible(model, outcomes)
+        except NotConvergedError:
+            best = None
+        random = evaluate_policy(model, random_policy(model), outcomes)
+        return cls(label, make, rule, model, outcomes, best, random, reason_not_sampled_from_model(env))
+
+    def sampled_model(self) -> SampledModel:
+        """The model for one trial of the compiled loop; the agent seeds its stream."""
+        assert self.model is not None
+        return SampledModel(self.model, self.rule, self.label)
+
+
+def _model_of(env: gym.Env[Any, Any]) -> TransitionModel | None:
+    try:
+        return TransitionModel.of(env)
+    except NoTransitionModelError:
+        return None

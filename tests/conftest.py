@@ -1,0 +1,66 @@
+"""Shared by all tests: reproducible hypothesis runs, and what it means that two runs are the same."""
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+# Slow shared machines must not fail a property by the clock, and a failure must come back on the next run.
+settings.register_profile("velodrome", deadline=None, derandomize=True)
+settings.load_profile("velodrome")
+
+
+def pytest_configure(config):
+    # Warnings are errors (pyproject.toml); these come from other packages and say nothing about ours.
+    for ignored in ("ignore::DeprecationWarning:pkg_resources", "ignore:pkg_resources is deprecated"):
+        config.addinivalue_line("filterwarnings", ignored)
+
+
+def _bits(array):
+    return array.dtype.str, array.shape, array.tobytes()
+
+
+def _learnt(agent):
+    """Everything that a tabular agent has learnt and will draw, as comparable values."""
+    memory = agent._binding.memory
+    return {f"memory.{name}": _bits(array) for name, array in memory._asdict().items()} | {
+        "agent stream": agent._binding.rng.bit_generator.state
+    }
+
+
+def _logged(log):
+    successes = None if log.successes is None else _bits(np.asarray(log.successes))
+    return {
+        "returns": _bits(log.returns),
+        "lengths": _bits(log.lengths),
+        "terminated": _bits(log.terminated),
+        "successes": successes,
+        "success rule": log.success_rule,
+        "steps": log.steps,
+        "seed": log.seed,
+    }
+
+
+def _result(agent, env, log):
+    """Everything that a run of a tabular agent leaves behind, but for times and the name of the loop."""
+    stream = {"environment stream": env.unwrapped.np_random.bit_generator.state}
+    return _learnt(agent) | _logged(log) | stream
+
+
+def _differences(one, other):
+    """Names of what differs between two results; the same run leaves none."""
+    return [name for name in one.keys() | other.keys() if one.get(name) != other.get(name)]
+
+
+@pytest.fixture(scope="session")
+def learnt():
+    return _learnt
+
+
+@pytest.fixture(scope="session")
+def result():
+    return _result
+
+
+@pytest.fixture(scope="session")
+def differences():
+    return _differences

@@ -1,0 +1,148 @@
+"""Two loops, one result: every policy with every learner, bit for bit, on one small environment.
+
+The environment draws its outcomes, and its episodes end both by themselves and by the time limit.
+"""
+
+import gymnasium as gym
+import pytest
+
+from velodrome import agents, policies
+
+SEEDS = (0, 1, 2)
+EPISODES = 30
+LEARNERS = {
+    "q_learning": (agents.QLearning, {}),
+    "sarsa": (agents.Sarsa, {}),
+    "expected_sarsa": (agents.ExpectedSarsa, {}),
+    "double_q_learning": (agents.DoubleQLearning, {}),
+    "n_step_q": (agents.NStepQ, {"n": 3}),
+    "n_step_sarsa": (agents.NStepSarsa, {"n": 3}),
+    "q_lambda": (agents.QLambda, {"trace_decay": 0.8, "traces": "accumulating"}),
+    "dyna_q": (agents.DynaQ, {"planning_steps": 3}),
+}
+POLICIES = {
+    "greedy random": policies.Greedy(ties="random"),
+    "greedy first": policies.Greedy(ties="first"),
+    "epsilon_greedy random": policies.EpsilonGreedy(epsilon=0.3, ties="random"),
+    "epsilon_greedy first": policies.EpsilonGreedy(epsilon=0.3, ties="first"),
+    "random_noise random": policies.RandomNoise(scale=0.5, ties="random"),
+    "random_noise first": policies.RandomNoise(scale=0.5, ties="first"),
+    "softmax": policies.Softmax(temperature=0.5),
+    "ucb random": policies.UCB(confidence=1.0, ties="random"),
+    "ucb first": policies.UCB(confidence=1.0, ties="first"),
+    "uniform": policies.Uniform(),
+}
+CLOCKS = ("episode", "step", "visits")
+
+
+@pytest.fixture(scope="module")
+def garnet():
+    return gym.make(
+        "velodrome/Garnet-v0",
+        num_states=6,
+        num_actions=3,
+        terminal_probability=0.15,
+        seed=11,
+        max_episode_steps=12,
+    )
+
+
+@pytest.fixture
+def assert_loops_agree(result, differences):
+    def check(build, env, *, seeds=SEEDS, **budget):
+        for seed in seeds:
+            results = {}
+            for loop in ("generic", "compiled"):
+                agent = build()
+                log = agent.train(env, seed=seed, loop=loop, **budget)
+                assert log.loop == loop
+                results[loop] = result(agent, env, log)
+            assert differences(results["generic"], results["compiled"]) == []
+
+    return check
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_every_policy_with_every_learner(learner, policy, garnet, assert_loops_agree):
+    if learner == "expected_sarsa" and POLICIES[policy].probabilities is None:
+        pytest.skip("expected_sarsa refuses a policy without probabilities")
+    agent, parameters = LEARNERS[learner]
+    assert_loops_agree(lambda: agent(policy=POLICIES[policy], **parameters), garnet, episodes=EPISODES)
+
+
+def test_the_random_agent(garnet, assert_loops_agree):
+    assert_loops_agree(agents.RandomAgent, garnet, episodes=EPISODES)
+
+
+@pytest.mark.parametrize("rate_clock", CLOCKS)
+@pytest.mark.parametrize("parameter_clock", CLOCKS)
+@pytest.mark.parametrize("learner", ["q_learning", "n_step_sarsa", "expected_sarsa"])
+def test_schedules_on_every_clock(learner, parameter_clock, rate_clock, garnet, assert_loops_agree):
+    agent, parameters = LEARNERS[learner]
+    policy = policies.EpsilonGreedy(epsilon=policies.Exponential(0.9, 0.97, 0.05, clock=parameter_clock))
+    rate = policies.Reciprocal(every=20, offset=2, clock=rate_clock)
+    assert_loops_agree(
+        lambda: agent(policy=policy, learning_rate=rate, **parameters), garnet, episodes=EPISODES
+    )
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        policies.Constant(0.4),
+        policies.Linear(0.9, 0.1, over=15),
+        policies.Exponential(0.9, 0.9),
+        policies.Harmonic(0.8),
+        policies.SteppedHarmonic(7),
+        policies.Reciprocal(every=5, offset=2),
+    ],
+    ids=str,
+)
+def test_every_schedule(schedule, garnet, assert_loops_agree):
+    assert_loops_agree(
+        lambda: agents.QLearning(policy=policies.EpsilonGreedy(epsilon=schedule), learning_rate=schedule),
+        garnet,
+        episodes=EPISODES,
+    )
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda clock: policies.RandomNoise(scale=policies.Harmonic(2.0, clock=clock)),
+        lambda clock: policies.Softmax(temperature=policies.Exponential(2.0, 0.99, 0.1, clock=clock)),
+        lambda clock: policies.UCB(confidence=policies.Reciprocal(every=30, clock=clock)),
+    ],
+    ids=["random_noise", "softmax", "ucb"],
+)
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_schedules_of_the_other_policies(schedule, clock, garnet, assert_loops_agree):
+    assert_loops_agree(lambda: agents.QLearning(policy=schedule(clock)), garnet, episodes=EPISODES)
+
+
+@pytest.mark.parametrize("budget", [{"steps": 1}, {"steps": 137}, {"episodes": 1}], ids=str)
+def test_small_budgets(budget, garnet, assert_loops_agree):
+    assert_loops_agree(agents.Sarsa, garnet, **budget)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_discount_one_learning_rate_one_and_optimism(learner, garnet, assert_loops_agree):
+    agent, parameters = LEARNERS[learner]
+    assert_loops_agree(
+        lambda: agent(discount=1.0, learning_rate=1.0, initial_value=2.5, **parameters),
+        garnet,
+        seeds=(5,),
+        episodes=EPISODES,
+    )
+
+
+@pytest.mark.parametrize("loop", ["generic", "compiled"])
+def test_the_comparison_sees_another_seed_and_another_number_of_episodes(loop, garnet, result, differences):
+    runs = []
+    for seed, episodes in ((0, 30), (1, 30), (0, 31)):
+        agent = agents.QLearning()
+        runs.append(result(agent, garnet, agent.train(garnet, episodes=episodes, seed=seed, loop=loop)))
+    seen = {"memory.action_values", "memory.visit_counts", "agent stream", "environment stream", "returns"}
+    assert seen <= set(differences(runs[0], runs[1]))
+    assert seen <= set(differences(runs[0], runs[2]))
