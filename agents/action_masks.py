@@ -29,9 +29,9 @@ def among_available(select: SelectFunction) -> SelectFunction:
         for action in range(num_actions):
             if action_values[action] > -math.inf:
                 num_available += 1
-        actions = np.empty(num_available, np.int64)
-        values = np.empty(num_available, np.float64)
-        counts = np.empty(num_available, np.int64)
+        actions: Any = np.empty(num_available, np.int64)
+        values: Any = np.empty(num_available, np.float64)
+        counts: Any = np.empty(num_available, np.int64)
         place = 0
         for action in range(num_actions):
             if action_values[action] > -math.inf:
@@ -59,9 +59,9 @@ def available_probabilities(probabilities: ProbabilitiesFunction) -> Probabiliti
         for action in range(num_actions):
             if action_values[action] > -math.inf:
                 num_available += 1
-        values = np.empty(num_available, np.float64)
-        counts = np.empty(num_available, np.int64)
-        shares = np.empty(num_available, np.float64)
+        values: Any = np.empty(num_available, np.float64)
+        counts: Any = np.empty(num_available, np.int64)
+        shares: Any = np.empty(num_available, np.float64)
         place = 0
         for action in range(num_actions):
             if action_values[action] > -math.inf:

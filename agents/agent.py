@@ -88,7 +88,7 @@ class Agent(Configuration):
         """
         manifest, arrays = read_agent(directory)
         try:
-            agent = from_data(manifest.get("agent"), Agent)
+            agent = from_data(manifest.get("agent"), Agent)  # type: ignore[type-abstract]
         except (ConfigurationError, TypeError) as error:
             raise SavedAgentError(f"{directory}: {error}") from None
         if not isinstance(agent, cls):

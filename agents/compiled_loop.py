@@ -50,7 +50,7 @@ def build_loop(
     parameter_by_visits, parameter_by_step = parameter_clock == "visits", parameter_clock == "step"
     rate_by_visits, rate_by_step = rate_clock == "visits", rate_clock == "step"
 
-    def parameter_at(parameters, bases, visit_counts, state, episode, step):  # type: ignore[no-untyped-def]
+    def parameter_at(parameters, bases, visit_counts, state, episode, step):
         if parameter_by_visits:
             visits = 0
             for action in range(visit_counts.shape[1]):
@@ -62,7 +62,7 @@ def build_loop(
 
     parameter_at = numba.extending.register_jitable(forceinline=True)(parameter_at)
 
-    def loop(  # type: ignore[no-untyped-def]
+    def loop(
         model, memory, parameters, rates, bases, discount, position, partial_return, limits,
         returns, lengths, outcomes, environment_words, agent_words,
     ):  # fmt: skip

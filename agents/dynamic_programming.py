@@ -40,12 +40,16 @@ def evaluate_policy(model: TransitionModel, policy: np.ndarray, success: np.ndar
         success: outcomes with which a successful episode ends, bool (num_outcomes,), or None.
     """
     policy = np.ascontiguousarray(policy, dtype=np.float64)
-    rate = None
-    if success is not None:
-        rate = _start_value(model, _success_values(model, success, policy))
     if model.time_limit is not None:
-        rewards = _repeat(model, model.rewards, _continuing(model), policy, model.time_limit, -1.0)[0]
-        return ExactValue(rate, _start_value(model, rewards))
+        from velodrome.agents.dynamic_programming_kernels import policy_values_within
+
+        marked = np.zeros(len(model.rewards), dtype=np.bool_) if success is None else success
+        returns, rates = policy_values_within(
+            model.offsets, model.probabilities, model.next_states, model.rewards, model.terminated, marked, policy,
+            model.time_limit,
+        )  # fmt: skip
+        return ExactValue(None if success is None else _start_value(model, rates), _start_value(model, returns))
+    rate = None if success is None else _start_value(model, _success_values(model, success, policy))
     return ExactValue(rate, _unlimited_return(model, policy))
 
 

@@ -103,6 +103,47 @@ def repeat_best(
 
 
 @numba.njit(nogil=True, cache=True)
+def policy_values_within(
+    offsets: Any, probabilities: Any, next_states: Any, rewards: Any, terminated: Any, success: Any, policy: Any,
+    time_limit: int,
+) -> Any:  # fmt: skip
+    """Returns and success probabilities float64 (S,) of a policy over the last `time_limit` steps of an episode.
+
+    `success` marks the outcomes with which a successful episode ends; the step that meets the time limit ends it
+    whatever its outcome.
+    """
+    num_states, num_actions = policy.shape
+    returns, rates = np.zeros(num_states), np.zeros(num_states)
+    new_returns, new_rates = np.empty(num_states), np.empty(num_states)
+    for sweep in range(time_limit):
+        for state in range(num_states):
+            state_return, state_rate = 0.0, 0.0
+            for action in range(num_actions):
+                share = policy[state, action]
+                if share > 0.0:
+                    pair = state * num_actions + action
+                    total, rate = 0.0, 0.0
+                    for outcome in range(offsets[pair], offsets[pair + 1]):
+                        probability = probabilities[outcome]
+                        following = next_states[outcome]
+                        value, succeeded = rewards[outcome], 0.0
+                        if not terminated[outcome]:
+                            value += returns[following]
+                            succeeded = rates[following]
+                        if terminated[outcome] or sweep == 0:
+                            succeeded = 1.0 if success[outcome] else 0.0
+                        total += probability * value
+                        rate += probability * succeeded
+                    state_return += share * total
+                    state_rate += share * rate
+            new_returns[state] = state_return
+            new_rates[state] = state_rate
+        returns, new_returns = new_returns, returns
+        rates, new_rates = new_rates, rates
+    return returns, rates
+
+
+@numba.njit(nogil=True, cache=True)
 def reached_states(offsets: Any, probabilities: Any, next_states: Any, terminated: Any, policy: Any, start: Any) -> Any:
     """Which states a policy can be in when it starts where `start` is positive, bool (S,)."""
     num_states, num_actions = policy.shape

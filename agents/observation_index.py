@@ -60,7 +60,8 @@ class ObservationIndex:
     def index_batch(self, observations: Any) -> np.ndarray:
         """Numbers of a batch of observations (leading dimension), int64 (batch,)."""
         columns = [np.asarray(leaf).reshape(len(leaf), -1) for leaf in _arrays(observations)]
-        return np.concatenate(columns, axis=1).astype(np.int64) @ np.array(self._place_values) - self._offset
+        rows = np.concatenate(columns, axis=1).astype(np.int64)
+        return np.asarray(rows @ np.array(self._place_values) - self._offset)
 
     def is_batch(self, observation: Any) -> bool:
         """Whether there is a leading dimension."""

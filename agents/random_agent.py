@@ -46,7 +46,7 @@ class RandomAgent(TabularAgent):
         try:
             return super()._index_observations(env)
         except UnsupportedEnvironmentError:
-            return _SingleState(((1, 0),), 0)
+            return _SingleState(((1, 0),), len(env.observation_space.shape or ()))
 
 
 class _SingleState(ObservationIndex):
@@ -55,3 +55,6 @@ class _SingleState(ObservationIndex):
     @property
     def index(self) -> Callable[[Any], int]:
         return lambda observation: 0
+
+    def index_batch(self, observations: Any) -> np.ndarray:
+        return np.zeros(len(observations), dtype=np.int64)

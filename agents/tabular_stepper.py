@@ -1,7 +1,7 @@
 """One tabular agent in one environment, a step at a time, in plain Python."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -26,8 +26,8 @@ class Rows(dict[int, Any]):
         return view
 
 
-def python_view(memory: NamedTuple) -> Any:
-    """The arrays of a learner's memory in the form in which plain Python reads them fastest."""
+def python_view(memory: Any) -> Any:
+    """The named tuple of a learner's arrays in the form in which plain Python reads them fastest."""
     return type(memory)(*[Rows(array) if array.ndim == 2 else memoryview(array) for array in memory])
 
 

@@ -46,6 +46,8 @@ def _reason_by_class(unwrapped: gym.Env[Any, Any]) -> str | None:
             if owner not in (ModelEnvironment, gym.Env):
                 return f"{owner.__name__} overrides {name}"
         return None
+    if not hasattr(unwrapped, "P"):
+        return f"{name_of(unwrapped)} has no transition model"
     if kind not in _KNOWN_ENVIRONMENTS:
         return f"how {kind.__name__} draws its steps is not known"
     if getattr(unwrapped, "fickle_passenger", False):

@@ -111,7 +111,7 @@ def compare_command(
         print(json.dumps(json_ready({"rows": results.rows()}), indent=2))
         return
     console = Console(highlight=False)
-    console.print(terminal_table(results))
+    console.print(terminal_table(results, console.width))
     if kept is not None:
         console.print(Text(f"Earlier results with other settings were kept in {kept}.", style="dim"))
     console.print(Text(f"Results, table and plot: {folder} ({picture.name})"), soft_wrap=True)
@@ -134,7 +134,8 @@ def table_command(directory: Path, *, table_format: str) -> None:
     """`velodrome table`: print stored results."""
     results = Results.load(directory)
     if table_format == "terminal":
-        Console(highlight=False).print(terminal_table(results))
+        console = Console(highlight=False)
+        console.print(terminal_table(results, console.width))
     else:
         print(format_table(results, table_format))
 

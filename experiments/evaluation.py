@@ -75,13 +75,15 @@ def _sample(agent: Agent, track: Track, seed: int, episodes: int) -> Evaluation:
     successes = track.rule.successes(returns, lengths, terminated, reported)
     mean_return = float(returns.mean())
     if successes is None:
-        return Evaluation("monte-carlo", *[float("nan")] * 3, mean_return, episodes)
+        unknown = float("nan")
+        return Evaluation("monte-carlo", unknown, unknown, unknown, mean_return, episodes)
     low, high = wilson_interval(int(successes.sum()), episodes)
     return Evaluation("monte-carlo", float(successes.mean()), low, high, mean_return, episodes)
 
 
 def _episode(agent: Agent, env: gym.Env[Any, Any], observation: Any) -> tuple[float, int, bool, int]:
-    episode_return, info = 0.0, {}
+    episode_return = 0.0
+    info: dict[str, Any] = {}
     length = 0
     while length < MAX_EVALUATION_STEPS:
         length += 1

@@ -88,7 +88,7 @@ def _mean(curves: np.ndarray) -> np.ndarray:
     present = np.isfinite(curves)
     counts = present.sum(axis=0)
     total = np.where(present, curves, 0.0).sum(axis=0)
-    return np.divide(total, counts, out=np.full(counts.shape, np.nan), where=counts > 0)
+    return np.asarray(np.divide(total, counts, out=np.full(counts.shape, np.nan), where=counts > 0))
 
 
 def _label_ends(axes: "Axes", ends: list[tuple[float, str, str]]) -> None:
@@ -114,7 +114,14 @@ def _label_ends(axes: "Axes", ends: list[tuple[float, str, str]]) -> None:
             size=8.5,
             va="center",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.6,
+                "shrinkA": 2,
+                "shrinkB": 0,
+                "relpos": (0.0, 0.5),
+            },
         )
 
 

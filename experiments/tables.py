@@ -2,27 +2,26 @@
 
 import json
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from velodrome.experiments.results import json_ready
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
     from velodrome.experiments.results import Results
 
 TableFormat = Literal["terminal", "markdown", "csv", "latex", "json"]
 TABLE_FORMATS: tuple[str, ...] = get_args(TableFormat)
 
-_HEADINGS = (
-    "agent",
-    "seeds",
-    "training success",
-    "greedy success",
-    "of best",
-    "greedy return",
-    "steps/s",
-)
+
+@dataclass(frozen=True)
+class _Column:
+    heading: str
+    cell: Callable[[dict[str, Any]], str]
 
 
 def format_table(results: "Results", table_format: str) -> str:
@@ -36,22 +35,40 @@ def format_table(results: "Results", table_format: str) -> str:
     return _markdown(results)
 
 
-def terminal_table(results: "Results") -> "RenderableType":
-    """The comparison as rich tables, one an environment, with footnotes."""
+def terminal_table(results: "Results", width: int = 80) -> "RenderableType":
+    """The comparison as rich tables, one an environment, with footnotes; columns that do not fit are left out."""
+    from rich import box
+    from rich.cells import cell_len
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     parts: list[RenderableType] = []
     for environment, rows in _by_environment(results):
-        table = Table(title=Text(environment), title_justify="left", title_style="bold", header_style="bold")
-        for heading in _HEADINGS:
-            table.add_column(heading, justify="left" if heading == "agent" else "right", no_wrap=heading != "agent")
+        table = Table(
+            title=Text(environment), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+        )
+        columns = _columns(rows)
+        longest = max(cell_len(row["agent"]) for row in rows)
+        table.add_column("agent", overflow="fold", min_width=min(longest, 16))
+        for column in columns:
+            table.add_column(column.heading, justify="right", no_wrap=True)
         for row in rows:
-            table.add_row(*[Text(cell) for cell in _cells(row)])
+            table.add_row(Text(row["agent"]), *[Text(column.cell(row)) for column in columns])
+        while len(table.columns) > 3 and _width(table) > width:
+            table.columns.pop()
         parts.append(table)
     parts.extend(Text(note, style="dim") for note in footnotes(results))
     return Group(*parts)
+
+
+def _width(table: "Table") -> int:
+    """Columns of the terminal that a table needs, long agents wrapped."""
+    from rich.cells import cell_len
+
+    cells = [[column.header, *column._cells] for column in table.columns]
+    widths = [max(cell_len(str(cell)) for cell in column) for column in cells]
+    return min(widths[0], 32) + sum(widths[1:]) + 2 * len(widths)
 
 
 def footnotes(results: "Results") -> list[str]:
@@ -86,21 +103,28 @@ def _by_environment(results: "Results") -> list[tuple[str, list[dict[str, Any]]]
     return [(name, [row for row in rows if row["environment"] == name]) for name in results.environments]
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
-    return [
-        row["agent"],
-        str(row["seeds"]),
-        _spread(row, "train_success_rate"),
-        _spread(row, "greedy_success_rate"),
-        f"{100 * row['share_of_best']:.1f} %" if _known(row["share_of_best"]) else "–",
-        _short(row["greedy_return_mean"]),
-        _rate(row["steps_per_second"]),
+def _columns(rows: list[dict[str, Any]]) -> list[_Column]:
+    """Columns that have something to say, the most telling first."""
+    columns = [
+        _Column("training success", lambda row: _spread(row, "train_success_rate")),
+        _Column("greedy success", lambda row: _spread(row, "greedy_success_rate")),
+        _Column("of best", lambda row: f"{100 * row['share_of_best']:.1f} %" if _known(row["share_of_best"]) else "–"),
+        _Column("greedy return", lambda row: _short(row["greedy_return_mean"])),
+        _Column("steps/s", lambda row: _rate(row["steps_per_second"])),
     ]
+    if all(row["greedy_return_mean"] == row["greedy_success_rate_mean"] for row in rows):
+        columns.pop(3)
+    return [column for column in columns if any(column.cell(row) != "–" for row in rows)]
 
 
 def _spread(row: dict[str, Any], name: str) -> str:
     mean, low, high = row[f"{name}_mean"], row[f"{name}_min"], row[f"{name}_max"]
-    return f"{mean:.3f} [{low:.3f}, {high:.3f}]" if _known(mean) else "–"
+    return f"{_share(mean)} [{_share(low)}–{_share(high)}]" if _known(mean) else "–"
+
+
+def _share(value: float) -> str:
+    """A share of 1 with three digits and without the leading 0, as statisticians print it."""
+    return f"{value:.3f}".removeprefix("0")
 
 
 def _short(value: float) -> str:
@@ -125,9 +149,12 @@ def _known(value: Any) -> bool:
 def _markdown(results: "Results") -> str:
     lines: list[str] = []
     for environment, rows in _by_environment(results):
-        lines += [f"**{environment}**", "", f"| {' | '.join(_HEADINGS)} |"]
-        lines.append("|" + "|".join(":---" if heading == "agent" else "---:" for heading in _HEADINGS) + "|")
-        lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(row)) + " |" for row in rows]
+        columns = _columns(rows)
+        lines += [f"**{environment}**", "", f"| {' | '.join(['agent', *[column.heading for column in columns]])} |"]
+        lines.append("|:---|" + "---:|" * len(columns))
+        for row in rows:
+            cells = [row["agent"], *[column.cell(row) for column in columns]]
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         lines.append("")
     return "\n".join([*lines, *[f"- {note}" for note in footnotes(results)]])
 
@@ -151,11 +178,15 @@ _LATEX_SPECIAL = str.maketrans(
 
 
 def _latex(results: "Results") -> str:
-    lines = [r"% needs \usepackage{booktabs}", r"\begin{tabular}{l" + "r" * (len(_HEADINGS) - 1) + "}", r"\toprule"]
-    lines.append(" & ".join(_HEADINGS) + r" \\")
+    lines = [r"% needs \usepackage{booktabs}"]
     for environment, rows in _by_environment(results):
-        name = environment.translate(_LATEX_SPECIAL)
-        lines += [r"\midrule", rf"\multicolumn{{{len(_HEADINGS)}}}{{l}}{{\emph{{{name}}}}} \\"]
-        lines += [" & ".join(cell.translate(_LATEX_SPECIAL) for cell in _cells(row)) + r" \\" for row in rows]
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    return "\n".join(lines + [f"% {note}" for note in footnotes(results)])
+        columns = _columns(rows)
+        lines += [r"\begin{tabular}{l" + "r" * len(columns) + "}", r"\toprule"]
+        lines.append(rf"\multicolumn{{{len(columns) + 1}}}{{l}}{{\emph{{{environment.translate(_LATEX_SPECIAL)}}}}} \\")
+        lines.append(" & ".join(["agent", *[column.heading for column in columns]]) + r" \\")
+        lines.append(r"\midrule")
+        for row in rows:
+            cells = [row["agent"], *[column.cell(row) for column in columns]]
+            lines.append(" & ".join(cell.translate(_LATEX_SPECIAL) for cell in cells) + r" \\")
+        lines += [r"\bottomrule", r"\end{tabular}", ""]
+    return "\n".join([*lines, *[f"% {note}" for note in footnotes(results)]])

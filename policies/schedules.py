@@ -5,6 +5,7 @@ A schedule gives one number for each index i = 0, 1, 2, … of its clock:
 (for a policy's parameter) or the state and action (for a learning rate) were visited before.
 """
 
+import math
 from abc import abstractmethod
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, get_args
@@ -108,7 +109,7 @@ class Exponential(Schedule):
         require_one_of(self.name, "clock", self.clock, CLOCKS)
 
     def __call__(self, index: int) -> float:
-        return max(float(self.floor), self.start * float(self.decay) ** float(index))
+        return max(float(self.floor), self.start * math.pow(self.decay, index))
 
     def bounds(self) -> tuple[float, float]:
         return float(self.floor), float(max(self.start, self.floor))
