@@ -28,7 +28,7 @@ STATE_WORDS = 6
 
 class _Stream(types.Type):  # type: ignore[misc]
     def __init__(self) -> None:
-        super().__init__(name="PCG64Stream")
+        super().__init__(name="random stream")
 
 
 _stream_type = _Stream()

@@ -1,5 +1,6 @@
 """Drives the compiled loop through a budget in chunks, from where an agent stands to where it then stands."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -108,11 +109,19 @@ def run_compiled_loop(
 
 
 def _call(loop: Callable[..., int], arguments: tuple[Any, ...], select: Callable[..., Any]) -> int:
-    from numba.core.errors import NumbaError
+    from numba.core.errors import NumbaWarning
 
     try:
-        return loop(*arguments)
-    except NumbaError as error:
+        if loop.signatures:  # type: ignore[attr-defined]
+            return loop(*arguments)
+        with warnings.catch_warnings():
+            # Advice to Numba's own users; what matters to ours is in the error.
+            warnings.simplefilter("ignore", NumbaWarning)
+            return loop(*arguments)
+    except Exception as error:
+        # Not all of Numba's refusals share a base class.
+        if not type(error).__module__.startswith("numba."):
+            raise
         raise report_not_compilable(loop, error, select) from error
 
 

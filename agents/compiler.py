@@ -1,6 +1,7 @@
 """Builds and keeps the compiled loops; the only door to Numba."""
 
 import hashlib
+import linecache
 import re
 import threading
 from collections.abc import Callable
@@ -96,11 +97,16 @@ def _build(select: Callable[..., Any], learn: Callable[..., Any], **options: Any
 
 
 def compile_error_line(error: Exception, function: Callable[..., Any]) -> str:
-    """One line from Numba's report: the file, the line and the reason."""
+    """One line from Numba's report: the file, the line, its text and the reason."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    file = Path(function.__code__.co_filename).name
-    places = re.findall(r'File "([^"]+)", line (\d+)', text)
-    own = [line for path, line in places if Path(path).name == file]
-    reasons = [line.strip() for line in text.splitlines() if line.strip() and "Failed in" not in line]
-    place = f"{file}:{own[-1]}" if own else file
-    return f"{place}: {reasons[0] if reasons else type(error).__name__}"
+    code = function.__code__
+    name = Path(code.co_filename).name
+    # The report nests: the first part is about our loop's call of the function, the next about the function.
+    parts = re.split(r"Failed in \w+ mode pipeline[^\n]*\n", text)
+    inner = parts[2] if len(parts) > 2 else parts[-1]
+    reason = next((line.strip() for line in inner.splitlines() if line.strip()), type(error).__name__)
+    reason = reason.removesuffix("found for signature:").strip()
+    places = [int(line) for path, line in re.findall(r'File "([^"]+)", line (\d+)', text) if Path(path).name == name]
+    line_number = places[0] if places else code.co_firstlineno
+    source = linecache.getline(code.co_filename, line_number).strip()
+    return f"{name}:{line_number}: {source}: {reason}" if source else f"{name}:{line_number}: {reason}"

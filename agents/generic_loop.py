@@ -88,7 +88,7 @@ def run_generic_loop(
     taken = finished = 0
     begin, choose, observe, step = learner.begin, learner.choose, learner.observe, env.step
     total, length, in_episode = progress.episode_return, progress.episode_length, progress.in_episode
-    call = "reset"
+    call = "learner"
     try:
         while taken != steps:
             if not in_episode:

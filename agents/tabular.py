@@ -145,7 +145,9 @@ class TabularAgent(Agent):
             try:
                 outcome = self._run_compiled(environment, sampled, reset_seed, callback_every, budget)
             except NotCompilableError as error:
-                if loop == "compiled" or isinstance(environment, SampledModel):
+                if isinstance(environment, SampledModel):
+                    raise
+                if loop == "compiled":
                     raise UnsupportedEnvironmentError(f"{self.policy.name} cannot be compiled: {error}") from None
                 notes.append(f"ran in the generic loop: {self.policy.name} cannot be compiled ({error})")
                 self._warn_once(str(error))

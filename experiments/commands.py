@@ -11,8 +11,9 @@ from rich.text import Text
 
 from velodrome.agents.agent import Loop
 from velodrome.agents.errors import check_budget
-from velodrome.experiments.catalogue import build_agent, build_environment
+from velodrome.experiments.catalogue import build_agent
 from velodrome.experiments.compare import compare
+from velodrome.experiments.environment_configuration import build_environment
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.progress import DelayedProgress
 from velodrome.experiments.results import CURVES_FILE, RESULTS_FILE, Results, ResultsError, json_ready

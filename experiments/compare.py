@@ -13,8 +13,9 @@ import numpy as np
 from velodrome.agents.agent import Agent
 from velodrome.agents.errors import BudgetError, check_budget
 from velodrome.agents.seeding import check_seed
-from velodrome.experiments.catalogue import EnvironmentConfiguration, build_agent, build_environment
+from velodrome.experiments.catalogue import build_agent
 from velodrome.experiments.curves import CurveGrid
+from velodrome.experiments.environment_configuration import EnvironmentConfiguration, build_environment
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.results import Results
 from velodrome.experiments.track import Track

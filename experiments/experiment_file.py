@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from velodrome.experiments.catalogue import build_agent, build_environment
+from velodrome.experiments.catalogue import build_agent
+from velodrome.experiments.environment_configuration import build_environment
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.shipped import shipped_experiments, shipped_text
 from velodrome.policies.configuration import closest

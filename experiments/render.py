@@ -4,7 +4,7 @@ import gymnasium as gym
 
 from velodrome.agents.agent import Agent
 from velodrome.agents.seeding import environment_seed
-from velodrome.experiments.catalogue import EnvironmentConfiguration
+from velodrome.experiments.environment_configuration import EnvironmentConfiguration
 from velodrome.experiments.errors import ExperimentError
 
 MAX_SHOWN_STEPS = 1000

@@ -8,8 +8,9 @@ import gymnasium as gym
 from velodrome.agents.agent import Agent, Callback, Loop
 from velodrome.agents.errors import check_budget, environment_label
 from velodrome.agents.seeding import check_seed
-from velodrome.experiments.catalogue import EnvironmentConfiguration, build_agent, build_environment
+from velodrome.experiments.catalogue import build_agent
 from velodrome.experiments.compare import check_whole_number
+from velodrome.experiments.environment_configuration import EnvironmentConfiguration, build_environment
 from velodrome.experiments.track import Track
 from velodrome.experiments.trial import Budget, Trial, run_trial
 from velodrome.policies.configuration import to_expression

@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 from velodrome.agents.agent import Agent, Callback, Loop
+from velodrome.agents.compiler import NotCompilableError
 from velodrome.agents.planning import PlanningAgent
 from velodrome.agents.tabular import TabularAgent
 from velodrome.agents.training_log import TrainingLog
@@ -89,28 +90,31 @@ def run_trial(
     On a track that the compiled loop can run, a tabular agent is given the model alone and no environment is
     made, unless the caller gives the `environment` to train in.
     """
-    learner = fresh(agent)
-    made: gym.Env[Any, Any] | None = None
-    place: Any = environment
-    if place is None and loop != "generic" and _runs_on_model(learner, track):
-        place = track.sampled_model()
-    elif place is None:
-        place = made = track.make()
     rule = track.rule.description if track.rule.source == "experiment" else None
-    log = learner.train(
-        place,
-        episodes=budget.episodes,
-        steps=budget.steps,
-        seed=seed,
-        loop=loop,
-        callback=callback,
-        callback_every=callback_every,
-        success=rule,
-    )
+    training: dict[str, Any] = {
+        "episodes": budget.episodes,
+        "steps": budget.steps,
+        "seed": seed,
+        "loop": loop,
+        "callback": callback,
+        "callback_every": callback_every,
+        "success": rule,
+    }
+    learner = fresh(agent)
+    log: TrainingLog | None = None
+    if environment is None and loop != "generic" and _runs_on_model(learner, track):
+        try:
+            on_model: Any = track.sampled_model()
+            log = learner.train(on_model, **training)
+        except NotCompilableError:
+            learner = fresh(agent)
+    if log is None:
+        place = track.make() if environment is None else environment
+        log = learner.train(place, **training)
+        if place is not environment:
+            place.close()
     if track.generic_reason is not None and log.loop == "generic" and not log.notes:
         log = dataclasses.replace(log, notes=(f"ran in the generic loop: {track.generic_reason}",))
-    if made is not None:
-        made.close()
     evaluation = evaluate(learner, track, seed=seed, episodes=budget.evaluation_episodes)
     return Trial(label, track, seed, log, evaluation, learner)
 

@@ -10,7 +10,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 T = TypeVar("T", bound="Configuration")
 
@@ -36,6 +36,11 @@ class Configuration:
         return to_expression(self)
 
 
+def full_name(cls: type[Configuration]) -> str:
+    """Name of a class in expressions: its catalogue name, or `module:Class` for a class of the user's own."""
+    return cls.name if cls.__module__.startswith("velodrome.") else f"{cls.__module__}:{cls.__qualname__}"
+
+
 def parameters_of(configuration: Any) -> dict[str, Any]:
     """Parameters of a configuration in the order of its signature, name to value."""
     return {f.name: getattr(configuration, f.name) for f in dataclasses.fields(configuration) if f.init}
@@ -52,16 +57,24 @@ def to_expression(value: Any) -> str:
             for f in dataclasses.fields(value)  # type: ignore[arg-type]
             if f.init and not (f.default is not dataclasses.MISSING and getattr(value, f.name) == f.default)
         ]
-        return f"{value.name}({', '.join(given)})"
+        return f"{full_name(type(value))}({', '.join(given)})"
     if isinstance(value, tuple):
         return "[" + ", ".join(to_expression(item) for item in value) + "]"
     return repr(value)
 
 
 def to_data(value: Any) -> Any:
-    """JSON-ready data of a configuration: {"name": …, parameter: …}, nested, defaults included."""
+    """JSON-ready data of a configuration: {"name": …, parameter: …}, nested, defaults included.
+
+    Equal configurations give equal data: a whole number for a real parameter becomes a float.
+    """
     if isinstance(value, Configuration):
-        return {"name": value.name} | {key: to_data(item) for key, item in parameters_of(value).items()}
+        reals = {f.name for f in dataclasses.fields(value) if _is_real(f.type)}  # type: ignore[arg-type]
+        items = {
+            key: float(item) if key in reals and isinstance(item, int) and not isinstance(item, bool) else to_data(item)
+            for key, item in parameters_of(value).items()
+        }
+        return {"name": full_name(type(value))} | items
     if isinstance(value, tuple | list):
         return [to_data(item) for item in value]
     return value
@@ -77,7 +90,7 @@ def from_data(data: Any, base: type[T]) -> T:
     """
     if not isinstance(data, dict) or not isinstance(data.get("name"), str):
         raise ConfigurationError(f"a {base.__name__.lower()} is stored as an object with a name, got {data!r}")
-    classes = {cls.name: cls for cls in _subclasses(base)}
+    classes = {full_name(cls): cls for cls in _subclasses(base)}
     cls = classes.get(data["name"])
     if cls is None:
         raise ConfigurationError(
@@ -140,6 +153,12 @@ def require_one_of(owner: str, field: str, value: Any, allowed: tuple[str, ...])
     if value not in allowed:
         words = ", ".join(repr(word) for word in allowed)
         raise ConfigurationError(f"{owner}: {field} must be one of {words}, got {value!r}")
+
+
+def _is_real(annotation: Any) -> bool:
+    return (
+        annotation is float or float in get_args(annotation) or (isinstance(annotation, str) and "float" in annotation)
+    )
 
 
 def _subclasses(cls: type[T]) -> Iterator[type[T]]:
