@@ -1,5 +1,7 @@
 """Drives the compiled loop through a budget in chunks, from where an agent stands to where it then stands."""
 
+import threading
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +19,8 @@ from velodrome.agents.tabular_stepper import TabularStepper
 MAX_CHUNK_STEPS = 1 << 20
 MAX_CHUNK_EPISODES = 1 << 17
 FIRST_CHUNK_STEPS = 1 << 14
+
+_compiling = threading.Lock()
 
 
 def run_compiled_loop(
@@ -37,13 +41,14 @@ def run_compiled_loop(
     steps: int | None,
     callback_every: int = 0,
     after_episode: Callable[[int], bool] | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, float]:
     """Run exactly `episodes` episodes or `steps` steps.
 
     `memory`, `stepper`, `progress` and both generators are updated in place, chunk by chunk.
 
     Returns:
-        Returns float64, lengths int64 and final outcomes int64 (num_episodes,) each, and the steps taken.
+        Returns float64, lengths int64 and final outcomes int64 (num_episodes,) each, the steps taken, and the
+        seconds spent on compiling.
 
     Raises:
         NotCompilableError: Numba cannot compile the policy; nothing has been changed.
@@ -72,6 +77,7 @@ def run_compiled_loop(
     )  # fmt: skip
     partial_return = np.array([progress.episode_return])
     finished = taken = 0
+    compile_seconds = 0.0
     chunks: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     while finished != episodes and taken != steps:
         now_steps = chunk_steps if steps is None else min(chunk_steps, steps - taken)
@@ -88,7 +94,8 @@ def run_compiled_loop(
             arrays, memory, parameter_table, rate_table, np.array([parameter_base, rate_base]), discount, position,
             partial_return, np.array([episode + now_episodes, step + now_steps]), *room, environment_words, agent_words,
         )  # fmt: skip
-        count = _call(loop, arguments, select)
+        compile_seconds += _compile(loop, arguments, select)
+        count = loop(*arguments)
         chunks.append((room[0][:count], room[1][:count], room[2][:count]))
         taken += int(position[5]) - step
         finished += count
@@ -105,24 +112,29 @@ def run_compiled_loop(
             break
         chunk_steps = min(2 * chunk_steps, MAX_CHUNK_STEPS)
     returns, lengths, outcomes = (np.concatenate(column) for column in zip(*chunks, strict=True))
-    return returns, lengths, outcomes, taken
+    return returns, lengths, outcomes, taken, compile_seconds
 
 
-def _call(loop: Callable[..., int], arguments: tuple[Any, ...], select: Callable[..., Any]) -> int:
+def _compile(loop: Any, arguments: tuple[Any, ...], select: Callable[..., Any]) -> float:
+    """Compile a loop for these arguments, or load it from disk, unless that was done; returns the seconds taken."""
+    if loop.signatures:
+        return 0.0
+    import numba
     from numba.core.errors import NumbaWarning
 
-    try:
-        if loop.signatures:  # type: ignore[attr-defined]
-            return loop(*arguments)
-        with warnings.catch_warnings():
-            # Advice to Numba's own users; what matters to ours is in the error.
-            warnings.simplefilter("ignore", NumbaWarning)
-            return loop(*arguments)
-    except Exception as error:
-        # Not all of Numba's refusals share a base class.
-        if not type(error).__module__.startswith("numba."):
-            raise
-        raise report_not_compilable(loop, error, select) from error
+    started = time.perf_counter()
+    with _compiling, warnings.catch_warnings():
+        # Advice to Numba's own users; what matters to ours is in the error.
+        warnings.simplefilter("ignore", NumbaWarning)
+        try:
+            if not loop.signatures:
+                loop.compile(tuple(numba.typeof(argument) for argument in arguments))
+        except Exception as error:
+            # Not all of Numba's refusals share a base class.
+            if not type(error).__module__.startswith("numba."):
+                raise
+            raise report_not_compilable(loop, error, select) from error
+    return time.perf_counter() - started
 
 
 def _table(

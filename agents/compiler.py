@@ -105,7 +105,7 @@ def compile_error_line(error: Exception, function: Callable[..., Any]) -> str:
     parts = re.split(r"Failed in \w+ mode pipeline[^\n]*\n", text)
     inner = parts[2] if len(parts) > 2 else parts[-1]
     reason = next((line.strip() for line in inner.splitlines() if line.strip()), type(error).__name__)
-    reason = reason.removesuffix("found for signature:").strip()
+    reason = reason.removesuffix("found for signature:").partition(". Raised from")[0].strip(" .")
     places = [int(line) for path, line in re.findall(r'File "([^"]+)", line (\d+)', text) if Path(path).name == name]
     line_number = places[0] if places else code.co_firstlineno
     source = linecache.getline(code.co_filename, line_number).strip()

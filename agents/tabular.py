@@ -154,7 +154,7 @@ class TabularAgent(Agent):
         rule = sampled.rule if sampled is not None else success_rule(environment, success)
         if outcome is None:
             outcome = self._run_generic(environment, reset_seed, callback_every, budget)
-        returns, lengths, terminated, reported, taken, name = outcome
+        returns, lengths, terminated, reported, taken, name, compile_seconds = outcome
         return TrainingLog(
             returns=returns,
             lengths=lengths,
@@ -163,7 +163,8 @@ class TabularAgent(Agent):
             success_rule=rule.description,
             steps=taken,
             loop=name,
-            seconds=time.perf_counter() - started,
+            seconds=time.perf_counter() - started - compile_seconds,
+            compile_seconds=compile_seconds,
             seed=binding.seed,
             notes=tuple(notes),
         )
@@ -205,7 +206,7 @@ class TabularAgent(Agent):
             binding.begin_at(read_position(environment).state)
             # The seeded reset gave the environment a new generator.
             sampled.generator = environment.unwrapped.np_random
-        returns, lengths, outcomes, taken = run_compiled_loop(
+        returns, lengths, outcomes, taken, compile_seconds = run_compiled_loop(
             sampled,
             binding.memory,
             binding.stepper,
@@ -227,7 +228,7 @@ class TabularAgent(Agent):
         reported = np.full(len(outcomes), -1, dtype=np.int8)
         if model.success is not None:
             reported = model.success[outcomes].astype(np.int8)
-        return returns, lengths, model.terminated[outcomes], reported, taken, "compiled"
+        return returns, lengths, model.terminated[outcomes], reported, taken, "compiled", compile_seconds
 
     def _run_generic(
         self, environment: Any, reset_seed: int | None, callback_every: int, budget: Any
@@ -250,7 +251,7 @@ class TabularAgent(Agent):
             after_episode=after_episode if callback is not None else None,
             **budget,
         )
-        return *record.arrays(), taken, "generic"
+        return *record.arrays(), taken, "generic", 0.0
 
     def act(self, observation: Any, *, explore: bool = False) -> Any:
         if not explore:

@@ -20,7 +20,8 @@ class TrainingLog:
         success_rule: the rule that decided `successes`.
         steps: environment steps of the call, unfinished last episode included.
         loop: "compiled", "generic" or, for agents that learn from a model or labels, "planning".
-        seconds: wall-clock time of the call.
+        seconds: wall-clock time of the call without compiling.
+        compile_seconds: wall-clock time spent on compiling the loop, or on loading it from disk.
         seed: the seed that the run started from.
         notes: one-line remarks, such as why the compiled loop was not used.
     """
@@ -35,6 +36,7 @@ class TrainingLog:
     seconds: float
     seed: int
     notes: tuple[str, ...] = ()
+    compile_seconds: float = 0.0
 
     @property
     def episodes(self) -> int:
@@ -66,5 +68,6 @@ class TrainingLog:
             steps=self.steps + later.steps,
             loop=self.loop if self.loop == later.loop else f"{self.loop}, {later.loop}",
             seconds=self.seconds + later.seconds,
+            compile_seconds=self.compile_seconds + later.compile_seconds,
             notes=tuple(dict.fromkeys(self.notes + later.notes)),
         )

@@ -34,8 +34,9 @@ def bound_arguments(call: Call, factory: Factory) -> dict[str, Any]:
         example = f"{call.name}({_most_telling(factory, named)}=...)"
         raise CatalogueError(f"{call.name} takes its arguments by name: {example}")
     if len(call.positional) > len(order):
+        most = f"at most {len(order)}" if order else "no"
         raise CatalogueError(
-            f"{call.name} takes at most {len(order)} positional arguments, got {len(call.positional)}: "
+            f"{call.name} takes {most} positional argument{'s' * (len(order) != 1)}, got {len(call.positional)}: "
             f"{signature_text(call.name, factory)}"
         )
     given = dict(zip(order, call.positional, strict=False))
@@ -84,7 +85,8 @@ def signature_text(name: str, factory: Factory, **other_defaults: Any) -> str:
             continue
         text = to_expression(default)
         short = text if len(text) <= _LONGEST_DEFAULT else "..."
-        texts.append(key if default is parameter.empty else f"{key}={short}")
+        takes_any = parameter.kind is parameter.VAR_KEYWORD
+        texts.append(f"{'**' * takes_any}{key}" if default is parameter.empty else f"{key}={short}")
     return f"{name}({', '.join(texts)})"
 
 

@@ -152,7 +152,7 @@ def _print_trial(agent: str, trial: Trial) -> None:
         ("best possible", _percent(record["best_success_rate"])),
         ("random", _percent(record["random_success_rate"])),
         ("greedy return", _return(record)),
-        ("loop", f"{record['loop']}, {record['steps_per_second']:,.0f} steps/s"),
+        ("loop", _loop(trial)),
     ]
     console = Console(highlight=False)
     for name, text in lines:
@@ -160,6 +160,14 @@ def _print_trial(agent: str, trial: Trial) -> None:
             console.print(Text.assemble((f"{name:>16}  ", "dim"), text), soft_wrap=True)
     for note in trial.log.notes:
         console.print(Text(f"{'note':>16}  {note}", style="dim"), soft_wrap=True)
+
+
+def _loop(trial: Trial) -> str:
+    log = trial.log
+    if not log.steps:
+        return log.loop
+    compiling = f" after {log.compile_seconds:.1f} s of compiling" if log.compile_seconds >= 0.1 else ""
+    return f"{log.loop}, {log.steps_per_second:,.0f} steps/s{compiling}"
 
 
 def _percent(rate: float, rule: str = "") -> str:

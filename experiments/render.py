@@ -1,5 +1,7 @@
 """Showing a trained agent at work."""
 
+from importlib.util import find_spec
+
 import gymnasium as gym
 
 from velodrome.agents.agent import Agent
@@ -21,6 +23,9 @@ def check_render_mode(configuration: EnvironmentConfiguration, mode: str) -> Non
     env.close()
     if mode not in modes:
         raise ExperimentError(f"--render {mode}: {configuration.label} can be shown as {', '.join(modes) or 'nothing'}")
+    draws_with_pygame = type(env.unwrapped).__module__.startswith(("gymnasium.envs.toy_text", "gymnasium.envs.classic"))
+    if mode == "human" and draws_with_pygame and find_spec("pygame") is None:
+        raise ExperimentError("--render human needs pygame: pip install 'velodrome[render]'")
 
 
 def play(agent: Agent, configuration: EnvironmentConfiguration, mode: str, seed: int) -> float:

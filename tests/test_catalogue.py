@@ -14,13 +14,12 @@ from velodrome.experiments.catalogue import (
     POLICIES,
     SCHEDULES,
     CatalogueError,
-    EnvironmentConfiguration,
     build_agent,
-    build_environment,
     build_policy,
     build_schedule,
-    describe,
 )
+from velodrome.experiments.descriptions import describe
+from velodrome.experiments.environment_configuration import EnvironmentConfiguration, build_environment
 from velodrome.experiments.expression import Call, parse_expression
 from velodrome.policies import (
     ConfigurationError,
@@ -81,7 +80,7 @@ def test_every_entry_builds_from_its_name_and_from_its_own_text(kind, name):
 
 def test_arguments_reach_their_parameters():
     agent = build_agent(
-        "q_learning(0.9, learning_rate=linear(1, 0, 500, clock='step'), "
+        "q_learning(discount=0.9, learning_rate=linear(1, 0, 500, clock='step'), "
         "policy=epsilon_greedy(stepped_harmonic(100), 'first'))"
     )
     assert isinstance(agent, QLearning)
@@ -122,17 +121,22 @@ def test_arguments_reach_their_parameters():
         (build_agent, "FrozenLake-v1", "FrozenLake-v1 is an environment, not an agent"),
         (build_agent, "q_learning(polcy=greedy)", "q_learning has no argument 'polcy': did you mean 'policy'?"),
         (build_policy, "uniform(x=1)", "uniform has no argument 'x'"),
-        (build_policy, "uniform(1)", "uniform takes at most 0 positional arguments, got 1: uniform()"),
+        (build_policy, "uniform(1)", "uniform takes no positional arguments, got 1: uniform()"),
         (
             build_policy,
             "greedy('first', 2)",
-            "greedy takes at most 1 positional arguments, got 2: greedy(ties='random')",
+            "greedy takes at most 1 positional argument, got 2: greedy(ties='random')",
         ),
         (
-            build_agent,
-            "q_learning(0.9, discount=1)",
-            "q_learning has the argument 'discount' twice, by position and by name",
+            build_policy,
+            "epsilon_greedy(0.9, epsilon=1)",
+            "epsilon_greedy has the argument 'epsilon' twice, by position and by name",
         ),
+        (build_agent, "q_learning(0.9)", "q_learning takes its arguments by name: q_learning(discount=...)"),
+        (build_agent, "n_step_q(2)", "n_step_q takes its arguments by name: n_step_q(n=...)"),
+        (build_agent, "n_step_sarsa(2)", "n_step_sarsa takes its arguments by name: n_step_sarsa(n=...)"),
+        (build_agent, "q_lambda(0.9)", "q_lambda takes its arguments by name: q_lambda(trace_decay=...)"),
+        (build_agent, "random(1)", "random takes its arguments by name: random(action_mask=...)"),
         (build_schedule, "constant", "constant needs 'value': constant(value)"),
         (
             build_schedule,
@@ -253,6 +257,7 @@ def test_users_own_classes_and_functions():
         ("own_catalogue:Falling(3)", "own_catalogue:Falling is a schedule, not a policy"),
         ("own_catalogue:careful", "own_catalogue:careful needs 'epsilon': own_catalogue:careful(epsilon, inner="),
         ("own_catalogue:Bold(bold=1)", "own_catalogue:Bold has no argument 'bold': did you mean 'boldness'?"),
+        ("own_catalogue:learner(0.9)", "own_catalogue:learner must say what it returns"),
         ("own_catalogue:Bold(boldness=7)", "cannot build own_catalogue:Bold: seven is unlucky"),
         ("own_broken:X", "cannot import module 'own_broken' of 'own_broken:X': no luck"),
     ],
@@ -352,9 +357,9 @@ def test_signatures_show_what_the_defaults_are():
 def test_nothing_heavy_is_imported():
     heavy = ["pandas", "matplotlib", "tensorflow", "numba", "scipy", "lark", "pygame"]
     script = (
-        "import sys; from velodrome.experiments import catalogue; "
+        "import sys; from velodrome.experiments import catalogue, descriptions; "
         f"assert not set({heavy}) & set(sys.modules), set({heavy}) & set(sys.modules); "
-        "catalogue.describe('environments'); catalogue.build_agent('q_learning(policy=greedy)'); "
+        "descriptions.describe('environments'); catalogue.build_agent('q_learning(policy=greedy)'); "
         f"assert not set({heavy}) - {{'lark'}} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
