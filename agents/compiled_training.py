@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -21,6 +22,8 @@ MAX_CHUNK_EPISODES = 1 << 17
 FIRST_CHUNK_STEPS = 1 << 14
 
 _compiling = threading.Lock()
+# Every loop is called with arrays of the same types, so it is compiled once.
+_compiled: WeakSet[Any] = WeakSet()
 
 
 def run_compiled_loop(
@@ -117,7 +120,7 @@ def run_compiled_loop(
 
 def _compile(loop: Any, arguments: tuple[Any, ...], select: Callable[..., Any]) -> float:
     """Compile a loop for these arguments, or load it from disk, unless that was done; returns the seconds taken."""
-    if loop.signatures:
+    if loop in _compiled:
         return 0.0
     import numba
     from numba.core.errors import NumbaWarning
@@ -127,13 +130,14 @@ def _compile(loop: Any, arguments: tuple[Any, ...], select: Callable[..., Any]) 
         # Advice to Numba's own users; what matters to ours is in the error.
         warnings.simplefilter("ignore", NumbaWarning)
         try:
-            if not loop.signatures:
+            if loop not in _compiled:
                 loop.compile(tuple(numba.typeof(argument) for argument in arguments))
         except Exception as error:
             # Not all of Numba's refusals share a base class.
             if not type(error).__module__.startswith("numba."):
                 raise
             raise report_not_compilable(loop, error, select) from error
+    _compiled.add(loop)
     return time.perf_counter() - started
 
 

@@ -159,7 +159,14 @@ def compare(label: str, loops: dict[str, Callable[..., int]], steps: int, rounds
     reference = next(iter(theirs))
     target = measuring.verdict(measuring.median(ratios[reference]), TARGET)
     identical = "no" if wrong else "yes"
-    return [label, *times, *(measuring.as_ratio(ratios[name]) for name in theirs), target, measuring.as_time(call), identical], wrong
+    return [
+        label,
+        *times,
+        *(measuring.as_ratio(ratios[name]) for name in theirs),
+        target,
+        measuring.as_time(call),
+        identical,
+    ], wrong
 
 
 def main() -> int:

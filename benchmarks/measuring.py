@@ -12,6 +12,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
@@ -108,12 +109,13 @@ def verdict(value: float, target: float, *, at_least: bool = True) -> str:
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """The first column is left-aligned, the others right-aligned."""
+    """The first column and remarks are left-aligned, the others right-aligned."""
     widths = [max(len(line[column]) for line in (header, *rows)) for column in range(len(header))]
+    signs = ["<" if column == 0 or name == "remark" else ">" for column, name in enumerate(header)]
     print(f"\n{title}")
     for line in (header, ["-" * width for width in widths], *rows):
-        cells = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
-        print("  ".join([line[0].ljust(widths[0]), *cells[1:]]))
+        cells = [f"{cell:{sign}{width}}" for cell, sign, width in zip(line, signs, widths, strict=True)]
+        print("  ".join(cells).rstrip())
 
 
 class Load:
@@ -192,9 +194,11 @@ class Worker:
     """
 
     def __init__(self, python: str | Path, script: str, *options: str, environment: dict[str, str] | None = None):
+        # A pipe that nobody reads would stop a worker that draws progress bars.
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 (closed with the worker)
         self._process = subprocess.Popen(
             [str(python), str(HERE / script), *options],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
             env=os.environ | (environment or {}),
         )  # fmt: skip
         self.ready = self._answer()
@@ -209,13 +213,17 @@ class Worker:
     def close(self) -> None:
         """End the worker and wait for it, so that its CPU time is counted as ours."""
         self._process.communicate()
+        self._errors.close()
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if line.startswith("{"):
                 return dict(json.loads(line))
-        errors = (self._process.communicate()[1] or "").strip().splitlines()
+        self._process.communicate()
+        self._errors.seek(0)
+        errors = self._errors.read().strip().splitlines()
+        self._errors.close()
         raise WorkerError(errors[-1] if errors else f"ended with code {self._process.returncode}")
 
 
@@ -239,7 +247,7 @@ def peak_memory() -> int:
 
 
 def q_learning() -> Any:
-    """velodrome's agent for the algorithm that all loops run: epsilon-greedy with random ties, decaying by episode."""
+    """The agent of velodrome that all loops copy: epsilon-greedy with random ties, decaying by episode."""
     from velodrome import agents, policies
 
     policy = policies.EpsilonGreedy(epsilon=policies.SteppedHarmonic(every=EPSILON_EVERY), ties="random")

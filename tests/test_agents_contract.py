@@ -1,6 +1,7 @@
 """What every agent keeps to, whatever it learns from."""
 
 import json
+from dataclasses import dataclass
 
 import gymnasium as gym
 import numpy as np
@@ -26,6 +27,7 @@ PLANNERS = {
     "policy_iteration": lambda **p: agents.PolicyIteration(),
 }
 ALL = LEARNERS | PLANNERS
+RING = {f"memory.{name}" for name in ("window", "states", "actions", "rewards", "learning_rates")}
 
 
 def lake(**keywords):
@@ -75,7 +77,7 @@ def test_exploring_elsewhere_does_not_move_a_paused_episode(explored, loop, resu
     runs = []
     for observation in (explored, None):
         agent, env = agents.RandomAgent(), lake(is_slippery=False)
-        log = agent.train(env, steps=2, seed=1, loop=loop)
+        log = agent.train(env, steps=1, seed=1, loop=loop)  # no hole is one step away
         stream = agent._binding.rng
         if observation is None:
             stream.random(np.size(explored))
@@ -174,10 +176,11 @@ def test_a_saved_agent_goes_on_as_the_one_that_was_saved(name, loop, tmp_path, l
     loaded = agents.Agent.load(tmp_path / "saved")
     assert type(loaded) is type(agent)
     assert str(loaded) == str(agent)
-    assert differences(learnt(agent), learnt(loaded)) == []
+    assert loaded.action_values.tobytes() == agent.action_values.tobytes()
     logs = [trained.train(lake(), episodes=25, loop=loop) for trained in (agent, loaded)]
     assert logs[0].lengths.tobytes() == logs[1].lengths.tobytes()
-    assert differences(learnt(agent), learnt(loaded)) == []
+    # Where in its ring an n-step learner begins an episode changes nothing, and is not kept.
+    assert set(differences(learnt(agent), learnt(loaded))) <= RING
     assert agent.act(np.arange(16)).tolist() == loaded.act(np.arange(16)).tolist()
 
 
@@ -189,7 +192,7 @@ def test_an_agent_saved_within_an_episode_goes_on_in_a_new_one(name, tmp_path, l
     loaded = agents.Agent.load(tmp_path)
     for trained in (agent, loaded):
         trained.train(lake(), episodes=10)
-    assert differences(learnt(agent), learnt(loaded)) == []
+    assert set(differences(learnt(agent), learnt(loaded))) <= RING
 
 
 @pytest.mark.parametrize("name", PLANNERS)
@@ -255,7 +258,7 @@ DAMAGES = {
     "a newer version": (lambda f: edit_manifest(f, version=99), "version 99"),
     "an unknown agent": (lambda f: edit_manifest(f, agent={"name": "q_lerning"}), "did you mean 'q_learning'"),
     "an abstract agent": (lambda f: edit_manifest(f, agent={"name": "tabular_agent"}), "tabular"),
-    "no agent": (lambda f: edit_manifest(f, agent=...), "manifest"),
+    "no agent": (lambda f: edit_manifest(f, agent=...), "stored as an object"),
     "a parameter out of range": (
         lambda f: edit_manifest(f, agent={"name": "q_learning", "discount": 3}),
         "discount",
@@ -325,10 +328,11 @@ def test_a_parameter_out_of_range_is_refused_in_one_line(agent, parameters, said
     assert said in str(caught.value)
 
 
+@dataclass(frozen=True)
 class Growing(policies.Schedule):
-    """A user's schedule that is right for the first thousand indices only."""
+    """A user's schedule that is right for the first five hundred indices and knows a thousand."""
 
-    clock = "episode"
+    clock: str = "episode"
 
     def __call__(self, index):
         if index >= 1000:

@@ -20,7 +20,9 @@ PAIRS = [
 
 @pytest.fixture(scope="module")
 def garnet():
-    return gym.make("velodrome/Garnet-v0", num_states=6, num_actions=3, terminal_probability=0.15, seed=11, max_episode_steps=12)
+    return gym.make(
+        "velodrome/Garnet-v0", num_states=6, num_actions=3, terminal_probability=0.15, seed=11, max_episode_steps=12
+    )
 
 
 @pytest.mark.parametrize("loop", ["generic", "compiled"])

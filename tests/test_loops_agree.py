@@ -82,9 +82,7 @@ def test_schedules_on_every_clock(learner, parameter_clock, rate_clock, garnet, 
     agent, parameters = LEARNERS[learner]
     policy = policies.EpsilonGreedy(epsilon=policies.Exponential(0.9, 0.97, 0.05, clock=parameter_clock))
     rate = policies.Reciprocal(every=20, offset=2, clock=rate_clock)
-    assert_loops_agree(
-        lambda: agent(policy=policy, learning_rate=rate, **parameters), garnet, episodes=EPISODES
-    )
+    assert_loops_agree(lambda: agent(policy=policy, learning_rate=rate, **parameters), garnet, episodes=EPISODES)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import textwrap
 import warnings
+import zlib
+from pathlib import Path
 
 import gymnasium as gym
 import pytest
@@ -34,8 +36,12 @@ def select(action_values, visit_counts, parameter, rng):
 """
 
 
-def write_policy(path, body, header=HEADER):
-    path.write_text(header + textwrap.dedent(body) + CLASS, encoding="utf-8")
+def write_policy(path, body):
+    path.write_text(HEADER + textwrap.dedent(body) + CLASS, encoding="utf-8")
+
+
+def file_of(policy):
+    return Path(policy.select.__code__.co_filename).name
 
 
 def load(path):
@@ -47,15 +53,13 @@ def load(path):
 
 
 @pytest.fixture
-def own_policy(tmp_path, monkeypatch):
+def own_policy(request, tmp_path, monkeypatch):
     """Function from the body of a policy file to an instance of its class."""
-    made = 0
 
-    def build(body, header=HEADER):
-        nonlocal made
-        made += 1
-        path = tmp_path / f"own_policy_{made}.py"
-        write_policy(path, body, header)
+    def build(body):
+        # Each test has its own file name, the same in every run, so that the compiled loops are kept on disk.
+        path = tmp_path / f"own_policy_{zlib.crc32((request.node.name + body).encode())}.py"
+        write_policy(path, body)
         monkeypatch.setitem(sys.modules, path.stem, None)
         return load(path).Own()
 
@@ -258,6 +262,89 @@ def test_the_unchanged_policy_comes_from_disk_in_the_next_process(tmp_path):
     assert sorted((tmp_path / "numba").rglob("*.nbc")) == kept
 
 
+INTERLEAVED = """
+import sys, time
+from pathlib import Path
+from numba.core.caching import IndexDataCacheFile
+
+me, other = sys.argv[1:]
+save = IndexDataCacheFile.save
+
+
+def wait_for(name):
+    limit = time.monotonic() + 120
+    while not Path(name).exists() and time.monotonic() < limit:
+        time.sleep(0.02)
+
+
+def save_in_turns(self, key, data):
+    if "loop" not in self._index_name:
+        return save(self, key, data)
+    # Numba's own steps: both processes read the index, first one, then the other writes it, then their code.
+    overloads = self._load_index()
+    Path("read " + me).touch()
+    wait_for("read " + other)
+    taken = set(overloads.values())
+    name = next(name for name in map(self._data_name, range(1, 99)) if name not in taken)
+    overloads[key] = name
+    if me == "2":
+        wait_for("indexed 1")
+    self._save_index(overloads)
+    Path("indexed " + me).touch()
+    if me == "1":
+        wait_for("saved 2")
+    self._save_data(name, data)
+    Path("saved " + me).touch()
+
+
+if other != "0":
+    IndexDataCacheFile.save = save_in_turns
+from velodrome import agents
+import own
+
+agent = agents.QLearning(policy=own.Own(action=int(me)))
+agent.train("FrozenLake-v1", steps=50, seed=0)
+print(agent.visit_counts.sum(axis=0).argmax())
+"""
+FIXED_ACTION = """
+from dataclasses import dataclass
+from velodrome.policies import Policy
+
+
+def one(action_values, visit_counts, parameter, rng):
+    return 1
+
+
+def two(action_values, visit_counts, parameter, rng):
+    return 2
+
+
+@dataclass(frozen=True)
+class Own(Policy):
+    action: int = 1
+
+    @property
+    def select(self):
+        return {1: one, 2: two}[self.action]
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_that_compile_at_once_do_not_swap_their_code(tmp_path):
+    (tmp_path / "own.py").write_text(FIXED_ACTION, encoding="utf-8")
+    (tmp_path / "main.py").write_text(INTERLEAVED, encoding="utf-8")
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "numba")}
+
+    def start(me, other):
+        command = [sys.executable, "main.py", me, other]
+        return subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+
+    together = [start("1", "2"), start("2", "1")]
+    assert [process.communicate()[0].strip() for process in together] == ["1", "2"]
+    later = [start("1", "0"), start("2", "0")]
+    assert [process.communicate()[0].strip() for process in later] == ["1", "2"]
+
+
 UNCOMPILABLE = {
     "a dict of lists": """
         SEEN = {}
@@ -350,18 +437,15 @@ def test_an_uncompilable_policy_warns_once_naming_file_and_line(own_policy):
         warnings.simplefilter("always")
         logs = [agents.QLearning(policy=policy).train("FrozenLake-v1", episodes=2, seed=0) for _ in range(3)]
     assert len(caught) == 1
-    message = str(caught[0].message)
-    assert "own" in message
-    assert f"own_policy_1.py:{line}" in message
-    assert "\n" not in message
-    for log in logs:
-        assert len(log.notes) == 1
-        assert f"own_policy_1.py:{line}" in log.notes[0]
-        assert "\n" not in log.notes[0]
+    place = f"{file_of(policy)}:{line}"
+    for text in (str(caught[0].message), *(note for log in logs for note in log.notes)):
+        assert place in text
+        assert "\n" not in text
+    assert [len(log.notes) for log in logs] == [1, 1, 1]
 
 
 def test_the_warning_points_at_the_call_of_train(own_policy):
-    policy = own_policy(UNCOMPILABLE["a Python object"].replace("CHOOSER", "ANOTHER"))
+    policy = own_policy(UNCOMPILABLE["a Python object"])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         agents.QLearning(policy=policy).train("FrozenLake-v1", episodes=2, seed=0)
@@ -370,7 +454,7 @@ def test_the_warning_points_at_the_call_of_train(own_policy):
 
 def test_an_uncompilable_policy_is_refused_where_the_compiled_loop_was_asked_for(own_policy):
     policy = own_policy(UNCOMPILABLE["a Python object"])
-    with pytest.raises(UnsupportedEnvironmentError, match=r"^[^\n]*own_policy_1\.py:\d+[^\n]*$"):
+    with pytest.raises(UnsupportedEnvironmentError, match=rf"^[^\n]*{file_of(policy)}:\d+[^\n]*$"):
         agents.QLearning(policy=policy).train("FrozenLake-v1", episodes=2, seed=0, loop="compiled")
 
 

@@ -308,9 +308,7 @@ def test_a_schedule_that_leaves_the_range_is_refused_in_one_line(policy, field, 
 
 
 @pytest.mark.parametrize("value", ["last", "", None, 1])
-@pytest.mark.parametrize(
-    "policy", [policies.Greedy, policies.EpsilonGreedy, policies.RandomNoise, policies.UCB]
-)
+@pytest.mark.parametrize("policy", [policies.Greedy, policies.EpsilonGreedy, policies.RandomNoise, policies.UCB])
 def test_an_unknown_tie_rule_is_refused_in_one_line(policy, value):
     with pytest.raises(policies.ConfigurationError) as caught:
         policy(ties=value)

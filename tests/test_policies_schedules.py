@@ -140,6 +140,6 @@ def test_a_policy_is_written_as_the_command_line_spells_it():
     ],
 )
 def test_data_of_no_known_policy_is_refused_with_a_hint(data, hint):
-    with pytest.raises(policies.ConfigurationError, match="^[^\n]*$") as caught:
+    with pytest.raises(policies.ConfigurationError, match=r"^[^\n]*$") as caught:
         from_data(data, policies.Policy)
     assert hint in str(caught.value)

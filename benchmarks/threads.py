@@ -1,0 +1,67 @@
+"""One thread against all cores: `compare` over many seeds.
+
+Wall time is what counts here, so another program on the machine lowers the ratio. What the machine had to give is
+measured beside it, in the same rounds: how much more independent processes that only compute get done than one.
+"""
+
+import subprocess
+import sys
+import time
+
+import measuring
+
+from velodrome.experiments.compare import compare
+
+ENVIRONMENT = "FrozenLake-v1"
+AGENT = "q_learning(policy=epsilon_greedy(epsilon=stepped_harmonic(every=100)))"
+TARGET_SHARE = 0.85
+BURN = "total = 0\nfor number in range({}):\n    total += number"
+
+
+def run(workers: int, seeds: int, steps: int) -> tuple[float, float]:
+    """Wall and CPU seconds of one comparison."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    compare([AGENT], ENVIRONMENT, seeds=seeds, steps=steps, workers=workers)
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def burn(processes: int, numbers: int) -> float:
+    """Wall seconds of so many processes at once, each adding up `numbers` numbers."""
+    started = time.perf_counter()
+    running = [subprocess.Popen([sys.executable, "-c", BURN.format(numbers)]) for _ in range(processes)]
+    for process in running:
+        process.wait()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    given = measuring.arguments(__doc__, 7)
+    cores = measuring.usable_cores()
+    seeds, steps, numbers = (8, 2_000, 10**5) if given.quick else (64, 500_000, 10**7)
+    counts = list(dict.fromkeys((1, cores)))
+    seconds: dict[int, list[tuple[float, float]]] = {workers: [] for workers in counts}
+    limits = []
+    with measuring.Load():
+        run(1, 1, 1_000)
+        for turn in range(given.rounds):
+            for workers in counts if turn % 2 == 0 else counts[::-1]:
+                seconds[workers].append(run(workers, seeds, steps))
+            limits.append(cores * burn(1, numbers) / burn(cores, numbers))
+        rows = []
+        for workers, runs in seconds.items():
+            walls, cpus = zip(*runs, strict=True)
+            ratios = measuring.speed_ratios(walls, [wall for wall, _ in seconds[1]])
+            verdict = measuring.verdict(measuring.median(ratios), TARGET_SHARE * cores) if workers > 1 else ""
+            rate = measuring.as_rate(measuring.median(walls) / (seeds * steps))
+            times = [measuring.as_time(measuring.median(each)) for each in (walls, cpus)]
+            rows.append([str(workers), *times, rate, measuring.as_ratio(ratios), verdict])
+        title = f"{ENVIRONMENT}, {seeds} seeds of {steps} steps, median of {given.rounds} rounds"
+        header = ["threads", "wall", "CPU", "steps", "speed / one thread", "target"]
+        measuring.print_table(title, header, rows)
+        print(f"\n{cores} independent processes got {measuring.as_ratio(limits)} times as much done as one.")
+        if cores == 1:
+            print("Only one core may be used here: there is nothing to compare.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""What the papers say is true: their code and commands run, their links lead somewhere, and every name is told."""
+
+import os
+import re
+import shlex
+import sys
+import types
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from velodrome import agents, envs, policies
+from velodrome.experiments.catalogue import AGENTS, POLICIES, SCHEDULES
+from velodrome.experiments.cli import main
+from velodrome.experiments.compare import compare
+from velodrome.experiments.experiment_file import read_experiment
+from velodrome.experiments.tables import format_table
+
+ROOT = Path(__file__).parents[1]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
+PAPERS = [*PAGES, ROOT / "README.ko.md", ROOT / "CHANGELOG.md"]
+
+# A fenced block, and the comment in the line above it: `file: NAME` also writes the block to a file of that name.
+BLOCK = re.compile(r"^(?:<!-- (?P<remark>[^\n]*) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
+TABLE = re.compile(r"<!-- table: frozenlake -->\n(.*?)<!-- end of table -->", re.S)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+@dataclass(frozen=True)
+class Block:
+    language: str
+    text: str
+    remark: str
+    line: int
+
+
+def read(path):
+    return path.read_text(encoding="utf-8")
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def blocks_of(path):
+    page = read(path)
+    return [
+        Block(found["language"], found["text"], found["remark"] or "", page.count("\n", 0, found.start("text")))
+        for found in BLOCK.finditer(page)
+    ]
+
+
+def commands_of(block):
+    return [line for line in block.text.splitlines() if block.language == "bash" and line.strip()]
+
+
+def exit_code_of(arguments):
+    try:
+        return main(arguments)
+    except SystemExit as end:
+        return end.code or 0
+
+
+@pytest.fixture
+def clean_process(tmp_path, monkeypatch):
+    """An empty current folder, and a process that forgets what a page imported."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_code_and_the_commands_of_a_page_run(page, clean_process, capsys):
+    module = types.ModuleType(f"page_{page.stem}")
+    module.__file__ = str(clean_process / "page.py")
+    sys.modules[module.__name__] = module
+    for block in blocks_of(page):
+        if block.remark.startswith("file: "):
+            (clean_process / block.remark.removeprefix("file: ")).write_text(block.text, encoding="utf-8")
+        if block.language == "python":
+            # The empty lines make a traceback point into the page.
+            exec(compile("\n" * block.line + block.text, str(page), "exec"), module.__dict__)
+        for command in commands_of(block):
+            if command.startswith("velodrome "):
+                code = exit_code_of(shlex.split(command)[1:])
+                assert code == 0, f"{command}\n{capsys.readouterr().err}"
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=name_of)
+def test_relative_links_lead_to_files(paper):
+    broken = []
+    for link in LINK.findall(read(paper)):
+        if not link.startswith(("http://", "https://", "#")):
+            target = (paper.parent / link.partition("#")[0]).resolve()
+            if not target.exists() or ROOT not in target.parents:
+                broken.append(link)
+    assert broken == []
+
+
+@pytest.mark.parametrize("room", [agents, policies, envs], ids=lambda room: room.__name__)
+def test_every_public_name_is_told_in_the_docs(room):
+    told = "\n".join(read(page) for page in DOCS)
+    assert [name for name in room.__all__ if not re.search(rf"\b{re.escape(name)}\b", told)] == []
+
+
+def test_every_name_of_the_catalogue_is_told_in_the_docs():
+    told = "\n".join(read(page) for page in DOCS)
+    names = [*AGENTS, *POLICIES, *SCHEDULES, *envs.list_environments()]
+    ours = [name for name in names if not name.endswith(("-v0", "-v1", "-v4")) or name.startswith("velodrome/")]
+    assert [name for name in ours if not re.search(rf"\b{re.escape(name)}\b", told)] == []
+
+
+def test_every_page_of_the_docs_is_linked_from_the_readme():
+    linked = LINK.findall(read(ROOT / "README.md"))
+    assert [name_of(page) for page in DOCS if name_of(page) not in linked] == []
+
+
+def test_both_readmes_keep_step():
+    english, korean = ROOT / "README.md", ROOT / "README.ko.md"
+    blocks = [[(block.language, block.text, block.remark) for block in blocks_of(page)] for page in (english, korean)]
+    assert blocks[0] == blocks[1]
+    links = [sorted({*LINK.findall(read(page))} - {"README.md", "README.ko.md"}) for page in (english, korean)]
+    assert links[0] == links[1]
+    levels = [re.findall(r"^#+(?= )", BLOCK.sub("", read(page)), re.M) for page in (english, korean)]
+    assert levels[0] == levels[1]
+    columns = [re.findall(r"^\|[:|-]+\|$", read(page), re.M) for page in (english, korean)]
+    assert columns[0] == columns[1]
+
+
+def test_the_table_is_the_same_on_every_page():
+    tables = {name_of(page): TABLE.findall(read(page)) for page in PAPERS if TABLE.search(read(page))}
+    assert set(tables) == {"README.md", "README.ko.md", name_of(ROOT / "docs" / "lectures.md")}
+    assert len({tuple(found) for found in tables.values()}) == 1
+    assert tables["README.md"][0].count("| random |") == 2
+
+
+@pytest.mark.slow
+def test_the_table_of_the_readme_is_what_the_command_prints():
+    def without_times(text):
+        return [line.rpartition(" | ")[0] if line.startswith("|") else line for line in text.strip().splitlines()]
+
+    plan = read_experiment("frozenlake")
+    results = compare(plan.agents, plan.environments, seeds=plan.seeds, episodes=plan.episodes)
+    (printed,) = TABLE.findall(read(ROOT / "README.md"))
+    assert without_times(printed) == without_times(format_table(results, "markdown"))
+
+
+def test_what_contributing_calls_short_is_at_most_15_lines():
+    short = [block for block in blocks_of(ROOT / "CONTRIBUTING.md") if block.remark == "at most 15 lines"]
+    lengths = [len([line for line in block.text.splitlines() if line.strip()]) for block in short]
+    assert len(lengths) == 3
+    assert max(lengths) <= 15
+
+
+def test_the_readme_has_two_commands_and_ci_runs_the_second():
+    installing = [
+        command for block in blocks_of(ROOT / "README.md") for command in commands_of(block) if "pip install" in command
+    ]
+    assert len(installing) == 2
+    assert installing[0].endswith("velodrome compare frozenlake")
+    assert ".venv/bin/python -m pytest" in installing[1]
+    script = read(ROOT / ".ci" / "run")
+    assert """grep -m 1 -F "pip install -e '.[dev]'" README.md""" in script
+    assert script.startswith("#!/usr/bin/env bash\n")
+    assert "set -euo pipefail" in script
+    assert os.name == "nt" or os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_every_version_of_the_changelog_has_its_headings():
+    text = read(ROOT / "CHANGELOG.md")
+    versions = re.split(r"^## \[", text, flags=re.M)[1:]
+    assert versions
+    for version in versions:
+        assert re.findall(r"^### (.*)$", version, re.M) == ["Breaking", "Added", "Fixed", "Changes results"]
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=name_of)
+def test_papers_name_no_place_of_a_machine(paper):
+    assert re.findall(r"/(?:home|root|tmp|work|Users)/\S*|localhost|127\.0\.0\.1", read(paper)) == []

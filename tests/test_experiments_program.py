@@ -1,0 +1,100 @@
+"""The program as a process: exit codes, Ctrl-C, closed pipes, and what it never imports."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXPERIMENT = """
+name = "two agents"
+episodes = 60
+seeds = 3
+environments = ["FrozenLake-v1"]
+agents = ["random", "q_learning"]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _work_in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def process(*arguments, **settings):
+    return subprocess.run(
+        [sys.executable, "-m", "velodrome", *arguments], capture_output=True, text=True, check=False, **settings
+    )
+
+
+def test_ctrl_c_in_the_midst_of_training():
+    Path("slow_track.py").write_text(
+        "import sys, gymnasium as gym\n"
+        "class Slow(gym.Env):\n"
+        "    observation_space = action_space = gym.spaces.Discrete(2)\n"
+        "    def reset(self, *, seed=None, options=None):\n"
+        "        print('started', file=sys.stderr, flush=True)\n"
+        "        return 0, {}\n"
+        "    def step(self, action):\n"
+        "        return 0, 0.0, False, False, {}\n"
+        "gym.register('own/Slow-v0', Slow)\n"
+    )
+    arguments = [
+        sys.executable,
+        "-m",
+        "velodrome",
+        "run",
+        "q_learning",
+        "slow_track:own/Slow-v0",
+        "--steps",
+        "10000000",
+    ]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr.readline() == "started\n"
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=30)
+    assert (running.returncode, out, err) == (130, "", "velodrome: stopped\n")
+
+
+def test_a_closed_pipe_gives_no_traceback():
+    line = f"{sys.executable} -m velodrome list | head -1"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("agents\n", "")
+
+
+def test_no_command_imports_tensorflow():
+    Path("two.toml").write_text(EXPERIMENT)
+    script = (
+        "import sys\n"
+        "from velodrome.experiments.cli import main\n"
+        "for line in ['list', 'run q_learning FrozenLake-v1 --episodes 5', 'compare two.toml --out there',\n"
+        "             'table there', 'plot there']:\n"
+        "    try:\n"
+        "        assert main(line.split()) == 0\n"
+        "    except SystemExit as leaving:\n"
+        "        assert not leaving.code\n"
+        "    assert 'tensorflow' not in sys.modules, line\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_help_loads_nothing_heavy():
+    script = (
+        "import sys\n"
+        "from velodrome.experiments.cli import main\n"
+        "try:\n"
+        "    assert main(['--help']) == 0\n"
+        "except SystemExit as leaving:\n"
+        "    assert not leaving.code\n"
+        "heavy = {'tensorflow', 'pandas', 'matplotlib', 'scipy', 'numba', 'gymnasium', 'lark', 'pydantic'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_the_program_itself_exits_with_these_codes():
+    done = process("run", "q_lerning", "FrozenLake-v1", "--episodes", "5")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "velodrome: unknown agent 'q_lerning': did you mean 'q_learning'?\n"
+    assert process("list", "policies").returncode == 0
