@@ -1,6 +1,6 @@
 """The contract of an agent: it learns with `train`, decides with `act`, and can be saved and loaded."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -19,7 +19,7 @@ LOOPS: tuple[str, ...] = ("auto", "generic", "compiled")
 Callback = Callable[[int], bool | None]
 
 
-class Agent(Configuration):
+class Agent(Configuration, ABC):
     """Who learns. An agent is a configuration until `train` binds it to an environment's spaces.
 
     The loop that `train` runs, in short:

@@ -43,19 +43,25 @@ def code_fingerprint(*functions: Callable[..., Any]) -> str:
 
 
 def _references(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Every value that a function can reach by name, members of the user's own modules included."""
     code, namespace = function.__code__, function.__globals__
     names = sorted(set(_names(code)))
     for name in names:
         if name in namespace:
-            value = namespace[name]
-            yield name, value
-            if isinstance(value, ModuleType):
-                for attribute in names:
-                    member = getattr(value, attribute, None)
-                    if _is_user_function(member) or isinstance(member, int | float | str | np.ndarray):
-                        yield f"{name}.{attribute}", member
+            yield from _named(name, namespace[name], names, set())
     for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-        yield name, cell.cell_contents
+        yield from _named(name, cell.cell_contents, names, set())
+
+
+def _named(name: str, value: Any, names: list[str], seen: set[int]) -> Iterator[tuple[str, Any]]:
+    # A function that the user compiled with Numba counts by its source.
+    value = getattr(value, "py_func", value)
+    yield name, value
+    if isinstance(value, ModuleType) and _is_user_module(value.__name__) and id(value) not in seen:
+        seen.add(id(value))
+        for attribute in names:
+            if hasattr(value, attribute):
+                yield from _named(f"{name}.{attribute}", getattr(value, attribute), names, seen)
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -66,12 +72,12 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def _is_user_function(value: Any) -> bool:
-    if not isinstance(value, FunctionType):
-        return False
-    package = (value.__module__ or "").partition(".")[0]
-    return (
-        package not in sys.stdlib_module_names and package not in {"numpy", "numba", "scipy"}
-    ) or package == "__main__"
+    return isinstance(value, FunctionType) and _is_user_module(value.__module__ or "")
+
+
+def _is_user_module(name: str) -> bool:
+    package = name.partition(".")[0]
+    return package == "__main__" or package not in {*sys.stdlib_module_names, "numpy", "numba", "scipy"}
 
 
 def _add_code(digest: Any, code: CodeType) -> None:
@@ -92,6 +98,8 @@ def _add(digest: Any, *texts: str) -> None:
 def _value_text(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"{value.dtype.str}{value.shape}{value.tobytes().hex()}"
+    if isinstance(value, tuple | list):
+        return f"{type(value).__name__}({', '.join(_value_text(item) for item in value)})"
     if isinstance(value, FunctionType | ModuleType | type) or callable(value):
         # Functions are hashed on their own; an address in the text would change from run to run.
         return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__name__)}"

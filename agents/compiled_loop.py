@@ -5,6 +5,7 @@ transition model instead of an environment and draws exactly what Gymnasium and 
 returns, lengths and generator states equal those of the generic loop, bit for bit.
 """
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from velodrome.agents.compiled_stream import close_stream, open_stream
 # Words of the int64 array in which a loop leaves off and continues.
 STATE, NEXT_ACTION, IN_EPISODE, LENGTH, EPISODE, STEP, FAILURE = range(7)
 NUM_WORDS = 7
-NO_FAILURE, BAD_ACTION = 0, 1
+NO_FAILURE, BAD_ACTION, BAD_PARAMETER, BAD_RATE = range(4)
 
 
 class ModelArrays(NamedTuple):
@@ -47,18 +48,16 @@ def build_loop(
     `fingerprint` names the code that is inlined; as a closure variable it is part of the key under which Numba
     keeps the compiled loop on disk, so an edited policy is never served stale.
     """
-    parameter_by_visits, parameter_by_step = parameter_clock == "visits", parameter_clock == "step"
-    rate_by_visits, rate_by_step = rate_clock == "visits", rate_clock == "step"
+    parameter_by_episode, rate_by_episode = parameter_clock == "episode", rate_clock == "episode"
+    parameter_by_step, rate_by_step = parameter_clock == "step", rate_clock == "step"
 
-    def parameter_at(parameters, bases, visit_counts, state, episode, step):
-        if parameter_by_visits:
-            visits = 0
-            for action in range(visit_counts.shape[1]):
-                visits += visit_counts[state, action]
-            return parameters[visits]
+    def parameter_at(parameters, bases, visit_counts, state, step):
         if parameter_by_step:
             return parameters[step - bases[0]]
-        return parameters[episode - bases[0]]
+        visits = 0
+        for action in range(visit_counts.shape[1]):
+            visits += visit_counts[state, action]
+        return parameters[visits]
 
     parameter_at = numba.extending.register_jitable(forceinline=True)(parameter_at)
 
@@ -79,21 +78,40 @@ def build_loop(
         last_episode, last_step = limits[0], limits[1]
         episode_return = partial_return[0]
         finished = 0
+        parameter, learning_rate = 0.0, 0.0
+        needs_look_up = True
         while step < last_step:
             if not in_episode:
                 if episode == last_episode:
                     break
                 u = environment.random()
                 state = np.uint64(0)
-                for candidate in range(model.initial_cumulative.size):
-                    if model.initial_cumulative[candidate] > u:
-                        state = np.uint64(candidate)
-                        break
+                if model.initial_cumulative[0] <= u:
+                    # argmax over no true value: Gymnasium then takes state 0.
+                    low, high = 1, model.initial_cumulative.size
+                    while low < high:
+                        middle = (low + high) // 2
+                        if model.initial_cumulative[middle] > u:
+                            high = middle
+                        else:
+                            low = middle + 1
+                    if low < model.initial_cumulative.size:
+                        state = np.uint64(low)
                 in_episode, length, episode_return, next_action = 1, 0, 0.0, -1
+            if needs_look_up:
+                needs_look_up = False
+                if parameter_by_episode:
+                    parameter = parameters[episode - bases[0]]
+                if rate_by_episode:
+                    learning_rate = rates[episode - bases[1]]
             if is_on_policy and next_action >= 0:
                 action = np.uint64(next_action)
             else:
-                parameter = parameter_at(parameters, bases, visit_counts, state, episode, step)
+                if not parameter_by_episode:
+                    parameter = parameter_at(parameters, bases, visit_counts, state, step)
+                if parameter != parameter:
+                    position[FAILURE] = BAD_PARAMETER
+                    break
                 action = np.uint64(select(action_values[state], visit_counts[state], parameter, rng))
                 if action >= num_actions:
                     position[FAILURE] = BAD_ACTION
@@ -111,19 +129,23 @@ def build_loop(
                     break
             next_state = np.uint64(model.next_states[outcome])
             reward, terminated = model.rewards[outcome], model.terminated[outcome]
-            if rate_by_visits:
-                learning_rate = rates[visit_counts[state, action] - 1]
-            elif rate_by_step:
+            if rate_by_step:
                 learning_rate = rates[step - bases[1]]
-            else:
-                learning_rate = rates[episode - bases[1]]
+            elif not rate_by_episode:
+                learning_rate = rates[visit_counts[state, action] - 1]
+            if learning_rate != learning_rate:
+                position[FAILURE] = BAD_RATE
+                break
             length += 1
             step += 1
             episode_return += reward
             ended = terminated or length >= model.time_limit
-            parameter = 0.0
             if (is_on_policy or needs_next_parameter) and not terminated:
-                parameter = parameter_at(parameters, bases, visit_counts, next_state, episode, step)
+                if not parameter_by_episode:
+                    parameter = parameter_at(parameters, bases, visit_counts, next_state, step)
+                if parameter != parameter:
+                    position[FAILURE] = BAD_PARAMETER
+                    break
             if is_on_policy and not terminated:
                 chosen = np.uint64(select(action_values[next_state], visit_counts[next_state], parameter, rng))
                 if chosen >= num_actions:
@@ -141,7 +163,8 @@ def build_loop(
                 outcomes[finished] = outcome
                 finished += 1
                 episode += 1
-                in_episode = 0
+                in_episode, next_action = 0, -1
+                needs_look_up = True
         close_stream(environment, environment_words)
         close_stream(rng, agent_words)
         position[STATE], position[NEXT_ACTION] = np.int64(state), next_action
@@ -150,4 +173,8 @@ def build_loop(
         partial_return[0] = episode_return
         return finished
 
+    # Numba keeps one index file for each qualified name and does not lock it: loops that shared a name could get
+    # each other's code when two processes compile at once.
+    options = (fingerprint, is_on_policy, needs_next_parameter, parameter_clock, rate_clock)
+    loop.__qualname__ += "_" + hashlib.sha256(repr(options).encode()).hexdigest()[:16]
     return numba.njit(nogil=True, cache=cache)(loop)  # type: ignore[no-any-return]

@@ -10,8 +10,8 @@ from weakref import WeakSet
 import numpy as np
 
 from velodrome.agents.compiler import compiled_loop, report_not_compilable
-from velodrome.agents.errors import PolicyFailureError
-from velodrome.agents.generic_loop import Progress
+from velodrome.agents.errors import PolicyFailureError, policy_failure
+from velodrome.agents.generic_loop import Progress, says_stop
 from velodrome.agents.sampled_model import SampledModel
 from velodrome.agents.schedule_table import ScheduleTable
 from velodrome.agents.tabular_stepper import TabularStepper
@@ -20,6 +20,7 @@ from velodrome.agents.tabular_stepper import TabularStepper
 MAX_CHUNK_STEPS = 1 << 20
 MAX_CHUNK_EPISODES = 1 << 17
 FIRST_CHUNK_STEPS = 1 << 14
+FIRST_CHUNK_EPISODES = 1 << 10
 
 _compiling = threading.Lock()
 # Every loop is called with arrays of the same types, so it is compiled once.
@@ -43,7 +44,7 @@ def run_compiled_loop(
     episodes: int | None,
     steps: int | None,
     callback_every: int = 0,
-    after_episode: Callable[[int], bool] | None = None,
+    after_episode: Callable[[int], Any] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, float]:
     """Run exactly `episodes` episodes or `steps` steps.
 
@@ -57,7 +58,7 @@ def run_compiled_loop(
         NotCompilableError: Numba cannot compile the policy; nothing has been changed.
         PolicyFailureError: the policy chose an action that does not exist.
     """
-    from velodrome.agents.compiled_loop import BAD_ACTION, FAILURE, NUM_WORDS, ModelArrays
+    from velodrome.agents.compiled_loop import FAILURE, NUM_WORDS, ModelArrays
     from velodrome.agents.compiled_stream import read_generator, write_generator
 
     loop = compiled_loop(
@@ -71,6 +72,7 @@ def run_compiled_loop(
     )  # fmt: skip
     by_episode = parameters.clock == rates.clock == "episode"
     chunk_steps = MAX_CHUNK_STEPS if by_episode else FIRST_CHUNK_STEPS
+    chunk_episodes = MAX_CHUNK_EPISODES if episodes is not None else FIRST_CHUNK_EPISODES
     environment_rng = sampled.generator
     assert environment_rng is not None
     environment_words, agent_words = read_generator(environment_rng), read_generator(rng)
@@ -81,24 +83,34 @@ def run_compiled_loop(
     partial_return = np.array([progress.episode_return])
     finished = taken = 0
     compile_seconds = 0.0
+    outcome_type = np.int64
+    whole = None
+    if episodes is not None:
+        whole = np.empty(episodes), np.empty(episodes, np.int64), np.empty(episodes, outcome_type)
     chunks: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     while finished != episodes and taken != steps:
         now_steps = chunk_steps if steps is None else min(chunk_steps, steps - taken)
-        now_episodes = min(now_steps + 1, MAX_CHUNK_EPISODES)
+        now_episodes = min(now_steps + 1, chunk_episodes)
         if episodes is not None:
             now_episodes = min(now_episodes, episodes - finished)
         if callback_every:
             now_episodes = min(now_episodes, callback_every - finished % callback_every)
+        if whole is not None:
+            room = tuple(column[finished : finished + now_episodes] for column in whole)
+        else:
+            room = np.empty(now_episodes), np.empty(now_episodes, np.int64), np.empty(now_episodes, outcome_type)
         episode, step = int(position[4]), int(position[5])
         parameter_table, parameter_base = _table(parameters, episode, step, now_episodes, now_steps, memory, axis=1)
         rate_table, rate_base = _table(rates, episode, step, now_episodes, now_steps, memory, axis=None)
-        room = np.empty(now_episodes), np.empty(now_episodes, np.int64), np.empty(now_episodes, np.int64)
         arguments = (
             arrays, memory, parameter_table, rate_table, np.array([parameter_base, rate_base]), discount, position,
             partial_return, np.array([episode + now_episodes, step + now_steps]), *room, environment_words, agent_words,
         )  # fmt: skip
         compile_seconds += _compile(loop, arguments, select)
-        count = loop(*arguments)
+        try:
+            count = loop(*arguments)
+        except Exception as error:
+            raise policy_failure(error) from error
         chunks.append((room[0][:count], room[1][:count], room[2][:count]))
         taken += int(position[5]) - step
         finished += count
@@ -107,15 +119,32 @@ def run_compiled_loop(
         stepper.state, stepper.next_action, stepper.episode, stepper.step = (int(position[k]) for k in (0, 1, 4, 5))
         progress.in_episode, progress.episode_length = bool(position[2]), int(position[3])
         progress.episode_return = float(partial_return[0])
-        if position[FAILURE] == BAD_ACTION:
-            num_actions = model.num_actions
-            raise PolicyFailureError(f"the policy chose an action that is not among 0 to {num_actions - 1}")
+        if position[FAILURE]:
+            _raise_failure(int(position[FAILURE]), model.num_actions, parameters, rates, position, memory)
         reached = callback_every and count and finished % callback_every == 0
-        if reached and after_episode is not None and after_episode(finished) is False:
+        if reached and after_episode is not None and says_stop(after_episode(finished)):
             break
         chunk_steps = min(2 * chunk_steps, MAX_CHUNK_STEPS)
-    returns, lengths, outcomes = (np.concatenate(column) for column in zip(*chunks, strict=True))
+        chunk_episodes = min(4 * chunk_episodes, MAX_CHUNK_EPISODES)
+    if whole is not None:
+        returns, lengths, outcomes = (column[:finished] for column in whole)
+    else:
+        returns, lengths, outcomes = (np.concatenate(column) for column in zip(*chunks, strict=True))
     return returns, lengths, outcomes, taken, compile_seconds
+
+
+def _raise_failure(
+    failure: int, num_actions: int, parameters: ScheduleTable, rates: ScheduleTable, position: np.ndarray, memory: Any
+) -> None:
+    from velodrome.agents.compiled_loop import BAD_ACTION, BAD_PARAMETER
+
+    if failure == BAD_ACTION:
+        raise PolicyFailureError(f"the policy chose an action that is not among 0 to {num_actions - 1}")
+    schedule = parameters if failure == BAD_PARAMETER else rates
+    place = {"episode": int(position[4]), "step": int(position[5])}
+    # A visit count is not reported back: the first bad value of the table is the one that some state reached.
+    first = place.get(schedule.clock, 0)
+    schedule.refuse(first, first + 1 if schedule.clock in place else int(memory.visit_counts.sum()) + 1)
 
 
 def _compile(loop: Any, arguments: tuple[Any, ...], select: Callable[..., Any]) -> float:
@@ -133,9 +162,7 @@ def _compile(loop: Any, arguments: tuple[Any, ...], select: Callable[..., Any]) 
             if loop not in _compiled:
                 loop.compile(tuple(numba.typeof(argument) for argument in arguments))
         except Exception as error:
-            # Not all of Numba's refusals share a base class.
-            if not type(error).__module__.startswith("numba."):
-                raise
+            # Compiling runs none of the user's code: whatever goes wrong, this policy cannot be compiled.
             raise report_not_compilable(loop, error, select) from error
     _compiled.add(loop)
     return time.perf_counter() - started

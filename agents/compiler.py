@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -35,6 +36,8 @@ def compiled_loop(
     Numba, imported here, compiles on the first call for the given array types and keeps the result on disk
     where it can.
     """
+    if not isinstance(select, FunctionType):
+        raise NotCompilableError(f"its select is a {type(select).__name__}, not a plain function")
     fingerprint = _fingerprint(select) + _fingerprint(learn)
     options = {
         "is_on_policy": is_on_policy,

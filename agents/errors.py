@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 
 class UnsupportedEnvironmentError(ValueError):
     """The agent cannot handle the environment's spaces, or lacks something that it learns from."""
@@ -19,14 +21,24 @@ class PolicyFailureError(RuntimeError):
     """The policy raised, or chose an action that does not exist."""
 
 
+def policy_failure(error: Exception) -> PolicyFailureError:
+    """The error to raise where a policy raised `error`."""
+    return PolicyFailureError(f"the policy raised {one_line(error)}")
+
+
+def one_line(error: Exception) -> str:
+    """Class and message of an error in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 def environment_label(env: Any) -> str:
     """Name of an environment for messages: its id, else its class."""
     spec = getattr(env, "spec", None)
     return str(spec.id) if spec is not None else type(getattr(env, "unwrapped", env)).__name__
 
 
-def check_budget(episodes: int | None, steps: int | None) -> None:
-    """Require exactly one positive budget.
+def check_budget(episodes: Any, steps: Any) -> tuple[int | None, int | None]:
+    """Require exactly one positive budget; returns both as plain ints.
 
     Raises:
         BudgetError: none, both, or not a whole number of at least 1.
@@ -35,6 +47,18 @@ def check_budget(episodes: int | None, steps: int | None) -> None:
         raise BudgetError(f"give episodes or steps, not both (got episodes={episodes}, steps={steps})")
     if episodes is None and steps is None:
         raise BudgetError("give a budget: episodes or steps, a whole number of at least 1")
-    for name, value in (("episodes", episodes), ("steps", steps)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise BudgetError(f"{name} must be a whole number of at least 1, got {value!r}")
+    return (
+        None if episodes is None else check_count("episodes", episodes),
+        None if steps is None else check_count("steps", steps),
+    )
+
+
+def check_count(field: str, value: Any) -> int:
+    """`value` as a plain int.
+
+    Raises:
+        BudgetError: not a whole number of at least 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise BudgetError(f"{field} must be a whole number of at least 1, got {value!r}")
+    return int(value)

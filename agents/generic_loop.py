@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import gymnasium as gym
 import numpy as np
 
-from velodrome.agents.errors import EnvironmentFailureError, environment_label
+from velodrome.agents.errors import EnvironmentFailureError, environment_label, one_line
 
 
 class StepwiseLearner(Protocol):
@@ -63,7 +63,7 @@ def run_generic_loop(
     first_reset_seed: int | None = None,
     action_offset: int = 0,
     watch_info: Callable[[Any, dict[str, Any]], None] | None = None,
-    after_episode: Callable[[int], bool] | None = None,
+    after_episode: Callable[[int], Any] | None = None,
 ) -> int:
     """Run exactly `episodes` episodes or `steps` steps; `record` and `progress` stay right if it raises.
 
@@ -94,19 +94,23 @@ def run_generic_loop(
             if not in_episode:
                 if finished == episodes:
                     break
-                call = "reset"
+                call, length = "reset", 0
                 observation, info = _reset(env, first_reset_seed)
                 first_reset_seed = None
+                call = "learner"
+                total, length = 0.0, 0
                 if watch_info is not None:
                     watch_info(observation, info)
-                call = "learner"
                 begin(observation)
-                total, length, in_episode = 0.0, 0, True
+                in_episode = True
             action = choose()
             call = "step"
             observation, reward, terminated, truncated, info = step(action + action_offset)
             call = "learner"
-            reward = float(reward)
+            try:
+                reward = float(reward)
+            except (TypeError, ValueError):
+                raise EnvironmentFailureError(f"reward {reward!r} is not a number, after action {action}") from None
             if not isfinite(reward):
                 raise EnvironmentFailureError(f"reward {reward!r} is not finite, after action {action}")
             if watch_info is not None:
@@ -122,19 +126,30 @@ def run_generic_loop(
                 record.reported.append(int(bool(info["is_success"])) if "is_success" in info else -1)
                 finished += 1
                 in_episode = False
-                if after_episode is not None and after_episode(finished) is False:
+                if after_episode is not None and says_stop(after_episode(finished)):
                     break
     except EnvironmentFailureError as error:
+        in_episode = False
         where = f"episode {finished + 1}, step {length + 1}"
         raise EnvironmentFailureError(f"{environment_label(env)}: {error} ({where})") from error
     except Exception as error:
+        in_episode = False
         if call == "learner":
             raise
-        where = f"{call} of {environment_label(env)} raised in episode {finished + 1}, step {length + 1}"
-        raise EnvironmentFailureError(f"{where}: {type(error).__name__}: {error}") from error
+        where = f"episode {finished + 1}" + (f", step {length + 1}" if call == "step" else "")
+        label = environment_label(env)
+        raise EnvironmentFailureError(f"{call} of {label} raised in {where}: {one_line(error)}") from error
+    except BaseException:
+        in_episode = False
+        raise
     finally:
         progress.in_episode, progress.episode_return, progress.episode_length = in_episode, total, length
     return taken
+
+
+def says_stop(answer: Any) -> bool:
+    """Whether a callback's answer is a false value other than None."""
+    return answer is not None and not answer
 
 
 def _reset(env: gym.Env[Any, Any], seed: int | None) -> tuple[Any, dict[str, Any]]:

@@ -33,8 +33,6 @@ class GreedyTable:
             row = self.action_values[self.state_of(observation)].tolist()
             return GREEDY[self.ties](row, self.rng) + self.action_start
         states = self.index.index_batch(observation)
-        if len(states) and not (states.min() >= 0 and states.max() < len(self.action_values)):
-            raise EnvironmentFailureError("an observation of the batch is outside the observation space")
         is_best = _is_best(self.action_values[states])
         if self.ties == "first":
             return is_best.argmax(axis=1) + self.action_start

@@ -12,12 +12,13 @@ from velodrome.policies.random_noise import RandomNoise
 from velodrome.policies.schedules import Harmonic, Schedule, SteppedHarmonic
 
 
-def dummy_q(discount: float = 1.0, learning_rate: float | Schedule = 1.0, ties: Ties = "random") -> QLearning:
+def dummy_q(*, discount: float = 1.0, learning_rate: float | Schedule = 1.0, ties: Ties = "random") -> QLearning:
     """Dummy Q-learning: greedy, ties broken uniformly at random, Q = r + max Q'."""
     return QLearning(discount=discount, learning_rate=learning_rate, policy=Greedy(ties=ties))
 
 
 def epsilon_greedy_q(
+    *,
     discount: float = 0.99,
     learning_rate: float | Schedule = 1.0,
     epsilon: float | Schedule = SteppedHarmonic(100),  # noqa: B008 - frozen
@@ -28,6 +29,7 @@ def epsilon_greedy_q(
 
 
 def noise_q(
+    *,
     discount: float = 0.99,
     learning_rate: float | Schedule = 1.0,
     scale: float | Schedule = Harmonic(),  # noqa: B008 - frozen
@@ -38,6 +40,7 @@ def noise_q(
 
 
 def discounted_q(
+    *,
     discount: float = 0.9,
     learning_rate: float | Schedule = 1.0,
     scale: float | Schedule = Harmonic(),  # noqa: B008 - frozen
@@ -48,6 +51,7 @@ def discounted_q(
 
 
 def stochastic_q(
+    *,
     discount: float = 0.99,
     learning_rate: float | Schedule = 0.85,
     scale: float | Schedule = Harmonic(),  # noqa: B008 - frozen

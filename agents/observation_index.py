@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
+from velodrome.agents.errors import EnvironmentFailureError, UnsupportedEnvironmentError, environment_label
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,12 @@ class ObservationIndex:
     Attributes:
         parts: (number of values, first value) of every part.
         leaf_dimensions: array dimensions of the first part of one observation.
+        is_ignored: every observation counts as number 0.
     """
 
     parts: tuple[tuple[int, int], ...]
     leaf_dimensions: int
+    is_ignored: bool = False
 
     @cached_property
     def num_states(self) -> int:
@@ -39,29 +41,40 @@ class ObservationIndex:
         return [math.prod(sizes[position + 1 :]) for position in range(len(sizes))]
 
     @cached_property
-    def _offset(self) -> int:
-        return sum(value * start for value, (_, start) in zip(self._place_values, self.parts, strict=True))
-
-    @cached_property
     def index(self) -> Callable[[Any], int]:
-        """Function from one observation to its number; out of range for one outside the space."""
-        place_values, offset = self._place_values, self._offset
+        """Function from one observation to its number; below 0 or too large for one outside the space."""
+        if self.is_ignored:
+            return lambda observation: 0
         if len(self.parts) == 1 and self.leaf_dimensions == 0:
-            return int if offset == 0 else lambda observation: int(observation) - offset
+            start = self.parts[0][1]
+            return int if start == 0 else lambda observation: int(observation) - start
+        columns = [(value, size, start) for value, (size, start) in zip(self._place_values, self.parts, strict=True)]
 
         def index(observation: Any) -> int:
-            total = -offset
-            for value, part in zip(place_values, _leaves(observation), strict=True):
-                total += value * int(part)
+            total = 0
+            for (value, size, start), leaf in zip(columns, _leaves(observation), strict=True):
+                part = int(leaf) - start
+                if not 0 <= part < size:
+                    return -1
+                total += value * part
             return total
 
         return index
 
     def index_batch(self, observations: Any) -> np.ndarray:
-        """Numbers of a batch of observations (leading dimension), int64 (batch,)."""
-        columns = [np.asarray(leaf).reshape(len(leaf), -1) for leaf in _arrays(observations)]
-        rows = np.concatenate(columns, axis=1).astype(np.int64)
-        return np.asarray(rows @ np.array(self._place_values) - self._offset)
+        """Numbers of a batch of observations (leading dimension), int64 (batch,).
+
+        Raises:
+            EnvironmentFailureError: an observation is outside the space.
+        """
+        arrays = [np.asarray(leaf) for leaf in _arrays(observations)]
+        if self.is_ignored:
+            return np.zeros(len(arrays[0]), dtype=np.int64)
+        columns = [array.reshape(len(array), math.prod(array.shape[1:])) for array in arrays]
+        parts = np.concatenate(columns, axis=1).astype(np.int64) - [start for _, start in self.parts]
+        if ((parts < 0) | (parts >= [size for size, _ in self.parts])).any():
+            raise EnvironmentFailureError("an observation of the batch is outside the observation space")
+        return np.asarray(parts @ np.array(self._place_values))
 
     def is_batch(self, observation: Any) -> bool:
         """Whether there is a leading dimension."""

@@ -1,5 +1,6 @@
 """Planning agents: they `train` on the environment's transition model instead of on episodes."""
 
+import dataclasses
 import time
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -117,7 +118,7 @@ class PlanningAgent(Agent):
         table = self._greedy
         manifest = {
             "agent": to_data(self),
-            "observations": {"parts": table.index.parts, "leaf_dimensions": table.index.leaf_dimensions},
+            "observations": dataclasses.asdict(table.index),
             "action_start": table.action_start,
             "seed": self._seed,
             "acting_stream": generator_state(table.rng),

@@ -46,15 +46,4 @@ class RandomAgent(TabularAgent):
         try:
             return super()._index_observations(env)
         except UnsupportedEnvironmentError:
-            return _SingleState(((1, 0),), len(env.observation_space.shape or ()))
-
-
-class _SingleState(ObservationIndex):
-    """Takes every observation for the same one."""
-
-    @property
-    def index(self) -> Callable[[Any], int]:
-        return lambda observation: 0
-
-    def index_batch(self, observations: Any) -> np.ndarray:
-        return np.zeros(len(observations), dtype=np.int64)
+            return ObservationIndex(((1, 0),), len(env.observation_space.shape or ()), is_ignored=True)

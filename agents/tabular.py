@@ -12,26 +12,30 @@ import gymnasium as gym
 import numpy as np
 
 from velodrome.agents.agent import LOOPS, Agent, Callback, Loop
-from velodrome.agents.compiled_training import run_compiled_loop
 from velodrome.agents.compiler import NotCompilableError
-from velodrome.agents.errors import UnsupportedEnvironmentError, check_budget
-from velodrome.agents.generic_loop import EpisodeRecord, run_generic_loop
+from velodrome.agents.errors import (
+    EnvironmentFailureError,
+    PolicyFailureError,
+    UnsupportedEnvironmentError,
+    check_budget,
+    check_count,
+)
 from velodrome.agents.greedy_table import GreedyTable, greedy_probabilities
 from velodrome.agents.observation_index import ObservationIndex, index_observations
 from velodrome.agents.sampled_model import SampledModel
 from velodrome.agents.saving import write_agent
 from velodrome.agents.seeding import check_seed
 from velodrome.agents.tabular_binding import TabularBinding
+from velodrome.agents.tabular_training import EpisodeEnds, train_compiled, train_generic
 from velodrome.agents.training_log import TrainingLog
 from velodrome.envs.make import make_environment
-from velodrome.envs.model_sampling import read_position, write_position
 from velodrome.envs.success_rules import success_rule
 from velodrome.policies.configuration import ConfigurationError, require_number, require_one_of, to_data
 from velodrome.policies.epsilon_greedy import EpsilonGreedy
 from velodrome.policies.policy import Policy
 from velodrome.policies.schedules import Schedule, as_schedule
 
-_warned: set[str] = set()
+_warned: set[tuple[type, str]] = set()
 
 
 @dataclass(kw_only=True, eq=False)
@@ -122,49 +126,53 @@ class TabularAgent(Agent):
         callback_every: int = 100,
         success: str | None = None,
     ) -> TrainingLog:
-        check_budget(episodes, steps)
+        episodes, steps = check_budget(episodes, steps)
         require_one_of(self.name, "loop", loop, LOOPS)
+        callback_every = check_count("callback_every", callback_every)
         if seed is not None:
             seed = check_seed(seed)
         started = time.perf_counter()
-        if self._bound is None:
-            self._bound = TabularBinding()
-        binding = self._bound
+        binding = self._bound or TabularBinding()
         environment: Any = env
         if isinstance(env, str):
             environment = binding.environment if binding.environment_id == env else make_environment(env)
+        notes: list[str] = []
+        sampled = self._compilable(environment, loop, success, notes)
+        rule = sampled.rule if sampled is not None else success_rule(environment, success)
         reset_seed = binding.bind(self, environment, seed)
         binding.environment_id = env if isinstance(env, str) else None
-        notes: list[str] = []
-        budget: dict[str, Any] = {"episodes": episodes, "steps": steps, "after_episode": None}
-        if callback is not None:
-            budget["after_episode"] = callback
-        sampled = self._compilable(environment, loop, success, notes)
-        outcome = None
-        if sampled is not None:
-            try:
-                outcome = self._run_compiled(environment, sampled, reset_seed, callback_every, budget)
-            except NotCompilableError as error:
-                if isinstance(environment, SampledModel):
-                    raise
-                if loop == "compiled":
-                    raise UnsupportedEnvironmentError(f"{self.policy.name} cannot be compiled: {error}") from None
-                notes.append(f"ran in the generic loop: {self.policy.name} cannot be compiled ({error})")
-                self._warn_once(str(error))
-        rule = sampled.rule if sampled is not None else success_rule(environment, success)
-        if outcome is None:
-            outcome = self._run_generic(environment, reset_seed, callback_every, budget)
-        returns, lengths, terminated, reported, taken, name, compile_seconds = outcome
+        self._bound = binding
+        budget: dict[str, Any] = {"episodes": episodes, "steps": steps, "callback_every": callback_every}
+        episode_ends: EpisodeEnds | None = None
+        try:
+            if sampled is not None:
+                try:
+                    episode_ends = train_compiled(self, binding, environment, sampled, reset_seed, callback, budget)
+                except NotCompilableError as error:
+                    if isinstance(environment, SampledModel):
+                        raise
+                    if loop == "compiled":
+                        message = f"{self.policy.name} cannot be compiled: {error}"
+                        raise UnsupportedEnvironmentError(message) from None
+                    notes.append(f"ran in the generic loop: {self.policy.name} cannot be compiled ({error})")
+                    self._warn_once(str(error))
+            if episode_ends is None:
+                episode_ends = train_generic(binding, environment, reset_seed, callback, budget)
+        except (EnvironmentFailureError, PolicyFailureError):
+            # The environment has moved on without the learner: the next call starts a new episode.
+            binding.begin_anew(self)
+            raise
+        ends = episode_ends
         return TrainingLog(
-            returns=returns,
-            lengths=lengths,
-            terminated=terminated,
-            successes=rule.successes(returns, lengths, terminated, reported),
-            success_rule=rule.description,
-            steps=taken,
-            loop=name,
-            seconds=time.perf_counter() - started - compile_seconds,
-            compile_seconds=compile_seconds,
+            returns=ends.returns,
+            lengths=ends.lengths,
+            terminated=ends.terminated,
+            successes=rule.successes(ends.returns, ends.lengths, ends.terminated, ends.reported),
+            success_rule=rule.as_used(ends.reported).description,
+            steps=ends.steps,
+            loop=ends.loop,
+            seconds=time.perf_counter() - started - ends.compile_seconds,
+            compile_seconds=ends.compile_seconds,
             seed=binding.seed,
             notes=tuple(notes),
         )
@@ -183,75 +191,14 @@ class TabularAgent(Agent):
         return sampled
 
     def _warn_once(self, reason: str) -> None:
-        if reason not in _warned:
-            _warned.add(reason)
+        key = (type(self.policy), reason)
+        if key not in _warned:
+            _warned.add(key)
             warnings.warn(
                 f"{self.policy.name} cannot be compiled and runs in the generic loop, "
                 f"some hundred times slower: {reason}",
-                stacklevel=4,
+                stacklevel=3,
             )
-
-    def _run_compiled(
-        self,
-        environment: Any,
-        sampled: SampledModel,
-        reset_seed: int | None,
-        callback_every: int,
-        budget: Any,
-    ) -> tuple[Any, ...]:
-        binding = self._binding
-        is_real = not isinstance(environment, SampledModel)
-        if is_real and reset_seed is not None:
-            environment.reset(seed=reset_seed)
-            binding.begin_at(read_position(environment).state)
-            # The seeded reset gave the environment a new generator.
-            sampled.generator = environment.unwrapped.np_random
-        returns, lengths, outcomes, taken, compile_seconds = run_compiled_loop(
-            sampled,
-            binding.memory,
-            binding.stepper,
-            binding.progress,
-            select=binding.select,
-            learn=binding.learn,
-            is_on_policy=self.is_on_policy,
-            needs_next_parameter=self.needs_next_parameter,
-            parameters=binding.parameters,
-            rates=binding.rates,
-            discount=float(self.discount),
-            rng=binding.rng,
-            callback_every=callback_every if budget["after_episode"] is not None else 0,
-            **budget,
-        )
-        if is_real:
-            write_position(environment, binding.stepper.state, binding.progress.episode_length, None)
-        model = sampled.model
-        reported = np.full(len(outcomes), -1, dtype=np.int8)
-        if model.success is not None:
-            reported = model.success[outcomes].astype(np.int8)
-        return returns, lengths, model.terminated[outcomes], reported, taken, "compiled", compile_seconds
-
-    def _run_generic(
-        self, environment: Any, reset_seed: int | None, callback_every: int, budget: Any
-    ) -> tuple[Any, ...]:
-        binding = self._binding
-        record = EpisodeRecord()
-        callback = budget.pop("after_episode")
-
-        def after_episode(finished: int) -> bool:
-            return finished % callback_every != 0 or callback(finished) is not False
-
-        taken = run_generic_loop(
-            binding.stepper,
-            environment,
-            binding.progress,
-            record,
-            first_reset_seed=None if binding.progress.in_episode else reset_seed,
-            action_offset=binding.action_start,
-            watch_info=binding.mask_watcher,
-            after_episode=after_episode if callback is not None else None,
-            **budget,
-        )
-        return *record.arrays(), taken, "generic", 0.0
 
     def act(self, observation: Any, *, explore: bool = False) -> Any:
         if not explore:

@@ -1,5 +1,6 @@
 """A tabular agent bound to the spaces of an environment: its memory, streams and place in the run."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from velodrome.agents.saving import SavedAgentError
 from velodrome.agents.schedule_table import ScheduleTable
 from velodrome.agents.seeding import environment_generator, environment_seed, role_generator
 from velodrome.agents.tabular_stepper import TabularStepper
+from velodrome.envs.model_sampling import reason_not_sampled_from_model
 from velodrome.policies.schedules import as_schedule
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ class TabularBinding:
     learn: Callable[..., None]
     parameters: ScheduleTable
     rates: ScheduleTable
+    discount: float
     rng: np.random.Generator
     stepper: TabularStepper
     seed: int
@@ -57,6 +60,8 @@ class TabularBinding:
         """
         if environment is not self.environment:
             self._check_spaces(agent, environment)
+            if agent.action_mask:
+                _check_masks(environment)
         if seed is not None or not self.is_ready:
             fresh = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
             self.seed = fresh if seed is None else seed
@@ -71,7 +76,7 @@ class TabularBinding:
         elif environment is self.environment:
             return None
         self.environment = environment
-        self._begin_anew(agent)
+        self.begin_anew(agent)
         if agent.action_mask:
             self._apply_masks(agent, environment)
         self.num_environments += 1
@@ -95,11 +100,11 @@ class TabularBinding:
     def explore(self, state: int) -> int:
         """Action for `state` by the policy, as the generic loop would choose it."""
         stepper = self.stepper
-        if state != stepper.state:
-            stepper.state, stepper.next_action = state, -1
-        return stepper.choose()
+        # An action that is planned for another state belongs to an episode that is only paused.
+        return stepper.choose() if state == stepper.state else stepper.explore(state)
 
-    def _begin_anew(self, agent: "TabularAgent") -> None:
+    def begin_anew(self, agent: "TabularAgent") -> None:
+        """Forget an unfinished episode."""
         self.progress = Progress()
         self.stepper.next_action = -1
         agent._begin_anew(self.memory)
@@ -129,6 +134,7 @@ class TabularBinding:
         self.memory = memory
         self.select = among_available(policy.select) if agent.action_mask else policy.select
         self.learn = agent._learn_function()
+        self.discount = float(agent.discount)
         self.parameters = ScheduleTable(policy.name, policy.schedule, *policy.parameter_range)
         rate = as_schedule(agent.name, "learning_rate", agent.learning_rate, 0.0, 1.0)
         self.rates = ScheduleTable(f"{agent.name}: learning_rate", rate, 0.0, 1.0)
@@ -141,7 +147,7 @@ class TabularBinding:
             indexes_only=policy.indexes_only,
             parameters=self.parameters,
             rates=self.rates,
-            discount=float(agent.discount),
+            discount=self.discount,
             rng=self.rng,
             index=self.index,
         )
@@ -151,8 +157,7 @@ class TabularBinding:
         tables = agent._value_tables(self.memory)
         if isinstance(environment, SampledModel):
             masks = environment.model.action_mask
-            if masks is None:
-                raise UnsupportedEnvironmentError(f"action_mask=True, but {environment.label} has no action masks")
+            assert masks is not None
             for state, mask in enumerate(masks):
                 forbid(tables, state, mask)
             return
@@ -173,7 +178,7 @@ class TabularBinding:
     def to_storage(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Manifest entries and arrays; an episode that is under way is not kept."""
         manifest = {
-            "observations": {"parts": self.index.parts, "leaf_dimensions": self.index.leaf_dimensions},
+            "observations": dataclasses.asdict(self.index),
             "actions": {"number": self.num_actions, "start": self.action_start},
             "seed": self.seed,
             "environments": self.num_environments,
@@ -193,7 +198,7 @@ class TabularBinding:
         try:
             observations, actions = manifest["observations"], manifest["actions"]
             parts = tuple((int(size), int(start)) for size, start in observations["parts"])
-            self.index = ObservationIndex(parts, int(observations["leaf_dimensions"]))
+            self.index = ObservationIndex(parts, int(observations["leaf_dimensions"]), bool(observations["is_ignored"]))
             self.num_actions, self.action_start = int(actions["number"]), int(actions["start"])
             self.rng = generator_from_state(manifest["agent_stream"])
             self._acting_rng = generator_from_state(manifest["acting_stream"])
@@ -208,3 +213,18 @@ class TabularBinding:
             agent._begin_anew(memory)
         except (KeyError, TypeError, ValueError) as error:
             raise SavedAgentError(f"the saved {agent.name} agent is not complete: {error}") from None
+
+
+def _check_masks(environment: Any) -> None:
+    """Refuse an environment of which it is known beforehand that it has no action masks.
+
+    Raises:
+        UnsupportedEnvironmentError: its steps are drawn from a model that knows of none.
+    """
+    if isinstance(environment, SampledModel):
+        has_masks, label = environment.model.action_mask is not None, environment.label
+    else:
+        is_model = reason_not_sampled_from_model(environment) is None
+        has_masks, label = not is_model or mask_function(environment) is not None, environment_label(environment)
+    if not has_masks:
+        raise UnsupportedEnvironmentError(f"action_mask=True, but the info of {label} has no 'action_mask'")

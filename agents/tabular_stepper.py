@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from velodrome.agents.errors import PolicyFailureError
+from velodrome.agents.errors import PolicyFailureError, policy_failure
 from velodrome.agents.greedy_table import state_of
 from velodrome.agents.observation_index import ObservationIndex
 from velodrome.agents.schedule_table import ScheduleTable
@@ -109,7 +109,7 @@ class TabularStepper:
         """Action for the present state by the exploration policy."""
         action = self.next_action
         if action < 0:
-            action = self._explore(self.state)
+            action = self.explore(self.state)
         self.next_action = -1
         self.action = action
         return action
@@ -137,7 +137,7 @@ class TabularStepper:
         if self._needs_next_parameter and not terminated:
             parameter = self._parameter(next_state)
             if self._is_on_policy:
-                self.next_action = next_action = self._explore(next_state)
+                self.next_action = next_action = self.explore(next_state)
         ended = terminated or truncated
         self._learn(
             self._memory, state, action, reward, next_state, terminated, ended,
@@ -148,14 +148,23 @@ class TabularStepper:
             self.episode += 1
             self.next_action = -1
 
-    def _explore(self, state: int) -> int:
+    def explore(self, state: int) -> int:
+        """The policy's choice in `state` now.
+
+        Raises:
+            PolicyFailureError: the policy raised, or chose an action that does not exist.
+        """
         if self.episode != self._cached_episode:
             self._look_up_episode()
         parameter = self._episode_parameter
         if parameter is None:
             parameter = self._parameter(state)
-        action = self._select(self._policy_values[state], self._policy_counts[state], parameter, self._rng)
-        if not 0 <= action < self._num_actions:
+        try:
+            action = self._select(self._policy_values[state], self._policy_counts[state], parameter, self._rng)
+            exists = 0 <= action < self._num_actions
+        except Exception as error:
+            raise policy_failure(error) from error
+        if not exists:
             raise PolicyFailureError(
                 f"the policy chose action {action!r}, but there are actions 0 to {self._num_actions - 1}"
             )

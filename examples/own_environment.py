@@ -33,7 +33,7 @@ if __name__ == "__main__":
     gym.register("Machine-v0", entry_point=Machine, max_episode_steps=50)
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
     results = vd.compare(
-        ["random", "q_learning(learning_rate=harmonic(clock='visits'))", "q_learning", "value_iteration"],
+        ["random", "q_learning", "q_learning(discount=0)", "value_iteration"],
         "Machine-v0",
         seeds=seeds,
         episodes=1000,

@@ -7,6 +7,7 @@ JSON-ready data (manifests and the keys of stored trials).
 
 import dataclasses
 import difflib
+import inspect
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -34,6 +35,11 @@ class Configuration:
 
     def __str__(self) -> str:
         return to_expression(self)
+
+
+def _kind(base: type[Configuration]) -> str:
+    word = base.__name__.lower()
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
 
 
 def full_name(cls: type[Configuration]) -> str:
@@ -89,8 +95,8 @@ def from_data(data: Any, base: type[T]) -> T:
         ConfigurationError: no subclass of `base` has that name, or a parameter is unknown.
     """
     if not isinstance(data, dict) or not isinstance(data.get("name"), str):
-        raise ConfigurationError(f"a {base.__name__.lower()} is stored as an object with a name, got {data!r}")
-    classes = {full_name(cls): cls for cls in _subclasses(base)}
+        raise ConfigurationError(f"{_kind(base)} is stored as an object with a name, got {data!r}")
+    classes = {full_name(cls): cls for cls in _subclasses(base) if not inspect.isabstract(cls)}
     cls = classes.get(data["name"])
     if cls is None:
         raise ConfigurationError(

@@ -1,6 +1,6 @@
 """The contract of an exploration policy."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -18,7 +18,7 @@ SelectFunction = Callable[[Sequence[float], Sequence[int], float, np.random.Gene
 ProbabilitiesFunction = Callable[[Sequence[float], Sequence[int], float, Any], None]
 
 
-class Policy(Configuration):
+class Policy(Configuration, ABC):
     """How to explore: a frozen dataclass of its parameters, a schedule and a `select` function.
 
     To write your own, subclass this as a frozen dataclass and set `select` to a plain function

@@ -6,9 +6,9 @@ A schedule gives one number for each index i = 0, 1, 2, … of its clock:
 """
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -24,7 +24,7 @@ Clock = Literal["episode", "step", "visits"]
 CLOCKS: tuple[str, ...] = get_args(Clock)
 
 
-class Schedule(Configuration):
+class Schedule(Configuration, ABC):
     """A number for each index of a clock; subclass it and write `__call__` to make your own.
 
     A subclass is a frozen dataclass with a field `clock`. Both loops read the same table, `values`, so a
@@ -32,6 +32,8 @@ class Schedule(Configuration):
     """
 
     clock: Clock = "episode"
+    #: Whether the ends of `bounds` are among the values, or only tended to.
+    reaches_bounds: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, index: int) -> float:
@@ -51,6 +53,7 @@ class Constant(Schedule):
     """The same `value` at every index."""
 
     value: float
+    reaches_bounds: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_number(self.name, "value", self.value, -np.inf, np.inf)
@@ -74,6 +77,7 @@ class Linear(Schedule):
     over: int
     _: KW_ONLY
     clock: Clock = "episode"
+    reaches_bounds: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_number(self.name, "start", self.start, -np.inf, np.inf)
@@ -153,7 +157,10 @@ class SteppedHarmonic(Schedule):
         return 1.0 / (index // self.every + 1)
 
     def values(self, start: int, stop: int) -> np.ndarray:
-        return 1.0 / (np.arange(start, stop) // self.every + 1)
+        # Long runs of equal values are cheaper to repeat than to compute.
+        first, last = start // self.every, max(start, stop - 1) // self.every
+        values = np.repeat(1.0 / (np.arange(first, last + 1) + 1), self.every)
+        return values[start - first * self.every : stop - first * self.every]
 
     def bounds(self) -> tuple[float, float]:
         return 0.0, 1.0
@@ -196,7 +203,7 @@ def as_schedule(owner: str, field: str, value: Any, low: float, high: float, *, 
     if bounds is not None:
         lowest, highest = bounds
         # A decay that only tends to an open lower bound never reaches it.
-        if lowest < low or highest > high or (isinstance(value, Constant) and open_low and lowest <= low):
+        if lowest < low or highest > high or (value.reaches_bounds and open_low and lowest <= low):
             bracket = "(" if open_low else "["
             close = ")" if np.isinf(high) else "]"
             raise ConfigurationError(

@@ -42,20 +42,25 @@ def _select_random(
 ) -> int:
     log_visits = _log_visits(visit_counts)
     best = _upper_bound(action_values[0], visit_counts[0], confidence, log_visits)
-    chosen = 0
+    first = 0
     num_ties = 1
     for action in range(1, len(action_values)):
         bound = _upper_bound(action_values[action], visit_counts[action], confidence, log_visits)
         if bound > best:
             best = bound
-            chosen = action
+            first = action
             num_ties = 1
         elif bound == best:
-            # Keeping the k-th tie with probability 1/k leaves each tie equally likely (reservoir sampling).
             num_ties += 1
-            if rng.random() * num_ties < 1.0:
-                chosen = action
-    return chosen
+    if num_ties == 1:
+        return first
+    remaining = int(rng.random() * num_ties)
+    for action in range(first, len(action_values)):
+        if _upper_bound(action_values[action], visit_counts[action], confidence, log_visits) == best:
+            if remaining == 0:
+                return action
+            remaining -= 1
+    return first
 
 
 def _bounds(

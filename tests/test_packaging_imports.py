@@ -45,16 +45,11 @@ def test_imports_point_one_way(room):
     for path in modules_of(room):
         for name in imported_by(path):
             parts = name.split(".")
-            if parts[0] == "velodrome" and parts[1] not in MAY_IMPORT[room] | {room} | _public(room):
+            if parts[0] == "velodrome" and parts[1] not in MAY_IMPORT[room] | {room}:
                 wrong.append(f"{path.relative_to(ROOT)} imports {name}")
             if parts[0] in MAY_IMPORT:
                 wrong.append(f"{path.relative_to(ROOT)} imports {name} past the package")
     assert wrong == []
-
-
-def _public(room):
-    """Names of the package's own door that a room may use: the version, for what is written to disk."""
-    return {"__version__"} if room == "experiments" else set()
 
 
 def test_the_rooms_have_modules():

@@ -1,0 +1,115 @@
+"""A tabular agent's training in either loop, with the same kind of outcome."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from velodrome.agents.agent import Callback
+from velodrome.agents.compiled_training import run_compiled_loop
+from velodrome.agents.generic_loop import EpisodeRecord, run_generic_loop
+from velodrome.agents.sampled_model import SampledModel
+from velodrome.agents.tabular_binding import TabularBinding
+from velodrome.envs.model_sampling import read_position, write_position
+
+if TYPE_CHECKING:
+    from velodrome.agents.tabular import TabularAgent
+
+
+@dataclass(frozen=True, eq=False)
+class EpisodeEnds:
+    """How the finished episodes of one call ended.
+
+    Attributes:
+        returns: float64 (num_episodes,).
+        lengths: int64 (num_episodes,).
+        terminated: bool (num_episodes,).
+        reported: what info["is_success"] said, int8 (num_episodes,), -1 where it said nothing.
+        steps: environment steps of the call.
+        loop: "compiled" or "generic".
+        compile_seconds: spent on compiling.
+    """
+
+    returns: np.ndarray
+    lengths: np.ndarray
+    terminated: np.ndarray
+    reported: np.ndarray
+    steps: int
+    loop: str
+    compile_seconds: float = 0.0
+
+
+def train_compiled(
+    agent: "TabularAgent",
+    binding: TabularBinding,
+    environment: Any,
+    sampled: SampledModel,
+    reset_seed: int | None,
+    callback: Callback | None,
+    budget: dict[str, Any],
+) -> EpisodeEnds:
+    """Train on the model; a real environment is left as if it had been stepped all along.
+
+    Raises:
+        NotCompilableError: Numba cannot compile the policy; nothing has been learnt.
+    """
+    is_real = not isinstance(environment, SampledModel)
+    if is_real and reset_seed is not None:
+        environment.reset(seed=reset_seed)
+        binding.begin_at(read_position(environment).state)
+        # The seeded reset gave the environment a new generator.
+        sampled.generator = environment.unwrapped.np_random
+    returns, lengths, outcomes, steps, compile_seconds = run_compiled_loop(
+        sampled,
+        binding.memory,
+        binding.stepper,
+        binding.progress,
+        select=binding.select,
+        learn=binding.learn,
+        is_on_policy=agent.is_on_policy,
+        needs_next_parameter=agent.needs_next_parameter,
+        parameters=binding.parameters,
+        rates=binding.rates,
+        discount=binding.discount,
+        rng=binding.rng,
+        episodes=budget["episodes"],
+        steps=budget["steps"],
+        callback_every=budget["callback_every"] if callback is not None else 0,
+        after_episode=callback,
+    )
+    if is_real:
+        write_position(environment, binding.stepper.state, binding.progress.episode_length, None)
+    model = sampled.model
+    reported = np.full(len(outcomes), -1, dtype=np.int8)
+    if model.success is not None:
+        reported = model.success[outcomes].astype(np.int8)
+    return EpisodeEnds(returns, lengths, model.terminated[outcomes], reported, steps, "compiled", compile_seconds)
+
+
+def train_generic(
+    binding: TabularBinding,
+    environment: Any,
+    reset_seed: int | None,
+    callback: Callback | None,
+    budget: dict[str, Any],
+) -> EpisodeEnds:
+    """Train on the environment itself, in plain Python."""
+    record = EpisodeRecord()
+    every = budget["callback_every"]
+
+    def after_episode(finished: int) -> bool | None:
+        return callback(finished) if callback is not None and finished % every == 0 else None
+
+    steps = run_generic_loop(
+        binding.stepper,
+        environment,
+        binding.progress,
+        record,
+        episodes=budget["episodes"],
+        steps=budget["steps"],
+        first_reset_seed=None if binding.progress.in_episode else reset_seed,
+        action_offset=binding.action_start,
+        watch_info=binding.mask_watcher,
+        after_episode=after_episode if callback is not None else None,
+    )
+    return EpisodeEnds(*record.arrays(), steps, "generic")
