@@ -70,7 +70,8 @@ def state_of(index: ObservationIndex, num_states: int, observation: Any) -> int:
     except (TypeError, ValueError, OverflowError):
         state = -1
     if not 0 <= state < num_states:
-        raise EnvironmentFailureError(f"observation {observation!r} is outside the observation space")
+        shown = " ".join(repr(observation).split())
+        raise EnvironmentFailureError(f"observation {shown} is outside the observation space")
     return state
 
 

@@ -65,7 +65,9 @@ class TabularAgent(Agent):
 
     def __post_init__(self) -> None:
         require_number(self.name, "discount", self.discount, 0.0, 1.0)
-        as_schedule(self.name, "learning_rate", self.learning_rate, 0.0, 1.0, open_low=True)
+        # A schedule may anneal to 0; a constant 0 would never learn.
+        is_number = not isinstance(self.learning_rate, Schedule)
+        as_schedule(self.name, "learning_rate", self.learning_rate, 0.0, 1.0, open_low=is_number)
         require_number(self.name, "initial_value", self.initial_value, -np.inf, np.inf)
         if not isinstance(self.policy, Policy):
             raise ConfigurationError(f"{self.name}: policy must be a policy, got {self.policy!r}")

@@ -19,7 +19,7 @@ from velodrome.envs.model_sampling import (
 )
 from velodrome.envs.registration import register_environments
 from velodrome.envs.river_swim import RiverSwim
-from velodrome.envs.success_rules import SuccessRule, parse_success_rule, success_rule
+from velodrome.envs.success_rules import SuccessRule, SuccessRuleError, parse_success_rule, success_rule
 from velodrome.envs.transition_model import NoTransitionModelError, TransitionModel, TransitionModelError
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "NoTransitionModelError",
     "RiverSwim",
     "SuccessRule",
+    "SuccessRuleError",
     "TransitionModel",
     "TransitionModelError",
     "UnknownEnvironmentError",

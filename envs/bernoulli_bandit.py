@@ -49,9 +49,7 @@ class BernoulliBandit(ModelEnvironment):
         try:
             given = list(probabilities)
         except TypeError:
-            raise ValueError(
-                f"probabilities must be a list of numbers, one an arm, got {probabilities!r}"
-            ) from None
+            raise ValueError(f"probabilities must be a list of numbers, one an arm, got {probabilities!r}") from None
         arms = [check_probability(f"probabilities[{arm}]", p) for arm, p in enumerate(given)]
         if not arms:
             raise ValueError("probabilities must name at least one arm, got none")

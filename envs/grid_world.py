@@ -129,9 +129,7 @@ def read_map(map_text: str | Sequence[str]) -> NDArray[np.bytes_]:
             raise ValueError(f"map_text row {number} must be a text, got {row!r}")
         unknown = set(row) - set(LETTERS)
         if unknown:
-            raise ValueError(
-                f"map_text row {number} has {min(unknown)!r}: allowed are {', '.join(map(repr, LETTERS))}"
-            )
+            raise ValueError(f"map_text row {number} has {min(unknown)!r}: allowed are {', '.join(map(repr, LETTERS))}")
         if len(row) != len(rows[0]):
             raise ValueError(
                 f"map_text must be a rectangle: row 0 has {len(rows[0])} cells, row {number} has {len(row)}"

@@ -25,9 +25,7 @@ class UnknownEnvironmentError(ValueError):
     """An environment that does not exist or cannot be made, said in one line."""
 
 
-def make_environment(
-    environment: str | Callable[..., Environment] | Environment, /, **kwargs: Any
-) -> Environment:
+def make_environment(environment: str | Callable[..., Environment] | Environment, /, **kwargs: Any) -> Environment:
     """Make a Gymnasium environment.
 
     Args:
@@ -48,9 +46,7 @@ def make_environment(
             )
         return environment
     if not callable(environment):
-        raise UnknownEnvironmentError(
-            f"an environment is an id, a function or a gymnasium.Env, got {environment!r}"
-        )
+        raise UnknownEnvironmentError(f"an environment is an id, a function or a gymnasium.Env, got {environment!r}")
     name = getattr(environment, "__name__", repr(environment))
     _check_keywords(name, environment, kwargs, extra=())
     return _made(name, lambda: environment(**kwargs))
@@ -102,9 +98,7 @@ def _unknown(identifier: str) -> str:
             return f"environment {identifier!r} needs its version: {newest!r}"
         return f"environment {identifier!r} is not available in this Gymnasium: use {newest!r}"
     # Our ids are often written without their namespace.
-    by_short_name = {
-        known.rpartition("/")[2]: known for known in gym.registry if known.startswith("velodrome/")
-    }
+    by_short_name = {known.rpartition("/")[2]: known for known in gym.registry if known.startswith("velodrome/")}
     if identifier in by_short_name:
         return f"unknown environment {identifier!r}: did you mean {by_short_name[identifier]!r}?"
     hint = did_you_mean(identifier, _suggestible()) or ": gymnasium.pprint_registry() lists all"
@@ -116,18 +110,14 @@ def _suggestible() -> Iterable[str]:
     return (spec.id for spec in gym.registry.values() if isinstance(spec.entry_point, str | type))
 
 
-def _check_keywords(
-    name: str, creator: Callable[..., Any], kwargs: dict[str, Any], *, extra: tuple[str, ...]
-) -> None:
+def _check_keywords(name: str, creator: Callable[..., Any], kwargs: dict[str, Any], *, extra: tuple[str, ...]) -> None:
     try:
         parameters = inspect.signature(creator).parameters
     except (TypeError, ValueError):
         return
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
-    by_keyword = [
-        key for key, parameter in parameters.items() if parameter.kind is not parameter.VAR_POSITIONAL
-    ]
+    by_keyword = [key for key, parameter in parameters.items() if parameter.kind is not parameter.VAR_POSITIONAL]
     allowed = [*by_keyword, *extra]
     for keyword in kwargs:
         if keyword not in allowed:

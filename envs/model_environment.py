@@ -61,9 +61,7 @@ class ModelEnvironment(gym.Env[int, int]):
         """Distribution of the first state, (num_states,)."""
         return self.model.initial_distribution
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[int, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
         """Draw the first state; info["prob"] is its probability. `options` has no effect."""
         super().reset(seed=seed)
         self.s = first_exceeding(self.model.initial_cumulative, self.np_random.random())

@@ -132,9 +132,7 @@ def read_position(env: gym.Env[Any, Any]) -> EnvironmentPosition:
         ValueError: if the environment has no integer state, or was not reset.
     """
     state = getattr(env.unwrapped, "s", None)
-    counted: list[Any] = [
-        layer._elapsed_steps for layer in wrappers_of(env) if isinstance(layer, wrappers.TimeLimit)
-    ]
+    counted: list[Any] = [layer._elapsed_steps for layer in wrappers_of(env) if isinstance(layer, wrappers.TimeLimit)]
     if state is None or int(state) < 0 or None in counted:
         raise ValueError(f"{name_of(env)} has no position: reset it first")
     return EnvironmentPosition(int(state), int(counted[0]) if counted else 0)

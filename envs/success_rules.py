@@ -47,6 +47,10 @@ _WORDS = {
 }
 
 
+class SuccessRuleError(ValueError):
+    """A success rule that cannot be read, said in one line."""
+
+
 @dataclass(frozen=True)
 class SuccessRule:
     """Decides which episodes succeeded, and says how.
@@ -155,7 +159,7 @@ def parse_success_rule(text: str) -> SuccessRule:
     """Read an experiment's rule: "return > X", "return >= X", "terminated", "is_success" or "none".
 
     Raises:
-        ValueError: in one line, with the closest match.
+        SuccessRuleError: in one line, with the closest match.
     """
     stripped = text.strip() if isinstance(text, str) else text
     if stripped in _WORDS:
@@ -163,10 +167,8 @@ def parse_success_rule(text: str) -> SuccessRule:
     comparison = _parse_return(stripped) if isinstance(stripped, str) else None
     if comparison is None:
         near = "return > 0" if str(text).strip().lower().startswith("ret") else None
-        hint = (
-            f": did you mean {near!r}?" if near else did_you_mean(text, ("terminated", "is_success", "none"))
-        )
-        raise ValueError(
+        hint = f": did you mean {near!r}?" if near else did_you_mean(text, ("terminated", "is_success", "none"))
+        raise SuccessRuleError(
             f"unknown success rule {text!r}{hint or ':'} allowed are 'return > NUMBER', 'return >= NUMBER', "
             "'terminated', 'is_success' and 'none'"
         )

@@ -83,9 +83,7 @@ def check_offsets(num_states: int, num_actions: int, offsets: NDArray[Any], num_
     if offsets.shape != (num_pairs + 1,):
         raise TransitionModelError(f"offsets must have {num_pairs + 1} entries, got {offsets.size}")
     if offsets[0] != 0 or offsets[-1] != num_outcomes:
-        raise TransitionModelError(
-            f"offsets must run from 0 to {num_outcomes}, got {offsets[0]} to {offsets[-1]}"
-        )
+        raise TransitionModelError(f"offsets must run from 0 to {num_outcomes}, got {offsets[0]} to {offsets[-1]}")
     empty = offsets[1:] <= offsets[:-1]
     if empty.any():
         pair = int(np.argmax(empty))
@@ -127,15 +125,13 @@ def check_initial_distribution(num_states: int, initial_distribution: NDArray[np
     """
     if initial_distribution.shape != (num_states,):
         raise TransitionModelError(
-            f"initial_distribution must have {num_states} entries, one a state, "
-            f"got {initial_distribution.size}"
+            f"initial_distribution must have {num_states} entries, one a state, got {initial_distribution.size}"
         )
     negative = ~(initial_distribution >= 0.0)
     if negative.any():
         state = int(np.argmax(negative))
         raise TransitionModelError(
-            f"initial_distribution of state {state} must be 0 or more, "
-            f"got {float(initial_distribution[state])!r}"
+            f"initial_distribution of state {state} must be 0 or more, got {float(initial_distribution[state])!r}"
         )
     total = float(initial_distribution.sum())
     if not abs(total - 1.0) <= PROBABILITY_TOLERANCE:

@@ -107,9 +107,7 @@ class TransitionModel:
         if not hasattr(unwrapped, "P"):
             raise NoTransitionModelError(f"{name_of(env)} has no transition model (no attribute P)")
         if getattr(unwrapped, "fickle_passenger", False):
-            raise NoTransitionModelError(
-                f"{name_of(env)} has no transition model: fickle_passenger is not in P"
-            )
+            raise NoTransitionModelError(f"{name_of(env)} has no transition model: fickle_passenger is not in P")
         if not hasattr(unwrapped, "initial_state_distrib"):
             raise NoTransitionModelError(
                 f"{name_of(env)} has no initial distribution (no attribute initial_state_distrib)"

@@ -71,9 +71,7 @@ def read_transition_table(outcomes: object) -> TransitionTable:
     )
 
 
-def cumulative_inside_pairs(
-    probabilities: NDArray[np.float64], offsets: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def cumulative_inside_pairs(probabilities: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
     """np.cumsum of the probabilities inside each pair, bit for bit, (num_outcomes,)."""
     counts = np.diff(offsets)
     sizes = np.unique(counts)

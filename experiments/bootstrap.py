@@ -25,12 +25,18 @@ def mean_interval(values: np.ndarray, *, seed: int = 0, level: float = 0.95) -> 
     flat = values.reshape(num_seeds, -1)
     present = np.isfinite(flat)
     weights = _weights(num_seeds, seed)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = (weights @ np.where(present, flat, 0.0)) / (weights @ present)
+    counts = weights @ present
+    sums = weights @ np.where(present, flat, 0.0)
     tail = (1 - level) / 2
-    low, high = (
-        np.nanquantile(means, [tail, 1 - tail], axis=0) if present.any() else np.full((2, flat.shape[1]), np.nan)
-    )
+    low, high = np.full((2, flat.shape[1]), np.nan)
+    complete = counts.all(axis=0)
+    # A resample without any value says nothing of its column; a column without any value has no interval.
+    for columns, quantile in ((complete, np.quantile), (~complete & present.any(axis=0), np.nanquantile)):
+        if columns.any():
+            unknown = np.full((len(sums), int(columns.sum())), np.nan)
+            known = counts[:, columns] > 0
+            means = np.divide(sums[:, columns], counts[:, columns], out=unknown, where=known)
+            low[columns], high[columns] = quantile(means, [tail, 1 - tail], axis=0)
     return low.reshape(values.shape[1:]), high.reshape(values.shape[1:])
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ def run_command(
     """`velodrome run`: train, evaluate, report, and save or show what was learnt."""
     check_budget(episodes, steps)
     learner, configuration = build_agent(agent), build_environment(environment)
+    if save is not None:
+        _check_folder(save, "--save")
     if render is not None:
         from velodrome.experiments.render import check_render_mode
 
@@ -68,7 +71,8 @@ def run_command(
     if render is not None:
         from velodrome.experiments.render import play
 
-        play(trial.trained, configuration, render, seed)
+        # Standard output belongs to the JSON object where one was asked for.
+        play(trial.trained, configuration, render, seed, sys.stderr if as_json else sys.stdout)
 
 
 def compare_command(
@@ -89,7 +93,7 @@ def compare_command(
     if episodes is None and steps is None:
         episodes, steps = plan.episodes, plan.steps
     folder = out or Path("results") / _file_name(plan.name)
-    _check_folder(folder)
+    _check_folder(folder, "--out")
     with DelayedProgress(plan.name, "trials") as progress:
         results = compare(
             plan.agents,
@@ -126,8 +130,11 @@ def plot_command(directory: Path, *, out: Path | None, metric: str) -> None:
     picture = out or directory / f"{metric}.png"
     if picture.suffix.lower() not in PICTURE_ENDINGS:
         raise ExperimentError(f"--out must end in {', '.join(PICTURE_ENDINGS)}, got {picture}")
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    write_figure(results.plot(metric), str(picture))
+    _check_folder(picture.parent, "--out")
+    try:
+        write_figure(results.plot(metric), str(picture))
+    except OSError as error:
+        raise ExperimentError(f"--out {picture}: {error.strerror or error}") from None
     print(picture)
 
 
@@ -193,11 +200,14 @@ def _file_name(name: str) -> str:
     return "".join(character if character.isalnum() or character in "-_." else "-" for character in name).strip(".")
 
 
-def _check_folder(folder: Path) -> None:
+def _check_folder(folder: Path, option: str) -> None:
+    """Make a folder and see that files can be written to it, before anything is computed for it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
-        raise ExperimentError(f"--out {folder}: {error.strerror or error}") from None
+        raise ExperimentError(f"{option} {folder}: {error.strerror or error}") from None
 
 
 def _keep_earlier(folder: Path, results: Results) -> Path | None:

@@ -7,23 +7,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
-from velodrome.agents.agent import Agent
-from velodrome.agents.errors import BudgetError, check_budget
-from velodrome.agents.seeding import check_seed
-from velodrome.experiments.catalogue import build_agent
+from velodrome.agents.errors import check_budget, check_count
 from velodrome.experiments.curves import CurveGrid
-from velodrome.experiments.environment_configuration import EnvironmentConfiguration, build_environment
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.inputs import AgentLike, EnvironmentLike, read_agent, read_environment, read_seeds
 from velodrome.experiments.results import Results
 from velodrome.experiments.track import Track
 from velodrome.experiments.trial import Budget, Trial, run_trial
 from velodrome.policies.configuration import to_expression
-
-AgentLike = Agent | str
-EnvironmentLike = str | EnvironmentConfiguration | Callable[[], gym.Env[Any, Any]]
 
 # Called after every trial with the number done, the number in all, and the environment steps taken so far.
 ProgressCallback = Callable[[int, int, int], None]
@@ -65,15 +58,15 @@ def compare(
         ExperimentError: no agent, environment or seed, or something given twice.
         ValueError: an expression cannot be read; one line.
     """
-    check_budget(episodes, steps)
-    check_whole_number("evaluation_episodes", evaluation_episodes)
+    episodes, steps = check_budget(episodes, steps)
+    evaluation_episodes = check_count("evaluation_episodes", evaluation_episodes)
     if workers is not None:
-        check_whole_number("workers", workers)
-    named_agents = _named(agents, _agent, "agent")
-    configurations = _named(environments, _environment, "environment")
-    all_seeds = _seeds(seeds)
+        workers = check_count("workers", workers)
+    named_agents = {label: agent for label, (_, agent) in _named(agents, read_agent, "agent").items()}
+    named_environments = _named(environments, read_environment, "environment")
+    all_seeds = read_seeds(seeds)
     budget = Budget(episodes, steps, evaluation_episodes)
-    tracks = [Track.of(label, make, success) for label, (_, make) in configurations.items()]
+    tracks = [Track.of(label, environment.make, success) for label, environment in named_environments.items()]
     plan = [(label, track) for track in tracks for label in named_agents]
     grid = CurveGrid.of(episodes, steps)
     done = steps_taken = 0
@@ -91,7 +84,7 @@ def compare(
         outcomes = _collect(futures)
     settings = {
         "agents": {label: to_expression(agent) for label, agent in named_agents.items()},
-        "environments": {label: expression for label, (expression, _) in configurations.items()},
+        "environments": {label: environment.expression for label, environment in named_environments.items()},
         "episodes": episodes,
         "steps": steps,
         "seeds": all_seeds,
@@ -110,16 +103,6 @@ def compare(
     )
 
 
-def check_whole_number(field: str, value: object) -> None:
-    """Refuse anything but a whole number of at least 1.
-
-    Raises:
-        BudgetError: naming the field and the value.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise BudgetError(f"{field} must be a whole number of at least 1, got {value!r}")
-
-
 def _collect(futures: list["Future[Any]"]) -> list[Any]:
     try:
         return [future.result() for future in futures]
@@ -133,55 +116,20 @@ def _notes(trial: Trial) -> tuple[str, ...]:
     return tuple(f"{trial.agent} on {trial.track.label} {note}" for note in trial.log.notes)
 
 
-def _named(given: Any, read: Callable[[Any], tuple[str, Any]], kind: str) -> dict[str, Any]:
+def _named(given: Any, read: Callable[[Any], Any], kind: str) -> dict[str, Any]:
+    """What was given by label; `read` gives a tuple whose first item is the label where there is none."""
     if isinstance(given, Mapping):
-        named = {str(label): read(item)[1] for label, item in given.items()}
+        named = {str(label): read(item) for label, item in given.items()}
     else:
-        items = list(given) if isinstance(given, list | tuple) else [given]
-        read_items = [read(item) for item in items]
-        labels = [label for label, _ in read_items]
+        items = [read(item) for item in (given if isinstance(given, list | tuple) else [given])]
+        labels = [item[0] for item in items]
         repeated = next((label for label in labels if labels.count(label) > 1), None)
         if repeated is not None:
             raise ExperimentError(f"{kind} {repeated!r} is given twice: give labels, as a dict")
-        named = dict(read_items)
+        named = dict(zip(labels, items, strict=True))
     if not named:
         raise ExperimentError(f"give at least one {kind}")
     return named
-
-
-def _agent(given: Any) -> tuple[str, Agent]:
-    if isinstance(given, str):
-        return given, build_agent(given)
-    if isinstance(given, Agent):
-        return to_expression(given), given
-    raise ExperimentError(f"an agent is an expression or an Agent, got {given!r}")
-
-
-def _environment(given: Any) -> tuple[str, tuple[str, Callable[[], gym.Env[Any, Any]]]]:
-    if isinstance(given, str):
-        given = build_environment(given)
-    if isinstance(given, EnvironmentConfiguration):
-        return given.label, (given.label, given.make)
-    if isinstance(given, gym.Env):
-        raise ExperimentError(
-            f"an environment is an expression or a factory, got the environment {given}: every trial needs its own"
-        )
-    if callable(given):
-        name = getattr(given, "__name__", type(given).__name__)
-        return name, (name, given)
-    raise ExperimentError(f"an environment is an expression or a factory, got {given!r}")
-
-
-def _seeds(seeds: int | Iterable[int]) -> list[int]:
-    if isinstance(seeds, int):
-        check_whole_number("seeds", seeds)
-        return list(range(seeds))
-    listed = [check_seed(seed) for seed in seeds]
-    if not listed:
-        raise ExperimentError("give at least one seed")
-    if len(set(listed)) < len(listed):
-        raise ExperimentError(f"seeds must differ from each other, got {listed}")
-    return listed
 
 
 def _versions() -> dict[str, str]:

@@ -72,6 +72,8 @@ def _sample(agent: Agent, track: Track, seed: int, episodes: int) -> Evaluation:
         if episode:
             observation, _ = env.reset()
         returns[episode], lengths[episode], terminated[episode], reported[episode] = _episode(agent, env, observation)
+    if env is not track.keeps_open:
+        env.close()
     successes = track.rule.successes(returns, lengths, terminated, reported)
     mean_return = float(returns.mean())
     if successes is None:

@@ -1,11 +1,14 @@
 """Experiment files: TOML, checked whole before anything runs."""
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from velodrome.envs.success_rules import parse_success_rule
 from velodrome.experiments.catalogue import build_agent
 from velodrome.experiments.environment_configuration import build_environment
 from velodrome.experiments.errors import ExperimentError
@@ -48,16 +51,19 @@ class Experiment(BaseModel):
     @field_validator("agents")
     @classmethod
     def _agents_exist(cls, agents: dict[str, str]) -> dict[str, str]:
-        for expression in agents.values():
-            build_agent(expression)
-        return agents
+        return _all_built(agents, build_agent)
 
     @field_validator("environments")
     @classmethod
     def _environments_exist(cls, environments: dict[str, str]) -> dict[str, str]:
-        for expression in environments.values():
-            build_environment(expression)
-        return environments
+        return _all_built(environments, build_environment)
+
+    @field_validator("success")
+    @classmethod
+    def _success_is_a_rule(cls, success: str | None) -> str | None:
+        if success is not None:
+            parse_success_rule(success)
+        return success
 
     @field_validator("seeds")
     @classmethod
@@ -111,7 +117,30 @@ def parse_experiment(text: str, source: str = "experiment") -> Experiment:
         raise ExperimentError(f"{source}: {error}") from None
     except ValidationError as error:
         known = list(Experiment.model_fields)
-        raise ExperimentError("\n".join(f"{source}: {_line(mistake, known)}" for mistake in error.errors())) from None
+        lines = [line for mistake in error.errors() for line in _lines(mistake, known)]
+        raise ExperimentError("\n".join(f"{source}: {line}" for line in lines)) from None
+
+
+def _all_built(expressions: dict[str, str], build: Callable[[str], Any]) -> dict[str, str]:
+    """The expressions, if all can be built; otherwise one mistake for each that cannot, under its label."""
+    mistakes: list[InitErrorDetails] = []
+    for label, expression in expressions.items():
+        try:
+            build(expression)
+        except ValueError as error:
+            kind = PydanticCustomError("value_error", "{reason}", {"reason": str(error)})
+            mistakes.append(InitErrorDetails(type=kind, loc=(label,), input=expression))
+    if mistakes:
+        raise ValidationError.from_exception_data("expressions", mistakes)
+    return expressions
+
+
+def _lines(mistake: Any, known: list[str]) -> list[str]:
+    inner = mistake.get("ctx", {}).get("error")
+    if isinstance(inner, ValidationError):
+        field = ".".join(str(part) for part in mistake["loc"])
+        return [f"{field}.{nested['loc'][0]}: {nested['msg']}" for nested in inner.errors()]
+    return [_line(mistake, known)]
 
 
 def _line(mistake: Any, known: list[str]) -> str:

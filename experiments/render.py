@@ -1,6 +1,7 @@
 """Showing a trained agent at work."""
 
 from importlib.util import find_spec
+from typing import TextIO
 
 import gymnasium as gym
 
@@ -28,8 +29,8 @@ def check_render_mode(configuration: EnvironmentConfiguration, mode: str) -> Non
         raise ExperimentError("--render human needs pygame: pip install 'velodrome[render]'")
 
 
-def play(agent: Agent, configuration: EnvironmentConfiguration, mode: str, seed: int) -> float:
-    """Show one greedy episode; returns its return.
+def play(agent: Agent, configuration: EnvironmentConfiguration, mode: str, seed: int, stream: TextIO) -> float:
+    """Show one greedy episode, text on `stream`; returns its return.
 
     Raises:
         ExperimentError: a package needed for drawing is missing.
@@ -39,14 +40,16 @@ def play(agent: Agent, configuration: EnvironmentConfiguration, mode: str, seed:
         observation, _ = env.reset(seed=environment_seed(seed, "evaluation"))
         total = 0.0
         for step in range(1, MAX_SHOWN_STEPS + 1):
-            _show(env, mode)
+            _show(env, mode, stream)
             observation, reward, terminated, truncated, _ = env.step(agent.act(observation))
             total += float(reward)
             if terminated or truncated:
-                _show(env, mode)
-                print(f"{'terminated' if terminated else 'truncated'} after {step} steps, return {total:g}")
+                _show(env, mode, stream)
+                print(
+                    f"{'terminated' if terminated else 'truncated'} after {step} steps, return {total:g}", file=stream
+                )
                 return total
-        print(f"stopped after {MAX_SHOWN_STEPS} steps, return {total:g}")
+        print(f"stopped after {MAX_SHOWN_STEPS} steps, return {total:g}", file=stream)
         return total
     except gym.error.DependencyNotInstalled as error:
         raise ExperimentError(f"--render {mode}: {error}; install 'velodrome[render]'") from None
@@ -54,7 +57,7 @@ def play(agent: Agent, configuration: EnvironmentConfiguration, mode: str, seed:
         env.close()
 
 
-def _show(env: gym.Env[object, object], mode: str) -> None:
+def _show(env: gym.Env[object, object], mode: str, stream: TextIO) -> None:
     frame = env.render()
     if mode == "ansi":
-        print(frame)
+        print(frame, file=stream)

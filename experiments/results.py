@@ -1,5 +1,6 @@
 """What a comparison found: a tidy table of trials, learning curves, and how they were made."""
 
+import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -142,7 +143,8 @@ class Results:
                     f"{folder / RESULTS_FILE} has format version {content.get('version')!r}; "
                     f"this release reads {FORMAT_VERSION}"
                 )
-            with np.load(folder / CURVES_FILE, allow_pickle=False) as stored:
+            content_of_curves = io.BytesIO((folder / CURVES_FILE).read_bytes())
+            with np.load(content_of_curves, allow_pickle=False) as stored:
                 curves, edges = stored["curves"], stored["edges"]
             records = [_from_json(record) for record in content["records"]]
             if len(records) != len(curves) or curves.shape[1:] != (2, len(edges) - 1):
@@ -181,7 +183,7 @@ def _summary(name: str, values: Iterable[float]) -> dict[str, float]:
     present = array[~np.isnan(array)]
     if not len(present):
         return dict.fromkeys([f"{name}_{part}" for part in ("mean", "low", "high", "min", "max")], float("nan"))
-    if np.ptp(present) == 0 or not np.isfinite(present).all():
+    if not np.isfinite(present).all() or np.ptp(present) == 0:
         low = high = float(np.mean(present))
     else:
         low, high = (float(end) for end in mean_interval(present))

@@ -6,14 +6,12 @@ from typing import Any
 import gymnasium as gym
 
 from velodrome.agents.agent import Agent, Callback, Loop
-from velodrome.agents.errors import check_budget, environment_label
+from velodrome.agents.errors import check_budget, check_count, environment_label
 from velodrome.agents.seeding import check_seed
-from velodrome.experiments.catalogue import build_agent
-from velodrome.experiments.compare import check_whole_number
-from velodrome.experiments.environment_configuration import EnvironmentConfiguration, build_environment
+from velodrome.experiments.environment_configuration import EnvironmentConfiguration
+from velodrome.experiments.inputs import NamedEnvironment, read_agent, read_environment
 from velodrome.experiments.track import Track
 from velodrome.experiments.trial import Budget, Trial, run_trial
-from velodrome.policies.configuration import to_expression
 
 
 def run(
@@ -47,24 +45,15 @@ def run(
         ValueError: a budget, seed, expression or environment that is not allowed; one line.
         EnvironmentFailureError: the environment raised or returned something that is not allowed.
     """
-    check_budget(episodes, steps)
-    check_whole_number("evaluation_episodes", evaluation_episodes)
+    episodes, steps = check_budget(episodes, steps)
+    evaluation_episodes = check_count("evaluation_episodes", evaluation_episodes)
     seed = check_seed(seed)
-    learner = build_agent(agent) if isinstance(agent, str) else agent
-    if isinstance(env, str):
-        env = build_environment(env)
-    given: gym.Env[Any, Any] | None = None
-    make: Callable[[], gym.Env[Any, Any]]
-    if isinstance(env, EnvironmentConfiguration):
-        label, make = env.label, env.make
-    elif isinstance(env, gym.Env):
-        given = env
-        label, make = environment_label(env), _another(env)
-    else:
-        label, make = getattr(env, "__name__", type(env).__name__), env
-    track = Track.of(label, make, success)
+    label, learner = read_agent(agent)
+    given = env if isinstance(env, gym.Env) else None
+    named = _like(given) if given is not None else read_environment(env)
+    track = Track.of(named.label, named.make, success, keeps_open=given)
     return run_trial(
-        agent if isinstance(agent, str) else to_expression(learner),
+        label,
         learner,
         track,
         Budget(episodes, steps, evaluation_episodes),
@@ -76,7 +65,14 @@ def run(
     )
 
 
-def _another(env: gym.Env[Any, Any]) -> Callable[[], gym.Env[Any, Any]]:
-    """Maker of environments like `env` for evaluation, or of `env` itself where it has no spec."""
-    spec = env.spec
-    return (lambda: env) if spec is None else (lambda: gym.make(spec))
+def _like(env: gym.Env[Any, Any]) -> NamedEnvironment:
+    """Maker of environments like `env` for evaluation, or of `env` itself where it cannot be made again."""
+    label = environment_label(env)
+
+    def make() -> gym.Env[Any, Any]:
+        try:
+            return env if env.spec is None else gym.make(env.spec)
+        except Exception:
+            return env
+
+    return NamedEnvironment(label, label, make)

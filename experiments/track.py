@@ -33,6 +33,7 @@ class Track:
         best: the best possible values, or None without a model.
         random: the uniformly random policy's values, or None without a model.
         generic_reason: why the compiled loop cannot run it, or None where it can.
+        keeps_open: the caller's own environment, which is never closed.
     """
 
     label: str
@@ -43,27 +44,39 @@ class Track:
     best: ExactValue | None
     random: ExactValue | None
     generic_reason: str | None
+    keeps_open: gym.Env[Any, Any] | None = None
 
     @classmethod
-    def of(cls, label: str, make: Callable[[], gym.Env[Any, Any]], success: str | None = None) -> "Track":
-        """Look at an environment once, for all trials on it.
+    def of(
+        cls,
+        label: str,
+        make: Callable[[], gym.Env[Any, Any]],
+        success: str | None = None,
+        keeps_open: gym.Env[Any, Any] | None = None,
+    ) -> "Track":
+        """Look at an environment once, for all trials on it; `keeps_open` is the caller's own, never closed.
 
         Raises:
             UnknownEnvironmentError: it cannot be made.
             TransitionModelError: its P is not valid.
         """
         env = make()
-        rule = success_rule(env, success)
-        model = _model_of(env)
+        try:
+            rule = success_rule(env, success)
+            model = _model_of(env)
+            reason = reason_not_sampled_from_model(env)
+        finally:
+            if env is not keeps_open:
+                env.close()
         if model is None:
-            return cls(label, make, rule, None, None, None, None, reason_not_sampled_from_model(env))
+            return cls(label, make, rule, None, None, None, None, reason, keeps_open)
         outcomes = rule.success_outcomes(model)
         try:
             best: ExactValue | None = best_possible(model, outcomes)
         except NotConvergedError:
             best = None
         random = evaluate_policy(model, random_policy(model), outcomes)
-        return cls(label, make, rule, model, outcomes, best, random, reason_not_sampled_from_model(env))
+        return cls(label, make, rule, model, outcomes, best, random, reason, keeps_open)
 
     def sampled_model(self) -> SampledModel:
         """The model for one trial of the compiled loop; the agent seeds its stream."""

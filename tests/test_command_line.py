@@ -151,7 +151,6 @@ def test_render_as_text_shows_the_frames_of_one_greedy_episode(command):
     assert "terminated after 6 steps, return 1" in text
 
 
-@pytest.mark.xfail(strict=True, reason="commands.py run_command: frames follow the JSON object on standard output")
 def test_json_stays_json_when_an_episode_is_shown(command):
     strict(command("run", "random", DETERMINISTIC, "--episodes", "3", "--render", "ansi", "--json"))
 
@@ -195,9 +194,6 @@ def test_options_of_compare_go_before_the_file(experiment, command, options, exp
     assert {key: settings[key] for key in expected} == expected
 
 
-@pytest.mark.xfail(
-    strict=True, raises=RuntimeWarning, reason="bootstrap.py: NumPy warns of an all-NaN slice for bins without episodes"
-)
 def test_a_small_budget_of_steps_warns_nobody(experiment, command):
     command("compare", experiment, "--out", "there", "--steps", "300")
 
@@ -260,9 +256,6 @@ def test_ctrl_c_ends_with_130_and_one_line(monkeypatch, capsys):
     assert capsys.readouterr() == ("", "velodrome: stopped\n")
 
 
-@pytest.mark.xfail(
-    strict=True, raises=SystemExit, reason="cli.py: App needs result_action='return_value', else cyclopts exits itself"
-)
 def test_main_returns_its_code():
     assert main(["list", "policies"]) == 0
 

@@ -105,9 +105,7 @@ def test_smallest_time_limit_counts_and_can_be_replaced():
     longer = model.with_time_limit(9)
     assert (model.time_limit, longer.time_limit) == (7, 9)
     assert longer.rewards is model.rewards
-    with pytest.raises(
-        TransitionModelError, match="time_limit must be None or an integer of at least 1, got 0"
-    ):
+    with pytest.raises(TransitionModelError, match="time_limit must be None or an integer of at least 1, got 0"):
         model.with_time_limit(0)
 
 

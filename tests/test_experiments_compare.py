@@ -183,7 +183,6 @@ def test_one_environment_cannot_serve_many_trials():
         compare(environments=gym.make("FrozenLake-v1"))
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="compare.py _seeds: iterates over whatever is no int")
 @pytest.mark.parametrize("seeds", [2.5, None, np.int64(2)])
 def test_seeds_that_are_no_numbers_are_refused_and_numpys_are_read(seeds):
     try:
@@ -192,7 +191,6 @@ def test_seeds_that_are_no_numbers_are_refused_and_numpys_are_read(seeds):
         assert not isinstance(seeds, np.int64)
 
 
-@pytest.mark.xfail(strict=True, reason="compare.py _agent: the label is the text as given, not the parsed one")
 def test_two_spellings_of_one_agent_are_the_same_agent():
     with pytest.raises(ExperimentError, match="given twice"):
         compare(["q_learning", "q_learning()"])

@@ -111,9 +111,6 @@ def test_infinities_and_nans_are_stored_as_strict_json(endless, tmp_path):
     assert np.array_equal(again.curves, endless.curves, equal_nan=True)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=RuntimeWarning, reason="results.py _summary: np.ptp subtracts -inf from -inf before isfinite"
-)
 def test_a_return_of_minus_infinity_is_summarised_without_a_warning(endless):
     rows = {row["agent"]: row for row in endless.rows()}
     assert rows["stuck"]["greedy_return_mean"] == rows["stuck"]["greedy_return_min"] == -math.inf
@@ -157,7 +154,6 @@ def test_damaged_files_are_told_in_one_line(results, tmp_path, name, change, mes
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="results.py load: np.load leaves the file of a truncated archive open")
 def test_of_a_truncated_archive_no_file_is_left_open(results, tmp_path):
     results.save(tmp_path)
     damaged(tmp_path, CURVES_FILE, lambda content: content[: len(content) // 2])

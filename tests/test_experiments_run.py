@@ -135,11 +135,6 @@ class Opaque(gym.Wrapper):
         return self.env.step(action)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=ValueError,
-    reason="run.py _another: gym.make(spec) refuses a wrapper without RecordConstructorArgs, in Gymnasium's words",
-)
 def test_a_given_environment_may_have_the_users_own_wrapper():
     trial = vd.run("q_learning", Opaque(gym.make("FrozenLake-v1", is_slippery=False)), episodes=20)
     assert trial.log.loop == "generic"
@@ -235,7 +230,6 @@ def test_where_an_environment_may_come_from():
     assert all(numbers(trial, "environment") == numbers(trials[0], "environment") for trial in trials)
 
 
-@pytest.mark.xfail(strict=True, reason="track.py Track.of and evaluation.py _sample never close what they make")
 def test_every_environment_that_run_makes_is_closed():
     made = []
 
@@ -247,7 +241,6 @@ def test_every_environment_that_run_makes_is_closed():
     assert [env.closed for env in made] == [1] * len(made)
 
 
-@pytest.mark.xfail(strict=True, raises=(TypeError, AttributeError), reason="run.py does not check what it is given")
 @pytest.mark.parametrize(
     ("agent", "environment"), [(3, "FrozenLake-v1"), ("random", 3), ("random", lambda: 3), (QLearning, "FrozenLake-v1")]
 )

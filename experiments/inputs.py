@@ -1,0 +1,92 @@
+"""What users hand to `run` and `compare`: agents, environments and seeds in any of their forms."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+
+from velodrome.agents.agent import Agent
+from velodrome.agents.errors import check_count
+from velodrome.agents.seeding import check_seed
+from velodrome.experiments.catalogue import build_agent
+from velodrome.experiments.environment_configuration import EnvironmentConfiguration, build_environment
+from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.expression import parse_expression
+from velodrome.policies.configuration import to_expression
+
+AgentLike = Agent | str
+EnvironmentLike = str | EnvironmentConfiguration | Callable[[], gym.Env[Any, Any]]
+Maker = Callable[[], gym.Env[Any, Any]]
+
+
+class NamedEnvironment(NamedTuple):
+    """An environment's label, its expression (or its factory's name), and what makes it."""
+
+    label: str
+    expression: str
+    make: Maker
+
+
+def read_agent(given: Any) -> tuple[str, Agent]:
+    """Label and agent of an agent or its expression; the label is the expression's canonical text.
+
+    Raises:
+        ExperimentError: it is neither.
+        ValueError: the expression cannot be read or built; one line.
+    """
+    if isinstance(given, str):
+        return str(parse_expression(given)), build_agent(given)
+    if isinstance(given, Agent):
+        return to_expression(given), given
+    if isinstance(given, type) and issubclass(given, Agent):
+        raise ExperimentError(f"an agent is an expression or an Agent, got the class {given.__name__}: call it")
+    raise ExperimentError(f"an agent is an expression or an Agent, got {given!r}")
+
+
+def read_environment(given: Any) -> NamedEnvironment:
+    """Environment of an expression, a configuration or a factory.
+
+    Raises:
+        ExperimentError: it is none of these.
+        ValueError: the expression cannot be read or built; one line.
+    """
+    if isinstance(given, str):
+        given = build_environment(given)
+    if isinstance(given, EnvironmentConfiguration):
+        return NamedEnvironment(given.label, given.label, given.make)
+    if isinstance(given, gym.Env):
+        raise ExperimentError(
+            f"an environment is an expression or a factory, got the environment {given}: every trial needs its own"
+        )
+    if callable(given):
+        name = getattr(given, "__name__", type(given).__name__)
+        return NamedEnvironment(name, name, _checked(name, given))
+    raise ExperimentError(f"an environment is an expression or a factory, got {given!r}")
+
+
+def read_seeds(seeds: Any) -> list[int]:
+    """Seeds 0, …, n - 1 of a number n, or the seeds themselves.
+
+    Raises:
+        ExperimentError: none, or one twice.
+        BudgetError: a number below 1.
+        ConfigurationError: something that is no seed.
+    """
+    if not isinstance(seeds, Iterable) or isinstance(seeds, str):
+        return list(range(check_count("seeds", seeds)))
+    listed = [check_seed(seed) for seed in seeds]
+    if not listed:
+        raise ExperimentError("give at least one seed")
+    if len(set(listed)) < len(listed):
+        raise ExperimentError(f"seeds must differ from each other, got {listed}")
+    return listed
+
+
+def _checked(name: str, factory: Callable[[], Any]) -> Maker:
+    def make() -> gym.Env[Any, Any]:
+        made = factory()
+        if not isinstance(made, gym.Env):
+            raise ExperimentError(f"the factory {name} must return a gymnasium.Env, got {made!r}")
+        return made
+
+    return make
