@@ -151,8 +151,11 @@ def test_render_as_text_shows_the_frames_of_one_greedy_episode(command):
     assert "terminated after 6 steps, return 1" in text
 
 
-def test_json_stays_json_when_an_episode_is_shown(command):
-    strict(command("run", "random", DETERMINISTIC, "--episodes", "3", "--render", "ansi", "--json"))
+def test_json_stays_json_when_an_episode_is_shown(capsys):
+    assert main(["run", "random", DETERMINISTIC, "--episodes", "3", "--render", "ansi", "--json"]) == 0
+    printed = capsys.readouterr()
+    strict(printed.out)
+    assert "\x1b[41m" in printed.err
 
 
 def test_compare_writes_its_folder_and_prints_its_table(experiment, command):
