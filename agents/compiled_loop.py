@@ -102,16 +102,22 @@ def build_loop(
                 needs_look_up = False
                 if parameter_by_episode:
                     parameter = parameters[episode - bases[0]]
+                    if parameter != parameter:
+                        position[FAILURE] = BAD_PARAMETER
+                        break
                 if rate_by_episode:
                     learning_rate = rates[episode - bases[1]]
+                    if learning_rate != learning_rate:
+                        position[FAILURE] = BAD_RATE
+                        break
             if is_on_policy and next_action >= 0:
                 action = np.uint64(next_action)
             else:
                 if not parameter_by_episode:
                     parameter = parameter_at(parameters, bases, visit_counts, state, step)
-                if parameter != parameter:
-                    position[FAILURE] = BAD_PARAMETER
-                    break
+                    if parameter != parameter:
+                        position[FAILURE] = BAD_PARAMETER
+                        break
                 action = np.uint64(select(action_values[state], visit_counts[state], parameter, rng))
                 if action >= num_actions:
                     position[FAILURE] = BAD_ACTION
@@ -129,20 +135,20 @@ def build_loop(
                     break
             next_state = np.uint64(model.next_states[outcome])
             reward, terminated = model.rewards[outcome], model.terminated[outcome]
-            if rate_by_step:
-                learning_rate = rates[step - bases[1]]
-            elif not rate_by_episode:
-                learning_rate = rates[visit_counts[state, action] - 1]
-            if learning_rate != learning_rate:
-                position[FAILURE] = BAD_RATE
-                break
+            if not rate_by_episode:
+                if rate_by_step:
+                    learning_rate = rates[step - bases[1]]
+                else:
+                    learning_rate = rates[visit_counts[state, action] - 1]
+                if learning_rate != learning_rate:
+                    position[FAILURE] = BAD_RATE
+                    break
             length += 1
             step += 1
             episode_return += reward
             ended = terminated or length >= model.time_limit
-            if (is_on_policy or needs_next_parameter) and not terminated:
-                if not parameter_by_episode:
-                    parameter = parameter_at(parameters, bases, visit_counts, next_state, step)
+            if (is_on_policy or needs_next_parameter) and not parameter_by_episode and not terminated:
+                parameter = parameter_at(parameters, bases, visit_counts, next_state, step)
                 if parameter != parameter:
                     position[FAILURE] = BAD_PARAMETER
                     break

@@ -65,17 +65,25 @@ class Discretize(gym.ObservationWrapper[int, Any, NDArray[Any]], utils.RecordCon
         num_bins = math.prod(self.bins.tolist())
         if num_bins > np.iinfo(np.int32).max:
             raise ValueError(f"bins must make at most {np.iinfo(np.int32).max} states, got {num_bins}")
+        self._dimensions = list(zip(self.low.tolist(), self.high.tolist(), self.bins.tolist(), strict=True))
         self.observation_space = cast("spaces.Space[int]", spaces.Discrete(num_bins))
 
     def observation(self, observation: NDArray[Any]) -> int:
         """Number of the bin that holds `observation`, an array of the wrapped space's shape."""
-        values = np.asarray(observation, dtype=np.float64).reshape(-1)
-        if np.isnan(values).any():
-            raise ValueError(f"observation has NaN in dimension {int(np.argmax(np.isnan(values)))}")
-        inside = values.clip(self.low, self.high)
-        places = np.floor((inside - self.low) / (self.high - self.low) * self.bins)
-        digits = places.clip(0, self.bins - 1).astype(np.int64)
-        return int(np.ravel_multi_index(tuple(digits), tuple(self.bins)))
+        index = 0
+        # A handful of numbers: plain floats are ten times as fast as arrays here.
+        values = np.asarray(observation, dtype=np.float64).ravel().tolist()
+        for dimension, (value, (low, high, bins)) in enumerate(zip(values, self._dimensions, strict=True)):
+            if value <= low:
+                place = 0
+            elif value >= high:
+                place = bins - 1
+            elif value != value:
+                raise ValueError(f"observation has NaN in dimension {dimension}")
+            else:
+                place = min(int((value - low) / (high - low) * bins), bins - 1)
+            index = index * bins + place
+        return index
 
 
 def _bins(given: int | Sequence[int], size: int) -> NDArray[np.int64]:
