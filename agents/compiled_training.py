@@ -10,15 +10,16 @@ from weakref import WeakSet
 import numpy as np
 
 from velodrome.agents.compiler import compiled_loop, report_not_compilable
+from velodrome.agents.episode_ends import EpisodeEnds
 from velodrome.agents.errors import PolicyFailureError, policy_failure
 from velodrome.agents.generic_loop import Progress, says_stop
 from velodrome.agents.sampled_model import SampledModel
 from velodrome.agents.schedule_table import ScheduleTable
 from velodrome.agents.tabular_stepper import TabularStepper
 
-# A chunk bounds the tables of schedules and results (8 MiB each) and the wait for Ctrl-C (about 0.1 s).
+# A chunk bounds the tables of schedules and results (8 MiB each at most) and the wait for Ctrl-C (about 0.1 s).
 MAX_CHUNK_STEPS = 1 << 20
-MAX_CHUNK_EPISODES = 1 << 17
+MAX_CHUNK_EPISODES = 1 << 15
 FIRST_CHUNK_STEPS = 1 << 14
 FIRST_CHUNK_EPISODES = 1 << 10
 
@@ -45,14 +46,13 @@ def run_compiled_loop(
     steps: int | None,
     callback_every: int = 0,
     after_episode: Callable[[int], Any] | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, float]:
+) -> EpisodeEnds:
     """Run exactly `episodes` episodes or `steps` steps.
 
     `memory`, `stepper`, `progress` and both generators are updated in place, chunk by chunk.
 
     Returns:
-        Returns float64, lengths int64 and final outcomes int64 (num_episodes,) each, the steps taken, and the
-        seconds spent on compiling.
+        How the finished episodes ended.
 
     Raises:
         NotCompilableError: Numba cannot compile the policy; nothing has been changed.
@@ -83,11 +83,9 @@ def run_compiled_loop(
     partial_return = np.array([progress.episode_return])
     finished = taken = 0
     compile_seconds = 0.0
-    outcome_type = np.int64
-    whole = None
-    if episodes is not None:
-        whole = np.empty(episodes), np.empty(episodes, np.int64), np.empty(episodes, outcome_type)
-    chunks: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    outcomes = np.empty(chunk_episodes if episodes is None else min(chunk_episodes, episodes), np.int64)
+    whole = None if episodes is None else (np.empty(episodes), np.empty(episodes, np.int64))
+    chunks: list[tuple[np.ndarray, ...]] = []
     while finished != episodes and taken != steps:
         now_steps = chunk_steps if steps is None else min(chunk_steps, steps - taken)
         now_episodes = min(now_steps + 1, chunk_episodes)
@@ -96,22 +94,27 @@ def run_compiled_loop(
         if callback_every:
             now_episodes = min(now_episodes, callback_every - finished % callback_every)
         if whole is not None:
-            room = tuple(column[finished : finished + now_episodes] for column in whole)
+            returns, lengths = (column[finished : finished + now_episodes] for column in whole)
         else:
-            room = np.empty(now_episodes), np.empty(now_episodes, np.int64), np.empty(now_episodes, outcome_type)
+            returns, lengths = np.empty(now_episodes), np.empty(now_episodes, np.int64)
+        if now_episodes > len(outcomes):
+            outcomes = np.empty(now_episodes, np.int64)
         episode, step = int(position[4]), int(position[5])
         parameter_table, parameter_base = _table(parameters, episode, step, now_episodes, now_steps, memory, axis=1)
         rate_table, rate_base = _table(rates, episode, step, now_episodes, now_steps, memory, axis=None)
         arguments = (
             arrays, memory, parameter_table, rate_table, np.array([parameter_base, rate_base]), discount, position,
-            partial_return, np.array([episode + now_episodes, step + now_steps]), *room, environment_words, agent_words,
+            partial_return, np.array([episode + now_episodes, step + now_steps]), returns, lengths, outcomes,
+            environment_words, agent_words,
         )  # fmt: skip
         compile_seconds += _compile(loop, arguments, select)
         try:
             count = loop(*arguments)
         except Exception as error:
             raise policy_failure(error) from error
-        chunks.append((room[0][:count], room[1][:count], room[2][:count]))
+        ends = outcomes[:count]
+        reported = np.full(count, -1, np.int8) if model.success is None else model.success[ends].astype(np.int8)
+        chunks.append((returns[:count], lengths[:count], model.terminated[ends], reported))
         taken += int(position[5]) - step
         finished += count
         write_generator(environment_rng, environment_words)
@@ -126,11 +129,13 @@ def run_compiled_loop(
             break
         chunk_steps = min(2 * chunk_steps, MAX_CHUNK_STEPS)
         chunk_episodes = min(4 * chunk_episodes, MAX_CHUNK_EPISODES)
+    columns = list(zip(*chunks, strict=True))
     if whole is not None:
-        returns, lengths, outcomes = (column[:finished] for column in whole)
+        returns, lengths = (column[:finished] for column in whole)
     else:
-        returns, lengths, outcomes = (np.concatenate(column) for column in zip(*chunks, strict=True))
-    return returns, lengths, outcomes, taken, compile_seconds
+        returns, lengths = (np.concatenate(column) for column in columns[:2])
+    terminated, reported = (np.concatenate(column) for column in columns[2:])
+    return EpisodeEnds(returns, lengths, terminated, reported, taken, "compiled", compile_seconds)
 
 
 def _raise_failure(

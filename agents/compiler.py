@@ -42,6 +42,7 @@ def compiled_loop(
     options = {
         "is_on_policy": is_on_policy,
         "needs_next_parameter": needs_next_parameter,
+        "checks_actions": not _is_ours(select),
         "parameter_clock": parameter_clock,
         "rate_clock": rate_clock,
     }

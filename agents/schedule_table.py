@@ -3,7 +3,7 @@
 import numpy as np
 
 from velodrome.policies.configuration import ConfigurationError
-from velodrome.policies.schedules import Schedule
+from velodrome.policies.schedules import Constant, Schedule
 
 BLOCK = 4096
 
@@ -22,6 +22,7 @@ class ScheduleTable:
         self.low, self.high = low, high
         self._blocks: dict[int, list[float]] = {}
         self._growing = np.empty(0)
+        self._constant = np.empty(0)
 
     def value(self, index: int) -> float:
         """Value at one index, as a Python float.
@@ -42,6 +43,13 @@ class ScheduleTable:
 
     def window(self, start: int, stop: int) -> np.ndarray:
         """Values at start, …, stop - 1 as float64 (stop - start,), NaN where they are not allowed."""
+        if isinstance(self.schedule, Constant):
+            if len(self._constant) < stop - start:
+                self._constant = self._checked(start, stop)
+            return self._constant[: stop - start]
+        return self._checked(start, stop)
+
+    def _checked(self, start: int, stop: int) -> np.ndarray:
         try:
             values = np.asarray(self.schedule.values(start, stop), dtype=np.float64)
         except Exception:

@@ -13,6 +13,7 @@ import numpy as np
 
 from velodrome.agents.agent import LOOPS, Agent, Callback, Loop
 from velodrome.agents.compiler import NotCompilableError
+from velodrome.agents.episode_ends import EpisodeEnds
 from velodrome.agents.errors import (
     EnvironmentFailureError,
     PolicyFailureError,
@@ -26,7 +27,7 @@ from velodrome.agents.sampled_model import SampledModel
 from velodrome.agents.saving import write_agent
 from velodrome.agents.seeding import check_seed
 from velodrome.agents.tabular_binding import TabularBinding
-from velodrome.agents.tabular_training import EpisodeEnds, train_compiled, train_generic
+from velodrome.agents.tabular_training import train_compiled, train_generic
 from velodrome.agents.training_log import TrainingLog
 from velodrome.envs.make import make_environment
 from velodrome.envs.success_rules import success_rule
@@ -229,7 +230,10 @@ class TabularAgent(Agent):
         stepper = self._binding.stepper
         stepper.state = stepper.state_of(observation)
         stepper.action = int(action) - self._binding.action_start
-        stepper.observe(next_observation, float(reward), bool(terminated), bool(truncated))
+        try:
+            stepper.observe(next_observation, float(reward), bool(terminated), bool(truncated))
+        finally:
+            stepper.pause()
 
     def greedy_probabilities(self) -> np.ndarray:
         """What `act` does without exploring: float64 (num_states, num_actions), ties as the policy breaks them."""

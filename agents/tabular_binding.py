@@ -101,7 +101,10 @@ class TabularBinding:
         """Action for `state` by the policy, as the generic loop would choose it."""
         stepper = self.stepper
         # An action that is planned for another state belongs to an episode that is only paused.
-        return stepper.choose() if state == stepper.state else stepper.explore(state)
+        try:
+            return stepper.choose() if state == stepper.state else stepper.explore(state)
+        finally:
+            stepper.pause()
 
     def begin_anew(self, agent: "TabularAgent") -> None:
         """Forget an unfinished episode."""
@@ -145,6 +148,7 @@ class TabularBinding:
             is_on_policy=agent.is_on_policy,
             needs_next_parameter=agent.needs_next_parameter,
             indexes_only=policy.indexes_only,
+            draws_uniforms_only=policy.draws_uniforms_only,
             parameters=self.parameters,
             rates=self.rates,
             discount=self.discount,

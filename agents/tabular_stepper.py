@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from velodrome.agents.buffered_stream import BufferedStream
 from velodrome.agents.errors import PolicyFailureError, policy_failure
 from velodrome.agents.greedy_table import state_of
 from velodrome.agents.observation_index import ObservationIndex
@@ -35,6 +36,7 @@ class TabularStepper:
     """What the generic loop calls: `begin` an episode, `choose` an action, `observe` what it led to."""
 
     __slots__ = (
+        "_buffer",
         "_cached_episode",
         "_counts",
         "_discount",
@@ -70,6 +72,7 @@ class TabularStepper:
         is_on_policy: bool,
         needs_next_parameter: bool,
         indexes_only: bool,
+        draws_uniforms_only: bool,
         parameters: ScheduleTable,
         rates: ScheduleTable,
         discount: float,
@@ -84,7 +87,9 @@ class TabularStepper:
         self._select, self._learn = select, learn
         self._is_on_policy, self._needs_next_parameter = is_on_policy, is_on_policy or needs_next_parameter
         self._parameters, self._rates = parameters, rates
-        self._discount, self._rng = discount, rng
+        self._discount = discount
+        self._buffer = BufferedStream(rng) if draws_uniforms_only else None
+        self._rng: Any = rng if self._buffer is None else self._buffer
         self._index, self._row_of = index, index.index
         self._cached_episode = -1
         # None where another clock than the episode's decides.
@@ -113,6 +118,11 @@ class TabularStepper:
         self.next_action = -1
         self.action = action
         return action
+
+    def pause(self) -> None:
+        """Leave the agent's generator where the next draw will continue."""
+        if self._buffer is not None:
+            self._buffer.release()
 
     # Methods called at every step look things up themselves where a call would cost as much as the look-up.
     def observe(self, observation: Any, reward: float, terminated: bool, truncated: bool) -> None:

@@ -1,12 +1,10 @@
 """A tabular agent's training in either loop, with the same kind of outcome."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from velodrome.agents.agent import Callback
 from velodrome.agents.compiled_training import run_compiled_loop
+from velodrome.agents.episode_ends import EpisodeEnds
 from velodrome.agents.generic_loop import EpisodeRecord, run_generic_loop
 from velodrome.agents.sampled_model import SampledModel
 from velodrome.agents.tabular_binding import TabularBinding
@@ -14,29 +12,6 @@ from velodrome.envs.model_sampling import read_position, write_position
 
 if TYPE_CHECKING:
     from velodrome.agents.tabular import TabularAgent
-
-
-@dataclass(frozen=True, eq=False)
-class EpisodeEnds:
-    """How the finished episodes of one call ended.
-
-    Attributes:
-        returns: float64 (num_episodes,).
-        lengths: int64 (num_episodes,).
-        terminated: bool (num_episodes,).
-        reported: what info["is_success"] said, int8 (num_episodes,), -1 where it said nothing.
-        steps: environment steps of the call.
-        loop: "compiled" or "generic".
-        compile_seconds: spent on compiling.
-    """
-
-    returns: np.ndarray
-    lengths: np.ndarray
-    terminated: np.ndarray
-    reported: np.ndarray
-    steps: int
-    loop: str
-    compile_seconds: float = 0.0
 
 
 def train_compiled(
@@ -59,7 +34,7 @@ def train_compiled(
         binding.begin_at(read_position(environment).state)
         # The seeded reset gave the environment a new generator.
         sampled.generator = environment.unwrapped.np_random
-    returns, lengths, outcomes, steps, compile_seconds = run_compiled_loop(
+    ends = run_compiled_loop(
         sampled,
         binding.memory,
         binding.stepper,
@@ -79,11 +54,7 @@ def train_compiled(
     )
     if is_real:
         write_position(environment, binding.stepper.state, binding.progress.episode_length, None)
-    model = sampled.model
-    reported = np.full(len(outcomes), -1, dtype=np.int8)
-    if model.success is not None:
-        reported = model.success[outcomes].astype(np.int8)
-    return EpisodeEnds(returns, lengths, model.terminated[outcomes], reported, steps, "compiled", compile_seconds)
+    return ends
 
 
 def train_generic(
@@ -98,18 +69,24 @@ def train_generic(
     every = budget["callback_every"]
 
     def after_episode(finished: int) -> bool | None:
-        return callback(finished) if callback is not None and finished % every == 0 else None
+        if callback is None or finished % every:
+            return None
+        binding.stepper.pause()
+        return callback(finished)
 
-    steps = run_generic_loop(
-        binding.stepper,
-        environment,
-        binding.progress,
-        record,
-        episodes=budget["episodes"],
-        steps=budget["steps"],
-        first_reset_seed=None if binding.progress.in_episode else reset_seed,
-        action_offset=binding.action_start,
-        watch_info=binding.mask_watcher,
-        after_episode=after_episode if callback is not None else None,
-    )
+    try:
+        steps = run_generic_loop(
+            binding.stepper,
+            environment,
+            binding.progress,
+            record,
+            episodes=budget["episodes"],
+            steps=budget["steps"],
+            first_reset_seed=None if binding.progress.in_episode else reset_seed,
+            action_offset=binding.action_start,
+            watch_info=binding.mask_watcher,
+            after_episode=after_episode if callback is not None else None,
+        )
+    finally:
+        binding.stepper.pause()
     return EpisodeEnds(*record.arrays(), steps, "generic")

@@ -66,6 +66,7 @@ class EpsilonGreedy(Policy):
     ties: Ties = "random"
     parameter_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     indexes_only: ClassVar[bool] = True
+    draws_uniforms_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         as_schedule(self.name, "epsilon", self.epsilon, 0.0, 1.0)

@@ -52,6 +52,7 @@ class Greedy(Policy):
 
     ties: Ties = "random"
     indexes_only: ClassVar[bool] = True
+    draws_uniforms_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_one_of(self.name, "ties", self.ties, TIES)

@@ -34,6 +34,8 @@ class Policy(Configuration, ABC):
     parameter_range: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
     #: Whether the functions only index and take `len` of their arrays, so that plain buffers serve them too.
     indexes_only: ClassVar[bool] = False
+    #: Whether `select` draws by `rng.random()` alone, so that its numbers can be drawn ahead in blocks.
+    draws_uniforms_only: ClassVar[bool] = False
 
     @property
     def schedule(self) -> Schedule:

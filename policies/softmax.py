@@ -66,6 +66,7 @@ class Softmax(Policy):
     temperature: float | Schedule = 1.0
     parameter_range: ClassVar[tuple[float, float]] = (float(np.finfo(np.float64).tiny), np.inf)
     indexes_only: ClassVar[bool] = True
+    draws_uniforms_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         as_schedule(self.name, "temperature", self.temperature, 0.0, np.inf, open_low=True)

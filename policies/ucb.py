@@ -116,6 +116,7 @@ class UCB(Policy):
     ties: Ties = "random"
     parameter_range: ClassVar[tuple[float, float]] = (0.0, np.inf)
     indexes_only: ClassVar[bool] = True
+    draws_uniforms_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         as_schedule(self.name, "confidence", self.confidence, 0.0, np.inf)

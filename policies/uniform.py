@@ -27,6 +27,7 @@ class Uniform(Policy):
     """Every action with the same probability, by one draw."""
 
     indexes_only: ClassVar[bool] = True
+    draws_uniforms_only: ClassVar[bool] = True
 
     @property
     def select(self) -> SelectFunction:
