@@ -2,6 +2,7 @@
 
 import os
 import platform
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
@@ -17,6 +18,9 @@ from velodrome.experiments.results import Results
 from velodrome.experiments.track import Track
 from velodrome.experiments.trial import Budget, Trial, run_trial
 from velodrome.policies.configuration import to_expression
+
+# A task of several short trials spares most of the threads' hand-over.
+TRIALS_PER_TASK = 8
 
 # Called after every trial with the number done, the number in all, and the environment steps taken so far.
 ProgressCallback = Callable[[int, int, int], None]
@@ -70,18 +74,29 @@ def compare(
     plan = [(label, track) for track in tracks for label in named_agents]
     grid = CurveGrid.of(episodes, steps)
     done = steps_taken = 0
+    counting = threading.Lock()
 
     def one(label: str, track: Track, seed: int) -> tuple[dict[str, Any], np.ndarray, tuple[str, ...]]:
         nonlocal done, steps_taken
         trial = run_trial(label, named_agents[label], track, budget, seed)
-        done, steps_taken = done + 1, steps_taken + trial.log.steps
-        if progress is not None:
-            progress(done, len(plan) * len(all_seeds), steps_taken)
+        with counting:
+            done, steps_taken = done + 1, steps_taken + trial.log.steps
+            if progress is not None:
+                progress(done, len(plan) * len(all_seeds), steps_taken)
         return trial.record(), grid.curve(trial.log), _notes(trial)
 
+    def some(
+        label: str, track: Track, few_seeds: list[int]
+    ) -> list[tuple[dict[str, Any], np.ndarray, tuple[str, ...]]]:
+        return [one(label, track, seed) for seed in few_seeds]
+
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        futures = [pool.submit(one, label, track, seed) for label, track in plan for seed in all_seeds]
-        outcomes = _collect(futures)
+        futures = [
+            pool.submit(some, label, track, all_seeds[first : first + TRIALS_PER_TASK])
+            for label, track in plan
+            for first in range(0, len(all_seeds), TRIALS_PER_TASK)
+        ]
+        outcomes = [outcome for task in _collect(futures) for outcome in task]
     settings = {
         "agents": {label: to_expression(agent) for label, agent in named_agents.items()},
         "environments": {label: environment.expression for label, environment in named_environments.items()},
