@@ -68,7 +68,7 @@ def _width(table: "Table") -> int:
 
     cells = [[column.header, *column._cells] for column in table.columns]
     widths = [max(cell_len(str(cell)) for cell in column) for column in cells]
-    return min(widths[0], 32) + sum(widths[1:]) + 2 * len(widths)
+    return min(widths[0], 32) + sum(widths[1:]) + 3 * len(widths)
 
 
 def footnotes(results: "Results") -> list[str]:
