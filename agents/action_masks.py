@@ -14,33 +14,36 @@ import numpy as np
 from velodrome.policies.policy import ProbabilitiesFunction, SelectFunction
 
 
+def available(action_values: Sequence[float], visit_counts: Sequence[int]) -> Any:
+    """Actions above minus infinity, int64 (n,), with their values, float64 (n,), and counts, int64 (n,)."""
+    num_actions = len(action_values)
+    num_available = 0
+    for action in range(num_actions):
+        if action_values[action] > -math.inf:
+            num_available += 1
+    actions = np.empty(num_available, np.int64)
+    values = np.empty(num_available, np.float64)
+    counts = np.empty(num_available, np.int64)
+    place = 0
+    for action in range(num_actions):
+        if action_values[action] > -math.inf:
+            actions[place] = action
+            values[place] = action_values[action]
+            counts[place] = visit_counts[action]
+            place += 1
+    return actions, values, counts
+
+
 @lru_cache(maxsize=256)
 def among_available(select: SelectFunction) -> SelectFunction:
     """`select` restricted to the actions whose value is above minus infinity."""
 
     def select_available(
-        action_values: Sequence[float],
-        visit_counts: Sequence[int],
-        parameter: float,
-        rng: np.random.Generator,
+        action_values: Sequence[float], visit_counts: Sequence[int], parameter: float, rng: np.random.Generator
     ) -> int:
-        num_actions = len(action_values)
-        num_available = 0
-        for action in range(num_actions):
-            if action_values[action] > -math.inf:
-                num_available += 1
-        actions: Any = np.empty(num_available, np.int64)
-        values: Any = np.empty(num_available, np.float64)
-        counts: Any = np.empty(num_available, np.int64)
-        place = 0
-        for action in range(num_actions):
-            if action_values[action] > -math.inf:
-                actions[place] = action
-                values[place] = action_values[action]
-                counts[place] = visit_counts[action]
-                place += 1
+        actions, values, counts = available(action_values, visit_counts)
         chosen = select(values, counts, parameter, rng)
-        if 0 <= chosen < num_available:
+        if 0 <= chosen < len(actions):
             return int(actions[chosen])
         return -1
 
@@ -54,27 +57,13 @@ def available_probabilities(probabilities: ProbabilitiesFunction) -> Probabiliti
     def fill_available(
         action_values: Sequence[float], visit_counts: Sequence[int], parameter: float, filled: Any
     ) -> None:
-        num_actions = len(action_values)
-        num_available = 0
-        for action in range(num_actions):
-            if action_values[action] > -math.inf:
-                num_available += 1
-        values: Any = np.empty(num_available, np.float64)
-        counts: Any = np.empty(num_available, np.int64)
-        shares: Any = np.empty(num_available, np.float64)
-        place = 0
-        for action in range(num_actions):
-            if action_values[action] > -math.inf:
-                values[place] = action_values[action]
-                counts[place] = visit_counts[action]
-                place += 1
+        actions, values, counts = available(action_values, visit_counts)
+        shares: Any = np.empty(len(actions), np.float64)
         probabilities(values, counts, parameter, shares)
-        place = 0
-        for action in range(num_actions):
+        for action in range(len(action_values)):
             filled[action] = 0.0
-            if action_values[action] > -math.inf:
-                filled[action] = shares[place]
-                place += 1
+        for place in range(len(actions)):
+            filled[actions[place]] = shares[place]
 
     return fill_available
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from velodrome.agents.q_learning import best_value
+from velodrome.agents.q_learning import learn_q
 from velodrome.agents.tabular import TabularAgent
 from velodrome.policies.configuration import require_whole_number
 
@@ -29,18 +29,6 @@ class DynaMemory(NamedTuple):
     num_known: np.ndarray
 
 
-def update_pair(
-    memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool,
-    learning_rate: float, discount: float,
-) -> None:  # fmt: skip
-    """Q-learning's update of one pair."""
-    target = reward
-    if not terminated:
-        target += discount * best_value(memory.action_values[next_state])
-    row = memory.action_values[state]
-    row[action] += learning_rate * (target - row[action])
-
-
 @lru_cache(maxsize=256)
 def make_learn_dyna_q(planning_steps: int) -> Callable[..., None]:
     """Update of Dyna-Q with a fixed number of planning steps."""
@@ -49,7 +37,10 @@ def make_learn_dyna_q(planning_steps: int) -> Callable[..., None]:
         memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
         next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
     ) -> None:  # fmt: skip
-        update_pair(memory, state, action, reward, next_state, terminated, learning_rate, discount)
+        learn_q(
+            memory, state, action, reward, next_state, terminated, ended, next_action, parameter, learning_rate,
+            discount, rng,
+        )  # fmt: skip
         if memory.visit_counts[state][action] == 1:
             memory.known_states[memory.num_known[0]] = state
             memory.known_actions[memory.num_known[0]] = action
@@ -60,10 +51,10 @@ def make_learn_dyna_q(planning_steps: int) -> Callable[..., None]:
         for _ in range(planning_steps):
             known = int(rng.random() * memory.num_known[0])
             past_state, past_action = memory.known_states[known], memory.known_actions[known]
-            update_pair(
+            past_end = memory.model_terminated[past_state][past_action] != 0
+            learn_q(
                 memory, past_state, past_action, memory.model_rewards[past_state][past_action],
-                memory.model_states[past_state][past_action],
-                memory.model_terminated[past_state][past_action] != 0, learning_rate, discount,
+                memory.model_states[past_state][past_action], past_end, past_end, 0, 0.0, learning_rate, discount, rng,
             )  # fmt: skip
 
     return learn_dyna_q

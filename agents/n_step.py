@@ -6,9 +6,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from velodrome.agents.q_learning import best_value
 from velodrome.agents.tabular import TabularAgent
 from velodrome.policies.configuration import require_whole_number
+from velodrome.policies.ties import best_value
 
 
 class NStepMemory(NamedTuple):

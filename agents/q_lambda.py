@@ -7,9 +7,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from velodrome.agents.q_learning import best_value
 from velodrome.agents.tabular import TabularAgent
 from velodrome.policies.configuration import require_number, require_one_of
+from velodrome.policies.ties import best_value
 
 # A trace that has faded below this is dropped, which bounds the cost of a step.
 FADED = 1e-10

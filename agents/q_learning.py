@@ -1,12 +1,13 @@
 """Q-learning: learn the value of acting greedily, whatever policy explores."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from velodrome.agents.tabular import TabularAgent
+from velodrome.policies.ties import best_value
 
 
 class QMemory(NamedTuple):
@@ -14,15 +15,6 @@ class QMemory(NamedTuple):
 
     action_values: np.ndarray
     visit_counts: np.ndarray
-
-
-def best_value(action_values: Sequence[float]) -> float:
-    """Largest of a state's action values."""
-    best = action_values[0]
-    for action in range(1, len(action_values)):
-        if action_values[action] > best:
-            best = action_values[action]
-    return best
 
 
 def learn_q(

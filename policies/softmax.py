@@ -9,15 +9,13 @@ import numpy as np
 
 from velodrome.policies.policy import Policy, ProbabilitiesFunction, SelectFunction
 from velodrome.policies.schedules import Schedule, as_schedule
+from velodrome.policies.ties import best_value
 
 
 def _select(
     action_values: Sequence[float], visit_counts: Sequence[int], temperature: float, rng: np.random.Generator
 ) -> int:
-    best = action_values[0]
-    for action in range(1, len(action_values)):
-        if action_values[action] > best:
-            best = action_values[action]
+    best = best_value(action_values)
     total = 0.0
     for action in range(len(action_values)):
         total += math.exp((action_values[action] - best) / temperature)
@@ -38,10 +36,7 @@ def _select(
 def _probabilities(
     action_values: Sequence[float], visit_counts: Sequence[int], temperature: float, probabilities: Any
 ) -> None:
-    best = action_values[0]
-    for action in range(1, len(action_values)):
-        if action_values[action] > best:
-            best = action_values[action]
+    best = best_value(action_values)
     total = 0.0
     for action in range(len(action_values)):
         probabilities[action] = math.exp((action_values[action] - best) / temperature)

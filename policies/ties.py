@@ -8,6 +8,15 @@ import numpy as np
 from velodrome.policies.policy import Ties
 
 
+def best_value(action_values: Sequence[float]) -> float:
+    """Largest of a state's action values."""
+    best = action_values[0]
+    for action in range(1, len(action_values)):
+        if action_values[action] > best:
+            best = action_values[action]
+    return best
+
+
 def greedy_first(action_values: Sequence[float], rng: np.random.Generator) -> int:
     """Action of the largest value; of several, the one with the lowest index. Draws nothing."""
     best = action_values[0]
@@ -74,6 +83,7 @@ __all__ = [
     "GREEDY",
     "GREEDY_PROBABILITIES",
     "Ties",
+    "best_value",
     "greedy_first",
     "greedy_probabilities_first",
     "greedy_probabilities_random",
