@@ -1,5 +1,6 @@
 """Random streams, one for each role, all from the one seed of a run."""
 
+from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -25,6 +26,13 @@ def role_generator(seed: int, role: Role, index: int = 0) -> np.random.Generator
     return np.random.Generator(np.random.PCG64(role_sequence(seed, role, index)))
 
 
+def fresh_seed() -> int:
+    """A seed that nobody has used, from the operating system's entropy, in [0, 2**64)."""
+    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+
+
+# Every agent of a comparison meets the same environment streams.
+@lru_cache(maxsize=4096)
 def environment_seed(seed: int, role: Role = "environment", index: int = 0) -> int:
     """Integer for `env.reset(seed=…)`, in [0, 2**31) so that every environment accepts it."""
     return int(role_sequence(seed, role, index).generate_state(1)[0] >> 1)

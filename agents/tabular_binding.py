@@ -15,7 +15,7 @@ from velodrome.agents.observation_index import ObservationIndex
 from velodrome.agents.sampled_model import SampledModel
 from velodrome.agents.saving import SavedAgentError
 from velodrome.agents.schedule_table import ScheduleTable
-from velodrome.agents.seeding import environment_generator, environment_seed, role_generator
+from velodrome.agents.seeding import environment_generator, environment_seed, fresh_seed, role_generator
 from velodrome.agents.tabular_stepper import TabularStepper
 from velodrome.envs.model_sampling import reason_not_sampled_from_model
 from velodrome.policies.schedules import as_schedule
@@ -63,8 +63,7 @@ class TabularBinding:
             if agent.action_mask:
                 _check_masks(environment)
         if seed is not None or not self.is_ready:
-            fresh = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
-            self.seed = fresh if seed is None else seed
+            self.seed = fresh_seed() if seed is None else seed
             rng = role_generator(self.seed, "agent")
             if self.is_ready:
                 self.rng.bit_generator.state = rng.bit_generator.state

@@ -25,7 +25,8 @@ def mean_interval(values: np.ndarray, *, seed: int = 0, level: float = 0.95) -> 
     flat = values.reshape(num_seeds, -1)
     present = np.isfinite(flat)
     weights = _weights(num_seeds, seed)
-    counts = weights @ present
+    # Without gaps every resample has as many values as there are seeds.
+    counts = np.full((len(weights), flat.shape[1]), float(num_seeds)) if present.all() else weights @ present
     sums = weights @ np.where(present, flat, 0.0)
     tail = (1 - level) / 2
     low, high = np.full((2, flat.shape[1]), np.nan)
