@@ -58,7 +58,17 @@ def run_compiled_loop(
         NotCompilableError: Numba cannot compile the policy; nothing has been changed.
         PolicyFailureError: the policy chose an action that does not exist.
     """
-    from velodrome.agents.compiled_loop import FAILURE, NUM_WORDS, ModelArrays
+    from velodrome.agents.compiled_loop import (
+        EPISODE,
+        FAILURE,
+        IN_EPISODE,
+        LENGTH,
+        NEXT_ACTION,
+        NUM_WORDS,
+        STATE,
+        STEP,
+        ModelArrays,
+    )
     from velodrome.agents.compiled_stream import read_generator, write_generator
 
     loop = compiled_loop(
@@ -77,9 +87,9 @@ def run_compiled_loop(
     assert environment_rng is not None
     environment_words, agent_words = read_generator(environment_rng), read_generator(rng)
     position = np.zeros(NUM_WORDS, dtype=np.int64)
-    position[:6] = (
-        stepper.state, stepper.next_action, progress.in_episode, progress.episode_length, stepper.episode, stepper.step,
-    )  # fmt: skip
+    position[STATE], position[NEXT_ACTION] = stepper.state, stepper.next_action
+    position[IN_EPISODE], position[LENGTH] = progress.in_episode, progress.episode_length
+    position[EPISODE], position[STEP] = stepper.episode, stepper.step
     partial_return = np.array([progress.episode_return])
     finished = taken = 0
     compile_seconds = 0.0
@@ -99,7 +109,7 @@ def run_compiled_loop(
             returns, lengths = np.empty(now_episodes), np.empty(now_episodes, np.int64)
         if now_episodes > len(outcomes):
             outcomes = np.empty(now_episodes, np.int64)
-        episode, step = int(position[4]), int(position[5])
+        episode, step = int(position[EPISODE]), int(position[STEP])
         parameter_table, parameter_base = _table(parameters, episode, step, now_episodes, now_steps, memory, axis=1)
         rate_table, rate_base = _table(rates, episode, step, now_episodes, now_steps, memory, axis=None)
         arguments = (
@@ -115,12 +125,13 @@ def run_compiled_loop(
         ends = outcomes[:count]
         reported = np.full(count, -1, np.int8) if model.success is None else model.success[ends].astype(np.int8)
         chunks.append((returns[:count], lengths[:count], model.terminated[ends], reported))
-        taken += int(position[5]) - step
+        taken += int(position[STEP]) - step
         finished += count
         write_generator(environment_rng, environment_words)
         write_generator(rng, agent_words)
-        stepper.state, stepper.next_action, stepper.episode, stepper.step = (int(position[k]) for k in (0, 1, 4, 5))
-        progress.in_episode, progress.episode_length = bool(position[2]), int(position[3])
+        stepper.state, stepper.next_action = int(position[STATE]), int(position[NEXT_ACTION])
+        stepper.episode, stepper.step = int(position[EPISODE]), int(position[STEP])
+        progress.in_episode, progress.episode_length = bool(position[IN_EPISODE]), int(position[LENGTH])
         progress.episode_return = float(partial_return[0])
         if position[FAILURE]:
             _raise_failure(int(position[FAILURE]), model.num_actions, parameters, rates, position, memory)
@@ -141,12 +152,12 @@ def run_compiled_loop(
 def _raise_failure(
     failure: int, num_actions: int, parameters: ScheduleTable, rates: ScheduleTable, position: np.ndarray, memory: Any
 ) -> None:
-    from velodrome.agents.compiled_loop import BAD_ACTION, BAD_PARAMETER
+    from velodrome.agents.compiled_loop import BAD_ACTION, BAD_PARAMETER, EPISODE, STEP
 
     if failure == BAD_ACTION:
         raise PolicyFailureError(f"the policy chose an action that is not among 0 to {num_actions - 1}")
     schedule = parameters if failure == BAD_PARAMETER else rates
-    place = {"episode": int(position[4]), "step": int(position[5])}
+    place = {"episode": int(position[EPISODE]), "step": int(position[STEP])}
     # A visit count is not reported back: the first bad value of the table is the one that some state reached.
     first = place.get(schedule.clock, 0)
     schedule.refuse(first, first + 1 if schedule.clock in place else int(memory.visit_counts.sum()) + 1)

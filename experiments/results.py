@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,10 @@ class Results:
 
     def rows(self) -> list[dict[str, Any]]:
         """One JSON-ready row for each environment and agent, over all seeds."""
+        return [dict(row) for row in self._rows]
+
+    @cached_property
+    def _rows(self) -> list[dict[str, Any]]:
         return [
             self._row(environment, agent)
             for environment in self.environments
