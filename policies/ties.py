@@ -77,11 +77,9 @@ def greedy_probabilities_random(action_values: Sequence[float], probabilities: A
 
 
 GREEDY = {"first": greedy_first, "random": greedy_random}
-GREEDY_PROBABILITIES = {"first": greedy_probabilities_first, "random": greedy_probabilities_random}
 
 __all__ = [
     "GREEDY",
-    "GREEDY_PROBABILITIES",
     "Ties",
     "best_value",
     "greedy_first",

@@ -29,14 +29,6 @@ environments = ["FrozenLake-v1"]
 """
 
 
-def exit_code(arguments):
-    """Code that the program would exit with."""
-    try:
-        return main(arguments)
-    except SystemExit as leaving:
-        return leaving.code or 0
-
-
 @pytest.fixture(autouse=True)
 def _work_in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -48,7 +40,7 @@ def command(capsys):
     """Runs a command line that must succeed silently on standard error; its output."""
 
     def run_command(*arguments):
-        code = exit_code(list(arguments))
+        code = main(list(arguments))
         printed = capsys.readouterr()
         assert (code, printed.err) == (0, "")
         return printed.out
@@ -223,7 +215,7 @@ def test_earlier_results_with_other_settings_are_kept_aside(experiment, command)
 def test_damaged_earlier_results_are_kept_aside_too(experiment, capsys):
     Path("there").mkdir()
     Path("there/results.json").write_text("half a")
-    assert exit_code(["compare", experiment, "--out", "there"]) == 0
+    assert main(["compare", experiment, "--out", "there"]) == 0
     printed = capsys.readouterr()
     assert re.fullmatch(r"velodrome: warning: the results in there cannot be read: .*\n", printed.err)
     assert Path("there/earlier-1/results.json").read_text() == "half a"
@@ -257,7 +249,7 @@ def test_ctrl_c_ends_with_130_and_one_line(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(commands, "run", interrupted)
-    assert exit_code(["run", "random", "FrozenLake-v1", "--episodes", "1"]) == 130
+    assert main(["run", "random", "FrozenLake-v1", "--episodes", "1"]) == 130
     assert capsys.readouterr() == ("", "velodrome: stopped\n")
 
 

@@ -52,14 +52,6 @@ gym.register("bad/CheckedNaN-v0", NaN)
 """
 
 
-def exit_code(arguments):
-    """Code that the program would exit with."""
-    try:
-        return main(arguments)
-    except SystemExit as leaving:
-        return leaving.code or 0
-
-
 @pytest.fixture(autouse=True)
 def _own_tracks(tmp_path, monkeypatch):
     (tmp_path / "bad_tracks.py").write_text(OWN_TRACKS)
@@ -76,7 +68,7 @@ def refused(capsys):
     """Runs a command line that must be refused; the lines on standard error, without the program's name."""
 
     def run_command(*arguments, lines=1):
-        code = exit_code(list(arguments))
+        code = main(list(arguments))
         printed = capsys.readouterr()
         assert (code, printed.out) == (2, "")
         told = printed.err.splitlines()
@@ -220,7 +212,7 @@ def test_a_failing_environment_stops_a_comparison_in_one_line(refused, track):
 
 
 def test_pictures_of_other_kinds_are_refused(refused, capsys):
-    assert exit_code(["compare", write("x.toml", experiment(LAKE)), "--out", "there"]) == 0
+    assert main(["compare", write("x.toml", experiment(LAKE)), "--out", "there"]) == 0
     capsys.readouterr()
     assert refused("plot", "there", "--out", "x.jpg") == "--out must end in .png, .svg, .pdf, got x.jpg"
     Path("there/curves.npz").write_bytes(b"")
@@ -228,7 +220,7 @@ def test_pictures_of_other_kinds_are_refused(refused, capsys):
 
 
 def test_a_picture_that_cannot_be_written_is_told(refused, capsys):
-    assert exit_code(["compare", write("x.toml", experiment(LAKE)), "--out", "there"]) == 0
+    assert main(["compare", write("x.toml", experiment(LAKE)), "--out", "there"]) == 0
     capsys.readouterr()
     assert "--out" in refused("plot", "there", "--out", "bad_tracks.py/x.png")
 
