@@ -36,10 +36,15 @@ def code_fingerprint(*functions: Callable[..., Any]) -> str:
     for function in functions:
         for reached in reachable_functions(function):
             _add_code(digest, reached.__code__)
-            _add(digest, repr(reached.__defaults__), repr(reached.__kwdefaults__))
+            _add(digest, _value_text(reached.__defaults__), _value_text(reached.__kwdefaults__))
             for name, value in _references(reached):
                 _add(digest, name, _value_text(value))
     return digest.hexdigest()
+
+
+def referenced_values(function: FunctionType) -> list[Any]:
+    """Every value that `function` can reach by name: functions, classes, modules' members and plain values."""
+    return [value for _, value in _references(function)]
 
 
 def _references(function: FunctionType) -> Iterator[tuple[str, Any]]:
@@ -86,7 +91,7 @@ def _add_code(digest: Any, code: CodeType) -> None:
         if isinstance(constant, CodeType):
             _add_code(digest, constant)
         else:
-            _add(digest, repr(constant))
+            _add(digest, _value_text(constant))
 
 
 def _add(digest: Any, *texts: str) -> None:
@@ -100,7 +105,12 @@ def _value_text(value: Any) -> str:
         return f"{value.dtype.str}{value.shape}{value.tobytes().hex()}"
     if isinstance(value, tuple | list):
         return f"{type(value).__name__}({', '.join(_value_text(item) for item in value)})"
+    if isinstance(value, set | frozenset):
+        # The order of a set of texts changes from process to process.
+        return f"{type(value).__name__}({', '.join(sorted(_value_text(item) for item in value))})"
     if isinstance(value, FunctionType | ModuleType | type) or callable(value):
         # Functions are hashed on their own; an address in the text would change from run to run.
         return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__name__)}"
-    return repr(value)
+    text = repr(value)
+    # The text of an object that does not describe itself holds its address.
+    return f"{type(value).__module__}.{type(value).__qualname__}" if " at 0x" in text else text

@@ -1,5 +1,6 @@
 """Drives the compiled loop through a budget in chunks, from where an agent stands to where it then stands."""
 
+import contextlib
 import threading
 import time
 import warnings
@@ -13,6 +14,7 @@ from velodrome.agents.compiler import compiled_loop, report_not_compilable
 from velodrome.agents.episode_ends import EpisodeEnds
 from velodrome.agents.errors import PolicyFailureError, policy_failure
 from velodrome.agents.generic_loop import Progress, says_stop
+from velodrome.agents.interruption import Interruption, current_interruption
 from velodrome.agents.sampled_model import SampledModel
 from velodrome.agents.schedule_table import ScheduleTable
 from velodrome.agents.tabular_stepper import TabularStepper
@@ -57,6 +59,8 @@ def run_compiled_loop(
     Raises:
         NotCompilableError: Numba cannot compile the policy; nothing has been changed.
         PolicyFailureError: the policy chose an action that does not exist.
+        TrainingInterruptedError: see `interruptible`.
+        TrainingTimeoutError: see `interruptible`.
     """
     from velodrome.agents.compiled_loop import (
         EPISODE,
@@ -96,7 +100,10 @@ def run_compiled_loop(
     outcomes = np.empty(chunk_episodes if episodes is None else min(chunk_episodes, episodes), np.int64)
     whole = None if episodes is None else (np.empty(episodes), np.empty(episodes, np.int64))
     chunks: list[tuple[np.ndarray, ...]] = []
+    interruption = current_interruption()
     while finished != episodes and taken != steps:
+        if interruption is not None:
+            interruption.check()
         now_steps = chunk_steps if steps is None else min(chunk_steps, steps - taken)
         now_episodes = min(now_steps + 1, chunk_episodes)
         if episodes is not None:
@@ -117,7 +124,7 @@ def run_compiled_loop(
             partial_return, np.array([episode + now_episodes, step + now_steps]), returns, lengths, outcomes,
             environment_words, agent_words,
         )  # fmt: skip
-        compile_seconds += _compile(loop, arguments, select)
+        compile_seconds += _compile(loop, arguments, select, interruption)
         try:
             count = loop(*arguments)
         except Exception as error:
@@ -163,7 +170,9 @@ def _raise_failure(
     schedule.refuse(first, first + 1 if schedule.clock in place else int(memory.visit_counts.sum()) + 1)
 
 
-def _compile(loop: Any, arguments: tuple[Any, ...], select: Callable[..., Any]) -> float:
+def _compile(
+    loop: Any, arguments: tuple[Any, ...], select: Callable[..., Any], interruption: Interruption | None
+) -> float:
     """Compile a loop for these arguments, or load it from disk, unless that was done; returns the seconds taken."""
     if loop in _compiled:
         return 0.0
@@ -171,7 +180,8 @@ def _compile(loop: Any, arguments: tuple[Any, ...], select: Callable[..., Any]) 
     from numba.core.errors import NumbaWarning
 
     started = time.perf_counter()
-    with _compiling, warnings.catch_warnings():
+    not_counted = contextlib.nullcontext() if interruption is None else interruption.not_counted()
+    with not_counted, _compiling, warnings.catch_warnings():
         # Advice to Numba's own users; what matters to ours is in the error.
         warnings.simplefilter("ignore", NumbaWarning)
         try:

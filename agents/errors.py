@@ -26,7 +26,7 @@ def policy_failure(error: Exception) -> PolicyFailureError:
     return PolicyFailureError(f"the policy raised {one_line(error)}")
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Class and message of an error in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
