@@ -3,11 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import gymnasium as gym
 import numpy as np
 
+from velodrome.agents.errors import UnsupportedEnvironmentError
 from velodrome.agents.saving import SavedAgentError, read_agent
 from velodrome.agents.training_log import TrainingLog
 from velodrome.policies.configuration import Configuration, ConfigurationError, from_data
@@ -29,7 +30,17 @@ class Agent(Configuration, ABC):
             action = agent.act(observation, explore=True)
             next_observation, reward, terminated, truncated, info = env.step(action)
             agent learns from the transition
+
+    An agent with `can_checkpoint` can be stopped and go on in another process as if nothing had happened. It
+    promises that, where a callback stopped `train` and the callback was called at the end of an episode (of an
+    epoch, for agents that learn from labels),
+
+    - `save` keeps everything that the rest of the training depends on: what was learnt, random streams, counts;
+    - after `load`, `resume(env)` and `train(env, …)` without a seed go on bit for bit, with an environment made
+      anew whose random streams the caller has restored.
     """
+
+    can_checkpoint: ClassVar[bool] = False
 
     @abstractmethod
     def train(
@@ -75,6 +86,16 @@ class Agent(Configuration, ABC):
     @abstractmethod
     def save(self, directory: str | Path) -> None:
         """Write the agent to `directory` as manifest.json and arrays.npz; nothing is pickled."""
+
+    def resume(self, env: gym.Env[Any, Any]) -> None:
+        """Take `env`, made anew, for the environment in which training stopped at the end of an episode.
+
+        The next `train` on it goes on there, instead of seeding it as a second environment of the agent.
+
+        Raises:
+            UnsupportedEnvironmentError: the agent cannot be checkpointed, or `env` has other spaces.
+        """
+        raise UnsupportedEnvironmentError(f"{self.name} cannot go on in an environment made anew: no checkpoints")
 
     @classmethod
     def load(cls, directory: str | Path) -> Self:

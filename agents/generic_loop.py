@@ -62,6 +62,7 @@ def run_generic_loop(
     steps: int | None,
     first_reset_seed: int | None = None,
     action_offset: int = 0,
+    episodes_before: int = 0,
     watch_info: Callable[[Any, dict[str, Any]], None] | None = None,
     after_episode: Callable[[int], Any] | None = None,
 ) -> int:
@@ -76,6 +77,7 @@ def run_generic_loop(
         steps: number of steps to take, or None.
         first_reset_seed: for the first reset only; every reset with a seed would restart the stream.
         action_offset: added to the learner's actions (the action space's `start`).
+        episodes_before: finished by earlier calls on this environment; numbers the episode of a failure.
         watch_info: called with each observation and its info before the learner sees it.
         after_episode: called with the number of finished episodes; False stops.
 
@@ -130,13 +132,13 @@ def run_generic_loop(
                     break
     except EnvironmentFailureError as error:
         in_episode = False
-        where = f"episode {finished + 1}, step {length + 1}"
+        where = f"episode {episodes_before + finished + 1}, step {length + 1}"
         raise EnvironmentFailureError(f"{environment_label(env)}: {error} ({where})") from error
     except Exception as error:
         in_episode = False
         if call == "learner":
             raise
-        where = f"episode {finished + 1}" + (f", step {length + 1}" if call == "step" else "")
+        where = f"episode {episodes_before + finished + 1}" + (f", step {length + 1}" if call == "step" else "")
         label = environment_label(env)
         raise EnvironmentFailureError(f"{call} of {label} raised in {where}: {one_line(error)}") from error
     except BaseException:

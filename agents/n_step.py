@@ -106,7 +106,8 @@ class NStepQ(TabularAgent):
         return learn_n_step_q
 
     def _begin_anew(self, memory: Any) -> None:
-        memory.window[:] = 0
+        # The ring's place stays, so that an agent that is loaded at an episode's end equals the saved one.
+        memory.window[0] = 0
 
 
 @dataclass(kw_only=True, eq=False)

@@ -61,6 +61,7 @@ class TabularAgent(Agent):
     policy: Policy = field(default_factory=EpsilonGreedy)
     action_mask: bool = False
 
+    can_checkpoint: ClassVar[bool] = True
     is_on_policy: ClassVar[bool] = False
     needs_next_parameter: ClassVar[bool] = False
 
@@ -242,6 +243,9 @@ class TabularAgent(Agent):
     def save(self, directory: str | Path) -> None:
         manifest, arrays = self._binding.to_storage()
         write_agent(directory, {"agent": to_data(self)} | manifest, arrays)
+
+    def resume(self, env: gym.Env[Any, Any]) -> None:
+        self._binding.resume(self, env)
 
     def _restore(self, manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         self._bound = TabularBinding()

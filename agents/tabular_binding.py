@@ -46,6 +46,7 @@ class TabularBinding:
         self.num_environments = 0
         self._acting_rng: np.random.Generator | None = None
         self.progress = Progress()
+        self.first_episode = 0
         self.mask_watcher: Callable[[Any, dict[str, Any]], None] | None = None
         self.is_ready = False
 
@@ -74,15 +75,35 @@ class TabularBinding:
             self.num_environments = 0
         elif environment is self.environment:
             return None
-        self.environment = environment
-        self.begin_anew(agent)
-        if agent.action_mask:
-            self._apply_masks(agent, environment)
+        self._enter(agent, environment)
+        self.first_episode = self.stepper.episode
         self.num_environments += 1
         reset_seed = environment_seed(self.seed, index=self.num_environments - 1)
         if isinstance(environment, SampledModel):
             environment.generator = environment_generator(reset_seed)
         return reset_seed
+
+    def resume(self, agent: "TabularAgent", environment: Any) -> None:
+        """Take an environment made anew for the one that was left at the end of an episode.
+
+        Raises:
+            UnsupportedEnvironmentError: its spaces are others.
+        """
+        self._check_spaces(agent, environment)
+        if agent.action_mask:
+            _check_masks(environment)
+        self._enter(agent, environment)
+
+    def _enter(self, agent: "TabularAgent", environment: Any) -> None:
+        self.environment = environment
+        self.begin_anew(agent)
+        if agent.action_mask:
+            self._apply_masks(agent, environment)
+
+    @property
+    def episodes_before(self) -> int:
+        """Episodes finished since the environment was seeded; failures are numbered from there."""
+        return self.stepper.episode - self.first_episode
 
     @property
     def acting_rng(self) -> np.random.Generator:
@@ -185,6 +206,7 @@ class TabularBinding:
             "actions": {"number": self.num_actions, "start": self.action_start},
             "seed": self.seed,
             "environments": self.num_environments,
+            "first_episode": self.first_episode,
             "episode": self.stepper.episode,
             "step": self.stepper.step,
             "agent_stream": generator_state(self.rng),
@@ -213,6 +235,7 @@ class TabularBinding:
                 array[...] = arrays[name]
             self._prepare(agent, memory)
             self.stepper.episode, self.stepper.step = int(manifest["episode"]), int(manifest["step"])
+            self.first_episode = int(manifest.get("first_episode", 0))
             agent._begin_anew(memory)
         except (KeyError, TypeError, ValueError) as error:
             raise SavedAgentError(f"the saved {agent.name} agent is not complete: {error}") from None

@@ -84,6 +84,7 @@ def train_generic(
             steps=budget["steps"],
             first_reset_seed=None if binding.progress.in_episode else reset_seed,
             action_offset=binding.action_start,
+            episodes_before=binding.episodes_before,
             watch_info=binding.mask_watcher,
             after_episode=after_episode if callback is not None else None,
         )
