@@ -1,0 +1,148 @@
+"""Fingerprints of the user's own code that takes part in a trial, so that edited code is run again."""
+
+import functools
+import hashlib
+import inspect
+import secrets
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable, Iterator
+from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from velodrome.agents.code_fingerprint import code_fingerprint, referenced_values
+from velodrome.policies.configuration import Configuration, parameters_of
+
+
+def code_of(agent: Any, classes: Iterable[type], factory: Callable[[], Any] | None = None) -> dict[str, str]:
+    """Name to SHA-256 of each class or factory that is neither ours nor of an installed package.
+
+    Args:
+        agent: a configuration; its policy and schedules are looked at too.
+        classes: of the environment and its wrappers.
+        factory: what makes the environment, where it is no expression.
+    """
+    own: dict[str, Any] = {}
+    for configuration in _configurations(agent):
+        own.update(_own_classes(type(configuration)))
+    for cls in classes:
+        own.update(_own_classes(cls))
+    if factory is not None:
+        own[_name(factory)] = factory
+    return {name: _fingerprint(thing) for name, thing in sorted(own.items())}
+
+
+def is_own(module: str | None) -> bool:
+    """Whether a module is the user's: neither ours nor the standard library's nor an installed package's."""
+    package = (module or "").partition(".")[0]
+    if package == "__main__":
+        return True
+    if package in {"velodrome", "builtins", "", *sys.stdlib_module_names}:
+        return False
+    file = getattr(sys.modules.get(module or ""), "__file__", None)
+    return file is not None and not file.startswith(_library_folders())
+
+
+@functools.lru_cache(maxsize=1)
+def _library_folders() -> tuple[str, ...]:
+    return tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+def _configurations(value: Any) -> Iterator[Configuration]:
+    if isinstance(value, Configuration):
+        yield value
+        for item in parameters_of(value).values():
+            yield from _configurations(item)
+
+
+def _own_classes(cls: type) -> dict[str, type]:
+    return {_name(base): base for base in cls.__mro__ if is_own(base.__module__)}
+
+
+def _name(thing: Any) -> str:
+    kind = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _fingerprint(thing: Any) -> str:
+    """SHA-256 of all functions that a class or callable reaches, through the user's classes too, and their values."""
+    functions: dict[int, FunctionType] = {}
+    seen: set[int] = set()
+    waiting = [thing]
+    state = _state_of(thing)
+    while waiting:
+        item = waiting.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        state += _class_values(item)
+        for function in _functions_of(item):
+            functions.setdefault(id(function), function)
+            values = [*referenced_values(function), *(function.__defaults__ or ()), function.__kwdefaults__ or {}]
+            waiting += [value for value in values if _is_followed(value)]
+            state += [value for value in values if not isinstance(value, type | FunctionType | ModuleType)]
+    ordered = sorted(functions.values(), key=lambda function: (function.__module__, function.__qualname__))
+    digest = hashlib.sha256(code_fingerprint(*ordered).encode())
+    digest.update("".join(sorted(_identity(value) for value in state)).encode())
+    return digest.hexdigest()
+
+
+def _identity(value: Any) -> str:
+    """Text that differs for different values; it may also differ for equal ones, which then are run again."""
+    if value is None or isinstance(value, int | float | str | bytes):
+        return repr(value)
+    if isinstance(value, set | frozenset):
+        return f"{type(value).__name__}({sorted(_identity(item) for item in value)})"
+    if isinstance(value, tuple | list):
+        return f"{type(value).__name__}({[_identity(item) for item in value]})"
+    if isinstance(value, dict):
+        return f"{type(value).__name__}({sorted((_identity(key), _identity(item)) for key, item in value.items())})"
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return f"{value.dtype.str}{value.shape}{hashlib.sha256(value.tobytes()).hexdigest()}"
+    if isinstance(value, BuiltinFunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
+    import cloudpickle
+
+    try:
+        return hashlib.sha256(cloudpickle.dumps(value)).hexdigest()
+    except Exception:
+        # It cannot be told from others of its kind, so that it is never taken for one.
+        return secrets.token_hex(16)
+
+
+def _is_followed(value: Any) -> bool:
+    return isinstance(value, type | FunctionType) and is_own(value.__module__)
+
+
+def _state_of(item: Any) -> list[Any]:
+    """Values that a callable object carries with it."""
+    if isinstance(item, functools.partial):
+        return [item.args, item.keywords, *_state_of(item.func)]
+    if inspect.ismethod(item):
+        return [item.__self__]
+    return [] if isinstance(item, type | FunctionType) else [item]
+
+
+def _class_values(item: Any) -> list[Any]:
+    """Names and values that a class defines, but functions, which are looked at on their own."""
+    if not isinstance(item, type):
+        return []
+    members = {name: value for name, value in vars(item).items() if not name.startswith(("__", "_abc_"))}
+    code = (FunctionType, staticmethod, classmethod, property, MemberDescriptorType, type)
+    return [(name, value) for name, value in members.items() if not isinstance(value, code)]
+
+
+def _functions_of(item: Any) -> list[FunctionType]:
+    """Plain functions of a function, a class, or a callable object such as functools.partial."""
+    if isinstance(item, FunctionType):
+        return [item]
+    if isinstance(item, functools.partial):
+        return _functions_of(item.func)
+    if inspect.ismethod(item):
+        return _functions_of(item.__func__)
+    if not isinstance(item, type):
+        return _functions_of(type(item)) if is_own(type(item).__module__) else []
+    members = [(value, getattr(value, "__func__", None), getattr(value, "fget", None)) for value in vars(item).values()]
+    return [part for parts in members for part in parts if isinstance(part, FunctionType)]

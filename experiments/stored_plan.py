@@ -1,0 +1,165 @@
+"""Makes a plan of stored trials from what is stored of them, so that they can be run again."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from velodrome.agents.agent import Agent
+from velodrome.agents.errors import one_line
+from velodrome.experiments.catalogue import build_agent
+from velodrome.experiments.environment_configuration import build_environment
+from velodrome.experiments.plan import Plan, PlannedAgent, PlannedEnvironment, PlannedTrial
+from velodrome.experiments.track import Track
+from velodrome.experiments.trial import Budget
+from velodrome.experiments.trial_key import RESULT_VERSION, TrialKeys, canonical_json
+from velodrome.policies.configuration import from_data
+
+
+@dataclass(frozen=True, eq=False)
+class StoredPlan(Plan):
+    """A plan of any trials, where others hold every agent on every environment with every seed.
+
+    Attributes:
+        stored_trials: the trials; their labels are those of this plan.
+        budgets: of each agent (label) on each environment (label) that is among them.
+    """
+
+    stored_trials: tuple[PlannedTrial, ...] = ()
+    budgets: Mapping[tuple[str, str], Budget] = field(default_factory=dict)
+
+    @cached_property
+    def trials(self) -> list[PlannedTrial]:
+        """The stored trials, in order."""
+        return list(self.stored_trials)
+
+    def budget(self, agent: str, environment: str) -> Budget:
+        """Budget with which an agent was trained on an environment."""
+        return self.budgets[agent, environment]
+
+
+class StoredPlanMaker:
+    """Takes stored trials one by one, and makes a plan of those that can be run again."""
+
+    def __init__(self) -> None:
+        self._agents: dict[str, PlannedAgent] = {}
+        self._environments: dict[str, PlannedEnvironment] = {}
+        self._budgets: dict[tuple[str, str], Budget] = {}
+        self._trials: list[PlannedTrial] = []
+        # What each label of the plan stands for: different things may have been stored under one label.
+        self._meanings: dict[str, str] = {}
+        # Labels in the plan, by what the trials of one agent on one environment share; or why there are none.
+        self._pairs: dict[str, tuple[str, str] | str] = {}
+
+    def add(self, trial: PlannedTrial, row: Mapping[str, Any]) -> str | None:
+        """Add a trial.
+
+        Args:
+            trial: with the labels under which it is known.
+            row: of the store.
+
+        Returns:
+            Why it cannot be run again, or None where it can.
+        """
+        shared = json.loads(row["specification"])
+        del shared["seed"]
+        text = canonical_json(shared)
+        if text not in self._pairs:
+            try:
+                self._pairs[text] = self._pair(trial, row, shared)
+            except _NotRepeatableError as reason:
+                self._pairs[text] = str(reason)
+        pair = self._pairs[text]
+        if isinstance(pair, str):
+            return pair
+        self._trials.append(PlannedTrial(trial.key, *pair, trial.seed))
+        return None
+
+    def plan(self, name: str) -> StoredPlan:
+        """Plan of the trials added so far that can be run again."""
+        return StoredPlan(
+            name, "", self._agents, self._environments, [], None, None,
+            stored_trials=tuple(self._trials), budgets=self._budgets,
+        )  # fmt: skip
+
+    def _pair(self, trial: PlannedTrial, row: Mapping[str, Any], shared: dict[str, Any]) -> tuple[str, str]:
+        version = shared["result_version"]
+        if version != RESULT_VERSION:
+            raise _NotRepeatableError(f"its results are of version {version}, this release computes {RESULT_VERSION}")
+        if shared.get("factory"):
+            name = shared["environment"]
+            raise _NotRepeatableError(f"its environment was made by the Python factory {name!r}, which is not stored")
+        budget = Budget(**shared["budget"], evaluation_episodes=shared["evaluation"]["episodes"])
+        success = shared["evaluation"]["success"]
+        try:
+            agent = _agent_of(row["agent"], shared["agent"])
+            environment = self._environment(trial.environment, row["environment"], success)
+            rule = None if success is None else environment.track.rule.description
+            keys = TrialKeys(agent, environment.expression, environment.track.classes, None, budget, rule)
+        except _NotRepeatableError:
+            raise
+        except Exception as error:
+            is_ours = type(error).__module__.startswith("velodrome.")
+            line = " ".join(str(error).split()) if is_ours else one_line(error)
+            raise _NotRepeatableError(line) from error
+        if keys.specification(trial.seed) != row["specification"]:
+            now = json.loads(keys.specification(trial.seed))
+            raise _NotRepeatableError(_difference(shared, now))
+        label = self._label(
+            trial.agent, canonical_json([shared["agent"], shared["budget"], budget.evaluation_episodes])
+        )
+        self._agents[label] = PlannedAgent(label, agent, row["agent"])
+        self._budgets[label, environment.label] = budget
+        return label, environment.label
+
+    def _environment(self, label: str, expression: str, success: str | None) -> PlannedEnvironment:
+        label = self._label(label, canonical_json([expression, success]))
+        if label not in self._environments:
+            make = build_environment(expression).make
+            track = Track.of(label, make, success)
+            self._environments[label] = PlannedEnvironment(label, expression, make, track, success)
+        return self._environments[label]
+
+    def _label(self, label: str, meaning: str) -> str:
+        """`label`, numbered where it already stands for something else."""
+        number, free = 1, label
+        while self._meanings.setdefault(free, meaning) != meaning:
+            number += 1
+            free = f"{label} ({number})"
+        return free
+
+
+class _NotRepeatableError(Exception):
+    """Why trials cannot be run again."""
+
+
+def _agent_of(expression: str, data: dict[str, Any]) -> Agent:
+    """The agent; its classes that no expression can import are found among those that the program has defined."""
+    unimportable = [name for name in _names_of(data) if name.startswith("__main__:") or "<locals>" in name]
+    if not unimportable:
+        return build_agent(expression)
+    try:
+        return from_data(data, Agent)  # type: ignore[type-abstract]
+    except (TypeError, ValueError):
+        names = ", ".join(unimportable)
+        raise _NotRepeatableError(f"{names} is defined in a script: call velodrome.verify there") from None
+
+
+def _names_of(data: Any) -> list[str]:
+    """Names of a configuration's data and of all in it."""
+    if isinstance(data, list):
+        return [name for item in data for name in _names_of(item)]
+    if not isinstance(data, dict):
+        return []
+    return [data["name"], *[name for item in data.values() for name in _names_of(item)]]
+
+
+def _difference(stored: dict[str, Any], now: dict[str, Any]) -> str:
+    """What of a trial's specification is no longer what it was."""
+    before, after = stored.get("code", {}), now.get("code", {})
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if changed:
+        return f"its own code has changed: {', '.join(changed)}"
+    parts = [part for part in stored if stored[part] != now[part]]
+    return f"this release reads its {' and '.join(parts)} differently"
