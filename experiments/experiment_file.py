@@ -1,85 +1,28 @@
-"""Experiment files: TOML, checked whole before anything runs."""
+"""Experiment files: TOML, read and checked before anything runs."""
 
+import ast
+import os
+import re
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import ValidationError
 
-from velodrome.envs.success_rules import parse_success_rule
-from velodrome.experiments.catalogue import build_agent
-from velodrome.experiments.environment_configuration import build_environment
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.experiment import Experiment
+from velodrome.experiments.mistakes import field_path, mistake_lines
 from velodrome.experiments.shipped import shipped_experiments, shipped_text
 from velodrome.policies.configuration import closest
 
-
-class Experiment(BaseModel):
-    """What `velodrome compare` runs.
-
-    Attributes:
-        name: title of tables and plots.
-        description: the question, in a sentence.
-        agents: label to agent expression.
-        environments: label to environment expression.
-        episodes: training episodes of a trial; this or `steps`.
-        steps: training steps of a trial.
-        seeds: how many, or the seeds themselves.
-        evaluation_episodes: sampled episodes where the greedy policy's value cannot be computed.
-        success: success rule instead of the environments' own.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    name: str = Field(min_length=1)
-    description: str = ""
-    agents: dict[str, str] = Field(min_length=1)
-    environments: dict[str, str] = Field(min_length=1)
-    episodes: int | None = Field(default=None, ge=1)
-    steps: int | None = Field(default=None, ge=1)
-    seeds: int | list[int] = 30
-    evaluation_episodes: int = Field(default=100, ge=1)
-    success: str | None = None
-
-    @field_validator("agents", "environments", mode="before")
-    @classmethod
-    def _label_by_expression(cls, given: Any) -> Any:
-        return {item: item for item in given} if isinstance(given, list) else given
-
-    @field_validator("agents")
-    @classmethod
-    def _agents_exist(cls, agents: dict[str, str]) -> dict[str, str]:
-        return _all_built(agents, build_agent)
-
-    @field_validator("environments")
-    @classmethod
-    def _environments_exist(cls, environments: dict[str, str]) -> dict[str, str]:
-        return _all_built(environments, build_environment)
-
-    @field_validator("success")
-    @classmethod
-    def _success_is_a_rule(cls, success: str | None) -> str | None:
-        if success is not None:
-            parse_success_rule(success)
-        return success
-
-    @field_validator("seeds")
-    @classmethod
-    def _seeds_are_usable(cls, seeds: int | list[int]) -> int | list[int]:
-        if isinstance(seeds, int):
-            if seeds < 1:
-                raise ValueError(f"must be a whole number of at least 1, or a list of seeds, got {seeds}")
-        elif not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-            raise ValueError(f"must be different whole numbers of at least 0, got {seeds}")
-        return seeds
-
-    @model_validator(mode="after")
-    def _one_budget(self) -> "Experiment":
-        if (self.episodes is None) == (self.steps is None):
-            raise ValueError("give episodes or steps, and not both")
-        return self
+_LONGEST_LINE = 80
+# Where tomllib's words do not say what the writer did.
+_TOML_MISTAKES = {
+    "Cannot overwrite a value": "the key is given a second time",
+    "Invalid statement": "neither a key = value nor a [table]",
+    "Invalid value": "invalid value, text needs quotes",
+}
+_TOML_REPEATED = re.compile(r"Cannot (?:declare|mutate immutable namespace) (\(.*\))(?: twice)?(?= \(at )")
 
 
 def read_experiment(name_or_path: str) -> Experiment:
@@ -88,15 +31,12 @@ def read_experiment(name_or_path: str) -> Experiment:
     Raises:
         ExperimentError: no such file or name, or mistakes in the file, each in a line with its field.
     """
-    path = Path(name_or_path)
-    if path.suffix == ".toml" or path.is_file():
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = "no such file" if isinstance(error, FileNotFoundError) else str(error)
-            raise ExperimentError(f"experiment {name_or_path}: {reason}") from None
+    if name_or_path.endswith(".toml") or os.path.isfile(name_or_path):
+        text = _text_of(name_or_path)
     elif name_or_path in shipped_experiments():
         text = shipped_text(name_or_path)
+    elif os.path.isdir(name_or_path):
+        raise ExperimentError(f"experiment {name_or_path}: it is a folder, give the path of a TOML file")
     else:
         names = shipped_experiments()
         raise ExperimentError(
@@ -112,44 +52,43 @@ def parse_experiment(text: str, source: str = "experiment") -> Experiment:
         ExperimentError: mistakes in the text, each in a line with its field.
     """
     try:
-        return Experiment.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ExperimentError(f"{source}: {error}") from None
+        return Experiment.model_validate(_tables_of(text, source))
     except ValidationError as error:
-        known = list(Experiment.model_fields)
-        lines = [line for mistake in error.errors() for line in _lines(mistake, known)]
-        raise ExperimentError("\n".join(f"{source}: {line}" for line in lines)) from None
+        raise ExperimentError("\n".join(f"{source}: {line}" for line in mistake_lines(error))) from None
 
 
-def _all_built(expressions: dict[str, str], build: Callable[[str], Any]) -> dict[str, str]:
-    """The expressions, if all can be built; otherwise one mistake for each that cannot, under its label."""
-    mistakes: list[InitErrorDetails] = []
-    for label, expression in expressions.items():
-        try:
-            build(expression)
-        except ValueError as error:
-            kind = PydanticCustomError("value_error", "{reason}", {"reason": str(error)})
-            mistakes.append(InitErrorDetails(type=kind, loc=(label,), input=expression))
-    if mistakes:
-        raise ValidationError.from_exception_data("expressions", mistakes)
-    return expressions
+def _text_of(path: str) -> str:
+    try:
+        # Editors on Windows put a byte-order mark in front of UTF-8.
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        reason = "no such file"
+    except IsADirectoryError:
+        reason = "it is a folder, give the path of a TOML file"
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        reason = f"{error} (line {line}): a TOML file is UTF-8 text"
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+    raise ExperimentError(f"experiment {path}: {reason}")
 
 
-def _lines(mistake: Any, known: list[str]) -> list[str]:
-    inner = mistake.get("ctx", {}).get("error")
-    if isinstance(inner, ValidationError):
-        field = ".".join(str(part) for part in mistake["loc"])
-        return [f"{field}.{nested['loc'][0]}: {nested['msg']}" for nested in inner.errors()]
-    return [_line(mistake, known)]
-
-
-def _line(mistake: Any, known: list[str]) -> str:
-    field = ".".join(str(part) for part in mistake["loc"])
-    if mistake["type"] == "extra_forbidden":
-        return f"unknown field {field!r}{closest(field, known)}"
-    message = str(mistake["msg"]).removeprefix("Value error, ")
-    given = mistake.get("input")
-    shown = (
-        f", got {given!r}" if isinstance(given, int | float | str | bool) and mistake["type"] != "value_error" else ""
+def _tables_of(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        problem = str(error)
+    except ValueError as error:
+        # A number of thousands of digits, which Python refuses to read.
+        problem = str(error).partition(";")[0]
+    except RecursionError:
+        problem = "nested too deeply"
+    for words, plainer in _TOML_MISTAKES.items():
+        problem = problem.replace(words, plainer)
+    problem = _TOML_REPEATED.sub(
+        lambda found: f"[{field_path(ast.literal_eval(found[1]))}], or a table around it, was given before", problem
     )
-    return f"{field}: {message[:1].lower()}{message[1:]}{shown}" if field else message
+    place = re.search(r"\(at line (\d+), column \d+\)$", problem)
+    line = text.replace("\r\n", "\n").split("\n")[int(place[1]) - 1].strip() if place is not None else ""
+    excerpt = f": {line[:_LONGEST_LINE]!r}" if line else ""
+    raise ExperimentError(f"{source}: {problem}{excerpt}")

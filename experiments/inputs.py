@@ -18,6 +18,11 @@ AgentLike = Agent | str
 EnvironmentLike = str | EnvironmentConfiguration | Callable[[], gym.Env[Any, Any]]
 Maker = Callable[[], gym.Env[Any, Any]]
 
+# The store keeps 64-bit integers.
+LARGEST_SEED = 2**63 - 1
+# A larger number is most likely a seed that was meant for a list.
+MOST_SEEDS = 1_000_000
+
 
 class NamedEnvironment(NamedTuple):
     """An environment's label, its expression (or its factory's name), and what makes it."""
@@ -68,15 +73,22 @@ def read_seeds(seeds: Any) -> list[int]:
     """Seeds 0, …, n - 1 of a number n, or the seeds themselves.
 
     Raises:
-        ExperimentError: none, or one twice.
+        ExperimentError: none, one twice, more than `MOST_SEEDS`, or one above `LARGEST_SEED`.
         BudgetError: a number below 1.
         ConfigurationError: something that is no seed.
     """
     if not isinstance(seeds, Iterable) or isinstance(seeds, str):
-        return list(range(check_count("seeds", seeds)))
+        count = check_count("seeds", seeds)
+        if count > MOST_SEEDS:
+            raise ExperimentError(
+                f"seeds must be a number of seeds, at most {MOST_SEEDS}, or a list of seeds such as [7], got {count}"
+            )
+        return list(range(count))
     listed = [check_seed(seed) for seed in seeds]
     if not listed:
         raise ExperimentError("give at least one seed")
+    if max(listed) > LARGEST_SEED:
+        raise ExperimentError(f"seeds must be at most {LARGEST_SEED} (2**63 - 1), got {max(listed)}")
     if len(set(listed)) < len(listed):
         raise ExperimentError(f"seeds must differ from each other, got {listed}")
     return listed
@@ -89,4 +101,6 @@ def _checked(name: str, factory: Callable[[], Any]) -> Maker:
             raise ExperimentError(f"the factory {name} must return a gymnasium.Env, got {made!r}")
         return made
 
+    # As functools.wraps would leave it: what the user gave is what keys are made of.
+    make.__wrapped__ = factory  # type: ignore[attr-defined]
     return make
