@@ -1,4 +1,4 @@
-"""The command line: `velodrome list | run | compare | plot | table`."""
+"""The command line: `velodrome list | run | compare | plot | table | verify | export`."""
 
 import sys
 import warnings
@@ -21,15 +21,20 @@ app = App(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns 0, 2 for bad input with one line on standard error, or 130 for Ctrl-C."""
+    """Run the command line.
+
+    Returns:
+        0; 1 where trials failed or did not reproduce; 2 for bad input, with one line on standard error; 130 for
+        Ctrl-C and 143 for a polite kill.
+    """
     warnings.showwarning = _show_warning
     try:
-        app(arguments, exit_on_error=False, print_error=False)
+        code = app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         return _fail(str(error))
-    except KeyboardInterrupt:
-        print("velodrome: stopped", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as interrupt:
+        print(f"velodrome: {str(interrupt) or 'stopped'}", file=sys.stderr)
+        return int(getattr(interrupt, "exit_code", 130))
     except BrokenPipeError:
         # The reader of a pipe, such as `head`, has seen enough.
         sys.stderr.close()
@@ -38,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not _is_ours(error):
             raise
         return _fail(str(error))
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 @app.command(name="list")
@@ -113,40 +118,74 @@ def compare(
     seeds: int | None = None,
     episodes: int | None = None,
     steps: int | None = None,
+    out: Path = Path("results"),
     workers: int | None = None,
-    out: Path | None = None,
+    cluster: str | None = None,
+    trial_timeout: float | None = None,
+    checkpoint_every: float = 300.0,
+    retry_failed: Annotated[bool, Parameter(negative="")] = False,
+    strict: Annotated[bool, Parameter(negative="")] = False,
+    track: list[str] | None = None,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
-) -> None:
+) -> int:
     """Train every agent of an experiment on every environment over many seeds; print the table, draw the plot.
+
+    Every trial is stored as it ends. Stored trials are not run again: the same command goes on after an interruption,
+    and more seeds or another agent run only what is new.
 
     Args:
         experiment: a TOML file, or the name of a shipped experiment (see `velodrome list experiments`).
         seeds: number of seeds instead of the experiment's.
-        episodes: training episodes of a trial instead of the experiment's budget.
-        steps: training steps of a trial instead of the experiment's budget.
-        workers: threads; all cores by default.
-        out: folder for the results, table and plot; results/NAME by default.
-        json: print {"rows": [...]} instead of the table.
+        episodes: training episodes of every trial instead of the experiment's budgets.
+        steps: training steps of every trial instead of the experiment's budgets.
+        out: folder of the store; experiments in one folder share their trials.
+        workers: trials that run at the same time, all cores by default; 0 runs them in this process, one by one.
+        cluster: run on Dask instead: local:N, or tcp://host:port of a scheduler.
+        trial_timeout: seconds that a trial may take before it counts as failed.
+        checkpoint_every: seconds between two saves inside a trial that does not run compiled.
+        retry_failed: run stored trials that failed again.
+        strict: refuse to run if the checks before running warn of something.
+        track: tell a tracker of every trial: tensorboard, wandb or mlflow, each with :ARGUMENT; may be repeated.
+        quiet: show no progress.
+        json: print {"rows": [...], "failed": NUMBER} instead of the table.
     """
     from velodrome.experiments.commands import compare_command
 
-    compare_command(experiment, seeds=seeds, episodes=episodes, steps=steps, workers=workers, out=out, as_json=json)
+    run_options = {
+        "workers": workers,
+        "cluster": cluster,
+        "trial_timeout": trial_timeout,
+        "checkpoint_every": checkpoint_every,
+        "retry_failed": retry_failed,
+        "strict": strict,
+    }
+    return compare_command(
+        experiment, seeds=seeds, episodes=episodes, steps=steps, out=out, run_options=run_options, track=track or (),
+        quiet=quiet, as_json=json,
+    )  # fmt: skip
 
 
 @app.command
 def plot(
-    directory: Path, /, *, out: Path | None = None, metric: Literal["success_rate", "return"] = "success_rate"
+    directory: Path,
+    /,
+    *,
+    experiment: str | None = None,
+    out: Path | None = None,
+    metric: Literal["success_rate", "return"] = "success_rate",
 ) -> None:
     """Draw the learning curves of stored results.
 
     Args:
-        directory: folder that `velodrome compare` wrote.
-        out: picture to write, PNG, SVG or PDF; METRIC.png in the folder by default.
+        directory: folder of a store that `velodrome compare` wrote.
+        experiment: its name; the latest by default.
+        out: picture to write, PNG, SVG or PDF; EXPERIMENT/METRIC.png in the folder by default.
         metric: what to draw.
     """
     from velodrome.experiments.commands import plot_command
 
-    plot_command(directory, out=out, metric=metric)
+    plot_command(directory, experiment=experiment, out=out, metric=metric)
 
 
 @app.command
@@ -154,17 +193,71 @@ def table(
     directory: Path,
     /,
     *,
+    experiment: str | None = None,
     format: Literal["terminal", "markdown", "csv", "latex", "json"] = "terminal",
 ) -> None:
     """Print the comparison table of stored results.
 
     Args:
-        directory: folder that `velodrome compare` wrote.
+        directory: folder of a store that `velodrome compare` wrote.
+        experiment: its name; the latest by default.
         format: how to write it; csv and json hold every number.
     """
     from velodrome.experiments.commands import table_command
 
-    table_command(directory, table_format=format)
+    table_command(directory, experiment=experiment, table_format=format)
+
+
+@app.command
+def verify(
+    directory: Path,
+    /,
+    *,
+    sample: int | None = None,
+    seed: int = 0,
+    experiment: str | None = None,
+    workers: int | None = None,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Run stored trials again and say whether they give what is stored, to the byte; if not, the exit code is 1.
+
+    Metrics (but for times) and curves are compared; nothing is written to the store.
+
+    Args:
+        directory: folder of a store that `velodrome compare` wrote.
+        sample: number of trials to draw; all by default.
+        seed: of the draw.
+        experiment: only the trials of the latest experiment with this name.
+        workers: trials that run at the same time, all cores by default; 0 runs them in this process, one by one.
+        quiet: show no progress.
+    """
+    from velodrome.experiments.commands import verify_command
+
+    return verify_command(directory, sample=sample, seed=seed, experiment=experiment, workers=workers, quiet=quiet)
+
+
+@app.command
+def export(
+    directory: Path,
+    /,
+    *,
+    format: Literal["csv", "parquet"] = "csv",
+    out: Path | None = None,
+    curves: Annotated[bool, Parameter(negative="")] = False,
+    experiment: str | None = None,
+) -> None:
+    """Write stored results to trials.csv or trials.parquet, one row a trial, for other programs.
+
+    Args:
+        directory: folder of a store that `velodrome compare` wrote.
+        format: of the files; parquet needs pip install 'velodrome[parquet]'.
+        out: folder to write to; the store's by default.
+        curves: write curves.csv or curves.parquet too, one row a training episode.
+        experiment: only the latest experiment with this name; all experiments by default.
+    """
+    from velodrome.experiments.commands import export_command
+
+    export_command(directory, file_format=format, out=out, curves=curves, experiment=experiment)
 
 
 def _fail(message: str) -> int:

@@ -2,10 +2,12 @@
 
 import json
 import math
+import shlex
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.text import Text
@@ -13,12 +15,14 @@ from rich.text import Text
 from velodrome.agents.agent import Loop
 from velodrome.agents.errors import check_budget
 from velodrome.experiments.catalogue import build_agent
-from velodrome.experiments.compare import compare
 from velodrome.experiments.environment_configuration import build_environment
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.progress import DelayedProgress
-from velodrome.experiments.results import CURVES_FILE, RESULTS_FILE, Results, ResultsError, json_ready
+from velodrome.experiments.results import Results, json_ready
 from velodrome.experiments.run import run
+from velodrome.experiments.run_status import RunStatus
+from velodrome.experiments.stopping import stoppable
+from velodrome.experiments.store import STORE_FILE
 from velodrome.experiments.tables import format_table, terminal_table
 from velodrome.experiments.trial import Trial
 
@@ -81,53 +85,101 @@ def compare_command(
     seeds: int | None,
     episodes: int | None,
     steps: int | None,
-    workers: int | None,
-    out: Path | None,
+    out: Path,
+    run_options: dict[str, Any],
+    track: Sequence[str],
+    quiet: bool,
     as_json: bool,
-) -> None:
-    """`velodrome compare`: run an experiment, write its folder, print its table."""
+) -> int:
+    """`velodrome compare`: run what is missing of an experiment, print its table; returns 1 if trials failed."""
+    from velodrome.experiments.compare import run_plan
     from velodrome.experiments.experiment_file import read_experiment
+    from velodrome.experiments.make_plan import make_plan
+    from velodrome.experiments.run_progress import RunProgress
+    from velodrome.experiments.tracking import open_tracker
+
+    asked_for = {"seeds": seeds, "episodes": episodes, "steps": steps, "out": out, "track": track}
+    # How often trials save their state decides nothing, and is never left out by the command line.
+    asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
+    told = read_experiment(experiment)
+    agents, environments = dict(told.agents), dict(told.environments)
+    if episodes is None and steps is None:
+        episodes, steps = told.episodes, told.steps
+    else:
+        no_budget = {"episodes": None, "steps": None}
+        agents = {label: entry.model_copy(update=no_budget) for label, entry in agents.items()}
+        environments = {label: entry.model_copy(update=no_budget) for label, entry in environments.items()}
+    plan = make_plan(
+        agents, environments, seeds=told.seeds if seeds is None else seeds, episodes=episodes, steps=steps,
+        evaluation_episodes=told.evaluation_episodes, success=told.success, name=told.name,
+        description=told.description,
+    )  # fmt: skip
+    trackers = [open_tracker(text, out) for text in track]
+    _check_folder(out, "--out")
+    latest = RunStatus()
+
+    def remember(status: RunStatus) -> None:
+        nonlocal latest
+        latest = status
+        progress(status)
+
+    with stoppable(), RunProgress(plan.name, quiet=quiet) as progress:
+        try:
+            results = run_plan(plan, out=out, track=trackers, progress=remember, **run_options)
+        except KeyboardInterrupt as interrupt:
+            done = f"{latest.finished} of {latest.total} trials are done and kept in {out}"
+            raise type(interrupt)(f"stopped: {done}; the same command goes on") from None
+    _write_folder(results, _folder_of(out, plan.name))
+    if as_json:
+        print(json.dumps(json_ready({"rows": results.rows(), "failed": len(results.failures)}), indent=2))
+    else:
+        console = Console(highlight=False)
+        console.print(terminal_table(results, console.width))
+        if any(row["seeds"] for row in results.rows()):
+            console.print(
+                Text(f"Table and plot: {_folder_of(out, plan.name)}; trials: {out / STORE_FILE}"), soft_wrap=True
+            )
+    if not results.failures:
+        return 0
+    again = _command_line(experiment, asked_for | {"retry_failed": True})
+    line = f"{len(results.failures)} of {results.num_planned} trials failed; run them again with: {again}"
+    print(line, file=sys.stderr if as_json else sys.stdout)
+    return 1
+
+
+def _command_line(experiment: str, options: dict[str, Any]) -> str:
+    """`velodrome compare` with options by name, for a shell; those that are None or False are left out."""
+    words = ["velodrome", "compare", experiment]
+    for name, value in options.items():
+        option = f"--{name.replace('_', '-')}"
+        if value is True:
+            words.append(option)
+        elif isinstance(value, tuple | list):
+            words += [word for item in value for word in (option, str(item))]
+        elif value is not None and value is not False:
+            words += [option, str(value)]
+    return shlex.join(words)
+
+
+def _write_folder(results: Results, folder: Path) -> None:
+    """The table and the plot of an experiment beside its store."""
     from velodrome.experiments.plots import write_figure
 
-    plan = read_experiment(experiment)
-    if episodes is None and steps is None:
-        episodes, steps = plan.episodes, plan.steps
-    folder = out or Path("results") / _file_name(plan.name)
-    _check_folder(folder, "--out")
-    with DelayedProgress(plan.name, "trials") as progress:
-        results = compare(
-            plan.agents,
-            plan.environments,
-            seeds=plan.seeds if seeds is None else seeds,
-            episodes=episodes,
-            steps=steps,
-            success=plan.success,
-            evaluation_episodes=plan.evaluation_episodes,
-            workers=workers,
-            name=plan.name,
-            progress=progress.update,
-        )
-    kept = _keep_earlier(folder, results)
-    results.save(folder)
-    picture = folder / "success_rate.png"
-    write_figure(results.plot(), str(picture))
-    (folder / "table.md").write_text(format_table(results, "markdown") + "\n", encoding="utf-8")
-    if as_json:
-        print(json.dumps(json_ready({"rows": results.rows()}), indent=2))
-        return
-    console = Console(highlight=False)
-    console.print(terminal_table(results, console.width))
-    if kept is not None:
-        console.print(Text(f"Earlier results with other settings were kept in {kept}.", style="dim"))
-    console.print(Text(f"Results, table and plot: {folder} ({picture.name})"), soft_wrap=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "table.md").write_text(format_table(results, "markdown") + "\n", encoding="utf-8")
+        if any(row["seeds"] for row in results.rows()):
+            write_figure(results.plot(), str(folder / "success_rate.png"))
+    except OSError as error:
+        raise ExperimentError(f"--out {folder}: {error.strerror or error}") from None
 
 
-def plot_command(directory: Path, *, out: Path | None, metric: str) -> None:
+def plot_command(directory: Path, *, experiment: str | None, out: Path | None, metric: str) -> None:
     """`velodrome plot`: draw stored results."""
     from velodrome.experiments.plots import write_figure
 
-    results = Results.load(directory)
-    picture = out or directory / f"{metric}.png"
+    results = Results.load(directory, experiment)
+    picture = out or _folder_of(directory, results.name) / f"{metric}.png"
     if picture.suffix.lower() not in PICTURE_ENDINGS:
         raise ExperimentError(f"--out must end in {', '.join(PICTURE_ENDINGS)}, got {picture}")
     _check_folder(picture.parent, "--out")
@@ -138,14 +190,40 @@ def plot_command(directory: Path, *, out: Path | None, metric: str) -> None:
     print(picture)
 
 
-def table_command(directory: Path, *, table_format: str) -> None:
+def table_command(directory: Path, *, experiment: str | None, table_format: str) -> None:
     """`velodrome table`: print stored results."""
-    results = Results.load(directory)
+    results = Results.load(directory, experiment)
     if table_format == "terminal":
         console = Console(highlight=False)
         console.print(terminal_table(results, console.width))
     else:
         print(format_table(results, table_format))
+
+
+def verify_command(
+    directory: Path, *, sample: int | None, seed: int, experiment: str | None, workers: int | None, quiet: bool
+) -> int:
+    """`velodrome verify`: run stored trials again and say which reproduce; returns 1 unless all do."""
+    from velodrome.experiments.run_progress import RunProgress
+    from velodrome.experiments.verify import verify
+
+    with stoppable(), RunProgress("verify", quiet=quiet) as progress:
+        verification = verify(
+            directory, sample=sample, seed=seed, experiment=experiment, workers=workers, progress=progress
+        )
+    for line in verification.lines():
+        print(line)
+    return 0 if verification.has_reproduced else 1
+
+
+def export_command(
+    directory: Path, *, file_format: Literal["csv", "parquet"], out: Path | None, curves: bool, experiment: str | None
+) -> None:
+    """`velodrome export`: write stored results to files; prints their paths."""
+    from velodrome.experiments.export import export
+
+    for path in export(directory, format=file_format, out=out, curves=curves, experiment=experiment):
+        print(path)
 
 
 def _print_trial(agent: str, trial: Trial) -> None:
@@ -196,8 +274,10 @@ def _return(record: dict[str, Any]) -> str:
     return f"{record['greedy_mean_return']:.4g}" + ("" if math.isnan(best) else f"  (best possible {best:.4g})")
 
 
-def _file_name(name: str) -> str:
-    return "".join(character if character.isalnum() or character in "-_." else "-" for character in name).strip(".")
+def _folder_of(directory: Path, name: str) -> Path:
+    """Where the table and plots of an experiment go."""
+    allowed = "".join(character if character.isalnum() or character in "-_." else "-" for character in name)
+    return directory / allowed.strip(".")
 
 
 def _check_folder(folder: Path, option: str) -> None:
@@ -208,22 +288,3 @@ def _check_folder(folder: Path, option: str) -> None:
             pass
     except OSError as error:
         raise ExperimentError(f"{option} {folder}: {error.strerror or error}") from None
-
-
-def _keep_earlier(folder: Path, results: Results) -> Path | None:
-    """Move results with other settings aside, so that nothing computed is lost."""
-    if not (folder / RESULTS_FILE).exists():
-        return None
-    try:
-        if Results.load(folder).settings == json.loads(json.dumps(json_ready(results.settings))):
-            return None
-    except ResultsError as error:
-        print(f"velodrome: warning: {error}", file=sys.stderr)
-    number = 1
-    while (kept := folder / f"earlier-{number}").exists():
-        number += 1
-    kept.mkdir()
-    for name in (RESULTS_FILE, CURVES_FILE, "success_rate.png", "table.md"):
-        if (folder / name).exists():
-            (folder / name).rename(kept / name)
-    return kept

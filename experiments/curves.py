@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from velodrome.agents.training_log import TrainingLog
+from velodrome.experiments.episode_curves import EpisodeCurves
 
 NUM_POINTS = 200
 
@@ -35,7 +35,7 @@ class CurveGrid:
         """Where each bin ends: the x of a plot."""
         return self.edges[1:]
 
-    def curve(self, log: TrainingLog) -> np.ndarray:
+    def curve(self, log: EpisodeCurves) -> np.ndarray:
         """Mean success rate and mean return of each bin's episodes, float32 (2, num_points), NaN where none ended."""
         successes = np.full(log.episodes, np.nan) if log.successes is None else log.successes
         values = np.stack([successes, log.returns])

@@ -1,6 +1,7 @@
 """How good is what an agent learnt: exactly where the model is known, by sampled episodes elsewhere."""
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import gymnasium as gym
@@ -8,6 +9,7 @@ import numpy as np
 
 from velodrome.agents.agent import Agent
 from velodrome.agents.dynamic_programming import evaluate_policy
+from velodrome.agents.errors import EnvironmentFailureError, environment_label, one_line
 from velodrome.agents.seeding import environment_seed
 from velodrome.experiments.track import Track
 
@@ -67,13 +69,17 @@ def _sample(agent: Agent, track: Track, seed: int, episodes: int) -> Evaluation:
     env = track.make()
     returns, lengths = np.zeros(episodes), np.zeros(episodes, dtype=np.int64)
     terminated, reported = np.zeros(episodes, dtype=np.bool_), np.full(episodes, -1, dtype=np.int8)
-    observation, _ = env.reset(seed=environment_seed(seed, "evaluation"))
-    for episode in range(episodes):
-        if episode:
-            observation, _ = env.reset()
-        returns[episode], lengths[episode], terminated[episode], reported[episode] = _episode(agent, env, observation)
-    if env is not track.keeps_open:
-        env.close()
+    first_seed: int | None = environment_seed(seed, "evaluation")
+    try:
+        for episode in range(episodes):
+            place = f"episode {episode + 1} of the evaluation"
+            returns[episode], lengths[episode], terminated[episode], reported[episode] = _episode(
+                agent, env, first_seed, place
+            )
+            first_seed = None
+    finally:
+        if env is not track.keeps_open:
+            env.close()
     successes = track.rule.successes(returns, lengths, terminated, reported)
     mean_return = float(returns.mean())
     if successes is None:
@@ -83,16 +89,40 @@ def _sample(agent: Agent, track: Track, seed: int, episodes: int) -> Evaluation:
     return Evaluation("monte-carlo", float(successes.mean()), low, high, mean_return, episodes)
 
 
-def _episode(agent: Agent, env: gym.Env[Any, Any], observation: Any) -> tuple[float, int, bool, int]:
+def _episode(agent: Agent, env: gym.Env[Any, Any], seed: int | None, place: str) -> tuple[float, int, bool, int]:
+    """Return, length, whether it terminated and whether it reported success (-1: it did not say) of an episode.
+
+    Raises:
+        EnvironmentFailureError: the environment raised, or gave a reward that is not finite.
+    """
     episode_return = 0.0
     info: dict[str, Any] = {}
     length = 0
-    while length < MAX_EVALUATION_STEPS:
-        length += 1
-        observation, reward, terminated, truncated, info = env.step(agent.act(observation))
-        episode_return += float(reward)
-        if terminated or truncated:
-            break
+    terminated = False
+    call = "reset"
+    try:
+        observation, _ = env.reset(seed=seed)
+        while length < MAX_EVALUATION_STEPS:
+            call = "learner"
+            action = agent.act(observation)
+            call, length = "step", length + 1
+            observation, reward, terminated, truncated, info = env.step(action)
+            episode_return += float(reward)
+            if not isfinite(episode_return):
+                call = "learner"
+                raise EnvironmentFailureError(
+                    f"{environment_label(env)}: reward {reward!r} is not finite, after action {action} "
+                    f"({place}, step {length})"
+                )
+            if terminated or truncated:
+                break
+    except Exception as error:
+        if call == "learner":
+            raise
+        where = place + (f", step {length}" if call == "step" else "")
+        raise EnvironmentFailureError(
+            f"{call} of {environment_label(env)} raised in {where}: {one_line(error)}"
+        ) from error
     reported = int(bool(info["is_success"])) if "is_success" in info else -1
     return episode_return, length, bool(terminated), reported
 

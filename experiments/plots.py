@@ -40,20 +40,27 @@ def plot_learning_curves(results: "Results", metric: str = "success_rate") -> "F
     panels = np.atleast_1d(figure.subplots(1, len(environments), sharey=metric == "success_rate"))
     for axes, environment in zip(panels, environments, strict=True):
         draw_learning_curves(axes, results, environment, metric)
-    seeds = len(results.settings["seeds"])
-    figure.suptitle(
-        f"{results.name}: mean of {seeds} seed{'s' * (seeds != 1)}, band = 95 % bootstrap interval", size=11
-    )
+    numbers = [row["seeds"] for row in results.rows() if row["seeds"]] or [0]
+    fewest, most = min(numbers), max(numbers)
+    seeds = f"{most} seed{'s' * (most != 1)}" if fewest == most else f"{fewest} to {most} seeds"
+    figure.suptitle(f"{results.name}: mean of {seeds}, band = 95 % bootstrap interval", size=11)
     return figure
 
 
 def draw_learning_curves(axes: "Axes", results: "Results", environment: str, metric: str = "success_rate") -> "Axes":
-    """Learning curves of one environment on `axes`, labelled at their right ends."""
+    """Learning curves of one environment on `axes`, labelled at their right ends.
+
+    Where some budgets are of episodes and some of steps, all are drawn over steps.
+    """
     row, label = METRICS[metric]
-    x = results.grid.ends
+    budgets = [results.budget(environment, agent) for agent in results.agents]
+    over_steps = any(episodes is None for episodes, _ in budgets)
+    longest = 0
     ends: list[tuple[float, str, str]] = []
     for place, agent in enumerate(results.agents):
-        curves = results.curves[results.places(environment, agent), row]
+        grid, both = results.curves(environment, agent, over_steps=over_steps)
+        curves, x = both[:, row], grid.ends
+        longest = max(longest, int(x[-1]))
         if not len(curves) or not np.isfinite(curves).any():
             continue
         style: dict[str, Any] = {
@@ -67,15 +74,16 @@ def draw_learning_curves(axes: "Axes", results: "Results", environment: str, met
             axes.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
         finite = mean[np.isfinite(mean)]
         ends.append((float(finite[-max(1, len(finite) // 10) :].mean()), agent, style["color"]))
-    record = results.records[results.places(environment, results.agents[0])[0]]
-    best = record["best_success_rate" if metric == "success_rate" else "best_return"]
+    metric_of_best = "best_success_rate" if metric == "success_rate" else "best_return"
+    known = [row for row in results.rows() if row["environment"] == environment]
+    best = next((row[metric_of_best] for row in known if np.isfinite(row[metric_of_best])), float("nan"))
     if np.isfinite(best):
         axes.axhline(best, color="0.35", linewidth=1, linestyle=(0, (6, 3)))
         ends.append((float(best), f"best possible {best:.3g}", "0.35"))
     if metric == "success_rate":
         axes.set_ylim(-0.02, 1.04)
-    axes.set_xlim(0, x[-1])
-    axes.set_xlabel("episode" if results.grid.unit == "episode" else "environment step")
+    axes.set_xlim(0, longest or 1)
+    axes.set_xlabel("environment step" if over_steps else "episode")
     axes.set_ylabel(label)
     axes.set_title(environment, size=10)
     axes.grid(alpha=0.25, linewidth=0.6)

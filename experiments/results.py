@@ -1,10 +1,9 @@
 """What a comparison found: a tidy table of trials, learning curves, and how they were made."""
 
-import io
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +11,16 @@ import numpy as np
 
 from velodrome.experiments.bootstrap import mean_interval
 from velodrome.experiments.curves import CurveGrid
+from velodrome.experiments.episode_curves import EpisodeCurves
+from velodrome.experiments.store import Store, StoredExperiment
+from velodrome.experiments.store_schema import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-FORMAT = "velodrome-results"
-FORMAT_VERSION = 1
-RESULTS_FILE, CURVES_FILE = "results.json", "curves.npz"
-
-
-class ResultsError(ValueError):
-    """A folder holds no results, or damaged ones; the message is one line."""
+# Gives the curves of trials by key.
+CurveSource = Callable[[Sequence[str]], Iterator[tuple[str, EpisodeCurves]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,32 +29,85 @@ class Results:
 
     Attributes:
         name: of the experiment.
-        records: one row a trial, as `Trial.record` gives it, in the order agent × environment × seed.
-        curves: float32 (num_trials, 2, num_points): success rate and return, in the order of `records`.
-        grid: the points of the curves.
-        settings: what was asked for: agents, environments, budget, seeds, versions.
+        records: one row a trial that has ended, in the order environment × agent × seed: agent, environment, seed,
+            status, the numbers of `Trial.metrics` (NaN for a failed trial), its error, and its times.
+        settings: what was asked for: agents, environments, budgets, seeds, evaluation.
+        num_planned: trials of the experiment; more than there are records if it was interrupted.
+        description: the question, in a sentence.
+        warnings: of the checks before running.
+        provenance: how the trials were run: versions, commit, command, machine; one entry for each way.
         notes: one-line remarks.
     """
 
     name: str
     records: list[dict[str, Any]]
-    curves: np.ndarray
-    grid: CurveGrid
     settings: dict[str, Any]
+    num_planned: int
+    description: str = ""
+    warnings: tuple[str, ...] = ()
+    provenance: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
+    _curve_source: CurveSource = field(default=lambda keys: iter(()), repr=False)
+    _save: Callable[[Path], None] | None = field(default=None, repr=False)
+
+    @classmethod
+    def of_store(cls, store: Store, experiment: StoredExperiment) -> "Results":
+        """Results of an experiment of a store, as far as its trials have ended."""
+        rows = store.trials([key for key, *_ in experiment.trials])
+        records, notes = [], []
+        for key, agent, environment, seed in experiment.trials:
+            row = rows.get(key)
+            if row is None:
+                continue
+            records.append({"agent": agent, "environment": environment, "seed": seed} | _record(row))
+            notes += [f"{agent} on {environment} {note}" for note in json.loads(row["notes"])]
+        ways = sorted({int(row["provenance"]) for row in rows.values()})
+        path = store.path
+        return cls(
+            experiment.name,
+            records,
+            _in_order(experiment),
+            len(experiment.trials),
+            experiment.description,
+            experiment.warnings,
+            tuple(store.provenance(way) for way in ways),
+            tuple(dict.fromkeys(notes)),
+            store.curves if path is None else partial(_stored_curves, path.parent),
+            partial(_copy, store if path is None else path.parent, experiment.identifier),
+        )
+
+    @classmethod
+    def load(cls, directory: str | Path, experiment: str | None = None) -> "Results":
+        """Results of the latest experiment of a folder, or of the latest with a name.
+
+        Raises:
+            StoreError: there is no store or no such experiment, or it is damaged or newer than this release.
+        """
+        with Store.open_for_reading(directory) as store:
+            return cls.of_store(store, store.experiment(experiment))
+
+    def save(self, directory: str | Path) -> None:
+        """Copy the experiment and its trials into the store of a folder, made if needed.
+
+        Raises:
+            StoreError: that store is damaged, foreign or newer than this release.
+        """
+        if self._save is None:
+            raise ValueError("these results came from elsewhere: only those of compare and load can be saved")
+        self._save(Path(directory))
 
     @property
     def agents(self) -> list[str]:
         """Labels of the agents, in the order of the experiment."""
-        return list(dict.fromkeys(record["agent"] for record in self.records))
+        return list(self.settings["agents"])
 
     @property
     def environments(self) -> list[str]:
         """Labels of the environments, in the order of the experiment."""
-        return list(dict.fromkeys(record["environment"] for record in self.records))
+        return list(self.settings["environments"])
 
     def frame(self) -> "DataFrame":
-        """One row a trial: agent, environment, seed and every number that was measured."""
+        """One row a trial that has ended: agent, environment, seed, status and every number that was measured."""
         import pandas as pd
 
         return pd.DataFrame(self.records)
@@ -72,7 +122,7 @@ class Results:
             self._row(environment, agent)
             for environment in self.environments
             for agent in self.agents
-            if self.places(environment, agent)
+            if self.trials(environment, agent)
         ]
 
     def table(self) -> "DataFrame":
@@ -84,6 +134,8 @@ class Results:
         import pandas as pd
 
         frame = pd.DataFrame(self.rows())
+        if frame.empty:
+            return frame
         frame["order"] = frame["environment"].map(self.environments.index)
         by = ["order", "greedy_success_rate_mean", "greedy_return_mean", "train_success_rate_mean"]
         ranked = frame.sort_values(by, ascending=[True, False, False, False], kind="stable")
@@ -95,74 +147,77 @@ class Results:
 
         return plot_learning_curves(self, metric)
 
-    def places(self, environment: str, agent: str) -> list[int]:
-        """Where the trials of an environment and agent stand in `records`."""
-        return [
-            place
-            for place, record in enumerate(self.records)
-            if record["environment"] == environment and record["agent"] == agent
-        ]
+    @property
+    def failures(self) -> list[dict[str, Any]]:
+        """Records of the trials that failed or timed out."""
+        return [record for record in self.records if record["status"] != "done"]
+
+    def trials(self, environment: str, agent: str) -> list[dict[str, Any]]:
+        """Records of an environment and agent."""
+        return self._by_pair.get((environment, agent), [])
+
+    @cached_property
+    def _by_pair(self) -> dict[tuple[str, str], list[dict[str, Any]]]:
+        by_pair: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for record in self.records:
+            by_pair.setdefault((record["environment"], record["agent"]), []).append(record)
+        return by_pair
+
+    def budget(self, environment: str, agent: str) -> tuple[int | None, int | None]:
+        """Training episodes and steps of the trials of a pair; one of them is None."""
+        for own in self.settings.get("budgets", ()):
+            if (own["environment"], own["agent"]) == (environment, agent):
+                return own["episodes"], own["steps"]
+        return self.settings["episodes"], self.settings["steps"]
+
+    def episode_curves(self, environment: str, agent: str) -> Iterator[EpisodeCurves]:
+        """Training, episode by episode, of each trial of a pair that is done, in the order of the seeds."""
+        keys = [record["key"] for record in self.trials(environment, agent) if record["status"] == "done"]
+        found = dict(self._curve_source(keys))
+        return (found[key] for key in keys if key in found)
+
+    def curves(self, environment: str, agent: str, *, over_steps: bool = False) -> tuple[CurveGrid, np.ndarray]:
+        """Success rate and return in training of a pair's trials that are done.
+
+        Args:
+            environment: its label.
+            agent: its label.
+            over_steps: over environment steps also where the budget is one of episodes.
+
+        Returns:
+            The grid of at most 200 points, and float32 (num_trials, 2, num_points): success rates, then returns.
+        """
+        episodes, steps = self.budget(environment, agent)
+        if over_steps and episodes is not None:
+            most = max(
+                (record["steps"] for record in self.trials(environment, agent) if record["status"] == "done"), default=0
+            )
+            episodes, steps = None, max(1, most)
+        grid = CurveGrid.of(episodes, steps)
+        curves = [grid.curve(curve) for curve in self.episode_curves(environment, agent)]
+        return grid, np.array(curves, dtype=np.float32).reshape(len(curves), 2, len(grid.ends))
 
     def _row(self, environment: str, agent: str) -> dict[str, Any]:
-        trials = [self.records[place] for place in self.places(environment, agent)]
-        first = trials[0]
-        row: dict[str, Any] = {"environment": environment, "agent": agent, "seeds": len(trials)}
+        all_trials = self.trials(environment, agent)
+        trials = [trial for trial in all_trials if trial["status"] == "done"]
+        failed = len(all_trials) - len(trials)
+        row: dict[str, Any] = {"environment": environment, "agent": agent, "seeds": len(trials), "failed": failed}
         row |= _summary("train_success_rate", [trial["train_success_rate"] for trial in trials])
         row |= _summary("greedy_success_rate", [trial["greedy_success_rate"] for trial in trials])
-        row["best_success_rate"] = first["best_success_rate"]
-        row["random_success_rate"] = first["random_success_rate"]
-        row["share_of_best"] = _share(row["greedy_success_rate_mean"], first["best_success_rate"])
+        first = trials[0] if trials else {}
+        row["best_success_rate"] = first.get("best_success_rate", float("nan"))
+        row["random_success_rate"] = first.get("random_success_rate", float("nan"))
+        row["share_of_best"] = _share(row["greedy_success_rate_mean"], row["best_success_rate"])
         row |= _summary("train_return", [trial["train_mean_return"] for trial in trials])
         row |= _summary("greedy_return", [trial["greedy_mean_return"] for trial in trials])
-        row["best_return"], row["random_return"] = first["best_return"], first["random_return"]
-        row["evaluation"] = first["evaluation"]
-        row["success_rule"] = first["success_rule"]
+        row["best_return"] = first.get("best_return", float("nan"))
+        row["random_return"] = first.get("random_return", float("nan"))
+        row["evaluation"] = first.get("evaluation", "")
+        row["success_rule"] = first.get("success_rule", "")
         row["loop"] = ", ".join(dict.fromkeys(trial["loop"] for trial in trials))
-        total = sum(trial["seconds"] for trial in trials)
+        total = sum(trial["train_seconds"] for trial in trials)
         row["steps_per_second"] = sum(trial["steps"] for trial in trials) / total if total > 0 else float("nan")
         return row
-
-    def save(self, directory: str | Path) -> None:
-        """Write results.json and curves.npz to `directory`, which is made if needed."""
-        folder = Path(directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(folder / CURVES_FILE, allow_pickle=False, curves=self.curves, edges=self.grid.edges)
-        header = {"format": FORMAT, "version": FORMAT_VERSION, "name": self.name, "unit": self.grid.unit}
-        content = header | {"settings": self.settings, "notes": list(self.notes), "records": self.records}
-        (folder / RESULTS_FILE).write_text(json.dumps(json_ready(content), indent=1) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, directory: str | Path) -> "Results":
-        """Results from a folder that `save` wrote.
-
-        Raises:
-            ResultsError: files are missing or are not results.
-        """
-        folder = Path(directory)
-        try:
-            content = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
-            if not isinstance(content, dict) or content.get("format") != FORMAT:
-                raise ResultsError(f"{folder / RESULTS_FILE} holds no results of velodrome")
-            if content.get("version") != FORMAT_VERSION:
-                raise ResultsError(
-                    f"{folder / RESULTS_FILE} has format version {content.get('version')!r}; "
-                    f"this release reads {FORMAT_VERSION}"
-                )
-            content_of_curves = io.BytesIO((folder / CURVES_FILE).read_bytes())
-            with np.load(content_of_curves, allow_pickle=False) as stored:
-                curves, edges = stored["curves"], stored["edges"]
-            records = [_from_json(record) for record in content["records"]]
-            if len(records) != len(curves) or curves.shape[1:] != (2, len(edges) - 1):
-                raise ResultsError(f"{folder}: {RESULTS_FILE} and {CURVES_FILE} do not belong together")
-            grid = CurveGrid(content["unit"], edges)
-            return cls(content["name"], records, curves, grid, content["settings"], tuple(content["notes"]))
-        except FileNotFoundError as error:
-            missing = Path(str(error.filename)).name
-            raise ResultsError(f"no results in {folder}: {missing} is missing") from None
-        except ResultsError:
-            raise
-        except Exception as error:
-            raise ResultsError(f"the results in {folder} cannot be read: {error}") from None
 
 
 def json_ready(value: Any) -> Any:
@@ -178,9 +233,39 @@ def json_ready(value: Any) -> Any:
     return value
 
 
-def _from_json(record: dict[str, Any]) -> dict[str, Any]:
-    special = {None: float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-    return {key: special.get(value, value) for key, value in record.items()}
+_MISSING: dict[str, Any] = {name: "" if kind == "TEXT" else float("nan") for name, kind in METRICS.items()}
+
+
+def _in_order(experiment: StoredExperiment) -> dict[str, Any]:
+    """Settings with agents and environments in the order of the trials; canonical JSON keeps them by name."""
+    ordered = dict(experiment.settings)
+    for setting, place in (("agents", 1), ("environments", 2)):
+        labels = dict.fromkeys(trial[place] for trial in experiment.trials)
+        ordered[setting] = {label: ordered[setting][label] for label in labels}
+    return ordered
+
+
+def _record(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the store as a record: NaN for NULL where a number belongs, and the speed."""
+    measured = {name: (_MISSING[name] if row[name] is None else row[name]) for name in METRICS}
+    seconds = float("nan") if row["train_seconds"] is None else float(row["train_seconds"])
+    rest = {name: row[name] for name in ("wall_seconds", "cpu_seconds", "error", "error_place", "key")}
+    speed = measured["steps"] / seconds if seconds > 0 else float("nan")
+    return {"status": row["status"]} | measured | {"train_seconds": seconds, "steps_per_second": speed} | rest
+
+
+def _stored_curves(directory: Path, keys: Sequence[str]) -> Iterator[tuple[str, EpisodeCurves]]:
+    with Store.open_for_reading(directory) as store:
+        yield from store.curves(keys)
+
+
+def _copy(source: Store | Path, identifier: int, directory: Path) -> None:
+    with Store.open(directory) as target:
+        if isinstance(source, Store):
+            target.copy(source, source.experiment(identifier=identifier))
+        else:
+            with Store.open_for_reading(source) as store:
+                target.copy(store, store.experiment(identifier=identifier))
 
 
 def _summary(name: str, values: Iterable[float]) -> dict[str, float]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from velodrome.experiments.results import Results
 
 TableFormat = Literal["terminal", "markdown", "csv", "latex", "json"]
+FAILED = "failed"
+# Reasons of failures that are told in full.
+MOST_CAUSES = 5
 TABLE_FORMATS: tuple[str, ...] = get_args(TableFormat)
 
 
@@ -55,7 +58,8 @@ def terminal_table(results: "Results", width: int = 80) -> "RenderableType":
             table.add_column(column.heading, justify="right", no_wrap=True)
         for row in rows:
             table.add_row(Text(row["agent"]), *[Text(column.cell(row)) for column in columns])
-        while len(table.columns) > 3 and _width(table) > width:
+        least = 4 if columns[0].heading == FAILED else 3
+        while len(table.columns) > least and _width(table) > width:
             table.columns.pop()
         parts.append(table)
     parts.extend(Text(note, style="dim") for note in footnotes(results))
@@ -75,13 +79,15 @@ def footnotes(results: "Results") -> list[str]:
     """What a reader must know to trust the table: budget, seeds, rules, evaluation and intervals."""
     settings = results.settings
     seeds = settings["seeds"]
-    budget = f"{settings['episodes']:,} episodes" if settings["episodes"] else f"{settings['steps']:,} steps"
     span = f"{seeds[0]}–{seeds[-1]}" if seeds == list(range(seeds[0], seeds[0] + len(seeds))) else str(seeds)
-    notes = [
-        f"Each trial trains for {budget}; {len(seeds)} seed{'s' * (len(seeds) != 1)} ({span}), paired across agents."
-    ]
+    notes = [f"{_budgets(settings)}; {len(seeds)} seed{'s' * (len(seeds) != 1)} ({span}), paired across agents."]
+    notes += _what_is_missing(results)
     notes.append("Success: mean over seeds [smallest, largest]. Training success counts every training episode.")
     for environment, rows in _by_environment(results):
+        rows = [row for row in rows if row["seeds"]]
+        if not rows:
+            notes.append(f"{environment}: no trial is done.")
+            continue
         rules = list(dict.fromkeys(row["success_rule"] for row in rows if row["loop"] != "planning"))
         rule = " / ".join(rules) or rows[0]["success_rule"]
         how = {row["evaluation"] for row in rows}
@@ -97,10 +103,60 @@ def footnotes(results: "Results") -> list[str]:
     return [*notes, *results.notes]
 
 
+def _budgets(settings: dict[str, Any]) -> str:
+    """How long trials train, with the budgets of their own."""
+    pairs: dict[str, list[tuple[str, str]]] = {}
+    for row in settings.get("budgets", ()):
+        pairs.setdefault(_amount(row["episodes"], row["steps"]), []).append((row["agent"], row["environment"]))
+    own = [f"{owner}for {amount}" for amount, some in pairs.items() for owner in _owners(some, settings)]
+    if settings["episodes"] is None and settings["steps"] is None:
+        return f"Training: {'; '.join(own)}"
+    common = f"Each trial trains for {_amount(settings['episodes'], settings['steps'])}"
+    return common + (f"; but {'; '.join(own)}" if own else "")
+
+
+def _owners(pairs: list[tuple[str, str]], settings: dict[str, Any]) -> list[str]:
+    """Who has a budget: agents on environments in one phrase where each of them has it on each, else pair by pair."""
+    agents, environments = (list(dict.fromkeys(labels)) for labels in zip(*pairs, strict=True))
+    if len(pairs) < len(agents) * len(environments):
+        return [f"{agent} on {environment} " for agent, environment in pairs]
+    who = f"{', '.join(agents)} " if len(agents) < len(settings["agents"]) else ""
+    where = f"on {', '.join(environments)} " if len(environments) < len(settings["environments"]) else ""
+    return [f"{who}{where}"]
+
+
+def _amount(episodes: int | None, steps: int | None) -> str:
+    number, unit = (steps, "step") if episodes is None else (episodes, "episode")
+    return f"{number:,} {unit}{'s' * (number != 1)}"
+
+
+def _what_is_missing(results: "Results") -> list[str]:
+    """Trials that failed, by reason, and trials that have not been run."""
+    notes = []
+    causes: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for record in results.failures:
+        where = f" ({record['error_place']})" if record["error_place"] else ""
+        causes.setdefault((record["agent"], record["environment"], f"{record['error']}{where}"), []).append(record)
+    for (agent, environment, cause), records in list(causes.items())[:MOST_CAUSES]:
+        seeds = ", ".join(str(record["seed"]) for record in records[:5]) + (", …" if len(records) > 5 else "")
+        notes.append(
+            f"Failed: {agent} on {environment}, {len(records)} trial{'s' * (len(records) != 1)} (seed {seeds}): {cause}"
+        )
+    if len(causes) > MOST_CAUSES:
+        notes.append(f"Failed: {len(results.failures)} trials in all, for {len(causes)} reasons.")
+    unfinished = results.num_planned - len(results.records)
+    if unfinished:
+        notes.append(
+            f"Not finished: {unfinished} of {results.num_planned} trials have not been run; the same command goes on."
+        )
+    return notes
+
+
 def _by_environment(results: "Results") -> list[tuple[str, list[dict[str, Any]]]]:
     ranked = results.table().to_dict("records")
     rows = [{str(key): value for key, value in row.items()} for row in ranked]
-    return [(name, [row for row in rows if row["environment"] == name]) for name in results.environments]
+    by_environment = [(name, [row for row in rows if row["environment"] == name]) for name in results.environments]
+    return [(name, some) for name, some in by_environment if some]
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[_Column]:
@@ -114,6 +170,7 @@ def _columns(rows: list[dict[str, Any]]) -> list[_Column]:
     ]
     if all(row["greedy_return_mean"] == row["greedy_success_rate_mean"] for row in rows):
         columns.pop(3)
+    columns.insert(0, _Column(FAILED, lambda row: str(row["failed"]) if row["failed"] else "–"))
     return [column for column in columns if any(column.cell(row) != "–" for row in rows)]
 
 

@@ -18,6 +18,7 @@ from velodrome.agents.sampled_model import SampledModel
 from velodrome.envs.model_sampling import reason_not_sampled_from_model
 from velodrome.envs.success_rules import SuccessRule, success_rule
 from velodrome.envs.transition_model import NoTransitionModelError, TransitionModel
+from velodrome.envs.wrapper_chain import wrappers_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,7 @@ class Track:
         random: the uniformly random policy's values, or None without a model.
         generic_reason: why the compiled loop cannot run it, or None where it can.
         keeps_open: the caller's own environment, which is never closed.
+        classes: of the environment and the wrappers around it.
     """
 
     label: str
@@ -45,6 +47,7 @@ class Track:
     random: ExactValue | None
     generic_reason: str | None
     keeps_open: gym.Env[Any, Any] | None = None
+    classes: tuple[type, ...] = ()
 
     @classmethod
     def of(
@@ -65,18 +68,19 @@ class Track:
             rule = success_rule(env, success)
             model = _model_of(env)
             reason = reason_not_sampled_from_model(env)
+            classes = tuple(type(layer) for layer in [*wrappers_of(env), env.unwrapped])
         finally:
             if env is not keeps_open:
                 env.close()
         if model is None:
-            return cls(label, make, rule, None, None, None, None, reason, keeps_open)
+            return cls(label, make, rule, None, None, None, None, reason, keeps_open, classes)
         outcomes = rule.success_outcomes(model)
         try:
             best: ExactValue | None = best_possible(model, outcomes)
         except NotConvergedError:
             best = None
         random = evaluate_policy(model, random_policy(model), outcomes)
-        return cls(label, make, rule, model, outcomes, best, random, reason, keeps_open)
+        return cls(label, make, rule, model, outcomes, best, random, reason, keeps_open, classes)
 
     def sampled_model(self) -> SampledModel:
         """The model for one trial of the compiled loop; the agent seeds its stream."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -12,6 +13,7 @@ from velodrome.agents.compiler import NotCompilableError
 from velodrome.agents.planning import PlanningAgent
 from velodrome.agents.tabular import TabularAgent
 from velodrome.agents.training_log import TrainingLog
+from velodrome.experiments.checkpoints import train_with_checkpoints
 from velodrome.experiments.evaluation import Evaluation, evaluate
 from velodrome.experiments.track import Track
 
@@ -23,6 +25,19 @@ class Budget:
     episodes: int | None
     steps: int | None
     evaluation_episodes: int = 100
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where and how often trials of the generic loop save their state, to go on from it after a kill.
+
+    Attributes:
+        directory: holds a folder for each trial that is under way, named by its key.
+        every_seconds: time between two saves.
+    """
+
+    directory: Path
+    every_seconds: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +60,10 @@ class Trial:
     evaluation: Evaluation
     trained: Agent
 
-    def record(self) -> dict[str, Any]:
-        """The trial's numbers as one flat, JSON-ready row; NaN where there is nothing to say."""
+    def metrics(self) -> dict[str, Any]:
+        """What training and evaluation gave, as one flat, JSON-ready row; NaN where there is nothing to say."""
         log, greedy, best, random = self.log, self.evaluation, self.track.best, self.track.random
         return {
-            "agent": self.agent,
-            "environment": self.track.label,
-            "seed": self.seed,
             "episodes": log.episodes,
             "steps": log.steps,
             "loop": log.loop,
@@ -68,9 +80,13 @@ class Trial:
             "random_success_rate": _number(random.success_rate if random else None),
             "random_return": _number(random.expected_return if random else None),
             "success_rule": log.success_rule,
-            "seconds": log.seconds,
-            "steps_per_second": log.steps_per_second,
+            "train_seconds": log.seconds,
         }
+
+    def record(self) -> dict[str, Any]:
+        """Agent, environment, seed, `metrics` and the speed, as one flat, JSON-ready row."""
+        identity = {"agent": self.agent, "environment": self.track.label, "seed": self.seed}
+        return identity | self.metrics() | {"steps_per_second": self.log.steps_per_second}
 
 
 def run_trial(
@@ -84,11 +100,35 @@ def run_trial(
     environment: gym.Env[Any, Any] | None = None,
     callback: Callback | None = None,
     callback_every: int = 100,
+    note: str = "",
+    on_model_only: bool = False,
+    checkpoints: Checkpoints | None = None,
+    key: str = "",
 ) -> Trial:
     """Train a fresh copy of `agent` and evaluate it.
 
     On a track that the compiled loop can run, a tabular agent is given the model alone and no environment is
     made, unless the caller gives the `environment` to train in.
+
+    Args:
+        label: of the agent.
+        agent: the configuration.
+        track: the environment.
+        budget: of training and evaluation.
+        seed: of the trial.
+        loop: as of `Agent.train`.
+        environment: to train in, instead of a new one.
+        callback: as of `Agent.train`.
+        callback_every: as of `Agent.train`.
+        note: remark to add, such as why the compiled loop is not used.
+        on_model_only: do not fall back to the generic loop where the policy cannot be compiled.
+        checkpoints: go on from those of this trial, and make new ones.
+        key: of the trial, for its checkpoints.
+
+    Raises:
+        NotCompilableError: with `on_model_only`, the policy cannot be compiled.
+        EnvironmentFailureError: the environment raised or returned something that is not allowed.
+        PolicyFailureError: the policy did.
     """
     rule = track.rule.description if track.rule.source == "experiment" else None
     training: dict[str, Any] = {
@@ -102,19 +142,31 @@ def run_trial(
     }
     learner = fresh(agent)
     log: TrainingLog | None = None
-    if environment is None and loop != "generic" and _runs_on_model(learner, track):
+    if environment is None and loop != "generic" and runs_on_model(learner, track):
         try:
             on_model: Any = track.sampled_model()
             log = learner.train(on_model, **training)
         except NotCompilableError:
+            if on_model_only:
+                raise
             learner = fresh(agent)
+    is_resumable = environment is None and track.keeps_open is None and callback is None
+    if log is None and checkpoints is not None and learner.can_checkpoint and is_resumable:
+        learner, log = train_with_checkpoints(
+            learner, track.make, folder=checkpoints.directory / key, key=key, every_seconds=checkpoints.every_seconds,
+            seed=seed, episodes=budget.episodes, steps=budget.steps, loop=loop, success=rule,
+        )  # fmt: skip
     if log is None:
         place = track.make() if environment is None else environment
-        log = learner.train(place, **training)
-        if place is not environment:
-            place.close()
-    if track.generic_reason is not None and log.loop == "generic" and not log.notes:
-        log = dataclasses.replace(log, notes=(f"ran in the generic loop: {track.generic_reason}",))
+        try:
+            log = learner.train(place, **training)
+        finally:
+            if place is not environment:
+                place.close()
+    if not note and track.generic_reason is not None and log.loop == "generic" and not log.notes:
+        note = f"ran in the generic loop: {track.generic_reason}"
+    if note:
+        log = dataclasses.replace(log, notes=(note, *log.notes))
     evaluation = evaluate(learner, track, seed=seed, episodes=budget.evaluation_episodes)
     return Trial(label, track, seed, log, evaluation, learner)
 
@@ -124,7 +176,8 @@ def fresh(agent: Agent) -> Agent:
     return dataclasses.replace(agent)  # type: ignore[type-var]
 
 
-def _runs_on_model(agent: Agent, track: Track) -> bool:
+def runs_on_model(agent: Agent, track: Track) -> bool:
+    """Whether an agent learns on a track's model, without an environment."""
     if track.model is None:
         return False
     return isinstance(agent, PlanningAgent) or (isinstance(agent, TabularAgent) and track.generic_reason is None)

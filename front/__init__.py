@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     from velodrome.experiments.compare import compare
     from velodrome.experiments.results import Results
     from velodrome.experiments.run import run
+    from velodrome.experiments.verify import verify
 
 __version__ = "0.1.0"
-__all__ = ["Results", "agents", "compare", "envs", "experiments", "policies", "run"]
+__all__ = ["Results", "agents", "compare", "envs", "experiments", "policies", "run", "verify"]
 
 _HOMES = {
     "Results": "velodrome.experiments.results",
     "compare": "velodrome.experiments.compare",
     "run": "velodrome.experiments.run",
+    "verify": "velodrome.experiments.verify",
 }
 _ROOMS = ("agents", "envs", "experiments", "policies")
 

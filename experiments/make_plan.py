@@ -1,0 +1,115 @@
+"""Makes a plan of what users hand to `compare`: everything is read, made once and checked before anything runs."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from velodrome.agents.errors import check_budget, check_count
+from velodrome.envs.success_rules import parse_success_rule
+from velodrome.experiments.entries import AgentEntry, EnvironmentEntry, read_agent_entry, read_environment_entry
+from velodrome.experiments.environment_configuration import EnvironmentConfiguration
+from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.inputs import AgentLike, EnvironmentLike, read_agent, read_environment, read_seeds
+from velodrome.experiments.plan import Plan, PlannedAgent, PlannedEnvironment
+from velodrome.experiments.track import Track
+from velodrome.policies.configuration import to_expression
+
+# A table is {"agent": …, "episodes": …} or {"environment": …, "steps": …, "success": …}.
+AgentInput = AgentLike | AgentEntry | Mapping[str, Any]
+EnvironmentInput = EnvironmentLike | EnvironmentEntry | Mapping[str, Any]
+Agents = Mapping[str, AgentInput] | Sequence[AgentInput] | AgentInput
+Environments = Mapping[str, EnvironmentInput] | Sequence[EnvironmentInput] | EnvironmentInput
+
+_Entry = TypeVar("_Entry", AgentEntry, EnvironmentEntry)
+
+
+def make_plan(
+    agents: Agents,
+    environments: Environments,
+    *,
+    seeds: int | Iterable[int],
+    episodes: int | None,
+    steps: int | None,
+    evaluation_episodes: int = 100,
+    success: str | None = None,
+    name: str = "comparison",
+    description: str = "",
+) -> Plan:
+    """Plan of an experiment; the arguments are those of `compare`.
+
+    Raises:
+        BudgetError: a budget that is not positive, two at once, or none for some trial.
+        ExperimentError: no agent, environment or seed, or something given twice.
+        ValueError: an expression cannot be read or built, or an environment not be made; one line.
+    """
+    evaluation_episodes = check_count("evaluation_episodes", evaluation_episodes)
+    agent_entries = _by_label(agents, "agent", read_agent_entry, _agent_label)
+    environment_entries = _by_label(environments, "environment", read_environment_entry, _environment_label)
+    every_pair_has_one = all(_has_budget(entry) for entry in agent_entries.values()) or all(
+        _has_budget(entry) for entry in environment_entries.values()
+    )
+    if not every_pair_has_one or episodes is not None or steps is not None:
+        episodes, steps = check_budget(episodes, steps)
+    if success is not None:
+        parse_success_rule(success)
+    all_seeds = read_seeds(seeds)
+    return Plan(
+        name,
+        description,
+        {label: _planned_agent(label, entry) for label, entry in agent_entries.items()},
+        {label: _planned_environment(label, entry, success) for label, entry in environment_entries.items()},
+        all_seeds,
+        episodes,
+        steps,
+        evaluation_episodes,
+        success,
+    )
+
+
+def _planned_agent(label: str, entry: AgentEntry) -> PlannedAgent:
+    _, agent = read_agent(entry.agent)
+    return PlannedAgent(label, agent, to_expression(agent), entry.episodes, entry.steps)
+
+
+def _planned_environment(label: str, entry: EnvironmentEntry, success: str | None) -> PlannedEnvironment:
+    named = read_environment(entry.environment)
+    rule = entry.success if entry.success is not None else success
+    try:
+        track = Track.of(label, named.make, rule)
+    except ValueError as error:
+        raise ExperimentError(f"environments.{label}: {error}") from None
+    is_expression = isinstance(entry.environment, str | EnvironmentConfiguration)
+    return PlannedEnvironment(
+        label, named.expression, named.make, track, rule, entry.episodes, entry.steps, is_expression
+    )
+
+
+def _by_label(
+    given: Any, kind: str, read: Callable[[str, Any], _Entry], label_of: Callable[[_Entry], str]
+) -> dict[str, _Entry]:
+    """Entries by label; without labels, the canonical expression is the label."""
+    if isinstance(given, Mapping) and kind not in given:
+        entries = {str(label): read(str(label), item) for label, item in given.items()}
+    else:
+        items = given if isinstance(given, list | tuple) else [given]
+        listed = [read(item if isinstance(item, str) else str(place), item) for place, item in enumerate(items)]
+        entries = {}
+        for entry in listed:
+            label = label_of(entry)
+            if label in entries:
+                raise ExperimentError(f"{kind} {label!r} is given twice: give labels, as a dict")
+            entries[label] = entry
+    if not entries:
+        raise ExperimentError(f"give at least one {kind}")
+    return entries
+
+
+def _agent_label(entry: AgentEntry) -> str:
+    return read_agent(entry.agent)[0]
+
+
+def _environment_label(entry: EnvironmentEntry) -> str:
+    return read_environment(entry.environment).label
+
+
+def _has_budget(entry: AgentEntry | EnvironmentEntry) -> bool:
+    return entry.episodes is not None or entry.steps is not None

@@ -1,0 +1,163 @@
+"""What an experiment runs: every agent on every environment with every seed, as trials with keys."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from velodrome.agents.agent import Agent
+from velodrome.experiments.inputs import Maker
+from velodrome.experiments.track import Track
+from velodrome.experiments.trial import Budget
+from velodrome.experiments.trial_key import TrialKeys
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedAgent:
+    """An agent of an experiment.
+
+    Attributes:
+        label: its name in tables.
+        agent: the configuration.
+        expression: its canonical text.
+        episodes: its own budget, or None.
+        steps: its own budget, or None.
+    """
+
+    label: str
+    agent: Agent
+    expression: str
+    episodes: int | None = None
+    steps: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedEnvironment:
+    """An environment of an experiment.
+
+    Attributes:
+        label: its name in tables.
+        expression: its canonical text, or the name of its factory.
+        make: makes a new environment.
+        track: what is known of it.
+        success: the experiment's rule for it, or None.
+        episodes: its own budget, or None.
+        steps: its own budget, or None.
+        is_expression: whether `expression` says all that is needed to make it.
+    """
+
+    label: str
+    expression: str
+    make: Maker
+    track: Track
+    success: str | None = None
+    episodes: int | None = None
+    steps: int | None = None
+    is_expression: bool = True
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One trial to run or to reuse: labels, seed and key."""
+
+    key: str
+    agent: str
+    environment: str
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A whole experiment, ready to run.
+
+    Attributes:
+        name: of the experiment.
+        description: the question, in a sentence.
+        agents: label to agent, in order.
+        environments: label to environment, in order.
+        seeds: of the trials of each pair, in order.
+        episodes: budget of those without one of their own, or None.
+        steps: budget of those without one of their own, or None.
+        evaluation_episodes: sampled episodes where a policy's value cannot be computed.
+        success: the success rule of all environments, or None.
+    """
+
+    name: str
+    description: str
+    agents: Mapping[str, PlannedAgent]
+    environments: Mapping[str, PlannedEnvironment]
+    seeds: list[int]
+    episodes: int | None
+    steps: int | None
+    evaluation_episodes: int = 100
+    success: str | None = None
+
+    def budget(self, agent: str, environment: str) -> Budget:
+        """Budget of an agent on an environment: the agent's own, else the environment's, else the experiment's."""
+        for owner in (self.agents[agent], self.environments[environment], self):
+            if owner.episodes is not None or owner.steps is not None:
+                return Budget(owner.episodes, owner.steps, self.evaluation_episodes)
+        raise AssertionError("a plan without a budget is refused when it is made")
+
+    @cached_property
+    def trials(self) -> list[PlannedTrial]:
+        """All trials, environment by environment, agent by agent, seed by seed."""
+        trials = []
+        for environment in self.environments.values():
+            for agent in self.agents.values():
+                keys = self.keys(agent.label, environment.label)
+                trials += [PlannedTrial(keys.of(seed), agent.label, environment.label, seed) for seed in self.seeds]
+        return trials
+
+    def keys(self, agent: str, environment: str) -> TrialKeys:
+        """What makes the keys of an agent's trials on an environment."""
+        pair = agent, environment
+        if pair not in self._keys:
+            self._keys[pair] = self._new_keys(agent, environment)
+        return self._keys[pair]
+
+    @cached_property
+    def _keys(self) -> dict[tuple[str, str], TrialKeys]:
+        return {}
+
+    def _new_keys(self, agent: str, environment: str) -> TrialKeys:
+        place = self.environments[environment]
+        budget = self.budget(agent, environment)
+        return TrialKeys(
+            self.agents[agent].agent,
+            place.expression,
+            place.track.classes,
+            None if place.is_expression else getattr(place.make, "__wrapped__", place.make),
+            budget,
+            place.track.rule.description if place.success is not None else None,
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """What was asked for, JSON-ready; labels to expressions, budgets, seeds, evaluation."""
+        return {
+            "agents": {label: agent.expression for label, agent in self.agents.items()},
+            "environments": {label: environment.expression for label, environment in self.environments.items()},
+            "episodes": self.episodes,
+            "steps": self.steps,
+            "budgets": self._own_budgets(),
+            "seeds": self.seeds,
+            "evaluation_episodes": self.evaluation_episodes,
+            "success": self.success,
+            "success_of": {
+                label: environment.success
+                for label, environment in self.environments.items()
+                if environment.success is not None and environment.success != self.success
+            },
+        }
+
+    def _own_budgets(self) -> list[dict[str, Any]]:
+        """Where a budget differs from the experiment's."""
+        own = []
+        for environment in self.environments:
+            for agent in self.agents:
+                budget = self.budget(agent, environment)
+                if (budget.episodes, budget.steps) != (self.episodes, self.steps):
+                    own.append(
+                        {"agent": agent, "environment": environment, "episodes": budget.episodes, "steps": budget.steps}
+                    )
+        return own

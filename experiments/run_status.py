@@ -1,0 +1,38 @@
+"""Where a running experiment stands: what progress displays are given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass
+class AgentStatus:
+    """Trials of one agent: `finished` (reused and failed ones included) of `total`."""
+
+    total: int = 0
+    finished: int = 0
+    failed: int = 0
+
+
+@dataclass
+class RunStatus:
+    """Where an experiment stands.
+
+    Attributes:
+        total: trials of the experiment.
+        finished: trials that have come to an end; `reused` and `failed` are among them.
+        reused: trials whose results were already in the store.
+        failed: trials that failed or timed out.
+        steps: environment steps of the trials finished in this run.
+        agents: label to that agent's trials, in the experiment's order.
+    """
+
+    total: int = 0
+    finished: int = 0
+    reused: int = 0
+    failed: int = 0
+    steps: int = 0
+    agents: dict[str, AgentStatus] = field(default_factory=dict)
+
+
+# Called at the start, whenever trials have ended, and about twice a second while waiting.
+ProgressCallback = Callable[[RunStatus], None]
