@@ -92,9 +92,9 @@ def compare_command(
     as_json: bool,
 ) -> int:
     """`velodrome compare`: run what is missing of an experiment, print its table; returns 1 if trials failed."""
-    from velodrome.experiments.compare import run_plan
     from velodrome.experiments.experiment_file import read_experiment
     from velodrome.experiments.make_plan import make_plan
+    from velodrome.experiments.run_plan import RunOptions, run_plan
     from velodrome.experiments.run_progress import RunProgress
     from velodrome.experiments.tracking import open_tracker
 
@@ -125,7 +125,7 @@ def compare_command(
 
     with stoppable(), RunProgress(plan.name, quiet=quiet) as progress:
         try:
-            results = run_plan(plan, out=out, track=trackers, progress=remember, **run_options)
+            results = run_plan(plan, RunOptions(out=out, track=trackers, progress=remember, **run_options))
         except KeyboardInterrupt as interrupt:
             done = f"{latest.finished} of {latest.total} trials are done and kept in {out}"
             raise type(interrupt)(f"stopped: {done}; the same command goes on") from None

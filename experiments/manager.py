@@ -120,16 +120,19 @@ class Manager:
 
     def run(self, missing: Sequence[PlannedTrial], crew: Crew) -> RunStatus:
         """Run trials with `crew`, which is stopped at the end; whatever has ended is stored, come what may."""
-        self._tell()
-        if self._store.path is None:
-            self._run(missing, crew, None)
-        else:
-            with StoreOwner(self._store.path.parent) as owner:
-                try:
-                    self._release_the_gone(owner)
-                    self._run(missing, crew, owner)
-                finally:
-                    self._store.release(owner.name)
+        try:
+            self._tell()
+            if self._store.path is None:
+                self._run(missing, crew, None)
+            else:
+                with StoreOwner(self._store.path.parent) as owner:
+                    try:
+                        self._release_the_gone(owner)
+                        self._run(missing, crew, owner)
+                    finally:
+                        self._store.release(owner.name)
+        finally:
+            crew.stop()
         return self.status
 
     # What workers need

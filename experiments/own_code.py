@@ -71,7 +71,7 @@ def _fingerprint(thing: Any) -> str:
     functions: dict[int, FunctionType] = {}
     seen: set[int] = set()
     waiting = [thing]
-    state = _state_of(thing)
+    state = [_identity(value) for value in _state_of(thing)]
     while waiting:
         item = waiting.pop()
         if id(item) in seen:
@@ -82,15 +82,22 @@ def _fingerprint(thing: Any) -> str:
             functions.setdefault(id(function), function)
             values = [*referenced_values(function), *(function.__defaults__ or ()), function.__kwdefaults__ or {}]
             waiting += [value for value in values if _is_followed(value)]
-            state += [value for value in values if not isinstance(value, type | FunctionType | ModuleType)]
+            plain = [value for value in values if not isinstance(value, type | FunctionType | ModuleType)]
+            enclosed = {id(cell.cell_contents) for cell in function.__closure__ or ()}
+            state += [_identity(value, is_of_module=id(value) not in enclosed) for value in plain]
     ordered = sorted(functions.values(), key=lambda function: (function.__module__, function.__qualname__))
     digest = hashlib.sha256(code_fingerprint(*ordered).encode())
-    digest.update("".join(sorted(_identity(value) for value in state)).encode())
+    digest.update("".join(sorted(state)).encode())
     return digest.hexdigest()
 
 
-def _identity(value: Any) -> str:
-    """Text that differs for different values; it may also differ for equal ones, which then are run again."""
+def _identity(value: Any, *, is_of_module: bool = False) -> str:
+    """Text that differs for different values; it may also differ for equal ones, which then are run again.
+
+    Args:
+        value: to describe.
+        is_of_module: it is a module's own, not what tells one factory from another.
+    """
     if value is None or isinstance(value, int | float | str | bytes):
         return repr(value)
     if isinstance(value, set | frozenset):
@@ -108,6 +115,9 @@ def _identity(value: Any) -> str:
     try:
         return hashlib.sha256(cloudpickle.dumps(value)).hexdigest()
     except Exception:
+        if is_of_module:
+            # A lock or an open file: the same in every run, as far as the code around it is.
+            return f"{type(value).__module__}.{type(value).__qualname__}"
         # It cannot be told from others of its kind, so that it is never taken for one.
         return secrets.token_hex(16)
 

@@ -118,18 +118,25 @@ def as_store_errors(path: Path | None) -> Iterator[None]:
 
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:
-    address = path.resolve().as_uri()
-    for options in ("mode=ro", "mode=ro&immutable=1"):
+    log = path.with_name(path.name + "-wal")
+    # Whoever closes a store last tidies its log away, which a connection of the first kind can do; it would also fold
+    # a log with content into the file, and reading shall not write. The last is for media that cannot be written.
+    tidying = not log.exists() or log.stat().st_size == 0
+    for options in (["mode=rw"] if tidying else []) + ["mode=ro", "mode=ro&immutable=1"]:
         connection = sqlite3.connect(
-            f"{address}?{options}", uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            f"{path.resolve().as_uri()}?{options}",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
         )
         try:
+            connection.execute("PRAGMA query_only = ON")
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             return connection
         except sqlite3.OperationalError:
-            # A write-ahead log needs its index beside it; a folder that cannot be written has no log either.
             connection.close()
-            if "immutable" in options or path.with_name(path.name + "-wal").exists():
+            if "immutable" in options or (options == "mode=ro" and log.exists()):
                 raise
     raise AssertionError
 

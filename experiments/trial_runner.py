@@ -100,13 +100,17 @@ def failed_outcome(key: str, error: BaseException) -> TrialOutcome:
 
 
 def place_of(trace: TracebackType | None) -> str:
-    """`file.py:12 in step` of the innermost code that is neither ours nor Gymnasium's; the innermost if all is."""
-    frames = list(traceback.walk_tb(trace))
-    if not frames:
-        return ""
-    foreign = [pair for pair in frames if not str(pair[0].f_globals.get("__name__", "")).startswith(_PASSING_ON)]
-    frame, line = (foreign or frames)[-1]
-    return f"{PurePath(frame.f_code.co_filename).name}:{line} in {frame.f_code.co_name}"
+    """`file.py:12 in step` of the innermost code that is neither ours nor Gymnasium's; Gymnasium's if there is none.
+
+    Empty where all code is ours: the message says what is wrong.
+    """
+    named = [(str(frame.f_globals.get("__name__", "")), frame, line) for frame, line in traceback.walk_tb(trace)]
+    for passing_on in (_PASSING_ON, _PASSING_ON[:1]):
+        foreign = [(frame, line) for name, frame, line in named if not name.startswith(passing_on)]
+        if foreign:
+            frame, line = foreign[-1]
+            return f"{PurePath(frame.f_code.co_filename).name}:{line} in {frame.f_code.co_name}"
+    return ""
 
 
 class TrialResultError(ArithmeticError):

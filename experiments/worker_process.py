@@ -99,7 +99,11 @@ def _unpack(payload: bytes) -> _Received:
     # Only this program's own parent sends payloads.
     sent: SentGroup = pickle.loads(payload)
     track = Track.of(sent.environment, sent.make, sent.success)
-    group = TrialGroup(sent.label, sent.agent, track, sent.budget, sent.is_generic, sent.note, sent.checkpoints)
+    checkpoints = sent.checkpoints
+    if checkpoints is not None and not checkpoints.directory.parent.is_dir():
+        # Another machine, which does not share the store's disk.
+        checkpoints = None
+    group = TrialGroup(sent.label, sent.agent, track, sent.budget, sent.is_generic, sent.note, checkpoints)
     return _Received(group)
 
 

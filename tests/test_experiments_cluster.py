@@ -1,0 +1,409 @@
+"""Dask clusters: the same results as everywhere, and what becomes of a run when workers or schedulers die."""
+
+import contextlib
+import ctypes
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import gymnasium as gym
+import psutil
+import pytest
+
+import velodrome as vd
+from velodrome.experiments import cluster_connection, cluster_workers
+from velodrome.experiments.errors import ExperimentError, ExperimentWarning
+from velodrome.experiments.store import Store
+
+distributed = pytest.importorskip("distributed")
+
+LAKE, CART = "FrozenLake-v1", "discretize(CartPole-v1, bins=3)"
+TESTS = Path(__file__).parent
+
+
+class Corridor(gym.Env):
+    """Five steps to the end; what makes one special happens in workers only, not in the process of `test`."""
+
+    def __init__(self, folder=None, test=None):
+        self.observation_space, self.action_space = gym.spaces.Discrete(5), gym.spaces.Discrete(2)
+        self.folder, self.test = folder, test
+        self.place = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place = 0
+        return 0, {}
+
+    def step(self, action):
+        if os.getpid() != self.test:
+            self.happens()
+        self.place += 1
+        return min(self.place, 4), float(action) + self.np_random.random(), self.place == 5, False, {}
+
+    def happens(self):
+        """What makes a corridor special."""
+
+    def note(self, name):
+        """Tell the test which process is here; True for the first of all workers."""
+        try:
+            with (self.folder / name).open("x") as file:
+                file.write(str(os.getpid()))
+        except FileExistsError:
+            return False
+        return True
+
+
+class Broken(Corridor):
+    def happens(self):
+        if self.np_random.random() < 0.02:
+            raise RuntimeError("the corridor fell in")
+
+
+class SlowTheFirstTime(Corridor):
+    def happens(self):
+        if self.note("slow"):
+            time.sleep(600)
+
+
+class Slow(Corridor):
+    def happens(self):
+        time.sleep(0.01)
+
+
+class Deadly(Corridor):
+    def happens(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Endless(Corridor):
+    def happens(self):
+        self.note(f"endless-{os.getpid()}")
+        try:
+            while True:
+                time.sleep(0.01)
+        finally:
+            self.note(f"left-{os.getpid()}")
+
+
+class HoldsTheInterpreter(Corridor):
+    def happens(self):
+        self.note(f"holds-{os.getpid()}")
+        ctypes.PyDLL(None).sleep(600)
+
+
+def in_folder(kind, folder):
+    return functools.partial(kind, folder, os.getpid())
+
+
+def compare(environments, out, *, agents=("q_learning", "random"), seeds=4, **settings):
+    return vd.compare(agents, environments, seeds=seeds, episodes=20, evaluation_episodes=2, out=out, **settings)
+
+
+def digest(out):
+    with Store.open_for_reading(out) as store:
+        return store.content_digest()
+
+
+def wait_for(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+    return found
+
+
+def processes_of(pattern, folder):
+    texts = [path.read_text() for path in folder.glob(pattern)]
+    return [int(text) for text in texts if text]
+
+
+def descendants():
+    """Processes that this one has started, but for what Python starts once and keeps."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return {
+            child.pid
+            for child in psutil.Process().children(recursive=True)
+            if "resource_tracker" not in " ".join(child.cmdline()) and child.status() != psutil.STATUS_ZOMBIE
+        }
+    return set()
+
+
+class RealCluster:
+    """A scheduler and workers as users start them, by Dask's own commands."""
+
+    def __init__(self, folder):
+        self.folder, self.processes = folder, []
+        self.scheduler_file = folder / "scheduler.json"
+        self._start("dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(self.scheduler_file))
+        wait_for(self.scheduler_file.exists)
+        self.address = wait_for(self._address)
+
+    def _address(self):
+        with contextlib.suppress(json.JSONDecodeError):
+            return json.loads(self.scheduler_file.read_text())["address"]
+        return None
+
+    def add_worker(self):
+        self._start(
+            "dask_worker", self.address, "--nthreads", "1", "--no-dashboard",
+            "--local-directory", str(self.folder),
+        )  # fmt: skip
+
+    def _start(self, command, *arguments):
+        environment = os.environ | {"PYTHONPATH": str(TESTS)}
+        self.processes.append(
+            subprocess.Popen(
+                [sys.executable, "-m", f"distributed.cli.{command}", *arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+
+    def kill_scheduler(self):
+        self.processes[0].kill()
+
+    def close(self):
+        for process in self.processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    child.kill()
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def scheduler(tmp_path_factory):
+    cluster = RealCluster(tmp_path_factory.mktemp("cluster"))
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def cluster(scheduler):
+    scheduler.add_worker()
+    scheduler.add_worker()
+    return scheduler
+
+
+def run_and_kill_the_slow(tmp_path, **settings):
+    """Run a comparison whose first trial in a corridor hangs until its process is killed."""
+    environments = {"corridor": in_folder(SlowTheFirstTime, tmp_path), "lake": LAKE}
+    killed = []
+
+    def kill():
+        (pid,) = wait_for(lambda: processes_of("slow", tmp_path))
+        os.kill(pid, signal.SIGKILL)
+        killed.append(pid)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    results = compare(environments, tmp_path / "out", **settings)
+    killer.join()
+    assert killed
+    compare(environments, tmp_path / "reference", workers=0)
+    return results
+
+
+def check_nothing_lost_or_doubled(results, tmp_path):
+    assert [row["status"] for row in results.records] == ["done"] * results.num_planned
+    with Store.open_for_reading(tmp_path / "out") as store:
+        assert len(store.keys("done")) == results.num_planned
+    assert digest(tmp_path / "out") == digest(tmp_path / "reference")
+
+
+@pytest.mark.filterwarnings("ignore:.*trials failed:velodrome.experiments.errors.ExperimentWarning")
+@pytest.mark.filterwarnings("ignore:.*seeds:velodrome.experiments.errors.ExperimentWarning")
+class TestLocalCluster:
+    def test_the_results_are_those_of_one_thread(self, tmp_path):
+        environments = {"lake": LAKE, "cart": CART, "broken": Broken}
+        before = descendants()
+        results = compare(environments, tmp_path / "cluster", cluster="local:2")
+        assert descendants() == before
+        compare(environments, tmp_path / "one", workers=0)
+        assert digest(tmp_path / "cluster") == digest(tmp_path / "one")
+        assert {row["environment"] for row in results.failures} == {"broken"}
+        assert results.failures[0]["error"].endswith("RuntimeError: the corridor fell in")
+
+    def test_trials_of_a_killed_worker_are_run_again(self, tmp_path):
+        results = run_and_kill_the_slow(tmp_path, cluster="local:2")
+        check_nothing_lost_or_doubled(results, tmp_path)
+
+    @pytest.mark.slow
+    def test_a_trial_that_kills_its_workers_fails_alone(self, tmp_path):
+        environments = {"deadly": in_folder(Deadly, tmp_path), "slow": Slow, "lake": LAKE}
+        results = compare(environments, tmp_path, agents=["q_learning"], seeds=2, cluster="local:2")
+        outcomes = [(row["environment"], row["status"]) for row in results.records]
+        assert outcomes == [*[("deadly", "failed")] * 2, *[("slow", "done")] * 2, *[("lake", "done")] * 2]
+        assert {row["error"] for row in results.failures} == {"its worker process died 3 times"}
+
+    @pytest.mark.parametrize("kind", [Endless, HoldsTheInterpreter])
+    def test_a_trial_that_takes_too_long_is_given_up_and_its_worker_restarted(self, kind, tmp_path, monkeypatch):
+        monkeypatch.setattr(cluster_workers, "STUCK_SECONDS", 3.0)
+        environments = {"endless": in_folder(kind, tmp_path), "lake": LAKE, "corridor": Corridor}
+        results = compare(
+            environments, tmp_path / "out", agents=["q_learning"], seeds=1, cluster="local:1", trial_timeout=4
+        )
+        assert [row["status"] for row in results.records] == ["timed out", "done", "done"]
+        assert results.failures[0]["error"] == "took longer than 4 s"
+        assert processes_of("[eh]*", tmp_path)
+
+    @pytest.mark.parametrize("kind", [Endless, HoldsTheInterpreter])
+    def test_an_interrupted_run_leaves_no_process(self, kind, tmp_path):
+        before = descendants()
+
+        def interrupt(status):
+            if processes_of("[eh]*", tmp_path):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            compare({"endless": in_folder(kind, tmp_path)}, tmp_path / "out", cluster="local:2", progress=interrupt)
+        assert descendants() == before
+
+    def test_a_killed_program_leaves_no_process(self, tmp_path):
+        # No `if __name__ == "__main__"`: the script is not run again in the workers.
+        script = tmp_path / "script.py"
+        script.write_text(
+            textwrap.dedent(
+                f"""
+                import functools, os, pathlib, warnings
+                import velodrome as vd
+                from test_experiments_cluster import HoldsTheInterpreter
+                warnings.simplefilter("ignore")
+                make = functools.partial(HoldsTheInterpreter, pathlib.Path({str(tmp_path)!r}), os.getpid())
+                vd.compare(["random"], {{"hall": make}}, seeds=2, episodes=1, cluster="local:2")
+                """
+            )
+        )
+        program = subprocess.Popen(
+            [sys.executable, str(script)],
+            env=os.environ | {"PYTHONPATH": str(TESTS)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_for(lambda: len(processes_of("holds-*", tmp_path)) == 2)
+            family = psutil.Process(program.pid).children(recursive=True)
+            assert len(family) >= 3
+        finally:
+            program.kill()
+            program.wait()
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert alive == []
+
+
+@pytest.mark.filterwarnings("ignore:.*trials failed:velodrome.experiments.errors.ExperimentWarning")
+@pytest.mark.filterwarnings("ignore:.*seeds:velodrome.experiments.errors.ExperimentWarning")
+class TestRunningScheduler:
+    def test_the_results_are_those_of_one_thread_and_the_users_client_stays_open(self, cluster, tmp_path):
+        environments = {"lake": LAKE, "cart": CART, "broken": Broken}
+        compare(environments, tmp_path / "one", workers=0)
+        compare(environments, tmp_path / "address", cluster=cluster.address)
+        with distributed.Client(cluster.address, set_as_default=False) as client:
+            compare(environments, tmp_path / "client", cluster=client)
+            assert client.status == "running"
+            wait_for(lambda: not any(client.processing().values()))
+            assert client.submit(abs, -3).result() == 3
+        assert digest(tmp_path / "one") == digest(tmp_path / "address") == digest(tmp_path / "client")
+
+    def test_trials_of_a_killed_worker_are_run_again(self, cluster, tmp_path):
+        results = run_and_kill_the_slow(tmp_path, cluster=cluster.address)
+        check_nothing_lost_or_doubled(results, tmp_path)
+
+    def test_long_payloads_survive_the_worker_that_holds_them(self, cluster, tmp_path, monkeypatch):
+        monkeypatch.setattr(cluster_workers, "LONG_PAYLOAD", 0)
+        results = run_and_kill_the_slow(tmp_path, cluster=cluster.address)
+        check_nothing_lost_or_doubled(results, tmp_path)
+
+    def test_an_interrupted_run_ends_the_trials_that_are_under_way(self, cluster, tmp_path):
+        def interrupt(status):
+            if processes_of("endless-*", tmp_path):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            compare(
+                {"endless": in_folder(Endless, tmp_path)}, tmp_path / "out", cluster=cluster.address, progress=interrupt
+            )
+        wait_for(lambda: processes_of("left-*", tmp_path))
+
+    def test_a_run_whose_scheduler_dies_says_so_and_keeps_what_is_done(self, cluster, tmp_path):
+        environments = {"lake": LAKE, "slow": in_folder(SlowTheFirstTime, tmp_path)}
+
+        def kill(status):
+            if status.finished >= 8:
+                cluster.kill_scheduler()
+
+        with pytest.raises(ExperimentError, match="lost the connection to the cluster"):
+            compare(environments, tmp_path / "out", cluster=cluster.address, progress=kill)
+        with Store.open_for_reading(tmp_path / "out") as store:
+            assert len(store.keys("done")) >= 8
+        compare(environments, tmp_path / "out", workers=0)
+        compare(environments, tmp_path / "reference", workers=0)
+        assert digest(tmp_path / "out") == digest(tmp_path / "reference")
+
+    def test_without_workers_the_run_says_that_it_waits(self, scheduler, tmp_path, monkeypatch):
+        monkeypatch.setattr(cluster_connection, "NOTICE_SECONDS", 0.5)
+        late = threading.Timer(2, scheduler.add_worker)
+        late.start()
+        with pytest.warns(ExperimentWarning, match="has no workers yet"):
+            results = compare(LAKE, tmp_path, cluster=scheduler.address)
+        late.join()
+        assert not results.failures
+
+    def test_another_release_on_a_worker_is_refused(self, cluster, tmp_path, monkeypatch):
+        monkeypatch.setattr(cluster_connection, "version", lambda package: "9.9.9")
+        with pytest.raises(ExperimentError, match=r"has velodrome \d+\.\d+\.\d+, but this is velodrome 9\.9\.9"):
+            compare(LAKE, tmp_path, cluster=cluster.address)
+
+    def test_another_release_on_a_worker_that_joins_later_stops_the_run(self, cluster, tmp_path, monkeypatch):
+        monkeypatch.setattr(cluster_workers, "version", lambda package: "9.9.9")
+        with pytest.raises(ExperimentError, match=r"has velodrome .* but the experiment runs on 9\.9\.9"):
+            compare(LAKE, tmp_path, cluster=cluster.address)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "local", "local:0", "local:-1", "local:two", "local:2.5", "tcp://", "tcp://host", "tcp://host:port",
+        "tcp://host:99999", "http://host:8786", "host:8786", "", " local:2", 4, True, ["local:2"],
+    ],
+)  # fmt: skip
+def test_anything_else_is_refused_with_what_is_allowed(wrong, tmp_path):
+    with pytest.raises(ExperimentError, match="cluster must be") as refused:
+        compare(LAKE, tmp_path, seeds=5, cluster=wrong)
+    line = str(refused.value)
+    assert "\n" not in line
+    assert all(part in line for part in ("local:N", "tcp://host:port", "Client", repr(wrong)))
+
+
+def test_a_scheduler_that_does_not_answer_is_an_error_within_seconds(tmp_path, monkeypatch, unused_address):
+    monkeypatch.setattr(cluster_connection, "CONNECT_SECONDS", 1.0)
+    started = time.monotonic()
+    with pytest.raises(ExperimentError, match="no Dask scheduler answers at tcp://") as refused:
+        compare(LAKE, tmp_path, seeds=5, cluster=unused_address)
+    assert "\n" not in str(refused.value)
+    assert time.monotonic() - started < 8
+
+
+@pytest.fixture
+def unused_address():
+    import socket
+
+    with socket.socket() as bound:
+        # Bound but not listening: nobody answers, and nobody else gets the port.
+        bound.bind(("127.0.0.1", 0))
+        yield f"tcp://127.0.0.1:{bound.getsockname()[1]}"
+
+
+def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ExperimentError, match=r"pip install 'velodrome\[cluster\]'"):
+        compare(LAKE, tmp_path, seeds=5, cluster="local:2")
