@@ -77,7 +77,7 @@ def _fingerprint(thing: Any) -> str:
         if id(item) in seen:
             continue
         seen.add(id(item))
-        state += _class_values(item)
+        state += [_identity(value, is_of_module=True) for value in _class_values(item)]
         for function in _functions_of(item):
             functions.setdefault(id(function), function)
             values = [*referenced_values(function), *(function.__defaults__ or ()), function.__kwdefaults__ or {}]
@@ -96,16 +96,17 @@ def _identity(value: Any, *, is_of_module: bool = False) -> str:
 
     Args:
         value: to describe.
-        is_of_module: it is a module's own, not what tells one factory from another.
+        is_of_module: it is a module's or class's own, not what tells one factory from another.
     """
     if value is None or isinstance(value, int | float | str | bytes):
         return repr(value)
+    inner = functools.partial(_identity, is_of_module=is_of_module)
     if isinstance(value, set | frozenset):
-        return f"{type(value).__name__}({sorted(_identity(item) for item in value)})"
+        return f"{type(value).__name__}({sorted(inner(item) for item in value)})"
     if isinstance(value, tuple | list):
-        return f"{type(value).__name__}({[_identity(item) for item in value]})"
+        return f"{type(value).__name__}({[inner(item) for item in value]})"
     if isinstance(value, dict):
-        return f"{type(value).__name__}({sorted((_identity(key), _identity(item)) for key, item in value.items())})"
+        return f"{type(value).__name__}({sorted((inner(key), inner(item)) for key, item in value.items())})"
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         return f"{value.dtype.str}{value.shape}{hashlib.sha256(value.tobytes()).hexdigest()}"
     if isinstance(value, BuiltinFunctionType):

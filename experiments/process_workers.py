@@ -1,6 +1,7 @@
 """Workers that are processes of this machine: for everything that is not compiled."""
 
 import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -14,6 +15,8 @@ from velodrome.experiments.workers import Report, Task, TrialEnded
 
 # A pool breaks down where a worker dies while none is in a trial; so often without a result in between is no chance.
 MAX_BREAKDOWNS = 5
+# A worker that is killed in the moment in which it takes a trial loses it without a word.
+LOST_SECONDS = 60.0
 _BROKEN = f"worker processes died before they took a trial, {MAX_BREAKDOWNS} times over"
 
 
@@ -43,6 +46,7 @@ class ProcessWorkers:
         # Those that the pool has, by their future, and those that it could not take.
         self._in_flight: dict[Any, PlannedTrial] = {}
         self._returned: list[PlannedTrial] = []
+        self._idle_since: float | None = None
         self._is_stopped = False
 
     def submit(self, task: Task) -> None:
@@ -50,7 +54,7 @@ class ProcessWorkers:
             self._schedule(trial)
 
     def check(self) -> None:
-        if self._pool is None or (self._pool.active and not self._returned):
+        if self._pool is None or (self._pool.active and not self._returned and not self._has_lost_trials()):
             return
         self._end_pool()
         # A pool that broke down forgets trials that it was just about to take.
@@ -66,6 +70,18 @@ class ProcessWorkers:
     def stop(self) -> None:
         self._is_stopped = True
         self._end_pool()
+
+    def _has_lost_trials(self) -> bool:
+        """Whether no worker has been in a trial for long, although trials wait."""
+        waiting = list(self._in_flight)
+        if not waiting or any(future.running() for future in waiting):
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = time.monotonic()
+        elif time.monotonic() - self._idle_since > LOST_SECONDS:
+            self._idle_since = None
+            return True
+        return False
 
     def _schedule(self, trial: PlannedTrial) -> None:
         try:

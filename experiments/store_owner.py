@@ -1,7 +1,9 @@
 """Who is running trials of a store: names under which trials are claimed, and whether their owner is still there."""
 
+import contextlib
 import os
 import secrets
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,6 +11,7 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 OWNERS_FOLDER = ".running"
+STALE_SECONDS = 60.0
 
 
 class StoreOwner:
@@ -29,6 +32,11 @@ class StoreOwner:
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lock.acquire(timeout=0)
+        for path in self._folder.glob("*.lock"):
+            # A younger file may belong to a process that is about to lock it.
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                    self.is_gone(path.stem)
         return self
 
     def __exit__(

@@ -1,7 +1,6 @@
 """A worker process: how it is started, guarded, and what it runs."""
 
 import contextlib
-import importlib
 import multiprocessing
 import os
 import pickle
@@ -124,8 +123,9 @@ def prepare_worker(parent: int) -> None:
     process = multiprocessing.parent_process()
     if process is not None:
         threading.Thread(target=_end_with, args=(process,), name="velodrome-guard", daemon=True).start()
-    # The evaluation needs it, and takes seconds to load it: they must not count as the first trial's time.
-    importlib.import_module("scipy.stats")
+    # What an environment prints must not mix with what the program was asked to print.
+    with contextlib.suppress(OSError):
+        os.dup2(2, 1)
 
 
 def _end_with(parent: Any) -> None:

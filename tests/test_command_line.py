@@ -1,4 +1,4 @@
-"""The command line: every command and option, what it prints where, and its exit codes."""
+"""The command line: its commands and options, what they print where, and exit codes; `compare` has its own tests."""
 
 import json
 import re
@@ -14,7 +14,6 @@ from velodrome.agents import Agent, QLearning
 from velodrome.experiments import commands
 from velodrome.experiments.catalogue import AGENTS, POLICIES, SCHEDULES
 from velodrome.experiments.cli import main
-from velodrome.experiments.results import Results
 
 DETERMINISTIC = "FrozenLake-v1(is_slippery=False)"
 EXPERIMENT = """
@@ -102,7 +101,7 @@ def test_run_as_json_is_what_run_returns(command):
     arguments = ["noise_q", DETERMINISTIC, "--episodes", "300", "--seed", "3"]
     content = strict(command("run", *arguments, "--json"))
     record = vd.run("noise_q", DETERMINISTIC, episodes=300, seed=3).record()
-    without = ("seconds", "steps_per_second")
+    without = ("train_seconds", "steps_per_second")
     assert {key: content[key] for key in record if key not in without} == {
         key: value for key, value in record.items() if key not in without
     }
@@ -150,77 +149,6 @@ def test_json_stays_json_when_an_episode_is_shown(capsys):
     assert "\x1b[41m" in printed.err
 
 
-def test_compare_writes_its_folder_and_prints_its_table(experiment, command):
-    text = command("compare", experiment, "--out", "there")
-    assert "learner" in text
-    assert "60 episodes; 3 seeds (0–2), paired across agents" in text
-    assert text.endswith("Results, table and plot: there (success_rate.png)\n")
-    assert max(map(len, text.splitlines())) <= 80
-    assert {path.name for path in Path("there").iterdir()} == {
-        "results.json", "curves.npz", "success_rate.png", "table.md"
-    }  # fmt: skip
-    results = Results.load("there")
-    assert (results.name, results.agents) == ("two agents", ["chance", "learner"])
-    assert Path("there/table.md").read_text().startswith("**FrozenLake-v1**")
-    assert Path("there/success_rate.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_compare_as_json(experiment, command):
-    content = strict(command("compare", experiment, "--json"))
-    assert list(content) == ["rows"]
-    promised = {"agent", "environment", "seeds", "best_success_rate"}
-    promised |= {f"{field}_success_rate_{part}" for field in ("train", "greedy") for part in ("mean", "min", "max")}
-    assert all(promised <= set(row) for row in content["rows"])
-    assert [row["agent"] for row in content["rows"]] == ["chance", "learner"]
-    assert Path("results/two-agents/results.json").exists()
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (["--seeds", "2"], {"seeds": [0, 1], "episodes": 60, "steps": None}),
-        (["--episodes", "9"], {"seeds": [0, 1, 2], "episodes": 9, "steps": None}),
-        (["--steps", "20000", "--workers", "1"], {"seeds": [0, 1, 2], "episodes": None, "steps": 20_000}),
-    ],
-)
-def test_options_of_compare_go_before_the_file(experiment, command, options, expected):
-    command("compare", experiment, "--out", "there", *options)
-    settings = Results.load("there").settings
-    assert {key: settings[key] for key in expected} == expected
-
-
-def test_a_small_budget_of_steps_warns_nobody(experiment, command):
-    command("compare", experiment, "--out", "there", "--steps", "300")
-
-
-def test_the_shipped_experiment_runs(command):
-    rows = strict(command("compare", "frozenlake", "--seeds", "2", "--episodes", "3", "--json"))["rows"]
-    assert len(rows) == 14
-    assert Path("results/frozenlake/success_rate.png").exists()
-
-
-def test_earlier_results_with_other_settings_are_kept_aside(experiment, command):
-    command("compare", experiment, "--out", "there")
-    first = Path("there/results.json").read_bytes()
-    assert "Earlier" not in command("compare", experiment, "--out", "there")
-    assert not Path("there/earlier-1").exists()
-    text = command("compare", experiment, "--out", "there", "--seeds", "2")
-    assert "Earlier results with other settings were kept in there/earlier-1" in text
-    assert Results.load("there/earlier-1").settings["seeds"] == [0, 1, 2]
-    assert len(Path("there/earlier-1/results.json").read_bytes()) == pytest.approx(len(first), abs=200)
-    assert Results.load("there").settings["seeds"] == [0, 1]
-    assert "there/earlier-2" in command("compare", experiment, "--out", "there", "--seeds", "1")
-
-
-def test_damaged_earlier_results_are_kept_aside_too(experiment, capsys):
-    Path("there").mkdir()
-    Path("there/results.json").write_text("half a")
-    assert main(["compare", experiment, "--out", "there"]) == 0
-    printed = capsys.readouterr()
-    assert re.fullmatch(r"velodrome: warning: the results in there cannot be read: .*\n", printed.err)
-    assert Path("there/earlier-1/results.json").read_text() == "half a"
-
-
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf", "PNG"])
 def test_plot_writes_where_it_is_told(folder, command, ending):
     assert command("plot", "there", "--out", f"pictures/a.{ending}") == f"pictures/a.{ending}\n"
@@ -228,13 +156,13 @@ def test_plot_writes_where_it_is_told(folder, command, ending):
 
 
 def test_plot_draws_returns_into_the_folder(folder, command):
-    assert command("plot", "there", "--metric", "return") == "there/return.png\n"
-    assert (folder / "return.png").exists()
+    assert command("plot", "there", "--metric", "return") == "there/two-agents/return.png\n"
+    assert (folder / "two-agents" / "return.png").exists()
 
 
 def test_table_formats(folder, command):
     assert "training success" in command("table", "there")
-    assert command("table", "there", "--format", "markdown") == (folder / "table.md").read_text()
+    assert command("table", "there", "--format", "markdown") == (folder / "two-agents" / "table.md").read_text()
     rows = strict(command("table", "there", "--format", "json"))["rows"]
     Path("table.csv").write_text(command("table", "there", "--format", "csv"))
     table = pd.read_csv("table.csv").set_index("agent")
@@ -242,6 +170,22 @@ def test_table_formats(folder, command):
         dict(table["greedy_success_rate_mean"]), rel=1e-12
     )
     assert command("table", "there", "--format", "latex").count(r"\\") == 4
+
+
+def test_plot_and_table_show_the_latest_experiment_or_the_one_that_is_named(folder, command):
+    Path("one.toml").write_text(EXPERIMENT.replace("two agents", "one/agent").replace('"learner" =', '"lerner" ='))
+    command("compare", "one.toml", "--out", "there")
+    assert "lerner" in command("table", "there")
+    assert "lerner" not in command("table", "there", "--experiment", "two agents")
+    assert command("plot", "there") == "there/one-agent/success_rate.png\n"
+    assert command("plot", "there", "--experiment", "two agents") == "there/two-agents/success_rate.png\n"
+
+
+def test_what_is_read_is_not_written_to(folder, command):
+    before = (folder / "trials.sqlite").read_bytes()
+    command("table", "there", "--format", "json")
+    command("plot", "there")
+    assert (folder / "trials.sqlite").read_bytes() == before
 
 
 def test_ctrl_c_ends_with_130_and_one_line(monkeypatch, capsys):

@@ -7,6 +7,7 @@ import gymnasium as gym
 import pytest
 
 from velodrome.experiments.cli import main
+from velodrome.experiments.results import Results
 
 LAKE = "FrozenLake-v1"
 OWN_TRACKS = """
@@ -131,11 +132,17 @@ def run(agent, environment=LAKE, *options):
         (["compare", "nowhere.toml"], "experiment nowhere.toml: no such file"),
         (["compare", "frozenlake", "--seeds", "0"], "seeds must be a whole number of at least 1, got 0"),
         (["compare", "frozenlake", "--episodes", "5", "--steps", "5"], "give episodes or steps, not both"),
-        (["compare", "frozenlake", "--workers", "0"], "workers must be a whole number of at least 1, got 0"),
+        (["compare", "frozenlake", "--workers", "-1"], "workers must be a whole number of at least 0, got -1"),
+        (
+            ["compare", "frozenlake", "--trial-timeout", "0"],
+            "trial_timeout must be a number of seconds above 0, got 0.0",
+        ),
+        (["compare", "frozenlake", "--trial-timeout", "1", "--workers", "0"], "trial_timeout needs workers"),
+        (["compare", "frozenlake", "--seeds", "2", "--strict"], "2 seeds are too few to tell better from luckier"),
         (["compare", "frozenlake", "--out", "/proc/there"], "--out /proc/there: No such file or directory"),
         (["compare", "frozenlake", "--out", "bad_tracks.py"], "--out bad_tracks.py: File exists"),
-        (["table", "."], "no results in .: results.json is missing"),
-        (["plot", "nowhere"], "no results in nowhere: results.json is missing"),
+        (["table", "."], "no store of trials in .: trials.sqlite is missing"),
+        (["plot", "nowhere"], "no store of trials in nowhere: trials.sqlite is missing"),
         (["table", ".", "--format", "xml"], 'Invalid value "xml" for --format.'),
         (["plot", ".", "--metric", "reward"], 'Invalid value "reward" for --metric.'),
     ],
@@ -204,19 +211,69 @@ def experiment(environment):
     return f'name = "x"\nepisodes = 5\nseeds = 2\nenvironments = ["{environment}"]\nagents = ["random", "q_learning"]\n'
 
 
-@pytest.mark.parametrize("track", ["Unbalanced", "Closed", "Crash", "NaN"])
-def test_a_failing_environment_stops_a_comparison_in_one_line(refused, track):
-    told = refused("compare", write("x.toml", experiment(f"bad_tracks:bad/{track}-v0")), "--workers", "1")
-    assert "Traceback" not in told
-    assert "sum to 1" in told or f"bad/{track}-v0" in told
+def test_a_model_that_is_none_stops_a_comparison_before_anything_is_run(refused):
+    told = refused("compare", write("x.toml", experiment("bad_tracks:bad/Unbalanced-v0")))
+    assert told.startswith("environments.bad_tracks:bad/Unbalanced-v0: ")
+    assert "probabilities must sum to 1, got 0.6" in told
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(
+    ("track", "reason"),
+    [
+        ("Closed", "reset of bad/Closed-v0 raised in episode 1: RuntimeError: the track is closed"),
+        ("ClosedForRepairs", "reset of bad/ClosedForRepairs-v0 raised in episode 1: RuntimeError: the track is closed"),
+        ("Crash", "step of bad/Crash-v0 raised in episode 1, step 1: KeyError: 'wheel'"),
+        ("NaN", "bad/NaN-v0: reward nan is not finite"),
+        ("Outside", "observation 7 is outside the observation space"),
+    ],
+)
+@pytest.mark.filterwarnings("always::velodrome.experiments.errors.ExperimentWarning")
+def test_a_failing_environment_fails_its_trials_and_no_others(capsys, track, reason):
+    places = f'"bad_tracks:bad/{track}-v0", "{LAKE}"'
+    text = experiment(LAKE).replace(f'"{LAKE}"', places).replace('"q_learning"', '"dummy_q"')
+    assert main(["compare", write("x.toml", text), "--workers", "0"]) == 1
+    printed = capsys.readouterr()
+    assert reason.partition(":")[0] in " ".join(printed.out.split())
+    (failure,) = [line for line in printed.err.splitlines() if "trials failed" in line]
+    assert failure.startswith("velodrome: warning: 4 of 8 trials failed, the first: random on bad_tracks:bad/")
+    assert reason in failure
+    assert "Traceback" not in printed.out + printed.err
+    results = Results.load("results")
+    assert [row["status"] for row in results.records] == ["failed"] * 4 + ["done"] * 4
 
 
 def test_pictures_of_other_kinds_are_refused(refused, capsys):
     assert main(["compare", write("x.toml", experiment(LAKE)), "--out", "there"]) == 0
     capsys.readouterr()
     assert refused("plot", "there", "--out", "x.jpg") == "--out must end in .png, .svg, .pdf, got x.jpg"
-    Path("there/curves.npz").write_bytes(b"")
-    assert "the results in there cannot be read" in refused("table", "there")
+
+
+@pytest.mark.parametrize("command", [["table", "there"], ["plot", "there"], ["compare", "x.toml", "--out", "there"]])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: b"not a store", "there/trials.sqlite is damaged, or is not a store"),
+        (lambda content: content[: len(content) // 2], "there/trials.sqlite is damaged"),
+    ],
+)
+def test_a_damaged_store_is_told_and_left_as_it_is(refused, capsys, command, change, message):
+    assert main(["compare", write("x.toml", experiment(LAKE)), "--out", "there"]) == 0
+    capsys.readouterr()
+    store = Path("there/trials.sqlite")
+    store.write_bytes(change(store.read_bytes()))
+    before = store.read_bytes()
+    assert message in refused(*command)
+    assert store.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["table", "plot"])
+def test_an_unknown_experiment_of_a_store_is_told_with_the_closest(refused, capsys, command):
+    text = experiment(LAKE).replace('name = "x"', 'name = "two agents"')
+    assert main(["compare", write("x.toml", text), "--out", "there"]) == 0
+    capsys.readouterr()
+    told = refused(command, "there", "--experiment", "two agent")
+    assert told == "there/trials.sqlite holds no experiment 'two agent': did you mean 'two agents'?"
 
 
 def test_a_picture_that_cannot_be_written_is_told(refused, capsys):

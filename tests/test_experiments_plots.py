@@ -45,8 +45,9 @@ def test_the_lines_are_the_means_of_the_curves(results):
     axes = results.plot().axes[1]
     for line, agent in zip(axes.get_lines(), AGENTS, strict=False):
         assert line.get_label() == agent
-        assert np.array_equal(line.get_xdata(), results.grid.ends)
-        mean = results.curves[results.places("slippery ice", agent), 0].mean(axis=0)
+        grid, curves = results.curves("slippery ice", agent)
+        assert np.array_equal(line.get_xdata(), grid.ends)
+        mean = curves[:, 0].mean(axis=0)
         assert line.get_ydata() == pytest.approx(mean, abs=1e-6)
     band = axes.collections[1].get_paths()[0].vertices[:, 1]
     assert band.min() <= line.get_ydata().min()
@@ -75,6 +76,72 @@ def test_a_budget_of_steps_is_drawn_over_steps():
 def test_curves_without_any_number_are_left_out():
     figure = vd.compare(["random"], "CliffWalking-v1(max_episode_steps=50)", seeds=2, steps=20).plot()
     assert "random" not in texts(figure.axes[0])
+
+
+def drawn(axes):
+    """Where the curve of each agent ends."""
+    return {line.get_label(): line.get_xdata()[-1] for line in axes.get_lines() if not line.get_label().startswith("_")}
+
+
+def test_agents_with_budgets_of_their_own_end_where_these_do():
+    agents = {"short": {"agent": "random", "episodes": 30}, "long": "random"}
+    axes = vd.compare(agents, "FrozenLake-v1", seeds=2, episodes=500).plot().axes[0]
+    assert axes.get_xlabel() == "episode"
+    assert drawn(axes) == {"short": 30, "long": 500}
+    assert axes.get_xlim() == (0, 500)
+
+
+@pytest.mark.parametrize("order", [("episodes", "steps"), ("steps", "episodes")])
+def test_episodes_and_steps_are_never_drawn_on_one_axis(order):
+    budgets = {"episodes": {"agent": "random", "episodes": 100}, "steps": {"agent": "random", "steps": 3000}}
+    results = vd.compare({label: budgets[label] for label in order}, "FrozenLake-v1", seeds=3)
+    axes = results.plot().axes[0]
+    assert axes.get_xlabel() == "environment step"
+    most = max(row["steps"] for row in results.trials("FrozenLake-v1", "episodes"))
+    assert drawn(axes) == {"steps": 3000, "episodes": most}
+    grid, curves = results.curves("FrozenLake-v1", "episodes", over_steps=True)
+    assert (grid.unit, grid.ends[-1], curves.shape) == ("step", most, (3, 2, len(grid.ends)))
+    for curve, row in zip(curves, results.episode_curves("FrozenLake-v1", "episodes"), strict=True):
+        inside = np.cumsum(row.lengths) - 1 < grid.ends[0]
+        expected = row.returns[inside].mean() if inside.any() else np.nan
+        assert curve[1, 0] == pytest.approx(expected, nan_ok=True)
+
+
+def test_environments_may_have_axes_of_different_units():
+    places = {"by step": {"environment": "FrozenLake-v1", "steps": 900}, "by episode": "FrozenLake-v1"}
+    figure = vd.compare(["random"], places, seeds=2, episodes=70).plot()
+    assert [axes.get_xlabel() for axes in figure.axes] == ["environment step", "episode"]
+    assert [axes.get_xlim() for axes in figure.axes] == [(0, 900), (0, 70)]
+
+
+def test_agents_whose_trials_all_failed_are_left_out():
+    agents = {"by chance": "random", "planner": "value_iteration"}
+    place = "discretize(CartPole-v1, bins=2)"
+    figure = vd.compare(agents, place, seeds=2, episodes=5, evaluation_episodes=1, workers=0).plot("return")
+    assert "mean of 2 seeds," in figure.get_suptitle()
+    assert texts(figure.axes[0]) == ["by chance"]
+    assert len(drawn(figure.axes[0])) == 1
+
+
+def test_the_title_counts_the_seeds_that_are_drawn(tmp_path):
+    def stopped_after(number):
+        def stop(status):
+            if status.finished >= number:
+                raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            vd.compare(AGENTS, "FrozenLake-v1", seeds=10, episodes=5, workers=0, out=tmp_path, progress=stop)
+        return vd.Results.load(tmp_path).plot().get_suptitle()
+
+    # Trials run in tasks of eight seeds, the agents in turn.
+    assert "mean of 8 seeds," in stopped_after(16)
+    assert "mean of 8 to 10 seeds," in stopped_after(18)
+
+
+def test_results_without_any_curve_give_empty_panels():
+    place = "discretize(CartPole-v1, bins=2)"
+    figure = vd.compare(["value_iteration"], place, seeds=1, episodes=5, workers=0).plot()
+    assert (texts(figure.axes[0]), drawn(figure.axes[0])) == ([], {})
 
 
 def test_unknown_metrics_are_refused(results):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from velodrome.experiments.results import Results
+
 EXPERIMENT = """
 name = "two agents"
 episodes = 60
@@ -98,3 +100,35 @@ def test_the_program_itself_exits_with_these_codes():
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "velodrome: unknown agent 'q_lerning': did you mean 'q_learning'?\n"
     assert process("list", "policies").returncode == 0
+
+
+def test_a_comparison_with_failures_exits_with_1_and_says_how_to_go_on():
+    Path("crash.py").write_text(
+        "import gymnasium as gym\n"
+        "class Crash(gym.Env):\n"
+        "    observation_space = action_space = gym.spaces.Discrete(2)\n"
+        "    def reset(self, *, seed=None, options=None):\n"
+        "        return 0, {}\n"
+        "    def step(self, action):\n"
+        "        raise KeyError('wheel')\n"
+        "gym.register('own/Crash-v0', Crash)\n"
+    )
+    Path("two.toml").write_text(EXPERIMENT.replace('["Frozen', '["crash:own/Crash-v0", "Frozen'))
+    done = process("compare", "two.toml")
+    assert done.returncode == 1
+    warnings = [line for line in done.stderr.splitlines() if not line.endswith(" trials/s")]
+    assert all(line.startswith("velodrome: ") for line in warnings)
+    reason = "random on crash:own/Crash-v0, seed 0: step of own/Crash-v0 raised in episode 1, step 1: KeyError: 'wheel'"
+    assert f"velodrome: warning: 6 of 12 trials failed, the first: {reason} (crash.py:7 in step)" in warnings
+    last = "6 of 12 trials failed; run them again with: velodrome compare two.toml --out results --retry-failed"
+    assert done.stdout.splitlines()[-1] == last
+    assert [row["status"] for row in Results.load("results").records] == ["failed"] * 6 + ["done"] * 6
+
+
+def test_the_store_knows_the_command_and_the_versions():
+    Path("two.toml").write_text(EXPERIMENT)
+    assert process("compare", "two.toml", "--seeds", "5", "--workers", "1").returncode == 0
+    (how,) = Results.load("results").provenance
+    assert how["command"] == ["__main__.py", "compare", "two.toml", "--seeds", "5", "--workers", "1"]
+    assert how["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert {"velodrome", "gymnasium", "numpy", "numba"} <= set(how["versions"])

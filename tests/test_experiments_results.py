@@ -1,20 +1,20 @@
 """Results: the tidy frame, the ranked table, what is stored and read back, and the formats of the table."""
 
-import contextlib
 import csv
-import gc
 import io
 import json
 import math
-import warnings
+import sqlite3
 
+import gymnasium as gym
 import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
 import velodrome as vd
-from velodrome.experiments.results import CURVES_FILE, RESULTS_FILE, Results, ResultsError
+from velodrome.experiments.results import Results
+from velodrome.experiments.store import STORE_FILE, Store, StoreError
 from velodrome.experiments.tables import footnotes, format_table, terminal_table
 
 DETERMINISTIC, SLIPPERY = "FrozenLake-v1(is_slippery=False)", "FrozenLake-v1"
@@ -34,8 +34,67 @@ def endless():
     return vd.compare(agents, "CliffWalking-v1", seeds=2, steps=50)
 
 
+class Rut(gym.Wrapper, gym.utils.RecordConstructorArgs):
+    """Raises in its second step."""
+
+    def __init__(self, env):
+        gym.utils.RecordConstructorArgs.__init__(self)
+        gym.Wrapper.__init__(self, env)
+
+    def reset(self, *, seed=None, options=None):
+        self.steps = 0
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        self.steps += 1
+        if self.steps > 1:
+            raise ValueError("a rut | 100 %")
+        return super().step(action)
+
+
+def rut():
+    return Rut(gym.make("FrozenLake-v1"))
+
+
+@pytest.fixture(scope="module")
+def failing():
+    """The planner fails on the pole, which has no model, and everybody in the rut."""
+    agents = {"planner": "value_iteration", "by chance": "random"}
+    places = {"pole": "discretize(CartPole-v1, bins=2)", "rut": rut}
+    return vd.compare(agents, places, seeds=6, episodes=4, evaluation_episodes=2, workers=0)
+
+
+class Interruption(Exception):
+    """Stands for Ctrl-C."""
+
+
+def interrupted(directory, after, **settings):
+    """What is stored of a comparison that ends once so many trials have."""
+
+    def stop(status):
+        if status.finished >= after:
+            raise Interruption
+
+    with pytest.raises(Interruption):
+        vd.compare(["random", "q_learning"], DETERMINISTIC, out=directory, workers=0, progress=stop, **settings)
+    return Results.load(directory)
+
+
 def records_as_text(some):
     return [{key: repr(value) for key, value in record.items()} for record in some.records]
+
+
+def curves_of(some):
+    """Grid and curves of every pair, as comparable values."""
+    pairs = [(environment, agent) for environment in some.environments for agent in some.agents]
+    found = {pair: some.curves(*pair) for pair in pairs}
+    return {pair: (grid.unit, grid.edges.tolist(), curves.tobytes()) for pair, (grid, curves) in found.items()}
+
+
+def everything_of(some):
+    """All that results hold, as comparable values."""
+    told = (some.name, some.description, some.settings, list(some.settings["agents"]), some.num_planned)
+    return *told, some.warnings, some.provenance, some.notes, records_as_text(some), curves_of(some)
 
 
 def test_the_frame_has_one_row_a_trial(results):
@@ -43,7 +102,9 @@ def test_the_frame_has_one_row_a_trial(results):
     assert len(frame) == 4 * 2 * 6
     assert not frame.duplicated(["agent", "environment", "seed"]).any()
     assert list(frame["agent"].unique()) == list(AGENTS) == results.agents
-    assert frame.select_dtypes("number").columns.isin(["greedy_success_rate", "steps", "seconds", "seed"]).sum() == 4
+    assert (
+        frame.select_dtypes("number").columns.isin(["greedy_success_rate", "steps", "train_seconds", "seed"]).sum() == 4
+    )
     frame["steps"] = 0
     assert results.records[0]["steps"] > 0
 
@@ -89,26 +150,87 @@ def test_rows_are_in_the_order_of_the_experiment_and_have_the_promised_fields(re
 def test_saved_results_read_back_whole(results, tmp_path):
     results.save(tmp_path / "a" / "b")
     again = Results.load(str(tmp_path / "a" / "b"))
-    assert records_as_text(again) == records_as_text(results)
-    assert np.array_equal(again.curves, results.curves, equal_nan=True)
-    assert again.curves.dtype == results.curves.dtype
-    assert np.array_equal(again.grid.edges, results.grid.edges)
-    assert (again.name, again.notes, again.settings) == (results.name, results.notes, results.settings)
+    assert everything_of(again) == everything_of(results)
     assert format_table(again, "csv") == format_table(results, "csv")
     again.save(tmp_path / "c")
-    assert (tmp_path / "c" / RESULTS_FILE).read_bytes() == (tmp_path / "a" / "b" / RESULTS_FILE).read_bytes()
+    again.save(tmp_path / "c")
+    assert everything_of(Results.load(tmp_path / "c")) == everything_of(results)
+    with Store.open_for_reading(tmp_path / "a" / "b") as one, Store.open_for_reading(tmp_path / "c") as other:
+        assert one.content_digest() == other.content_digest()
+        assert one.experiments() == other.experiments() == ["lakes"]
 
 
-def test_infinities_and_nans_are_stored_as_strict_json(endless, tmp_path):
-    endless.save(tmp_path)
-    stored = json.loads((tmp_path / RESULTS_FILE).read_text(), parse_constant=lambda word: pytest.fail(word))
-    assert stored["records"][0]["greedy_mean_return"] == "-Infinity"
-    assert stored["records"][0]["train_success_rate"] is None
+def test_failed_trials_are_saved_with_their_reasons(failing, tmp_path):
+    failing.save(tmp_path)
     again = Results.load(tmp_path)
-    assert records_as_text(again) == records_as_text(endless)
-    assert again.records[0]["greedy_mean_return"] == -math.inf
-    assert math.isnan(again.records[0]["train_success_rate"])
-    assert np.array_equal(again.curves, endless.curves, equal_nan=True)
+    assert everything_of(again) == everything_of(failing)
+    assert [row["error"] for row in again.failures] == [row["error"] for row in failing.failures]
+
+
+def test_saving_into_another_store_keeps_what_that_has(results, endless, tmp_path):
+    results.save(tmp_path)
+    endless.save(tmp_path)
+    assert everything_of(Results.load(tmp_path)) == everything_of(endless)
+    assert everything_of(Results.load(tmp_path, "lakes")) == everything_of(results)
+
+
+def test_saved_trials_are_not_run_again(tmp_path):
+    told = []
+    first = vd.compare(["random"], SLIPPERY, seeds=2, episodes=9)
+    first.save(tmp_path)
+    again = vd.compare(["random"], SLIPPERY, seeds=2, episodes=9, out=tmp_path, progress=told.append)
+    assert (told[-1].finished, told[-1].reused) == (2, 2)
+    assert records_as_text(again) == records_as_text(first)
+
+
+def test_results_of_ones_own_making_cannot_be_saved(results, tmp_path):
+    made = Results(results.name, results.records, results.settings, results.num_planned)
+    with pytest.raises(ValueError, match="only those of compare and load can be saved"):
+        made.save(tmp_path)
+
+
+def test_agents_and_environments_keep_the_order_of_the_experiment(tmp_path):
+    agents = {"z": "random", "a": "q_learning", "m": "dummy_q"}
+    places = {"second": SLIPPERY, "first": DETERMINISTIC}
+    made = vd.compare(agents, places, seeds=1, episodes=3, out=tmp_path)
+    for some in (made, Results.load(tmp_path)):
+        assert (some.agents, some.environments) == (list(agents), list(places))
+        assert [(row["environment"], row["agent"]) for row in some.rows()] == [
+            (place, agent) for place in places for agent in agents
+        ]
+
+
+def test_experiments_in_one_store_are_told_apart_by_name_and_the_latest_comes_first(tmp_path):
+    def compare(name, agents, episodes=5):
+        return vd.compare(agents, SLIPPERY, seeds=2, episodes=episodes, name=name, out=tmp_path)
+
+    compare("one", ["random"])
+    compare("two", ["random", "q_learning"])
+    assert Results.load(tmp_path).name == "two"
+    assert Results.load(tmp_path, "one").agents == ["random"]
+    compare("one", ["dummy_q"], episodes=6)
+    assert Results.load(tmp_path).agents == Results.load(tmp_path, "one").agents == ["dummy_q"]
+    compare("two", ["random", "q_learning"])
+    assert Results.load(tmp_path).name == "two"
+    with Store.open_for_reading(tmp_path) as store:
+        assert store.experiments() == ["one", "two"]
+        # The two that share a trial keep it once.
+        assert len(store.keys()) == 2 + 2 + 2
+
+
+def test_an_unknown_experiment_is_told_with_the_closest(results, tmp_path):
+    results.save(tmp_path)
+    with pytest.raises(StoreError, match=r"holds no experiment 'lake': did you mean 'lakes'\?$"):
+        Results.load(tmp_path, "lake")
+
+
+def test_infinities_and_nans_are_stored(endless, tmp_path):
+    endless.save(tmp_path)
+    again = Results.load(tmp_path)
+    assert everything_of(again) == everything_of(endless)
+    stuck = next(row for row in again.records if row["agent"] == "stuck")
+    assert stuck["greedy_mean_return"] == -math.inf
+    assert math.isnan(stuck["train_success_rate"])
 
 
 def test_a_return_of_minus_infinity_is_summarised_without_a_warning(endless):
@@ -127,57 +249,173 @@ def test_a_return_of_minus_infinity_is_ranked_last_and_printed(endless):
     assert rows[0]["train_success_rate_mean"] is None
 
 
-def damaged(folder, name, change):
-    path = folder / name
-    path.write_bytes(change(path.read_bytes()))
+def change_a_number(path):
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE trials SET greedy_success_rate = 1.0")
+    connection.close()
+
+
+def change_a_setting(path):
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE experiments SET settings = replace(settings, '600', '601')")
+    connection.close()
+
+
+def make_newer(path):
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "message"),
+    ("change", "message"),
     [
-        (RESULTS_FILE, lambda content: content[:-40], "cannot be read"),
-        (RESULTS_FILE, lambda _: b"", "cannot be read"),
-        (RESULTS_FILE, lambda _: b"\xff\xfe\x00", "cannot be read"),
-        (RESULTS_FILE, lambda _: b"[]", "holds no results of velodrome"),
-        (RESULTS_FILE, lambda _: b'{"records": []}', "holds no results of velodrome"),
-        (RESULTS_FILE, lambda content: content.replace(b'"version": 1', b'"version": 99'), "has format version 99"),
-        (RESULTS_FILE, lambda content: content.replace(b'"records"', b'"recrods"'), "cannot be read"),
-        (CURVES_FILE, lambda _: b"not an archive", "cannot be read"),
-        (CURVES_FILE, lambda content: content[:200] + bytes([content[200] ^ 255]) + content[201:], "cannot be read"),
+        (lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]), "is damaged"),
+        (lambda path: path.write_bytes(b""), "holds no trials yet"),
+        (lambda path: path.write_bytes(b"half a"), "is damaged, or is not a store"),
+        (lambda path: path.unlink(), r"no store of trials in .*: trials\.sqlite is missing"),
+        (change_a_number, "does not match its checksum"),
+        (change_a_setting, "the experiment 'lakes' does not match its checksum"),
+        (make_newer, "was written by a newer release: it has schema version 99"),
     ],
 )
-def test_damaged_files_are_told_in_one_line(results, tmp_path, name, change, message):
+def test_damaged_stores_are_told_in_one_line(results, tmp_path, change, message):
     results.save(tmp_path)
-    damaged(tmp_path, name, change)
-    with pytest.raises(ResultsError, match=message) as caught:
+    change(tmp_path / STORE_FILE)
+    with pytest.raises(StoreError, match=message) as caught:
         Results.load(tmp_path)
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_of_a_truncated_archive_no_file_is_left_open(results, tmp_path):
+def test_of_the_folder_of_an_experiment_the_store_above_is_named(results, tmp_path):
     results.save(tmp_path)
-    damaged(tmp_path, CURVES_FILE, lambda content: content[: len(content) // 2])
-    with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always")
-        with contextlib.suppress(ResultsError):
-            Results.load(tmp_path)
-        gc.collect()
-    assert not heard
+    (tmp_path / "lakes").mkdir()
+    with pytest.raises(StoreError, match=rf"did you mean {tmp_path}\?"):
+        Results.load(tmp_path / "lakes")
 
 
-def test_missing_and_foreign_files_are_told_in_one_line(results, endless, tmp_path):
-    with pytest.raises(ResultsError, match=r"no results in .*nowhere: results\.json is missing"):
-        Results.load(tmp_path / "nowhere")
-    results.save(tmp_path / "a")
-    endless.save(tmp_path / "b")
-    (tmp_path / "b" / CURVES_FILE).replace(tmp_path / "a" / CURVES_FILE)
-    with pytest.raises(ResultsError, match="do not belong together"):
-        Results.load(tmp_path / "a")
-    with pytest.raises(ResultsError, match=r"curves\.npz is missing"):
-        Results.load(tmp_path / "b")
-    np.savez(tmp_path / "b" / CURVES_FILE, curves=np.array([{}], dtype=object), edges=np.arange(3))
-    with pytest.raises(ResultsError, match="cannot be read"):
-        Results.load(tmp_path / "b")
+def test_a_damaged_curve_is_told_when_it_is_read(results, tmp_path):
+    results.save(tmp_path)
+    with sqlite3.connect(tmp_path / STORE_FILE) as connection:
+        connection.execute("UPDATE curves SET returns = zeroblob(length(returns))")
+    connection.close()
+    again = Results.load(tmp_path)
+    with pytest.raises(StoreError, match=r"the curves of trial .* do not match$"):
+        again.curves("ice", "dummy")
+
+
+def test_failed_trials_are_counted_beside_those_that_are_done(failing):
+    counts = {(row["environment"], row["agent"]): (row["seeds"], row["failed"]) for row in failing.rows()}
+    assert counts == {
+        ("pole", "planner"): (0, 6),
+        ("pole", "by chance"): (6, 0),
+        ("rut", "planner"): (0, 6),
+        ("rut", "by chance"): (0, 6),
+    }
+    assert len(failing.failures) == 18
+    assert set(failing.frame()["status"]) == {"done", "failed"}
+    table = failing.table().set_index(["environment", "agent"])
+    assert table.loc[("pole", "planner"), "greedy_success_rate_mean":"greedy_success_rate_max"].isna().all()
+    assert table.loc[("pole", "by chance"), "greedy_return_mean"] > 0
+    # Who has no result is ranked last.
+    assert failing.table()["agent"].tolist()[:2] == ["by chance", "planner"]
+
+
+def test_a_column_shows_who_failed_and_only_where_somebody_did(failing, results):
+    text = format_table(failing, "markdown")
+    assert "| by chance | – | " in text
+    assert "| planner | 6 | – |" in text
+    assert "failed |" not in format_table(results, "markdown")
+    assert "| failed |" in text
+    assert " & failed & " in format_table(failing, "latex")
+    assert "failed" in printed(failing, 80)
+    assert json.loads(format_table(failing, "json"))["rows"][0]["failed"] == 6
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_column_more_cuts_no_number(width):
+    agents = {"a name of so many words that it has to be wrapped": "random", "planner": "value_iteration"}
+    some = vd.compare(agents, "discretize(CartPole-v1, bins=2)", seeds=2, episodes=4, evaluation_episodes=2, workers=0)
+    text = printed(some, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert text.count(".000 [.000–.000]") == 2
+
+
+def test_footnotes_tell_each_reason_once_with_its_seeds_and_place(failing):
+    told = [note for note in footnotes(failing) if note.startswith("Failed: ")]
+    assert len(told) == 3
+    assert told[0].startswith(
+        "Failed: planner on pole, 6 trials (seed 0, 1, 2, 3, 4, …): UnsupportedEnvironmentError: "
+    )
+    assert "step of FrozenLake-v1 raised in episode 1, step 2: ValueError: a rut | 100 %" in told[2]
+    assert "test_experiments_results.py" in told[2]
+    assert "rut: no trial is done." in footnotes(failing)
+    assert all(f"- {note}" in format_table(failing, "markdown") for note in told)
+    assert all(f"% {note}" in format_table(failing, "latex") for note in told)
+    assert all(note in json.loads(format_table(failing, "json"))["notes"] for note in told)
+
+
+def test_of_many_reasons_the_first_few_are_told_and_all_counted():
+    agents = {f"learner {number}": "q_learning" for number in range(7)}
+    some = vd.compare(agents, rut, seeds=1, episodes=2, workers=0)
+    told = [note for note in footnotes(some) if note.startswith("Failed: ")]
+    assert len(told) == 6
+    assert told[0].startswith("Failed: learner 0 on rut, 1 trial (seed 0): ")
+    assert told[-1] == "Failed: 7 trials in all, for 7 reasons."
+
+
+@pytest.mark.parametrize("table_format", ["markdown", "latex", "csv", "json"])
+def test_a_table_where_every_trial_failed_can_be_written(table_format):
+    some = vd.compare(["value_iteration"], rut, seeds=1, episodes=2, workers=0)
+    assert "value_iteration" in format_table(some, table_format).replace(r"\_", "_")
+    assert "value_iteration" in printed(some, 80)
+
+
+def test_an_unfinished_experiment_says_so_and_shows_what_there_is(tmp_path):
+    # The seven trials of one agent that are a task end together.
+    some = interrupted(tmp_path, after=1, seeds=7, episodes=5)
+    assert (some.num_planned, len(some.records), some.agents) == (14, 7, ["random", "q_learning"])
+    assert [row["agent"] for row in some.rows()] == ["random"]
+    note = "Not finished: 7 of 14 trials have not been run; the same command goes on."
+    assert note in footnotes(some)
+    assert note in printed(some, 80).replace("\n", " ")
+    assert some.curves(DETERMINISTIC, "q_learning")[1].shape[0] == 0
+    whole = vd.compare(["random", "q_learning"], DETERMINISTIC, out=tmp_path, workers=0, seeds=7, episodes=5)
+    assert (whole.num_planned, len(whole.records)) == (14, 14)
+    assert not any("Not finished" in note for note in footnotes(whole))
+
+
+@pytest.mark.parametrize("table_format", ["markdown", "latex", "csv", "json"])
+def test_an_experiment_without_any_trial_yet_can_be_shown(tmp_path, table_format):
+    some = interrupted(tmp_path, after=0, seeds=2, episodes=5)
+    assert (some.records, some.rows(), some.failures) == ([], [], [])
+    assert len(some.table()) == len(some.frame()) == 0
+    if table_format != "csv":
+        assert "Not finished: 4 of 4 trials" in format_table(some, table_format)
+    assert "Not finished: 4 of 4 trials" in printed(some, 80)
+
+
+def test_budgets_of_their_own_are_told():
+    agents = {"short": {"agent": "random", "episodes": 1200}, "common": "random"}
+    some = vd.compare(agents, SLIPPERY, seeds=2, episodes=20)
+    assert footnotes(some)[0] == (
+        "Each trial trains for 20 episodes; but short for 1,200 episodes; 2 seeds (0–1), paired across agents."
+    )
+    places = {"ice": {"environment": SLIPPERY, "steps": 30}, "snow": {"environment": DETERMINISTIC, "episodes": 3}}
+    some = vd.compare(["random"], places, seeds=1)
+    assert footnotes(some)[0].startswith("Training: on ice for 30 steps; on snow for 3 episodes; 1 seed")
+    agents = {"a": {"agent": "random", "steps": 1}, "b": "random", "c": {"agent": "random", "steps": 1}}
+    some = vd.compare(agents, places, seeds=1)
+    assert footnotes(some)[0].startswith(
+        "Training: a, c for 1 step; b on ice for 30 steps; b on snow for 3 episodes; 1 seed"
+    )
+    places["snow"] = {"environment": DETERMINISTIC, "steps": 1}
+    some = vd.compare(agents, places, seeds=1)
+    assert footnotes(some)[0].startswith(
+        "Training: a on ice for 1 step; c on ice for 1 step; a on snow for 1 step; b on snow for 1 step; "
+        "c on snow for 1 step; b on ice for 30 steps; 1 seed"
+    )
 
 
 def test_csv_holds_every_number(results):
@@ -253,7 +491,8 @@ def test_footnotes_say_what_a_reader_must_know(results, endless):
     assert "600 episodes; 6 seeds (0–5), paired across agents" in notes
     assert "slippery ice: success = return > 0; greedy policies evaluated exactly on the model" in notes
     assert "best possible success 0.7442, random 0.0139" in notes
-    one = vd.compare(["random"], "discretize(CartPole-v1, bins=2)", seeds=[7], steps=60, evaluation_episodes=3)
+    place = "discretize(CartPole-v1, bins=2)"
+    one = vd.compare(["random"], place, seeds=[7], steps=60, evaluation_episodes=3, workers=0)
     notes = "\n".join(footnotes(one))
     assert "60 steps; 1 seed (7–7)" in notes or "60 steps; 1 seed (7)" in notes
     assert "evaluated over 3 sampled episodes" in notes

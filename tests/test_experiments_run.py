@@ -17,7 +17,7 @@ from velodrome.policies import ConfigurationError, Greedy
 DETERMINISTIC = "FrozenLake-v1(is_slippery=False)"
 CART_POLE = "discretize(CartPole-v1, bins=[1, 1, 6, 6])"
 # Wall-clock time is all that two runs with the same seed may differ in.
-TIMES = ("seconds", "steps_per_second")
+TIMES = ("train_seconds", "steps_per_second")
 
 
 def numbers(trial, *without):
@@ -267,3 +267,12 @@ def test_planning_takes_no_episode():
     assert record["greedy_success_rate"] == record["best_success_rate"] == 1.0
     with pytest.raises(UnsupportedEnvironmentError, match="no transition model"):
         vd.run("value_iteration", "CartPole-v1", episodes=1)
+
+
+@pytest.mark.parametrize("episodes", [1, 7, 100, 2000])
+def test_the_wilson_interval_is_scipys(episodes):
+    from scipy.stats import binomtest
+
+    for successes in {0, 1, episodes // 3, episodes - 1, episodes}:
+        expected = binomtest(successes, episodes).proportion_ci(0.95, method="wilson")
+        assert wilson_interval(successes, episodes) == pytest.approx((expected.low, expected.high), abs=1e-14)

@@ -146,14 +146,12 @@ def test_a_flipped_byte_in_the_log_never_changes_what_was_stored(tmp_path):
     way = store.add_provenance({})
     for seed in range(4):
         store.record([ended(seed)], way)
-    expected = {tuple(store.keys()[:count]): None for count in range(5)}
     log = Path(f"{folder / STORE_FILE}-wal").read_bytes()
     main_file = (folder / STORE_FILE).read_bytes()
     rows = store.trials(store.keys())
     store.close()
     other.close()
     draw = np.random.default_rng(4)
-    assert expected
     for offset in draw.integers(0, len(log), 60):
         flipped = bytearray(log)
         flipped[offset] ^= int(draw.integers(1, 256))

@@ -1,0 +1,85 @@
+"""Statistics of scores: aggregates, intervals, differences, tests, profiles and sequential comparisons.
+
+On plain arrays: the scores of one agent are float (num_seeds,) for one environment, or a sequence of such arrays, one
+an environment, of any numbers of seeds. The vocabulary is rliable's (Agarwal et al., 2021) and AdaStop's (Mathieu et
+al., 2024). Everything random takes a seed; the same input gives the same output, bit for bit.
+"""
+
+from velodrome.experiments.statistics.aggregates import (
+    Aggregate,
+    iqm,
+    mean,
+    median,
+    optimality_gap,
+    optimality_gap_to,
+)
+from velodrome.experiments.statistics.best_interval import best_interval
+from velodrome.experiments.statistics.bootstrap_intervals import bootstrap_interval
+from velodrome.experiments.statistics.differences import Difference, paired_difference, unpaired_difference
+from velodrome.experiments.statistics.errors import StatisticsError
+from velodrome.experiments.statistics.improvement import (
+    probability_of_improvement,
+    probability_of_improvement_interval,
+)
+from velodrome.experiments.statistics.interval import Interval
+from velodrome.experiments.statistics.learning_curves import (
+    EpisodesToThreshold,
+    area_under_curve,
+    cumulative_regret,
+    episodes_to_threshold,
+)
+from velodrome.experiments.statistics.letters import compact_letters
+from velodrome.experiments.statistics.pairwise import Pair, PairwiseComparison, compare_all_pairs, holm
+from velodrome.experiments.statistics.permutation_tests import (
+    PermutationTest,
+    paired_permutation_test,
+    unpaired_permutation_test,
+)
+from velodrome.experiments.statistics.profiles import PerformanceProfile, performance_profile
+from velodrome.experiments.statistics.sample_size import minimum_detectable_difference, power, seeds_needed
+from velodrome.experiments.statistics.sequential import look
+from velodrome.experiments.statistics.sequential_design import SequentialDesign, SequentialPair, SequentialState
+from velodrome.experiments.statistics.student_intervals import t_interval
+from velodrome.experiments.statistics.success_intervals import hierarchical_success_interval, wilson_interval
+
+__all__ = [
+    "Aggregate",
+    "Difference",
+    "EpisodesToThreshold",
+    "Interval",
+    "Pair",
+    "PairwiseComparison",
+    "PerformanceProfile",
+    "PermutationTest",
+    "SequentialDesign",
+    "SequentialPair",
+    "SequentialState",
+    "StatisticsError",
+    "area_under_curve",
+    "best_interval",
+    "bootstrap_interval",
+    "compact_letters",
+    "compare_all_pairs",
+    "cumulative_regret",
+    "episodes_to_threshold",
+    "hierarchical_success_interval",
+    "holm",
+    "iqm",
+    "look",
+    "mean",
+    "median",
+    "minimum_detectable_difference",
+    "optimality_gap",
+    "optimality_gap_to",
+    "paired_difference",
+    "paired_permutation_test",
+    "performance_profile",
+    "power",
+    "probability_of_improvement",
+    "probability_of_improvement_interval",
+    "seeds_needed",
+    "t_interval",
+    "unpaired_difference",
+    "unpaired_permutation_test",
+    "wilson_interval",
+]

@@ -1,0 +1,91 @@
+"""Probability of improvement: how often a run of one agent beats a run of another."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from velodrome.experiments.statistics.errors import StatisticsError
+from velodrome.experiments.statistics.interval import Interval
+from velodrome.experiments.statistics.resampling import NUM_RESAMPLES
+from velodrome.experiments.statistics.scores import (
+    Array,
+    Scores,
+    as_environments,
+    check_level,
+    difference,
+    random_stream,
+)
+from velodrome.experiments.statistics.student_intervals import ONE_SEED
+
+
+def probability_of_improvement(first: Scores, second: Scores) -> float:
+    """P(X > Y) + P(X = Y) / 2 for a run X of the first and a run Y of the second, averaged over environments.
+
+    Mann and Whitney's U over the number of pairs of runs. The pairing of seeds does not enter.
+
+    Args:
+        first: float (num_seeds,), or a sequence of such arrays, one an environment.
+        second: likewise; the numbers of seeds may differ.
+
+    Raises:
+        StatisticsError: no scores, not finite ones, or different numbers of environments.
+
+    Source: Agarwal et al. (2021), section 4.3; Mann & Whitney (1947).
+    """
+    return float(np.mean([wins.mean() for wins in _wins(first, second)]))
+
+
+def probability_of_improvement_interval(
+    first: Scores, second: Scores, *, level: float = 0.95, num_resamples: int = NUM_RESAMPLES, seed: int = 0
+) -> Interval:
+    """Stratified percentile bootstrap interval of the probability of improvement; both agents are resampled.
+
+    Where every run of one beats every run of the other in each environment, resampling shows no spread; the open end is
+    then that of Clopper and Pearson's interval for as many wins as the smaller number of runs, summed over
+    environments.
+
+    Args:
+        first: float (num_seeds,), or a sequence of such arrays, one an environment.
+        second: likewise; the numbers of seeds may differ.
+        level: coverage.
+        num_resamples: bootstrap replicates.
+        seed: of the resampling.
+
+    Raises:
+        StatisticsError: as `probability_of_improvement`.
+    """
+    check_level(level)
+    environments = _wins(first, second)
+    sizes = [min(wins.shape) for wins in environments]
+    if min(sizes) < 2:
+        return Interval.unknown(level, ONE_SEED)
+    tail = (1 - level) / 2
+    if all(wins.min() == wins.max() for wins in environments):
+        value = float(np.mean([wins[0, 0] for wins in environments]))
+        if value in (0.0, 1.0):
+            bound = tail ** (1 / sum(sizes))
+            return Interval(bound if value else 0.0, 1.0 if value else 1 - bound, level, "clopper-pearson")
+        return Interval(value, value, level, "constant scores")
+    rng = random_stream(seed)
+    values = np.zeros(num_resamples)
+    for wins in environments:
+        rows, columns = (_counts(rng, size, num_resamples) for size in wins.shape)
+        values += ((rows @ wins) * columns).sum(axis=1) / (wins.size * len(environments))
+    low, high = np.clip(np.quantile(values, [tail, 1 - tail]), 0.0, 1.0)
+    return Interval(float(low), float(high), level, "percentile")
+
+
+def _counts(rng: np.random.Generator, size: int, rows: int) -> Array:
+    """How often each run is drawn in each resample, float64 (rows, size)."""
+    return rng.multinomial(size, np.full(size, 1 / size), size=rows).astype(np.float64)
+
+
+def _wins(first: Scores, second: Scores) -> Sequence[Array]:
+    """1, 1/2 or 0 for each pair of runs: one array (num_seeds of the first, num_seeds of the second) an environment."""
+    ours, theirs = as_environments(first, "first"), as_environments(second, "second")
+    if len(ours) != len(theirs):
+        raise StatisticsError(f"first, second: must have the same environments, got {len(ours)} and {len(theirs)}")
+    signs = [
+        np.sign(difference(one[:, np.newaxis], other[np.newaxis])) for one, other in zip(ours, theirs, strict=True)
+    ]
+    return [(1 + sign) / 2 for sign in signs]

@@ -1,0 +1,47 @@
+"""An interval, how it was made, and what it says when there is none."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval.
+
+    Where nothing can be said (one seed), the ends are infinite, for every value is still possible; `reason` says why,
+    and `is_known` is False.
+
+    Attributes:
+        low: lower end, in the units of the scores.
+        high: upper end.
+        level: nominal coverage, such as 0.95.
+        method: how it was made ("t", "bca", …), after any falling back.
+        reason: why there is no interval; empty if there is one.
+    """
+
+    low: float
+    high: float
+    level: float
+    method: str
+    reason: str = ""
+
+    @classmethod
+    def unknown(cls, level: float, reason: str) -> "Interval":
+        """Of what cannot be known; `reason` is a short phrase such as "one seed"."""
+        return cls(-math.inf, math.inf, level, "none", reason)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the ends are known."""
+        return not self.reason
+
+    @property
+    def width(self) -> float:
+        """Distance of the ends; infinite if unknown."""
+        return self.high - self.low
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"[{self.low:.3g}, {self.high:.3g}]" if self.is_known else f"{self.reason}: no interval"

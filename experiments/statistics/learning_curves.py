@@ -1,0 +1,145 @@
+"""What a learning curve comes to: area under it, episodes to a threshold, regret."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from velodrome.experiments.statistics.errors import StatisticsError
+from velodrome.experiments.statistics.interval import Interval
+from velodrome.experiments.statistics.scores import Array, as_scores, check_level
+
+Curves: TypeAlias = ArrayLike | Sequence[ArrayLike]
+
+
+def area_under_curve(curves: Curves, at: ArrayLike | None = None) -> Array:
+    """Mean height of each seed's curve: a score for `mean`, `best_interval` and the tests.
+
+    Args:
+        curves: of each seed, (num_seeds, num_points), or a sequence of arrays of different lengths.
+        at: increasing positions (episodes or steps) of the points, for curves of the same length: the area by the
+            trapezoidal rule over the distance of the ends. Without it every point counts the same (one an episode).
+
+    Returns:
+        float64 (num_seeds,), in the units of the curves.
+
+    Raises:
+        StatisticsError: no curves, values that are not finite, or positions that do not fit.
+    """
+    rows = [as_scores(curve, f"curves[{index}]") for index, curve in enumerate(_rows(curves))]
+    if at is None:
+        return np.array([curve.mean() for curve in rows])
+    positions = as_scores(at, "at")
+    if len(positions) < 2 or (np.diff(positions) <= 0).any():
+        raise StatisticsError("at: must be two or more increasing positions")
+    if any(len(curve) != len(positions) for curve in rows):
+        raise StatisticsError(f"curves: must have {len(positions)} points each, one a position in `at`")
+    areas = np.array([np.trapezoid(curve, positions) for curve in rows], dtype=np.float64)
+    return areas / float(positions[-1] - positions[0])
+
+
+@dataclass(frozen=True)
+class EpisodesToThreshold:
+    """How long agents took to reach a rate, with those that never did.
+
+    Attributes:
+        episodes: of each seed, the number of episodes until the rate was reached, float64 (num_seeds,); inf if never.
+        num_reached: how many seeds reached it.
+        share_reached: of all seeds.
+        median: over all seeds, those that never reached it counted as longer than any; None if half or more never did.
+        interval: of the median; its upper end is infinite where it may lie beyond the budget.
+    """
+
+    episodes: Array
+    num_reached: int
+    share_reached: float
+    median: float | None
+    interval: Interval
+
+
+def episodes_to_threshold(
+    curves: Curves, threshold: float, *, window: int = 100, level: float = 0.95
+) -> EpisodesToThreshold:
+    """The first episode at which the mean of the last `window` episodes is at least the threshold.
+
+    A seed that never reaches it is censored at its budget; it is counted, not left out. The interval of the median lies
+    between two order statistics and needs no assumption: with k from the binomial distribution, P(k ≤ Binomial(n, 1/2)
+    ≤ n - k) ≥ level. With fewer than six seeds there is none at 95 %.
+
+    Args:
+        curves: successes (0 or 1) or returns by episode, (num_seeds, num_episodes), or a sequence of arrays of
+            different lengths.
+        threshold: the rate or mean return to reach.
+        window: episodes of the moving mean; the first that can count is the `window`-th.
+        level: coverage of the interval.
+
+    Raises:
+        StatisticsError: no curves, values that are not finite, or a window below 1.
+
+    Source: Conover (1999), "Practical Nonparametric Statistics", section 3.2.
+    """
+    check_level(level)
+    if window < 1:
+        raise StatisticsError(f"window: must be at least 1, got {window}")
+    rows = [as_scores(curve, f"curves[{index}]") for index, curve in enumerate(_rows(curves))]
+    episodes = np.array([_first_at(curve, threshold, window) for curve in rows])
+    reached = int(np.isfinite(episodes).sum())
+    middle = np.sort(episodes)[[(len(rows) - 1) // 2, len(rows) // 2]]
+    median = float(middle.mean()) if np.isfinite(middle).all() else None
+    return EpisodesToThreshold(episodes, reached, reached / len(rows), median, _median_interval(episodes, level))
+
+
+def _first_at(curve: Array, threshold: float, window: int) -> float:
+    if len(curve) < window:
+        return math.inf
+    sums = np.concatenate([[0.0], np.cumsum(curve)])
+    # Sums of rates such as 0.1 must not miss the threshold by their rounding.
+    rounding = 1e-12 * np.abs(curve).sum()
+    at_least = sums[window:] - sums[:-window] >= threshold * window - rounding
+    return float(np.argmax(at_least) + window) if at_least.any() else math.inf
+
+
+def _median_interval(values: Array, level: float) -> Interval:
+    from scipy.special import bdtr
+
+    size, ordered = len(values), np.sort(values)
+    # The largest number of values that may be cut at both ends.
+    cut = int(np.count_nonzero(2 * bdtr(np.arange(size // 2), size, 0.5) <= 1 - level))
+    if cut == 0:
+        return Interval.unknown(level, "one seed" if size == 1 else f"{size} seeds")
+    return Interval(float(ordered[cut - 1]), float(ordered[size - cut]), level, "order statistics")
+
+
+def cumulative_regret(returns: ArrayLike, best: ArrayLike) -> Array:
+    """Sum of what each episode fell short of the best expected return, up to and with that episode.
+
+    R(t) = Σ_{i ≤ t} (best - return_i). With sampled returns it may fall at times; its expectation does not.
+
+    Args:
+        returns: by episode, (…, num_episodes).
+        best: the exact best expected return, one for all or (…).
+
+    Returns:
+        float64 (…, num_episodes).
+
+    Raises:
+        StatisticsError: values that are not finite.
+
+    Source: Lattimore & Szepesvári (2020), "Bandit Algorithms", section 4.3.
+    """
+    values, optimum = np.asarray(returns, dtype=np.float64), np.asarray(best, dtype=np.float64)
+    if values.ndim == 0 or not np.isfinite(values).all():
+        raise StatisticsError("returns: must be finite numbers, one an episode along the last axis")
+    if not np.isfinite(optimum).all():
+        raise StatisticsError("best: must be finite")
+    return np.cumsum(optimum[..., np.newaxis] - values, axis=-1)
+
+
+def _rows(curves: Curves) -> list[ArrayLike]:
+    rows = list(curves) if not isinstance(curves, np.ndarray) or curves.ndim > 0 else []  # type: ignore[arg-type]
+    if not rows:
+        raise StatisticsError("curves: there is no curve")
+    return rows

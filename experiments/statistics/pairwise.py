@@ -1,0 +1,160 @@
+"""All pairs of agents: which differ, with the family-wise error held, and the letters that say so."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from velodrome.experiments.statistics.aggregates import mean
+from velodrome.experiments.statistics.errors import StatisticsError
+from velodrome.experiments.statistics.letters import compact_letters
+from velodrome.experiments.statistics.permutation_tests import (
+    NUM_PERMUTATIONS,
+    paired_differences,
+    sign_flip_p_values,
+    unpaired_permutation_test,
+)
+from velodrome.experiments.statistics.scores import Array, Scores, check_level
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two agents compared.
+
+    Attributes:
+        first: index of an agent.
+        second: index of another; first < second.
+        difference: mean of the first less the second, in the units of the scores.
+        p_value: of the pair alone.
+        adjusted_p_value: by Holm over all pairs.
+        different: whether adjusted_p_value is at most the level.
+    """
+
+    first: int
+    second: int
+    difference: float
+    p_value: float
+    adjusted_p_value: float
+    different: bool
+
+    @property
+    def better(self) -> int | None:
+        """Index of the better agent; None if they are not distinguishable."""
+        if not self.different:
+            return None
+        return self.first if self.difference > 0 else self.second
+
+
+@dataclass(frozen=True)
+class PairwiseComparison:
+    """All pairs of agents.
+
+    Attributes:
+        pairs: of i < j, in the order (0, 1), (0, 2), ….
+        letters: of each agent, in the order given; agents that share a letter are not distinguishable.
+        ranking: indices of the agents by their mean, best first.
+        level: family-wise error.
+        paired: whether the agents had the same seeds.
+    """
+
+    pairs: tuple[Pair, ...]
+    letters: tuple[str, ...]
+    ranking: tuple[int, ...]
+    level: float
+    paired: bool
+
+    def pair(self, first: int, second: int) -> Pair:
+        """The pair of two agents, whichever comes first."""
+        wanted = (min(first, second), max(first, second))
+        return next(pair for pair in self.pairs if (pair.first, pair.second) == wanted)
+
+
+def holm(p_values: ArrayLike) -> Array:
+    """p-values adjusted for their number: at most α of all families have one that is wrongly at most α.
+
+    The i-th smallest of m is multiplied by m - i + 1, and made no smaller than the one before it.
+
+    Args:
+        p_values: (num_tests,), of any dependence.
+
+    Returns:
+        Adjusted p-values in the same order, at most 1.
+
+    Raises:
+        StatisticsError: not within [0, 1].
+
+    Source: Holm (1979), "A Simple Sequentially Rejective Multiple Test Procedure".
+    """
+    values = np.asarray(p_values, dtype=np.float64)
+    if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
+        raise StatisticsError("p_values: must be one-dimensional, between 0 and 1")
+    order = np.argsort(values, kind="stable")
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), 1.0)
+    return adjusted
+
+
+def compare_all_pairs(
+    scores: Sequence[Scores],
+    *,
+    paired: bool = True,
+    level: float = 0.05,
+    num_permutations: int | None = None,
+    seed: int = 0,
+) -> PairwiseComparison:
+    """Permutation tests of all pairs of agents with Holm's correction, and the letters that show them.
+
+    Args:
+        scores: of each agent, float (num_seeds,) or a sequence of such arrays, one an environment.
+        paired: whether the seeds are the same, in the same order: sign flips; otherwise exchanges.
+        level: family-wise error.
+        num_permutations: of each test; by default 10,000, or more where Holm's smallest level needs them.
+        seed: of the permutations.
+
+    Raises:
+        StatisticsError: no scores, not finite ones, or `paired` with different seeds.
+    """
+    check_level(level)
+    agents = list(scores)
+    indices = list(combinations(range(len(agents)), 2))
+    count = num_permutations or max(NUM_PERMUTATIONS, math.ceil(10 * len(indices) / level))
+    means = [mean(one) for one in agents]
+    if not indices:
+        p_values = np.ones(0)
+    elif paired:
+        columns = []
+        for first, second in indices:
+            differences = paired_differences(agents[first], agents[second])
+            columns.append(np.concatenate([values / len(values) for values in differences]) / len(differences))
+        if len({len(column) for column in columns}) > 1:
+            raise StatisticsError("scores: paired agents must have the same seeds")
+        p_values, _, _ = sign_flip_p_values(np.stack(columns, axis=1), count, seed)
+    else:
+        tests = (unpaired_permutation_test(agents[i], agents[j], num_permutations=count, seed=seed) for i, j in indices)
+        p_values = np.array([test.p_value for test in tests])
+    adjusted = holm(p_values)
+    pairs = tuple(
+        Pair(first, second, means[first] - means[second], float(p), float(q), bool(q <= level))
+        for (first, second), p, q in zip(indices, p_values, adjusted, strict=True)
+    )
+    ranking = tuple(sorted(range(len(agents)), key=lambda index: -means[index]))
+    decided = [(pair.first, pair.second) for pair in pairs if pair.different]
+    return PairwiseComparison(pairs, tuple(letters_of(ranking, decided)), ranking, level, paired)
+
+
+def letters_of(ranking: Sequence[int], different: Sequence[tuple[int, int]]) -> list[str]:
+    """Letters of agents in their own order, `a` for the best, from the pairs that differ.
+
+    Args:
+        ranking: indices of the agents, best first.
+        different: pairs of indices.
+    """
+    place = {agent: rank for rank, agent in enumerate(ranking)}
+    matrix = np.zeros((len(ranking), len(ranking)), dtype=bool)
+    for first, second in different:
+        matrix[place[first], place[second]] = matrix[place[second], place[first]] = True
+    letters = compact_letters(matrix)
+    return [letters[place[agent]] for agent in range(len(ranking))]

@@ -1,0 +1,74 @@
+"""Performance profiles: the share of runs that score above a threshold, as a function of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from velodrome.experiments.statistics.errors import StatisticsError
+from velodrome.experiments.statistics.resampling import NUM_RESAMPLES
+from velodrome.experiments.statistics.scores import Array, Scores, as_environments, check_level, random_stream
+
+
+@dataclass(frozen=True)
+class PerformanceProfile:
+    """A profile with its band.
+
+    Attributes:
+        thresholds: float64 (num_thresholds,), in the units of the scores.
+        shares: of runs above each threshold, (num_thresholds,).
+        low: lower ends of the pointwise band, (num_thresholds,); 0 where no band is known (one seed).
+        high: upper ends; 1 where no band is known.
+        level: pointwise coverage.
+    """
+
+    thresholds: Array
+    shares: Array
+    low: Array
+    high: Array
+    level: float
+
+
+def performance_profile(
+    scores: Scores,
+    thresholds: ArrayLike,
+    *,
+    level: float = 0.95,
+    num_resamples: int = NUM_RESAMPLES,
+    seed: int = 0,
+) -> PerformanceProfile:
+    """Run-score distribution with a pointwise percentile band of the stratified bootstrap.
+
+    F̂(τ) = mean over environments of the share of seeds with a score > τ.
+
+    Args:
+        scores: float (num_seeds,), or a sequence of such arrays, one an environment.
+        thresholds: τ, float (num_thresholds,).
+        level: pointwise coverage.
+        num_resamples: bootstrap replicates.
+        seed: of the resampling.
+
+    Raises:
+        StatisticsError: no scores, not finite ones, or thresholds that are not one-dimensional.
+
+    Source: Agarwal et al. (2021), section 4.2; Dolan & Moré (2002).
+    """
+    check_level(level)
+    environments = as_environments(scores)
+    taus = np.asarray(thresholds, dtype=np.float64)
+    if taus.ndim != 1 or np.isnan(taus).any():
+        raise StatisticsError("thresholds: must be one-dimensional numbers")
+    above = [(values[:, np.newaxis] > taus).astype(np.float64) for values in environments]
+    shares = np.mean([values.mean(axis=0) for values in above], axis=0)
+    if any(len(values) < 2 for values in environments):
+        return PerformanceProfile(taus, shares, np.zeros_like(shares), np.ones_like(shares), level)
+    rng = random_stream(seed)
+    replicates = np.zeros((num_resamples, len(taus)))
+    for values in above:
+        size = len(values)
+        weights = rng.multinomial(size, np.full(size, 1 / size), size=num_resamples)
+        # Whole numbers are added up exactly, so that a share of one is one.
+        replicates += weights @ values / size / len(above)
+    tail = (1 - level) / 2
+    low, high = np.clip(np.quantile(replicates, [tail, 1 - tail], axis=0), 0.0, 1.0)
+    return PerformanceProfile(taus, shares, low, high, level)

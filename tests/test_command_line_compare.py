@@ -1,0 +1,310 @@
+"""`velodrome compare`: what it prints, writes and keeps, and how it speaks of failures, warnings and interruptions."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import gymnasium as gym
+import pytest
+
+from velodrome.experiments import run_progress
+from velodrome.experiments.cli import main
+from velodrome.experiments.results import Results
+from velodrome.experiments.store import Store
+
+EXPERIMENT = """
+name = "two agents"
+description = "Does learning help?"
+episodes = 60
+seeds = 5
+environments = ["FrozenLake-v1"]
+[agents]
+"chance" = "random"
+"learner" = "q_learning(policy=epsilon_greedy(epsilon=0.2))"
+"""
+# A track that cannot be driven on while there is a file `closed`.
+OWN_TRACK = """
+from pathlib import Path
+import gymnasium as gym
+
+class Gate(gym.Env):
+    observation_space = action_space = gym.spaces.Discrete(2)
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return int(self.np_random.integers(2)), {}
+    def step(self, action):
+        if Path("closed").exists():
+            raise RuntimeError("the gate is closed")
+        return action, 1.0, True, False, {}
+
+gym.register("own/Gate-v0", Gate, disable_env_checker=True)
+"""
+GATED = """
+name = "gated"
+episodes = 3
+seeds = 5
+evaluation_episodes = 2
+[environments]
+"lake" = "FrozenLake-v1"
+"gate" = "own_gate:own/Gate-v0"
+[agents]
+"chance" = "random"
+"""
+WARNINGS_SHOWN = "always::velodrome.experiments.errors.ExperimentWarning"
+
+
+@pytest.fixture(autouse=True)
+def _work_in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    Path("two.toml").write_text(EXPERIMENT)
+
+
+@pytest.fixture
+def compare(capsys):
+    """Runs `velodrome compare` on the experiment of two agents; it must succeed without a word on standard error."""
+
+    def run(*options):
+        code = main(["compare", "two.toml", *options])
+        printed = capsys.readouterr()
+        assert (code, printed.err) == (0, "")
+        return printed.out
+
+    return run
+
+
+@pytest.fixture
+def closed_gate(monkeypatch):
+    """An experiment whose second environment raises as long as the file `closed` exists."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    Path("own_gate.py").write_text(OWN_TRACK)
+    Path("gated.toml").write_text(GATED)
+    Path("closed").touch()
+    yield Path("closed")
+    sys.modules.pop("own_gate", None)
+    gym.registry.pop("own/Gate-v0", None)
+
+
+def strict(text):
+    return json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+
+
+def test_it_writes_a_store_a_table_and_a_plot_and_prints_the_table(compare):
+    text = compare("--out", "there")
+    assert "learner" in text
+    assert "60 episodes; 5 seeds (0–4), paired across agents" in text
+    assert text.endswith("Table and plot: there/two-agents; trials: there/trials.sqlite\n")
+    assert max(map(len, text.splitlines())) <= 80
+    files = {str(path.relative_to("there")) for path in Path("there").rglob("*") if path.is_file()}
+    own = {name for name in files if name.startswith(("trials.sqlite-", "."))}
+    assert files - own == {"trials.sqlite", "two-agents/success_rate.png", "two-agents/table.md"}
+    results = Results.load("there")
+    assert (results.name, results.description) == ("two agents", "Does learning help?")
+    assert results.agents == ["chance", "learner"]
+    assert Path("there/two-agents/table.md").read_text().startswith("**FrozenLake-v1**")
+    assert Path("there/two-agents/success_rate.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_as_json(compare):
+    content = strict(compare("--json"))
+    assert list(content) == ["rows", "failed"]
+    assert content["failed"] == 0
+    promised = {"agent", "environment", "seeds", "failed", "best_success_rate"}
+    promised |= {f"{field}_success_rate_{part}" for field in ("train", "greedy") for part in ("mean", "min", "max")}
+    assert all(promised <= set(row) for row in content["rows"])
+    assert [row["agent"] for row in content["rows"]] == ["chance", "learner"]
+    assert Path("results/trials.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--seeds", "6"], {"seeds": list(range(6)), "episodes": 60, "steps": None}),
+        (["--episodes", "9"], {"seeds": list(range(5)), "episodes": 9, "steps": None}),
+        (["--steps", "20000", "--workers", "1"], {"seeds": list(range(5)), "episodes": None, "steps": 20_000}),
+    ],
+)
+def test_options_go_before_the_file(compare, options, expected):
+    compare("--out", "there", *options)
+    settings = Results.load("there").settings
+    assert {key: settings[key] for key in expected} == expected
+
+
+def test_a_budget_on_the_command_line_goes_before_every_budget_of_the_file(compare):
+    text = EXPERIMENT.replace('"chance" = "random"', '"chance" = { agent = "random", steps = 7 }')
+    Path("two.toml").write_text(text)
+    compare("--out", "there")
+    assert Results.load("there").budget("FrozenLake-v1", "chance") == (None, 7)
+    compare("--out", "there", "--episodes", "9")
+    assert {row["episodes"] for row in Results.load("there").records} == {9}
+
+
+def test_a_small_budget_of_steps_warns_nobody(compare):
+    compare("--out", "there", "--steps", "300")
+
+
+def test_the_shipped_experiment_runs(capsys):
+    assert main(["compare", "frozenlake", "--seeds", "2", "--episodes", "3", "--json"]) == 0
+    assert len(strict(capsys.readouterr().out)["rows"]) == 14
+    assert Path("results/frozenlake/success_rate.png").exists()
+
+
+def test_one_store_holds_experiments_with_other_settings_and_no_trial_is_lost(compare):
+    compare("--out", "there")
+    first = Results.load("there")
+    with Store.open_for_reading("there") as store:
+        before = store.content_digest(), store.keys()
+    assert compare("--out", "there") == compare("--out", "there")
+    with Store.open_for_reading("there") as store:
+        assert (store.content_digest(), store.keys()) == before
+    compare("--out", "there", "--seeds", "6")
+    again = Results.load("there")
+    assert again.settings["seeds"] == [0, 1, 2, 3, 4, 5]
+    assert [row for row in again.records if row["seed"] < 5] == first.records
+    with Store.open_for_reading("there") as store:
+        assert len(store.keys()) == 12
+
+
+def test_what_else_is_in_the_folder_is_left_alone(compare):
+    Path("there/two-agents").mkdir(parents=True)
+    Path("there/results.json").write_text("half a")
+    Path("there/two-agents/notes.md").write_text("mine")
+    compare("--out", "there")
+    assert Path("there/results.json").read_text() == "half a"
+    assert Path("there/two-agents/notes.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["trials.sqlite", "mine"])
+def test_where_the_table_cannot_be_written_that_is_told_and_the_trials_are_kept(capsys, name):
+    Path("there").mkdir()
+    Path("there/mine").write_text("")
+    Path("two.toml").write_text(EXPERIMENT.replace("two agents", name))
+    assert main(["compare", "two.toml", "--out", "there"]) == 2
+    assert capsys.readouterr() == ("", f"velodrome: --out there/{name}: File exists\n")
+    assert len(Results.load("there").records) == 10
+
+
+def failed(capsys, *options):
+    """What a run with failures prints; its exit code is 1."""
+    assert main(["compare", "gated.toml", "--workers", "0", *options]) == 1
+    return capsys.readouterr()
+
+
+def test_failures_end_with_how_many_and_the_command_that_runs_them_again(closed_gate, capsys):
+    out = failed(capsys, "--seeds", "6", "--out", "my results").out
+    last = out.splitlines()[-1]
+    text, _, command = last.partition("; run them again with: ")
+    assert text == "6 of 12 trials failed"
+    assert command == ("velodrome compare gated.toml --seeds 6 --out 'my results' --workers 0 --retry-failed")
+    assert "Failed: chance on gate, 6 trials (seed 0, 1, 2, 3, 4, …): step of own/Gate-v0 raised" in " ".join(
+        out.split()
+    )
+    assert "the gate is closed" in Path("my results/gated/table.md").read_text()
+    closed_gate.unlink()
+    # Failed trials are results too, until somebody asks for another try.
+    assert "6 of 12 trials failed" in failed(capsys, "--seeds", "6", "--out", "my results").out
+    assert main(shlex.split(command)[1:]) == 0
+    out = capsys.readouterr().out
+    assert "failed" not in out
+    assert Results.load("my results").failures == []
+    assert main(shlex.split(command)[1:-1]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "repeated"),
+    [
+        ([], ""),
+        (["--episodes", "3"], "--episodes 3 "),
+        (["--steps", "9"], "--steps 9 "),
+        (["--strict"], "--strict "),
+        (["--checkpoint-every", "60", "--quiet"], ""),
+    ],
+)
+def test_the_command_repeats_what_was_asked_for(closed_gate, capsys, options, repeated):
+    words = shlex.split(failed(capsys, *options).out.splitlines()[-1].partition("with: ")[2])
+    expected = f"velodrome compare gated.toml {repeated}--out results --workers 0 --retry-failed"
+    assert sorted(words) == sorted(expected.split())
+    again = shlex.split(failed(capsys, *options, "--retry-failed").out.splitlines()[-1].partition("with: ")[2])
+    assert again == words
+
+
+def test_the_command_repeats_the_time_that_a_trial_may_take(closed_gate, capsys):
+    assert main(["compare", "gated.toml", "--trial-timeout", "30", "--workers", "1"]) == 1
+    assert "--workers 1 --trial-timeout 30.0 --retry-failed" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_failures_in_json_leave_standard_output_to_the_object(closed_gate, capsys):
+    printed = failed(capsys, "--json")
+    content = strict(printed.out)
+    assert content["failed"] == 5
+    assert [(row["environment"], row["seeds"], row["failed"]) for row in content["rows"]] == [
+        ("lake", 5, 0),
+        ("gate", 0, 5),
+    ]
+    assert content["rows"][1]["greedy_success_rate_mean"] is None
+    assert printed.err.startswith("5 of 10 trials failed; run them again with: velodrome compare gated.toml ")
+
+
+def test_where_every_trial_failed_there_is_a_table_and_no_plot(closed_gate, capsys):
+    Path("gated.toml").write_text(GATED.replace('"lake" = "FrozenLake-v1"', ""))
+    out = failed(capsys).out
+    assert "gate: no trial is done." in out
+    assert "Table and plot" not in out
+    assert {path.name for path in Path("results/gated").iterdir()} == {"table.md"}
+
+
+@pytest.mark.filterwarnings(WARNINGS_SHOWN)
+def test_warnings_are_lines_on_standard_error_and_kept(capsys):
+    assert main(["compare", "two.toml", "--seeds", "2"]) == 0
+    line = "2 seeds are too few to tell better from luckier: give at least 5, such as seeds = 30"
+    assert capsys.readouterr().err == f"velodrome: warning: {line}\n"
+    assert Results.load("results").warnings == (line,)
+
+
+def test_where_it_is_strict_every_warning_is_a_line_and_nothing_is_run(capsys):
+    text = EXPERIMENT.replace('"chance" = "random"', '"chance" = "random"\n"luck" = "random"')
+    Path("two.toml").write_text(text)
+    assert main(["compare", "two.toml", "--seeds", "2", "--strict"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    first, second = printed.err.splitlines()
+    assert first.startswith("velodrome: 2 seeds are too few")
+    assert second == "velodrome: agents 'chance', 'luck' are the same, and so will be their results: leave one"
+    assert not Path("results/trials.sqlite").exists()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Progress is told from the first moment on."""
+    for name in ("DELAY_SECONDS", "FIRST_LINE_SECONDS", "LINE_SECONDS", "REFRESH_SECONDS"):
+        monkeypatch.setattr(run_progress, name, 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_progress_is_told_on_standard_error_but_not_where_it_is_quiet(capsys):
+    assert main(["compare", "two.toml", "--workers", "0"]) == 0
+    assert "velodrome: 10 of 10 trials (100 %)" in capsys.readouterr().err
+    assert main(["compare", "two.toml", "--workers", "0", "--out", "other", "--quiet"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "learner" in printed.out
+
+
+def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(monkeypatch, capsys):
+    def stop(_, status):
+        if status.finished:
+            raise KeyboardInterrupt
+
+    arguments = ["compare", "two.toml", "--workers", "0", "--out", "there"]
+    with monkeypatch.context() as patch:
+        patch.setattr(run_progress.RunProgress, "__call__", stop)
+        assert main(arguments) == 130
+    told = "velodrome: stopped: 5 of 10 trials are done and kept in there; the same command goes on\n"
+    assert capsys.readouterr() == ("", told)
+    assert not Path("there/two-agents").exists() or not list(Path("there/two-agents").iterdir())
+    assert main(["table", "there"]) == 0
+    assert "Not finished: 5 of 10 trials have not been run" in capsys.readouterr().out
+    kept = Results.load("there").records
+    assert main(arguments) == 0
+    assert [row for row in Results.load("there").records if row["agent"] == "chance"] == kept

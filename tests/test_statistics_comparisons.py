@@ -1,0 +1,205 @@
+"""Differences, permutation tests, letters and the probability of improvement."""
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from velodrome.experiments import statistics
+from velodrome.experiments.statistics import StatisticsError
+
+RNG = np.random.Generator(np.random.PCG64(3))
+FIRST, SECOND = RNG.normal(0.5, 1, 9), RNG.normal(0, 1, 9)
+small_scores = st.lists(st.integers(-3, 3).map(float), min_size=2, max_size=8)
+
+
+def test_an_exact_paired_test_is_scipys():
+    found = statistics.paired_permutation_test(FIRST, SECOND)
+    theirs = stats.permutation_test(
+        (FIRST, SECOND), lambda one, other: np.mean(one - other), permutation_type="samples", n_resamples=np.inf
+    )  # fmt: skip
+    assert found.exact
+    assert found.num_permutations == 2**8
+    assert found.p_value == pytest.approx(theirs.pvalue)
+    assert found.statistic == pytest.approx(theirs.statistic)
+
+
+def test_a_random_paired_test_nears_the_exact_one():
+    exact = statistics.paired_permutation_test(FIRST, SECOND).p_value
+    random = statistics.paired_permutation_test(FIRST, SECOND, num_permutations=200)
+    assert not random.exact
+    assert random.p_value == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / 200))
+    far = statistics.paired_permutation_test(np.arange(40) + 100.0, np.arange(40.0), num_permutations=99)
+    assert far.p_value == 1 / 100
+
+
+def test_an_exact_unpaired_test_is_scipys():
+    first, second = FIRST[:6], SECOND[:5] - 0.5
+    found = statistics.unpaired_permutation_test(first, second)
+    theirs = stats.permutation_test(
+        (first, second), lambda one, other: stats.ttest_ind(one, other, equal_var=False).statistic,
+        permutation_type="independent", n_resamples=np.inf,
+    )  # fmt: skip
+    # SciPy doubles the smaller tail; absolute values weigh both.
+    both = np.mean(np.abs(theirs.null_distribution) >= abs(theirs.statistic) - 1e-9)
+    assert found.exact
+    assert found.p_value == pytest.approx(both)
+    random = statistics.unpaired_permutation_test(first, second, num_permutations=400)
+    assert random.p_value == pytest.approx(both, abs=4 * math.sqrt(both * (1 - both) / 400))
+
+
+def test_constant_scores_differ_only_if_they_do():
+    zeros, ones = [0.0] * 8, [1.0] * 8
+    for test in (statistics.paired_permutation_test, statistics.unpaired_permutation_test):
+        assert test(zeros, zeros).p_value == 1.0
+        assert test(ones, zeros).p_value < 0.01
+        # The same scores, added up in another order.
+        assert test(np.array(ones) * 0.3, np.full(8, 0.1 + 0.2)).p_value == 1.0
+    same = statistics.paired_difference(zeros, zeros)
+    assert (same.estimate, same.interval.low, same.interval.high) == (0.0, 0.0, 0.0)
+    step = statistics.paired_difference([0.3, 0.2], [0.2, 0.1])
+    assert step.interval.width == 0
+    assert statistics.unpaired_difference(ones, zeros).interval.width == 0
+
+
+@given(small_scores, st.randoms(use_true_random=False))
+def test_a_test_does_not_care_who_comes_first(values, random):
+    other = random.sample(values, len(values))
+    for test in (statistics.paired_permutation_test, statistics.unpaired_permutation_test):
+        one, two = test(values, other), test(other, values)
+        assert one.p_value == two.p_value
+        assert 0 < one.p_value <= 1
+
+
+def test_p_values_are_not_too_small_where_nothing_differs():
+    rng = np.random.Generator(np.random.PCG64(0))
+    for test, size in ((statistics.paired_permutation_test, 7), (statistics.unpaired_permutation_test, 5)):
+        p_values = [test(rng.exponential(size=size), rng.exponential(size=size)).p_value for _ in range(600)]
+        for level in (0.05, 0.2, 0.5):
+            share = np.mean(np.array(p_values) <= level)
+            # At most the level (three standard errors), and not far below it: the tests can reject.
+            assert level / 2 < share < level + 3 * math.sqrt(level * (1 - level) / 600)
+
+
+def test_several_environments_are_tested_together():
+    first, second = [FIRST, SECOND + 3], [FIRST - 1, SECOND]
+    assert statistics.paired_permutation_test(first, second).p_value < 1e-4 + 2**-17
+    assert statistics.unpaired_permutation_test(first, second).p_value < 0.05
+    found = statistics.paired_difference(first, second)
+    assert found.estimate == pytest.approx(2.0)
+    assert found.interval.width == pytest.approx(0.0, abs=1e-9)
+
+
+def test_differences_have_welchs_interval_or_that_of_the_pairs():
+    theirs = stats.ttest_ind(FIRST, SECOND[:6], equal_var=False).confidence_interval()
+    found = statistics.unpaired_difference(FIRST, SECOND[:6])
+    assert (found.interval.low, found.interval.high) == pytest.approx((theirs.low, theirs.high))
+    paired = statistics.paired_difference(FIRST, SECOND)
+    assert paired.estimate == pytest.approx((FIRST - SECOND).mean())
+    assert paired.interval == statistics.best_interval(FIRST - SECOND)
+    # A common part of each seed is no part of a paired difference.
+    common = RNG.normal(0, 50, 9)
+    noisy = statistics.paired_difference(FIRST + common, SECOND + common)
+    assert noisy.interval.width == pytest.approx(paired.interval.width, rel=1e-6)
+
+
+def test_holm():
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistics.holm([0.6, 0.9]) == pytest.approx([1.0, 1.0])
+    assert len(statistics.holm([])) == 0
+
+
+def test_letters_by_piephos_rules():
+    def letters(size, *different):
+        matrix = np.zeros((size, size), dtype=bool)
+        for one, other in different:
+            matrix[one, other] = matrix[other, one] = True
+        return statistics.compact_letters(matrix)
+
+    assert letters(0) == []
+    assert letters(1) == ["a"]
+    assert letters(3) == ["a", "a", "a"]
+    assert letters(3, (0, 2)) == ["a", "ab", "b"]
+    assert letters(3, (0, 1), (0, 2), (1, 2)) == ["a", "b", "c"]
+    assert letters(4, (0, 2), (0, 3), (1, 3)) == ["a", "ab", "bc", "c"]
+    # The second best alone differs from the worst.
+    assert letters(3, (1, 2)) == ["ab", "a", "b"]
+
+
+@given(st.integers(1, 7), st.data())
+def test_letters_are_shared_exactly_by_those_that_do_not_differ(size, data):
+    different = np.zeros((size, size), dtype=bool)
+    for one, other in combinations(range(size), 2):
+        different[one, other] = different[other, one] = data.draw(st.booleans())
+    letters = statistics.compact_letters(different)
+    assert all(letters)
+    for one, other in combinations(range(size), 2):
+        assert bool(set(letters[one]) & set(letters[other])) == (not different[one, other])
+    used = sorted(set("".join(letters)))
+    assert used == [chr(ord("a") + index) for index in range(len(used))]
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_all_pairs(paired):
+    rng = np.random.Generator(np.random.PCG64(2))
+    scores = [rng.normal(ahead, 1, 25) for ahead in (0, 3, 0, 6)]
+    found = statistics.compare_all_pairs(scores, paired=paired)
+    assert found.ranking[:2] == (3, 1)
+    assert found.letters[3] == "a"
+    assert found.letters[1] == "b"
+    assert found.letters[0] == found.letters[2] == "c"
+    assert [(pair.first, pair.second) for pair in found.pairs] == list(combinations(range(4), 2))
+    assert found.pair(3, 0).better == 3
+    assert found.pair(0, 2).better is None
+    assert [pair.adjusted_p_value for pair in found.pairs] == pytest.approx(
+        statistics.holm([pair.p_value for pair in found.pairs])
+    )
+    alone = statistics.compare_all_pairs([scores[0]], paired=paired)
+    assert (alone.pairs, alone.letters) == ((), ("a",))
+
+
+def test_many_agents_can_still_differ():
+    scores = [np.full(30, float(place)) + RNG.normal(0, 0.01, 30) for place in range(30)]
+    assert all(pair.different for pair in statistics.compare_all_pairs(scores).pairs)
+
+
+@given(small_scores, small_scores)
+def test_the_probabilities_of_improvement_of_both_sum_to_one(first, second):
+    one, other = (statistics.probability_of_improvement(*pair) for pair in ((first, second), (second, first)))
+    assert one + other == pytest.approx(1.0)
+    theirs = stats.mannwhitneyu(first, second).statistic / (len(first) * len(second))
+    assert one == pytest.approx(theirs)
+
+
+def test_the_interval_of_the_probability_of_improvement():
+    found = statistics.probability_of_improvement_interval(FIRST, SECOND)
+    assert 0 <= found.low < statistics.probability_of_improvement(FIRST, SECOND) < found.high <= 1
+    # Ten of ten wins do not make certain.
+    apart = statistics.probability_of_improvement_interval(np.arange(10) + 50.0, np.arange(10.0))
+    assert (apart.low, apart.high) == pytest.approx((stats.binomtest(10, 10).proportion_ci().low, 1.0))
+    mirrored = statistics.probability_of_improvement_interval(np.arange(10.0), np.arange(10) + 50.0)
+    assert (mirrored.low, mirrored.high) == pytest.approx((0.0, 1 - apart.low))
+    assert statistics.probability_of_improvement_interval([1.0, 1.0], [1.0, 1.0]).low == 0.5
+    assert not statistics.probability_of_improvement_interval([1.0], [0.0, 2.0]).is_known
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: statistics.paired_difference([1.0, 2.0], [1.0]), "first, second: must have the same seeds"),
+        (lambda: statistics.unpaired_difference([1.0], [[1.0], [2.0]]), "the same environments, got 1 and 2"),
+        (lambda: statistics.compare_all_pairs([[1.0, 2.0], [1.0]]), "must have the same seeds"),
+        (lambda: statistics.paired_permutation_test([1.0], [math.nan]), "second: 1 of 1 are not finite"),
+        (lambda: statistics.paired_permutation_test([1.0], [1.0], num_permutations=0), "num_permutations: must be"),
+        (lambda: statistics.holm([0.5, 2.0]), "p_values: must be"),
+        (lambda: statistics.compact_letters([[True]]), "different: must be a symmetric matrix"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_one_line(call, message):
+    with pytest.raises(StatisticsError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)

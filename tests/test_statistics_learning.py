@@ -1,0 +1,141 @@
+"""Learning curves as numbers, performance profiles, and how many seeds are enough."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from velodrome.experiments import statistics
+from velodrome.experiments.statistics import StatisticsError
+
+RNG = np.random.Generator(np.random.PCG64(11))
+
+
+def test_the_area_under_a_curve():
+    assert statistics.area_under_curve([[0.0, 1.0], [0.5, 0.5, 0.5]]).tolist() == [0.5, 0.5]
+    # Half of the way at 0, then a straight line to 1.
+    assert statistics.area_under_curve([[0.0, 0.0, 1.0]], at=[0, 50, 100]).tolist() == [0.25]
+
+
+def test_the_first_episode_with_the_rate_over_a_whole_window():
+    curves = np.array([[0, 1, 1, 0, 1, 1], [1, 1, 1, 1, 1, 1], [0, 0, 1, 0, 0, 1]])
+    found = statistics.episodes_to_threshold(curves, 1.0, window=2)
+    assert found.episodes.tolist() == [3, 2, math.inf]
+    assert (found.num_reached, found.share_reached, found.median) == (2, 2 / 3, 3.0)
+    assert found.interval.reason == "3 seeds"
+    assert statistics.episodes_to_threshold(curves, 0.5, window=7).num_reached == 0
+    # Ten tenths are one, whatever their sum in floating point.
+    assert statistics.episodes_to_threshold([[0.1] * 10], 0.1, window=10).episodes.tolist() == [10]
+
+
+def test_seeds_that_never_reach_the_rate_count():
+    reached = np.tril(np.ones((20, 20)))[::-1]
+    censored = np.vstack([reached[:9], np.zeros((11, 20))])
+    found = statistics.episodes_to_threshold(censored, 1.0, window=1)
+    assert (found.num_reached, found.median, found.interval.high) == (9, None, math.inf)
+    assert found.interval.low == 1.0
+    half = statistics.episodes_to_threshold(np.vstack([reached[:12], np.zeros((8, 20))]), 1.0, window=1)
+    assert half.median is not None
+
+
+def test_the_interval_of_the_median_covers_and_is_exact():
+    size, hits = 15, 0
+    for _ in range(400):
+        curves = np.arange(60) >= RNG.integers(0, 59, size)[:, np.newaxis]
+        interval = statistics.episodes_to_threshold(curves, 1.0, window=1).interval
+        hits += 30 in interval
+    assert hits / 400 > 0.93
+    # The textbook's table: of 15, the 4th and the 12th.
+    curves = np.arange(60) >= np.arange(size)[:, np.newaxis]
+    interval = statistics.episodes_to_threshold(curves, 1.0, window=1).interval
+    assert (interval.low, interval.high) == (4, 12)
+
+
+def test_regret():
+    assert statistics.cumulative_regret([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]], 1.0).tolist() == [[0, 1, 1], [1, 2, 3]]
+    assert statistics.cumulative_regret([[1.0, 0.0], [0.0, 0.0]], [1.0, 2.0]).tolist() == [[0, 1], [2, 4]]
+
+
+@given(st.lists(st.floats(-5, 5), min_size=2, max_size=12))
+def test_a_profile_falls_from_one_to_zero(scores):
+    profile = statistics.performance_profile(scores, np.linspace(-6, 6, 25), num_resamples=200)
+    for curve in (profile.shares, profile.low, profile.high):
+        assert (np.diff(curve) <= 1e-12).all()
+        assert (curve[0], curve[-1]) == (1.0, 0.0)
+    assert (profile.low <= profile.shares + 1e-12).all()
+    assert (profile.shares <= profile.high + 1e-12).all()
+
+
+def test_a_profile_of_environments_weighs_them_alike():
+    profile = statistics.performance_profile([[1.0, 0.0], [1.0] * 6], [0.5])
+    assert profile.shares == pytest.approx([0.75])
+    unknown = statistics.performance_profile([0.4], [0.5, 0.3])
+    assert (unknown.low.tolist(), unknown.high.tolist()) == ([0, 0], [1, 1])
+
+
+def test_power_is_scipys_and_that_of_the_permutation_test():
+    critical = stats.t.isf(0.025, 19)
+    theirs = stats.nct.sf(critical, 19, 0.7 * math.sqrt(20)) + stats.nct.cdf(-critical, 19, 0.7 * math.sqrt(20))
+    claimed = statistics.power(0.7, 1.0, 20)
+    assert claimed == pytest.approx(theirs)
+    differences = RNG.normal(0.7, 1.0, (400, 20))
+    tests = [statistics.paired_permutation_test(row, np.zeros(20), num_permutations=999) for row in differences]
+    found = np.mean([test.p_value <= 0.05 for test in tests])
+    assert found == pytest.approx(claimed, abs=4 * math.sqrt(claimed * (1 - claimed) / 400) + 0.01)
+
+
+def test_power_grows_with_the_difference_also_where_the_series_ends():
+    powers = [statistics.power(difference, 1.0, 5) for difference in (0.0, 0.1, 1, 5, 13, 14, 100)]
+    assert powers == sorted(powers)
+    assert powers[0] == 0.05
+    assert powers[-1] == pytest.approx(1.0)
+    assert statistics.power(1.0, 0.0, 5) == 1.0
+    assert statistics.power(1.0, 1.0, 1) == 0.0
+
+
+def test_the_detectable_difference_and_the_seeds_needed_agree():
+    differences = RNG.normal(0.3, 2.0, 40)
+    deviation = differences.std(ddof=1)
+    detectable = statistics.minimum_detectable_difference(differences)
+    assert statistics.power(detectable, deviation, 40) == pytest.approx(0.8, abs=1e-6)
+    assert statistics.seeds_needed(differences, detectable * 1.0001) == 40
+    needed = statistics.seeds_needed(differences)
+    observed = differences.mean()
+    assert statistics.power(observed, deviation, needed) >= 0.8 > statistics.power(observed, deviation, needed - 1)
+    # The textbook's 34 for half a standard deviation.
+    halves = np.tile([0.0, 1.0], 50)
+    assert statistics.seeds_needed(halves, halves.std(ddof=1) / 2) == 34
+
+
+def test_what_no_number_of_seeds_would_settle():
+    assert statistics.seeds_needed([1.0, -1.0]) is None
+    assert statistics.seeds_needed([1.0]) is None
+    assert statistics.seeds_needed([1.0, 1.0, 1.0]) == 2
+    assert statistics.minimum_detectable_difference([1.0]) is None
+    assert statistics.minimum_detectable_difference([0.0, 0.0]) == 0.0
+    assert statistics.seeds_needed([1.0, -1.0], 1e-12) is None
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: statistics.area_under_curve([]), "curves: there is no curve"),
+        (lambda: statistics.area_under_curve([[1.0, 2.0]], at=[1, 1]), "at: must be two or more increasing"),
+        (lambda: statistics.area_under_curve([[1.0]], at=[1, 2]), "curves: must have 2 points each"),
+        (lambda: statistics.episodes_to_threshold([[1.0, math.nan]], 0.5), r"curves\[0\]: 1 of 2 are not finite"),
+        (lambda: statistics.episodes_to_threshold([[1.0]], 0.5, window=0), "window: must be at least 1"),
+        (lambda: statistics.cumulative_regret([math.nan], 1.0), "returns: must be finite"),
+        (lambda: statistics.cumulative_regret([1.0], math.inf), "best: must be finite"),
+        (lambda: statistics.performance_profile([1.0], 0.5), "thresholds: must be one-dimensional"),
+        (lambda: statistics.power(1.0, -1.0, 5), "deviation: must be at least 0"),
+        (lambda: statistics.seeds_needed([1.0, 2.0], math.nan), "difference: must be finite"),
+        (lambda: statistics.seeds_needed([1.0, 2.0], power_wanted=0.01), "power_wanted: must be above the level"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused_in_one_line(call, message):
+    with pytest.raises(StatisticsError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)
