@@ -28,7 +28,7 @@ def policy_failure(error: Exception) -> PolicyFailureError:
 
 def one_line(error: BaseException) -> str:
     """Class and message of an error in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
 
 
 def environment_label(env: Any) -> str:

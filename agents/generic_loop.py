@@ -115,13 +115,18 @@ def run_generic_loop(
                 raise EnvironmentFailureError(f"reward {reward!r} is not a number, after action {action}") from None
             if not isfinite(reward):
                 raise EnvironmentFailureError(f"reward {reward!r} is not finite, after action {action}")
+            try:
+                ended = bool(terminated or truncated)
+            except ValueError:
+                flags = f"terminated {terminated!r} and truncated {truncated!r}"
+                raise EnvironmentFailureError(f"{flags} are not True or False, after action {action}") from None
             if watch_info is not None:
                 watch_info(observation, info)
             observe(observation, reward, terminated, truncated)
             taken += 1
             total += reward
             length += 1
-            if terminated or truncated:
+            if ended:
                 record.returns.append(total)
                 record.lengths.append(length)
                 record.terminated.append(bool(terminated))

@@ -31,8 +31,8 @@ def agents(number: int) -> dict[str, str]:
 
 def bare(number: int, seeds: int) -> None:
     """The same trials without a manager."""
-    from velodrome.experiments.catalogue import build_agent
-    from velodrome.experiments.environment_configuration import build_environment
+    from velodrome.experiments.expressions.catalogue import build_agent
+    from velodrome.experiments.expressions.environment_configuration import build_environment
     from velodrome.experiments.track import Track
     from velodrome.experiments.trial import Budget, run_trial
 

@@ -74,7 +74,10 @@ def main() -> int:
             for name, program in commands.items():
                 with tempfile.TemporaryDirectory() as folder:
                     for temperature in ("cold", "warm"):
-                        found = start(program, Path(folder), Path(folder) / "cache")
+                        # A folder of its own, or the second comparison would find the trials of the first.
+                        work = Path(folder) / temperature
+                        work.mkdir()
+                        found = start(program, work, Path(folder) / "cache")
                         starts[name][temperature].append(found)
         rows = []
         for name, found in starts.items():

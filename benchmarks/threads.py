@@ -42,7 +42,7 @@ def main() -> None:
     seconds: dict[int, list[tuple[float, float]]] = {workers: [] for workers in counts}
     limits = []
     with measuring.Load():
-        run(1, 1, 1_000)
+        run(1, 5, 1_000)
         for turn in range(given.rounds):
             for workers in counts if turn % 2 == 0 else counts[::-1]:
                 seconds[workers].append(run(workers, seeds, steps))

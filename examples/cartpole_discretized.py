@@ -10,7 +10,7 @@ import velodrome as vd
 POLE = "discretize(CartPole-v1, bins=[1, 1, 6, 12])"
 POLICY = "policy=epsilon_greedy(epsilon=linear(1, 0.02, over=300))"
 episodes = int(sys.argv[1]) if len(sys.argv) > 1 else 500
-seeds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+seeds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
 
 agents = {
     "random": "random",

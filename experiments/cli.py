@@ -56,7 +56,7 @@ def list_names(kind: Kind | None = None, /) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from velodrome.experiments.descriptions import describe
+    from velodrome.experiments.expressions.descriptions import describe
     from velodrome.experiments.shipped import describe_experiments
 
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())

@@ -14,15 +14,15 @@ from rich.text import Text
 
 from velodrome.agents.agent import Loop
 from velodrome.agents.errors import check_budget
-from velodrome.experiments.catalogue import build_agent
-from velodrome.experiments.environment_configuration import build_environment
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.expressions.catalogue import build_agent
+from velodrome.experiments.expressions.environment_configuration import build_environment
 from velodrome.experiments.progress import DelayedProgress
 from velodrome.experiments.results import Results, json_ready
 from velodrome.experiments.run import run
-from velodrome.experiments.run_status import RunStatus
-from velodrome.experiments.stopping import stoppable
-from velodrome.experiments.store import STORE_FILE
+from velodrome.experiments.running.run_status import RunStatus
+from velodrome.experiments.running.stopping import stoppable
+from velodrome.experiments.storage.store import STORE_FILE
 from velodrome.experiments.tables import format_table, terminal_table
 from velodrome.experiments.trial import Trial
 
@@ -94,9 +94,9 @@ def compare_command(
     """`velodrome compare`: run what is missing of an experiment, print its table; returns 1 if trials failed."""
     from velodrome.experiments.experiment_file import read_experiment
     from velodrome.experiments.make_plan import make_plan
-    from velodrome.experiments.run_plan import RunOptions, run_plan
     from velodrome.experiments.run_progress import RunProgress
-    from velodrome.experiments.tracking import open_tracker
+    from velodrome.experiments.running.run_plan import RunOptions, run_plan
+    from velodrome.experiments.tracking.tracker import open_tracker
 
     asked_for = {"seeds": seeds, "episodes": episodes, "steps": steps, "out": out, "track": track}
     # How often trials save their state decides nothing, and is never left out by the command line.

@@ -6,9 +6,9 @@ from typing import Any
 
 from velodrome.experiments.make_plan import Agents, Environments, make_plan
 from velodrome.experiments.results import Results
-from velodrome.experiments.run_plan import RunOptions, run_plan
-from velodrome.experiments.run_status import ProgressCallback
-from velodrome.experiments.tracking import Tracker
+from velodrome.experiments.running.run_plan import RunOptions, run_plan
+from velodrome.experiments.running.run_status import ProgressCallback
+from velodrome.experiments.tracking.tracker import Tracker
 
 
 def compare(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from velodrome.experiments.episode_curves import EpisodeCurves
+from velodrome.experiments.storage.episode_curves import EpisodeCurves
 
 NUM_POINTS = 200
 

@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, Field, InstanceOf, ValidationError, field_
 
 from velodrome.agents.agent import Agent
 from velodrome.envs.success_rules import parse_success_rule
-from velodrome.experiments.environment_configuration import EnvironmentConfiguration
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.expressions.environment_configuration import EnvironmentConfiguration
 from velodrome.experiments.inputs import read_agent, read_environment
 from velodrome.experiments.mistakes import CheckedModel, Mistake, mistake_lines, shown
 

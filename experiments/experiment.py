@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from velodrome.envs.success_rules import parse_success_rule
 from velodrome.experiments.entries import ONE_BUDGET, AgentEntry, Count, EnvironmentEntry
-from velodrome.experiments.expression import parse_expression
+from velodrome.experiments.expressions.expression import parse_expression
 from velodrome.experiments.inputs import LARGEST_SEED, MOST_SEEDS
 from velodrome.experiments.mistakes import CheckedModel, Mistake, shown
 from velodrome.policies.configuration import closest

@@ -5,11 +5,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
-from velodrome.experiments.episode_curves import EpisodeCurves
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.store import Store
-from velodrome.experiments.store_file import as_store_errors
-from velodrome.experiments.store_schema import METRICS
+from velodrome.experiments.storage.episode_curves import EpisodeCurves
+from velodrome.experiments.storage.store import Store
+from velodrome.experiments.storage.store_file import as_store_errors
+from velodrome.experiments.storage.store_schema import METRICS
 from velodrome.experiments.table_files import Episodes, Format, table_file
 from velodrome.policies.configuration import closest
 

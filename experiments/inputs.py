@@ -8,10 +8,10 @@ import gymnasium as gym
 from velodrome.agents.agent import Agent
 from velodrome.agents.errors import check_count
 from velodrome.agents.seeding import check_seed
-from velodrome.experiments.catalogue import build_agent
-from velodrome.experiments.environment_configuration import EnvironmentConfiguration, build_environment
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.expression import parse_expression
+from velodrome.experiments.expressions.catalogue import build_agent
+from velodrome.experiments.expressions.environment_configuration import EnvironmentConfiguration, build_environment
+from velodrome.experiments.expressions.expression import parse_expression
 from velodrome.policies.configuration import to_expression
 
 AgentLike = Agent | str

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 from velodrome.agents.errors import check_budget, check_count
 from velodrome.envs.success_rules import parse_success_rule
 from velodrome.experiments.entries import AgentEntry, EnvironmentEntry, read_agent_entry, read_environment_entry
-from velodrome.experiments.environment_configuration import EnvironmentConfiguration
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.expressions.environment_configuration import EnvironmentConfiguration
 from velodrome.experiments.inputs import AgentLike, EnvironmentLike, read_agent, read_environment, read_seeds
 from velodrome.experiments.plan import Plan, PlannedAgent, PlannedEnvironment
 from velodrome.experiments.track import Track

@@ -7,9 +7,9 @@ from typing import Any
 
 from velodrome.agents.agent import Agent
 from velodrome.experiments.inputs import Maker
+from velodrome.experiments.storage.trial_key import TrialKeys
 from velodrome.experiments.track import Track
 from velodrome.experiments.trial import Budget
-from velodrome.experiments.trial_key import TrialKeys
 
 
 @dataclass(frozen=True, eq=False)

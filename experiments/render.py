@@ -7,8 +7,8 @@ import gymnasium as gym
 
 from velodrome.agents.agent import Agent
 from velodrome.agents.seeding import environment_seed
-from velodrome.experiments.environment_configuration import EnvironmentConfiguration
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.expressions.environment_configuration import EnvironmentConfiguration
 
 MAX_SHOWN_STEPS = 1000
 

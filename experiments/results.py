@@ -11,9 +11,9 @@ import numpy as np
 
 from velodrome.experiments.bootstrap import mean_interval
 from velodrome.experiments.curves import CurveGrid
-from velodrome.experiments.episode_curves import EpisodeCurves
-from velodrome.experiments.store import Store, StoredExperiment
-from velodrome.experiments.store_schema import METRICS
+from velodrome.experiments.storage.episode_curves import EpisodeCurves
+from velodrome.experiments.storage.store import Store, StoredExperiment
+from velodrome.experiments.storage.store_schema import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ import gymnasium as gym
 from velodrome.agents.agent import Agent, Callback, Loop
 from velodrome.agents.errors import check_budget, check_count, environment_label
 from velodrome.agents.seeding import check_seed
-from velodrome.experiments.environment_configuration import EnvironmentConfiguration
+from velodrome.experiments.expressions.environment_configuration import EnvironmentConfiguration
 from velodrome.experiments.inputs import NamedEnvironment, read_agent, read_environment
 from velodrome.experiments.track import Track
 from velodrome.experiments.trial import Budget, Trial, run_trial

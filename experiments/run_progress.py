@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from velodrome.experiments.progress import DELAY_SECONDS, duration_text, is_terminal, rate_text
-from velodrome.experiments.run_status import AgentStatus, RunStatus
+from velodrome.experiments.running.run_status import AgentStatus, RunStatus
 
 if TYPE_CHECKING:
     from rich.console import Console

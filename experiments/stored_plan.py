@@ -8,12 +8,12 @@ from typing import Any
 
 from velodrome.agents.agent import Agent
 from velodrome.agents.errors import one_line
-from velodrome.experiments.catalogue import build_agent
-from velodrome.experiments.environment_configuration import build_environment
+from velodrome.experiments.expressions.catalogue import build_agent
+from velodrome.experiments.expressions.environment_configuration import build_environment
 from velodrome.experiments.plan import Plan, PlannedAgent, PlannedEnvironment, PlannedTrial
+from velodrome.experiments.storage.trial_key import RESULT_VERSION, TrialKeys, canonical_json
 from velodrome.experiments.track import Track
 from velodrome.experiments.trial import Budget
-from velodrome.experiments.trial_key import RESULT_VERSION, TrialKeys, canonical_json
 from velodrome.policies.configuration import from_data
 
 

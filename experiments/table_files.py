@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 
-from velodrome.experiments.episode_curves import EpisodeCurves
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.storage.episode_curves import EpisodeCurves
 
 Format = Literal["csv", "parquet"]
 

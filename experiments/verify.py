@@ -10,17 +10,17 @@ import numpy as np
 
 from velodrome.agents.errors import check_count
 from velodrome.agents.seeding import check_seed
-from velodrome.experiments.crew import make_crew
-from velodrome.experiments.episode_curves import EpisodeCurves
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.manager import Manager
 from velodrome.experiments.plan import PlannedTrial
-from velodrome.experiments.provenance import available_cores, package_versions
-from velodrome.experiments.run_status import ProgressCallback
-from velodrome.experiments.store import Store
-from velodrome.experiments.store_schema import METRICS
+from velodrome.experiments.running.crew import make_crew
+from velodrome.experiments.running.manager import Manager
+from velodrome.experiments.running.run_status import ProgressCallback
+from velodrome.experiments.running.trial_outcome import TrialOutcome
+from velodrome.experiments.storage.episode_curves import EpisodeCurves
+from velodrome.experiments.storage.provenance import available_cores, package_versions
+from velodrome.experiments.storage.store import Store
+from velodrome.experiments.storage.store_schema import METRICS
 from velodrome.experiments.stored_plan import StoredPlanMaker
-from velodrome.experiments.trial_outcome import TrialOutcome
 
 # Those that decide what a trial gives; the others of a provenance are not in its way.
 _DECISIVE_PACKAGES = ("python", "velodrome", "gymnasium", "numpy", "numba")

@@ -12,8 +12,8 @@ import pytest
 import velodrome as vd
 from velodrome.agents import Agent, QLearning
 from velodrome.experiments import commands
-from velodrome.experiments.catalogue import AGENTS, POLICIES, SCHEDULES
 from velodrome.experiments.cli import main
+from velodrome.experiments.expressions.catalogue import AGENTS, POLICIES, SCHEDULES
 
 DETERMINISTIC = "FrozenLake-v1(is_slippery=False)"
 EXPERIMENT = """

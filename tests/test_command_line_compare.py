@@ -11,7 +11,7 @@ import pytest
 from velodrome.experiments import run_progress
 from velodrome.experiments.cli import main
 from velodrome.experiments.results import Results
-from velodrome.experiments.store import Store
+from velodrome.experiments.storage.store import Store
 
 EXPERIMENT = """
 name = "two agents"

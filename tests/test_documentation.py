@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from velodrome import agents, envs, policies
-from velodrome.experiments.catalogue import AGENTS, POLICIES, SCHEDULES
 from velodrome.experiments.cli import main
 from velodrome.experiments.compare import compare
 from velodrome.experiments.experiment_file import read_experiment
+from velodrome.experiments.expressions.catalogue import AGENTS, POLICIES, SCHEDULES
 from velodrome.experiments.tables import format_table
 
 ROOT = Path(__file__).parents[1]

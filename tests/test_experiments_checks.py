@@ -16,7 +16,7 @@ import velodrome as vd
 from velodrome.agents import QLearning
 from velodrome.envs import ModelEnvironment, TransitionModel
 from velodrome.experiments import checks, environment_probe
-from velodrome.experiments.checks import check_plan
+from velodrome.experiments.checks.plan_checks import check_plan
 from velodrome.experiments.inputs import read_agent, read_environment
 from velodrome.experiments.plan import Plan, PlannedAgent, PlannedEnvironment
 from velodrome.experiments.track import Track

@@ -20,7 +20,7 @@ import pytest
 import velodrome as vd
 from velodrome.experiments import cluster_connection, cluster_workers
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
-from velodrome.experiments.store import Store
+from velodrome.experiments.storage.store import Store
 
 distributed = pytest.importorskip("distributed")
 

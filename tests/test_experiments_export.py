@@ -13,13 +13,13 @@ import pytest
 import velodrome as vd
 from velodrome.experiments import table_files
 from velodrome.experiments.cli import main
-from velodrome.experiments.episode_curves import EpisodeCurves
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.export import export
 from velodrome.experiments.results import Results
-from velodrome.experiments.store import Store, StoreError, TrialIdentity
-from velodrome.experiments.trial_key import key_of_specification
-from velodrome.experiments.trial_outcome import TrialOutcome
+from velodrome.experiments.running.trial_outcome import TrialOutcome
+from velodrome.experiments.storage.episode_curves import EpisodeCurves
+from velodrome.experiments.storage.store import Store, StoreError, TrialIdentity
+from velodrome.experiments.storage.trial_key import key_of_specification
 
 LAKE, SLIPPERY = "FrozenLake-v1(is_slippery=False)", "FrozenLake-v1"
 FORMATS = ("csv", "parquet")

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from velodrome.experiments.progress import DelayedProgress, duration_text, rate_text
 from velodrome.experiments.run_progress import RunProgress, TimeLeft
-from velodrome.experiments.run_status import AgentStatus, RunStatus
+from velodrome.experiments.running.run_status import AgentStatus, RunStatus
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 # Environment variables that rich heeds.
@@ -441,7 +441,7 @@ def test_the_bar_of_one_trial_stays_out_of_a_log_file(monkeypatch):
 CHILD = """
 import sys
 import velodrome.experiments.run_progress as module
-from velodrome.experiments.run_status import AgentStatus, RunStatus
+from velodrome.experiments.running.run_status import AgentStatus, RunStatus
 
 assert "rich" not in sys.modules, "importing the display must not import rich"
 now = 0.0

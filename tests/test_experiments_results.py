@@ -14,7 +14,7 @@ from rich.console import Console
 
 import velodrome as vd
 from velodrome.experiments.results import Results
-from velodrome.experiments.store import STORE_FILE, Store, StoreError
+from velodrome.experiments.storage.store import STORE_FILE, Store, StoreError
 from velodrome.experiments.tables import footnotes, format_table, terminal_table
 
 DETERMINISTIC, SLIPPERY = "FrozenLake-v1(is_slippery=False)", "FrozenLake-v1"

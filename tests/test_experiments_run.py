@@ -10,8 +10,9 @@ from scipy.stats import binomtest
 import velodrome as vd
 from velodrome.agents import QLearning
 from velodrome.agents.errors import BudgetError, UnsupportedEnvironmentError
-from velodrome.experiments.environment_configuration import build_environment
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.evaluation import wilson_interval
+from velodrome.experiments.expressions.environment_configuration import build_environment
 from velodrome.policies import ConfigurationError, Greedy
 
 DETERMINISTIC = "FrozenLake-v1(is_slippery=False)"
@@ -271,8 +272,6 @@ def test_planning_takes_no_episode():
 
 @pytest.mark.parametrize("episodes", [1, 7, 100, 2000])
 def test_the_wilson_interval_is_scipys(episodes):
-    from scipy.stats import binomtest
-
     for successes in {0, 1, episodes // 3, episodes - 1, episodes}:
         expected = binomtest(successes, episodes).proportion_ci(0.95, method="wilson")
         assert wilson_interval(successes, episodes) == pytest.approx((expected.low, expected.high), abs=1e-14)

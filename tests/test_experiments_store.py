@@ -12,12 +12,12 @@ import pytest
 
 import velodrome as vd
 from velodrome.experiments.cli import main
-from velodrome.experiments.episode_curves import EpisodeCurves
 from velodrome.experiments.results import Results
-from velodrome.experiments.store import STORE_FILE, Store, StoreError, TrialIdentity
-from velodrome.experiments.store_schema import APPLICATION_ID, METRICS, SCHEMA_VERSION, migrate
-from velodrome.experiments.trial_key import key_of_specification
-from velodrome.experiments.trial_outcome import TrialOutcome
+from velodrome.experiments.running.trial_outcome import TrialOutcome
+from velodrome.experiments.storage.episode_curves import EpisodeCurves
+from velodrome.experiments.storage.store import STORE_FILE, Store, StoreError, TrialIdentity
+from velodrome.experiments.storage.store_schema import APPLICATION_ID, METRICS, SCHEMA_VERSION, migrate
+from velodrome.experiments.storage.trial_key import key_of_specification
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*too few to tell better", "ignore:.*trials failed")
 
@@ -276,7 +276,7 @@ def test_a_kill_in_the_middle_of_a_migration_leaves_the_older_store(tmp_path, mo
     path = tmp_path / STORE_FILE
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         migrate(connection, 0, 1)
-    monkeypatch.setattr("velodrome.experiments.store_file.migrate", _migrate_and_break)
+    monkeypatch.setattr("velodrome.experiments.storage.store_file.migrate", _migrate_and_break)
     with pytest.raises(KeyboardInterrupt):
         Store.open(tmp_path)
     monkeypatch.undo()

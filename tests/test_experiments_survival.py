@@ -18,7 +18,7 @@ import pytest
 
 import velodrome as vd
 from velodrome.experiments.experiment_file import read_experiment
-from velodrome.experiments.store import STORE_FILE, Store, StoreError
+from velodrome.experiments.storage.store import STORE_FILE, Store, StoreError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*too few to tell better from luckier")
 

@@ -11,9 +11,9 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 
-from velodrome.experiments.episode_curves import EpisodeCurves
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.tracking import GuardedTracker, TrackedTrial, TrackingWarning, open_tracker
+from velodrome.experiments.storage.episode_curves import EpisodeCurves
+from velodrome.experiments.tracking.tracker import GuardedTracker, TrackedTrial, TrackingWarning, open_tracker
 
 # Other packages' own deprecated calls.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -245,7 +245,7 @@ def read_scalars(folder):
 
 def tensorboard(directory, *trials, **options):
     pytest.importorskip("tensorboardX")
-    from velodrome.experiments.tracking_tensorboard import TensorBoardTracker
+    from velodrome.experiments.tracking.tensorboard_tracker import TensorBoardTracker
 
     tracker = TensorBoardTracker(directory, **options)
     tracker.start("lakes", {"seeds": [0, 1]})
@@ -337,7 +337,7 @@ def test_writing_for_tensorboard_imports_no_network_library(tmp_path):
     pytest.importorskip("tensorboardX")
     program = (
         "import sys\n"
-        "from velodrome.experiments.tracking import open_tracker\n"
+        "from velodrome.experiments.tracking.tracker import open_tracker\n"
         "before = {*sys.modules}\n"
         f"tracker = open_tracker('tensorboard', {str(tmp_path)!r})\n"
         "assert 'tensorboardX' not in sys.modules\n"
@@ -357,7 +357,7 @@ def mlflow(directory, *trials, **options):
     pytest.importorskip("sqlalchemy")
     from mlflow.tracking import MlflowClient
 
-    from velodrome.experiments.tracking_mlflow import MLflowTracker
+    from velodrome.experiments.tracking.mlflow_tracker import MLflowTracker
 
     tracker = MLflowTracker(directory=directory, **options)
     tracker.start("lakes", {})

@@ -16,10 +16,10 @@ import velodrome as vd
 from velodrome.agents import QLearning
 from velodrome.agents.errors import BudgetError
 from velodrome.experiments import provenance
-from velodrome.experiments.catalogue import AGENTS
 from velodrome.experiments.cli import main
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.store import Store, StoreError
+from velodrome.experiments.expressions.catalogue import AGENTS
+from velodrome.experiments.storage.store import Store, StoreError
 from velodrome.policies import ConfigurationError, EpsilonGreedy
 
 LAKE, SLIPPERY = "FrozenLake-v1(is_slippery=False)", "FrozenLake-v1"

@@ -21,10 +21,10 @@ from hostile_environments import Corridor, Factory, Fickle, closure, locked, par
 import velodrome as vd
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.make_plan import make_plan
-from velodrome.experiments.manager import Manager
-from velodrome.experiments.process_workers import ProcessWorkers
-from velodrome.experiments.store import Store
-from velodrome.experiments.workers import Task
+from velodrome.experiments.running.manager import Manager
+from velodrome.experiments.running.process_workers import ProcessWorkers
+from velodrome.experiments.running.workers import Task
+from velodrome.experiments.storage.store import Store
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*too few to tell better", "ignore:.*trials failed", "ignore:.*cannot be compiled", "ignore:.*are the same"

@@ -1,0 +1,1 @@
+"""What is likely to be wrong with an experiment, told before anything runs."""

@@ -1,0 +1,1 @@
+"""Agents, policies and environments as one kind of text."""

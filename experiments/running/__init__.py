@@ -1,0 +1,1 @@
+"""Who runs the trials that a store does not have: threads, processes, clusters, and their manager."""

@@ -1,0 +1,58 @@
+"""The workers of a run, as asked for: threads and processes of this machine, this thread alone, or a cluster."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.plan import PlannedTrial
+from velodrome.experiments.running.manager import Crew, Manager
+from velodrome.experiments.running.process_workers import ProcessWorkers
+from velodrome.experiments.running.thread_workers import InlineWorkers, ThreadWorkers
+from velodrome.experiments.storage.provenance import available_cores
+
+QUEUED_PER_THREAD = 2
+
+
+def make_crew(
+    manager: Manager, missing: Sequence[PlannedTrial], size: int, cluster: Any = None, timeout: float | None = None
+) -> Crew:
+    """Workers for the trials that `manager` has to run.
+
+    Args:
+        manager: what workers report to.
+        missing: the trials.
+        size: workers; 0 for none but the calling thread.
+        cluster: a Dask cluster instead, see `compare`.
+        timeout: seconds that a trial may take, or None.
+
+    Raises:
+        ExperimentError: a cluster that cannot be reached, or a time-out without workers.
+    """
+    if cluster is not None:
+        from velodrome.experiments.running.cluster_workers import ClusterWorkers
+
+        workers = ClusterWorkers(cluster, manager.payload, manager.report, timeout)
+        return Crew(workers.size, 1, workers, workers)
+    if size == 0:
+        if timeout is not None:
+            raise ExperimentError("trial_timeout needs workers: with workers=0 nobody is there to stop a trial")
+        inline = InlineWorkers(manager.group, manager.report)
+        return Crew(1, 0, inline, inline)
+    size = min(size, len(missing))
+    threads = ThreadWorkers(size, manager.group, manager.report, timeout)
+    cores_each = max(1, available_cores() // size)
+    processes = ProcessWorkers(size, manager.payload, manager.report, timeout, cores_each)
+    return Crew(size, QUEUED_PER_THREAD, threads, processes)
+
+
+def check_seconds(field: str, value: Any) -> float | None:
+    """`value` as seconds, or None.
+
+    Raises:
+        ExperimentError: not a number above 0.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise ExperimentError(f"{field} must be a number of seconds above 0, got {value!r}")
+    return float(value)

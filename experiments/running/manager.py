@@ -1,0 +1,351 @@
+"""Runs the trials of a plan that the store does not have yet, and stores each as it ends."""
+
+import queue
+import time
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from velodrome.experiments.plan import Plan, PlannedTrial
+from velodrome.experiments.running.run_status import AgentStatus, ProgressCallback, RunStatus
+from velodrome.experiments.running.trial_outcome import TrialOutcome
+from velodrome.experiments.running.trial_runner import TrialGroup, as_generic
+from velodrome.experiments.running.worker_process import SentGroup, pack_group
+from velodrome.experiments.running.workers import Event, Task, TrialEnded, Workers
+from velodrome.experiments.storage.store import Store, TrialIdentity
+from velodrome.experiments.storage.store_owner import StoreOwner
+from velodrome.experiments.trial import Checkpoints, runs_on_model
+
+# A task of several short trials spares most of the hand-over.
+TRIALS_PER_TASK = 8
+# Tasks claimed in one transaction, for each worker.
+CLAIMED_PER_WORKER = 8
+WAIT_SECONDS = 0.2
+CHECKPOINTS_FOLDER = "checkpoints"
+# How often trials that another process has claimed are looked at again.
+CLAIM_SECONDS = 1.0
+
+# Called with each trial that ended in this run, after it was stored.
+OutcomeCallback = Callable[[PlannedTrial, TrialOutcome], None]
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Workers for the compiled trials and workers for the others; they may be the same.
+
+    Attributes:
+        size: tasks that run at the same time.
+        queued: tasks that wait in front of each worker, so that none runs dry while the manager writes.
+        compiled: for trials that run on a model.
+        generic: for all others.
+    """
+
+    size: int
+    queued: int
+    compiled: Workers
+    generic: Workers
+
+    def check(self) -> None:
+        """Let the workers look for trials that take too long and for workers that are gone."""
+        self.compiled.check()
+        self.generic.check()
+
+    def stop(self) -> None:
+        """End all workers now."""
+        try:
+            self.compiled.stop()
+        finally:
+            self.generic.stop()
+
+
+class Manager:
+    """Runs what is missing of a plan.
+
+    Args:
+        plan: agents × environments × seeds.
+        store: results of trials; written only by the thread that calls `run`.
+        provenance: identifier of how the trials are run.
+        retry_failed: run failed trials again.
+        checkpoint_every: seconds between two saves inside a trial of the generic loop; None for never.
+        progress: called as trials end, and a few times a second.
+        on_outcome: called with each trial that ended in this run.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        provenance: int,
+        *,
+        retry_failed: bool = False,
+        checkpoint_every: float | None = None,
+        progress: ProgressCallback | None = None,
+        on_outcome: OutcomeCallback | None = None,
+    ) -> None:
+        self._plan, self._store, self._provenance = plan, store, provenance
+        self._retry_failed, self._progress, self._on_outcome = retry_failed, progress, on_outcome
+        self._checkpoints: Checkpoints | None = None
+        if store.path is not None and checkpoint_every is not None:
+            self._checkpoints = Checkpoints(store.path.parent.resolve() / CHECKPOINTS_FOLDER, checkpoint_every)
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._groups: dict[tuple[str, str], TrialGroup] = {}
+        self._payloads: dict[tuple[str, str], bytes] = {}
+        # Trials that are the same as another but for their labels: they run once.
+        self._twins: dict[str, list[PlannedTrial]] = {}
+        self._at_work = _AtWork()
+        self._elsewhere: list[PlannedTrial] = []
+        self.status = RunStatus()
+
+    def report(self, event: Event) -> None:
+        """Where workers put their events, from any thread."""
+        self._events.put(event)
+
+    def missing(self) -> list[PlannedTrial]:
+        """Trials that have to be run; `status` then says how many there are and how many need not."""
+        ended = self._store.statuses([trial.key for trial in self._plan.trials])
+        self.status = RunStatus(agents={label: AgentStatus() for label in self._plan.agents})
+        missing: dict[str, PlannedTrial] = {}
+        for trial in self._plan.trials:
+            self.status.total += 1
+            self.status.agents[trial.agent].total += 1
+            status = ended.get(trial.key)
+            if status is not None and (status == "done" or not self._retry_failed):
+                self._count(trial, status, is_reused=True)
+            elif trial.key in missing:
+                self._twins.setdefault(trial.key, []).append(trial)
+            else:
+                missing[trial.key] = trial
+        return list(missing.values())
+
+    def run(self, missing: Sequence[PlannedTrial], crew: Crew) -> RunStatus:
+        """Run trials with `crew`, which is stopped at the end; whatever has ended is stored, come what may."""
+        try:
+            self._tell()
+            if self._store.path is None:
+                self._run(missing, crew, None)
+            else:
+                with StoreOwner(self._store.path.parent) as owner:
+                    try:
+                        self._release_the_gone(owner)
+                        self._run(missing, crew, owner)
+                    finally:
+                        self._store.release(owner.name)
+        finally:
+            crew.stop()
+        return self.status
+
+    # What workers need
+
+    def group(self, agent: str, environment: str) -> TrialGroup:
+        """What the trials of an agent on an environment share."""
+        pair = agent, environment
+        if pair not in self._groups:
+            track, budget = self._plan.environments[environment].track, self._plan.budget(agent, environment)
+            configuration = self._plan.agents[agent].agent
+            self._groups[pair] = TrialGroup(agent, configuration, track, budget, checkpoints=self._checkpoints)
+        return self._groups[pair]
+
+    def payload(self, agent: str, environment: str) -> bytes:
+        """The same for another process."""
+        pair = agent, environment
+        if pair not in self._payloads:
+            place, group = self._plan.environments[environment], self.group(agent, environment)
+            self._payloads[pair] = pack_group(
+                SentGroup(
+                    agent, group.agent, environment, place.make, place.success, group.budget, group.is_generic,
+                    group.note, group.checkpoints,
+                )
+            )  # fmt: skip
+        return self._payloads[pair]
+
+    # The loop
+
+    def _run(self, missing: Sequence[PlannedTrial], crew: Crew, owner: StoreOwner | None) -> None:
+        waiting, compiled, generic = self._tasks(missing), deque[Task](), deque[Task]()
+        looked_at = time.monotonic()
+        is_interrupted = False
+        try:
+            while waiting or compiled or generic or self._at_work or self._elsewhere:
+                if owner is not None and self._elsewhere and time.monotonic() - looked_at > CLAIM_SECONDS:
+                    looked_at = time.monotonic()
+                    self._release_the_gone(owner)
+                    waiting.extend(self._tasks(self._elsewhere))
+                    self._elsewhere = []
+                if waiting and len(compiled) + len(generic) < crew.size:
+                    for task in self._claim(waiting, crew.size * CLAIMED_PER_WORKER, owner):
+                        (compiled if self._is_compiled(task.agent, task.environment) else generic).append(task)
+                self._submit(crew, compiled, generic)
+                generic.extend(self._handle(self._collect()))
+                crew.check()
+                self._tell()
+        except KeyboardInterrupt:
+            is_interrupted = True
+            raise
+        finally:
+            crew.stop()
+            self._handle(self._drain())
+            if is_interrupted:
+                # It may have come after trials were stored and before they were counted.
+                self.missing()
+            self._tell()
+
+    def _tasks(self, trials: Sequence[PlannedTrial]) -> deque[Task]:
+        """Tasks in the order in which they run: a few seeds of every agent, then the next few."""
+        by_pair: dict[tuple[str, str], list[PlannedTrial]] = {}
+        for trial in trials:
+            by_pair.setdefault((trial.agent, trial.environment), []).append(trial)
+        rounds: dict[int, list[Task]] = {}
+        for (agent, environment), some in by_pair.items():
+            size = TRIALS_PER_TASK if self._is_compiled(agent, environment) else 1
+            for first in range(0, len(some), size):
+                task = Task(agent, environment, tuple(some[first : first + size]))
+                rounds.setdefault(first // TRIALS_PER_TASK, []).append(task)
+        return deque(task for number in sorted(rounds) for task in rounds[number])
+
+    def _is_compiled(self, agent: str, environment: str) -> bool:
+        group = self.group(agent, environment)
+        return not group.is_generic and runs_on_model(group.agent, group.track)
+
+    def _claim(self, waiting: deque[Task], number: int, owner: StoreOwner | None) -> list[Task]:
+        """Up to `number` tasks, without the trials that have ended meanwhile or that another process runs."""
+        tasks = [waiting.popleft() for _ in range(min(number, len(waiting)))]
+        if owner is None:
+            return tasks
+        trials = [trial for task in tasks for trial in task.trials]
+        claimed, ended = self._store.claim([trial.key for trial in trials], owner.name, again=self._retry_failed)
+        ours = set(claimed)
+        for trial in trials:
+            if trial.key in ended:
+                for twin in (trial, *self._twins.get(trial.key, ())):
+                    self._count(twin, ended[trial.key], is_reused=True)
+            elif trial.key not in ours:
+                self._elsewhere.append(trial)
+        left = [replace(task, trials=tuple(trial for trial in task.trials if trial.key in ours)) for task in tasks]
+        return [task for task in left if task.trials]
+
+    def _release_the_gone(self, owner: StoreOwner) -> None:
+        """Free what processes that are no more had claimed."""
+        for other in self._store.owners():
+            if owner.is_gone(other):
+                self._store.release(other)
+
+    def _submit(self, crew: Crew, compiled: deque[Task], generic: deque[Task]) -> None:
+        """Keep all workers busy; generic trials have the cores that compiled ones leave free."""
+        full = crew.size * (1 + crew.queued)
+        while compiled and self._at_work.compiled < full:
+            task = compiled.popleft()
+            self._at_work.add(task, is_compiled=True)
+            crew.compiled.submit(task)
+        while generic:
+            busy = self._at_work.compiled
+            if self._at_work.generic >= (full if busy == 0 else crew.size - min(crew.size, busy)):
+                break
+            task = generic.popleft()
+            self._at_work.add(task, is_compiled=False)
+            crew.generic.submit(task)
+
+    def _collect(self) -> list[Event]:
+        """Events of the workers; waits a little for the first."""
+        try:
+            return [self._events.get(timeout=WAIT_SECONDS), *self._drain()]
+        except queue.Empty:
+            return []
+
+    def _drain(self) -> list[Event]:
+        events: list[Event] = []
+        try:
+            while True:
+                events.append(self._events.get_nowait())
+        except queue.Empty:
+            return events
+
+    def _handle(self, events: Iterable[Event]) -> list[Task]:
+        """Store the trials that have ended; returns tasks that have to be run in the generic loop."""
+        ended: list[TrialEnded] = []
+        returned: list[Task] = []
+        for event in events:
+            if not isinstance(event, TrialEnded):
+                returned += self._make_generic(event.task, event.reason)
+            elif self._at_work.remove(event.trial.key):
+                ended.append(event)
+        if ended:
+            self._store.record(((self._identity(event.trial), event.outcome) for event in ended), self._provenance)
+        for event in ended:
+            self.status.steps += int(event.outcome.metrics.get("steps", 0))
+            for twin in (event.trial, *self._twins.get(event.trial.key, ())):
+                self._count(twin, event.outcome.status)
+            if self._on_outcome is not None:
+                self._on_outcome(event.trial, event.outcome)
+        return returned
+
+    def _make_generic(self, task: Task, reason: str) -> list[Task]:
+        """Tasks of single trials for the generic loop, because their policy cannot be compiled."""
+        pair = task.agent, task.environment
+        group = self.group(*pair)
+        if not group.is_generic:
+            self._groups[pair] = group = as_generic(group, reason)
+            self._payloads.pop(pair, None)
+            warnings.warn(f"{task.agent} {group.note}, some hundred times slower", stacklevel=2)
+        for trial in task.trials:
+            self._at_work.remove(trial.key)
+        return [replace(task, trials=(trial,)) for trial in task.trials]
+
+    def _identity(self, trial: PlannedTrial) -> TrialIdentity:
+        return TrialIdentity(
+            self._plan.keys(trial.agent, trial.environment).specification(trial.seed),
+            self._plan.agents[trial.agent].expression,
+            self._plan.environments[trial.environment].expression,
+            trial.seed,
+        )
+
+    def _count(self, trial: PlannedTrial, status: str, *, is_reused: bool = False) -> None:
+        for counts in (self.status, self.status.agents[trial.agent]):
+            counts.finished += 1
+            counts.failed += status != "done"
+        self.status.reused += is_reused
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(self.status)
+
+
+class _AtWork:
+    """Tasks that workers have, until the last of their trials has ended."""
+
+    def __init__(self) -> None:
+        self._task_of: dict[str, int] = {}
+        self._left: Counter[int] = Counter()
+        self._compiled: set[int] = set()
+        self._added = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._task_of)
+
+    @property
+    def compiled(self) -> int:
+        """Number of tasks of compiled trials."""
+        return len(self._compiled)
+
+    @property
+    def generic(self) -> int:
+        """Number of the other tasks."""
+        return len(self._left) - len(self._compiled)
+
+    def add(self, task: Task, *, is_compiled: bool) -> None:
+        self._added += 1
+        self._task_of |= {trial.key: self._added for trial in task.trials}
+        self._left[self._added] = len(task.trials)
+        if is_compiled:
+            self._compiled.add(self._added)
+
+    def remove(self, key: str) -> bool:
+        """Whether a trial was at work; from now on it is not."""
+        number = self._task_of.pop(key, None)
+        if number is None:
+            return False
+        self._left[number] -= 1
+        if not self._left[number]:
+            del self._left[number]
+            self._compiled.discard(number)
+        return True

@@ -1,0 +1,145 @@
+"""Workers that are processes of this machine: for everything that is not compiled."""
+
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any
+
+from velodrome.experiments.plan import PlannedTrial
+from velodrome.experiments.running.trial_outcome import TrialOutcome
+from velodrome.experiments.running.trial_runner import failed_outcome
+from velodrome.experiments.running.worker_process import ENDED_BY_ITSELF, WorkerContext, prepare_worker, run_sent_trial
+from velodrome.experiments.running.workers import Report, Task, TrialEnded
+
+# A pool breaks down where a worker dies while none is in a trial; so often without a result in between is no chance.
+MAX_BREAKDOWNS = 5
+# A worker that is killed in the moment in which it takes a trial loses it without a word.
+LOST_SECONDS = 60.0
+_BROKEN = f"worker processes died before they took a trial, {MAX_BREAKDOWNS} times over"
+
+
+class ProcessWorkers:
+    """Processes of this machine, through pebble: a worker that is killed fails only its trial.
+
+    Args:
+        number: of processes.
+        payload: what the trials of an agent (label) and environment (label) share, pickled.
+        report: takes events.
+        timeout: seconds that a trial may take, or None.
+        threads: of numerical libraries in each process.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        payload: Callable[[str, str], bytes],
+        report: Report,
+        timeout: float | None = None,
+        threads: int = 1,
+    ) -> None:
+        self._number, self._payload, self._report, self._timeout = number, payload, report, timeout
+        self._context = WorkerContext(threads)
+        self._pool: Any = None
+        self._breakdowns = 0
+        # Those that the pool has, by their future, and those that it could not take.
+        self._in_flight: dict[Any, PlannedTrial] = {}
+        self._returned: list[PlannedTrial] = []
+        self._idle_since: float | None = None
+        self._is_stopped = False
+
+    def submit(self, task: Task) -> None:
+        for trial in task.trials:
+            self._schedule(trial)
+
+    def check(self) -> None:
+        if self._pool is None or (self._pool.active and not self._returned and not self._has_lost_trials()):
+            return
+        self._end_pool()
+        # A pool that broke down forgets trials that it was just about to take.
+        returned = [*self._returned, *self._in_flight.values()]
+        self._returned, self._in_flight = [], {}
+        self._breakdowns = (self._breakdowns + 1) % MAX_BREAKDOWNS
+        for trial in returned:
+            if self._breakdowns:
+                self._schedule(trial)
+            else:
+                self._report(TrialEnded(trial, TrialOutcome(trial.key, "failed", error=_BROKEN)))
+
+    def stop(self) -> None:
+        self._is_stopped = True
+        self._end_pool()
+
+    def _has_lost_trials(self) -> bool:
+        """Whether no worker has been in a trial for long, although trials wait."""
+        waiting = list(self._in_flight)
+        if not waiting or any(future.running() for future in waiting):
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = time.monotonic()
+        elif time.monotonic() - self._idle_since > LOST_SECONDS:
+            self._idle_since = None
+            return True
+        return False
+
+    def _schedule(self, trial: PlannedTrial) -> None:
+        try:
+            if self._pool is None:
+                self._start_pool()
+            arguments = (self._payload(trial.agent, trial.environment), trial.key, trial.seed)
+            future = self._pool.schedule(run_sent_trial, args=arguments, timeout=self._timeout)
+        except RuntimeError:
+            # The pool broke down since the last check.
+            self._returned.append(trial)
+            return
+        self._in_flight[future] = trial
+        future.add_done_callback(self._finish)
+
+    def _start_pool(self) -> None:
+        import os
+
+        from pebble import ProcessPool
+
+        self._pool = ProcessPool(
+            max_workers=self._number, initializer=prepare_worker, initargs=(os.getpid(),), context=self._context
+        )
+
+    def _end_pool(self) -> None:
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            pool.stop()
+            pool.join()
+
+    def _finish(self, future: Any) -> None:
+        from pebble import ProcessExpired
+
+        trial = self._in_flight.pop(future, None)
+        if self._is_stopped or trial is None:
+            return
+        try:
+            outcome = future.result()
+        except FutureTimeoutError:
+            outcome = TrialOutcome(trial.key, "timed out", error=f"took longer than {self._timeout:g} s")
+        except ProcessExpired as error:
+            outcome = TrialOutcome(trial.key, "failed", error=_death(error.exitcode))
+        except BrokenExecutor:
+            self._returned.append(trial)
+            return
+        except BaseException as error:
+            # Nothing may end the pool's thread that calls this.
+            outcome = failed_outcome(trial.key, error)
+        self._breakdowns = 0
+        self._report(TrialEnded(trial, outcome))
+
+
+def _death(exit_code: int | None) -> str:
+    """What became of a worker process, from its exit code."""
+    if exit_code is not None and exit_code < 0:
+        try:
+            name = signal.Signals(-exit_code).name
+        except ValueError:
+            name = f"signal {-exit_code}"
+        hint = " (out of memory, or killed by hand)" if name == "SIGKILL" else ""
+        return f"its process was ended by {name}{hint}"
+    return f"its process ended with exit code {0 if exit_code == ENDED_BY_ITSELF else exit_code}"

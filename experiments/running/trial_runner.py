@@ -1,0 +1,132 @@
+"""Runs one trial to its end and says what became of it, whatever happens inside."""
+
+import dataclasses
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import PurePath
+from types import TracebackType
+
+import numpy as np
+
+from velodrome.agents.agent import Agent
+from velodrome.agents.compiler import NotCompilableError
+from velodrome.agents.errors import EnvironmentFailureError, PolicyFailureError, one_line
+from velodrome.agents.interruption import TrainingInterruptedError, TrainingTimeoutError
+from velodrome.agents.tabular import TabularAgent
+from velodrome.experiments.running.trial_outcome import TrialOutcome
+from velodrome.experiments.storage.episode_curves import EpisodeCurves
+from velodrome.experiments.track import Track
+from velodrome.experiments.trial import Budget, Checkpoints, Trial, run_trial
+
+# Code that passes calls on; what a user looks for is the environment, policy or agent behind it.
+_PASSING_ON = ("velodrome.", "gymnasium.")
+
+
+@dataclass(frozen=True, eq=False)
+class TrialGroup:
+    """What the trials of one agent on one environment share.
+
+    Attributes:
+        label: of the agent.
+        agent: the configuration.
+        track: the environment.
+        budget: of training and evaluation.
+        is_generic: whether they run in the generic loop although the track has a model.
+        note: why, if so.
+        checkpoints: where and how often they save their state, or None.
+    """
+
+    label: str
+    agent: Agent
+    track: Track
+    budget: Budget
+    is_generic: bool = False
+    note: str = ""
+    checkpoints: Checkpoints | None = None
+
+
+def as_generic(group: TrialGroup, reason: str) -> TrialGroup:
+    """The same group for the generic loop, because its policy cannot be compiled."""
+    policy = getattr(group.agent, "policy", group.agent)
+    note = f"ran in the generic loop: {policy.name} cannot be compiled ({reason})"
+    return dataclasses.replace(group, is_generic=True, note=note)
+
+
+def run_to_outcome(group: TrialGroup, key: str, seed: int, *, on_model_only: bool = False) -> TrialOutcome:
+    """Run a trial; an error inside becomes a failed outcome.
+
+    Raises:
+        NotCompilableError: with `on_model_only`, the policy cannot be compiled.
+        TrainingInterruptedError: the trial was asked to stop; it has no outcome.
+    """
+    wall, cpu = time.perf_counter(), time.thread_time()
+    try:
+        trial = run_trial(
+            group.label,
+            group.agent,
+            group.track,
+            group.budget,
+            seed,
+            loop="generic" if group.is_generic else "auto",
+            note=group.note,
+            on_model_only=on_model_only,
+            checkpoints=group.checkpoints,
+            key=key,
+        )
+        refuse_not_a_number(trial)
+        log = trial.log
+        curves = EpisodeCurves(log.returns, log.lengths, log.successes).pack()
+        outcome = TrialOutcome(key, "done", trial.metrics(), curves, log.notes)
+    except (NotCompilableError, TrainingInterruptedError):
+        raise
+    except TrainingTimeoutError as error:
+        outcome = TrialOutcome(key, "timed out", error=str(error))
+    except (Exception, SystemExit) as error:
+        outcome = failed_outcome(key, error)
+    return outcome.lasting(time.perf_counter() - wall, time.thread_time() - cpu)
+
+
+def failed_outcome(key: str, error: BaseException) -> TrialOutcome:
+    """Outcome of a trial that raised."""
+    # Ours say where and what in their own words; the cause is what raised.
+    ours = isinstance(error, EnvironmentFailureError | PolicyFailureError | TrialResultError)
+    line = " ".join(str(error).split()) if ours else one_line(error)
+    root = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    text = "".join(traceback.format_exception(error))
+    return TrialOutcome(key, "failed", error=line, error_place=place_of(root.__traceback__), error_traceback=text)
+
+
+def place_of(trace: TracebackType | None) -> str:
+    """`file.py:12 in step` of the innermost code that is neither ours nor Gymnasium's; Gymnasium's if there is none.
+
+    Empty where all code is ours: the message says what is wrong.
+    """
+    named = [(str(frame.f_globals.get("__name__", "")), frame, line) for frame, line in traceback.walk_tb(trace)]
+    for passing_on in (_PASSING_ON, _PASSING_ON[:1]):
+        foreign = [(frame, line) for name, frame, line in named if not name.startswith(passing_on)]
+        if foreign:
+            frame, line = foreign[-1]
+            return f"{PurePath(frame.f_code.co_filename).name}:{line} in {frame.f_code.co_name}"
+    return ""
+
+
+class TrialResultError(ArithmeticError):
+    """A trial came to its end without a result; one line."""
+
+
+def refuse_not_a_number(trial: Trial) -> None:
+    """Refuse results that are not numbers: they would spoil every mean that they enter.
+
+    Raises:
+        TrialResultError: naming what is not a number.
+    """
+    if isinstance(trial.trained, TabularAgent) and not np.isfinite(trial.trained.action_values).all():
+        raise TrialResultError("the action values are no longer finite: the learning diverged")
+    if not np.isfinite(trial.log.returns).all():
+        episode = int(np.argmin(np.isfinite(trial.log.returns))) + 1
+        raise TrialResultError(f"the return of training episode {episode} is not finite")
+    if np.isnan(trial.evaluation.mean_return):
+        raise TrialResultError("the greedy policy's mean return is NaN")

@@ -1,0 +1,51 @@
+"""What the manager asks of workers, wherever they run, and what they send back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from velodrome.experiments.plan import PlannedTrial
+from velodrome.experiments.running.trial_outcome import TrialOutcome
+
+
+@dataclass(frozen=True)
+class Task:
+    """A few trials of one agent on one environment, run one after the other."""
+
+    agent: str
+    environment: str
+    trials: tuple[PlannedTrial, ...]
+
+
+@dataclass(frozen=True)
+class TrialEnded:
+    """A trial has come to its end."""
+
+    trial: PlannedTrial
+    outcome: TrialOutcome
+
+
+@dataclass(frozen=True)
+class NotCompiled:
+    """Trials that have not been run, because their policy cannot be compiled; `reason` says why."""
+
+    task: Task
+    reason: str
+
+
+Event = TrialEnded | NotCompiled
+# Takes events from any thread.
+Report = Callable[[Event], None]
+
+
+class Workers(Protocol):
+    """A number of workers that run tasks and report each trial as it ends, from threads of their own."""
+
+    def submit(self, task: Task) -> None:
+        """Run a task as soon as a worker is free."""
+
+    def check(self) -> None:
+        """Called a few times a second: look for trials that take too long and for workers that are gone."""
+
+    def stop(self) -> None:
+        """End all workers now; trials that are under way are given up."""

@@ -1,0 +1,1 @@
+"""Every trial kept: its key, its row, and how it was run."""

@@ -1,0 +1,177 @@
+"""Opens the SQLite file of a store: creates, migrates, and refuses what is damaged, foreign or newer."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.storage.store_schema import (
+    APPLICATION_ID,
+    SCHEMA_VERSION,
+    expected_schema,
+    migrate,
+    schema_of,
+)
+
+STORE_FILE = "trials.sqlite"
+BUSY_SECONDS = 60.0
+# Above this size the check that reads every index as well is left out.
+WHOLE_CHECK_BYTES = 1 << 28
+SMALLEST_PAGE_BYTES = 512
+
+
+class StoreError(ExperimentError):
+    """A store is missing, damaged, foreign or newer than this release; the message is one line."""
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """Connection to a store that is made or migrated if needed: WAL, every commit on disk.
+
+    Raises:
+        StoreError: it cannot be opened, or is damaged, foreign or newer.
+    """
+    with as_store_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_foreign(path)
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            # First of all, because the journal's mode is written into the file, whoever it belongs to.
+            _check(connection, path)
+            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            if mode != "wal":
+                raise StoreError(f"{path} cannot keep a write-ahead log there: give --out a folder on a local disk")
+            connection.execute("PRAGMA synchronous = FULL")
+            with transaction(connection):
+                version = _version(connection)
+                if version < SCHEMA_VERSION:
+                    migrate(connection, version)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Connection that cannot write to an existing store, of this or an earlier version.
+
+    Raises:
+        StoreError: it is missing, empty, damaged, foreign or newer.
+    """
+    if not path.is_file():
+        above = path.parent.parent / path.name
+        hint = f"; did you mean {above.parent}?" if above.is_file() else ""
+        raise StoreError(f"no store of trials in {path.parent}: {path.name} is missing{hint}")
+    with as_store_errors(path):
+        _refuse_foreign(path)
+        connection = _connect_read_only(path)
+        try:
+            _check(connection, path)
+            if _version(connection) == 0:
+                raise StoreError(f"{path} holds no trials yet")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def open_in_memory() -> sqlite3.Connection:
+    """Connection to a new store that is gone when it is closed."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    with transaction(connection):
+        migrate(connection, 0)
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing; other writers wait."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # Where the disk is full, SQLite has rolled back already; Ctrl-C may come right after the commit.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def as_store_errors(path: Path | None) -> Iterator[None]:
+    """Turns what SQLite and the file system raise into a StoreError that names the file."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        text = " ".join(str(error).split())
+        if "decode" in text:
+            # The rest of the message is the text itself.
+            text = f"{text.partition(' with text ')[0]}, malformed text"
+        if "malformed" in text or "no such" in text:
+            raise StoreError(f"{path} is damaged: {text}") from None
+        raise StoreError(f"{path}: {text}") from None
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        # A message of SQLite's may quote a damaged name.
+        raise StoreError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror or error}") from None
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    log = path.with_name(path.name + "-wal")
+    # Whoever closes a store last tidies its log away, which a connection of the first kind can do; it would also fold
+    # a log with content into the file, and reading shall not write. The last is for media that cannot be written.
+    tidying = not log.exists() or log.stat().st_size == 0
+    for options in (["mode=rw"] if tidying else []) + ["mode=ro", "mode=ro&immutable=1"]:
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?{options}",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return connection
+        except sqlite3.OperationalError:
+            connection.close()
+            if "immutable" in options or (options == "mode=ro" and log.exists()):
+                raise
+    raise AssertionError
+
+
+def _refuse_foreign(path: Path) -> None:
+    if path.is_file():
+        with path.open("rb") as file:
+            start = file.read(SMALLEST_PAGE_BYTES)
+        # SQLite takes the beginning of a page for a new database.
+        if start and (start[:16] != b"SQLite format 3\x00" or len(start) < SMALLEST_PAGE_BYTES):
+            raise StoreError(f"{path} is damaged, or is not a store: it is not an SQLite database")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a database that is not a whole store of this or an earlier version; an empty one is a new store."""
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = _version(connection)
+    schema = schema_of(connection)
+    if application_id == 0 and version == 0 and not schema:
+        return
+    if application_id != APPLICATION_ID:
+        raise StoreError(f"{path} is an SQLite database, but not a store of trials")
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} was written by a newer release: it has schema version {version}, "
+            f"this release knows versions up to {SCHEMA_VERSION}"
+        )
+    pages, page_size = (int(connection.execute(f"PRAGMA {what}").fetchone()[0]) for what in ("page_count", "page_size"))
+    check = "integrity_check" if pages * page_size <= WHOLE_CHECK_BYTES else "quick_check"
+    problem = str(connection.execute(f"PRAGMA {check}(1)").fetchone()[0])
+    if problem != "ok":
+        raise StoreError(f"{path} is damaged: {' '.join(problem.split())}")
+    if schema != expected_schema(version):
+        raise StoreError(f"{path} is damaged: its tables are not those of schema version {version}")

@@ -1,0 +1,86 @@
+"""The key of a trial: SHA-256 of everything that decides its result, as canonical JSON."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from velodrome.agents.agent import Agent
+from velodrome.experiments.storage.own_code import code_of
+from velodrome.experiments.trial import Budget
+from velodrome.policies.configuration import to_data
+
+# Raised when the same specification gives other numbers, so that stored results of before are not taken for new ones.
+RESULT_VERSION = 1
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys, no spaces and no NaN: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+class TrialKeys:
+    """Keys of the trials of one agent on one environment, seed by seed.
+
+    The specification holds the agent with all its parameters, the environment's expression, the budget, the
+    evaluation protocol, the seed and the version of results. Where the user's own code takes part (a policy or
+    agent class, an environment's factory) a fingerprint of it is added, so that edited code is run again.
+    Labels, workers and time-outs are not part of it.
+
+    Args:
+        agent: the configuration.
+        environment: its expression, or its factory's name.
+        classes: of the environment and its wrappers.
+        factory: the factory, where it is no expression.
+        budget: of training and evaluation.
+        success: the experiment's own success rule, or None.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        environment: str,
+        classes: Iterable[type],
+        factory: Callable[[], Any] | None,
+        budget: Budget,
+        success: str | None,
+    ) -> None:
+        code = code_of(agent, classes, factory)
+        self._shared: dict[str, Any] = {
+            "result_version": RESULT_VERSION,
+            "agent": _finite(to_data(agent)),
+            "environment": environment,
+            "budget": {"episodes": budget.episodes, "steps": budget.steps},
+            "evaluation": {"episodes": budget.evaluation_episodes, "success": success},
+        }
+        if factory is not None:
+            # The name of a factory does not tell how it makes the environment.
+            self._shared["factory"] = True
+        if code:
+            self._shared["code"] = code
+        before, after = canonical_json(self._shared | {"seed": "?"}).split('"seed":"?"')
+        self._before, self._after = f'{before}"seed":', after
+
+    def specification(self, seed: int) -> str:
+        """Canonical JSON of the trial with `seed`."""
+        return f"{self._before}{seed}{self._after}"
+
+    def of(self, seed: int) -> str:
+        """Key of the trial with `seed`, 64 hexadecimal digits."""
+        return key_of_specification(self.specification(seed))
+
+
+def key_of_specification(specification: str) -> str:
+    """Key of a trial's canonical JSON."""
+    return hashlib.sha256(specification.encode()).hexdigest()
+
+
+def _finite(data: Any) -> Any:
+    """`data` with infinities and NaN as text, which JSON cannot hold as numbers."""
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_finite(value) for value in data]
+    if isinstance(data, float) and not -float("inf") < data < float("inf"):
+        return repr(data)
+    return data

@@ -1,0 +1,1 @@
+"""Experiment trackers: the protocol, and adapters for those that exist."""
