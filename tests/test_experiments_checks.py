@@ -15,7 +15,7 @@ from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 import velodrome as vd
 from velodrome.agents import QLearning
 from velodrome.envs import ModelEnvironment, TransitionModel
-from velodrome.experiments import checks, environment_probe
+from velodrome.experiments.checks import environment_probe, plan_checks
 from velodrome.experiments.checks.plan_checks import check_plan
 from velodrome.experiments.inputs import read_agent, read_environment
 from velodrome.experiments.plan import Plan, PlannedAgent, PlannedEnvironment
@@ -238,11 +238,11 @@ def test_many_agents_are_told_by_the_first_few():
 
 def test_environments_may_have_their_own_budgets_and_planning_needs_none():
     plan = plan_of(["q_learning", "value_iteration"], budgets={"value_iteration": {"steps": 1}})
-    assert checks.check_budgets(plan) == []
+    assert plan_checks.check_budgets(plan) == []
     two = plan_of(["q_learning", "sarsa"], ["FrozenLake-v1", "CliffWalking-v1"])
     longer = two.environments["CliffWalking-v1"]
     object.__setattr__(longer, "episodes", 500)
-    assert checks.check_budgets(two) == []
+    assert plan_checks.check_budgets(two) == []
 
 
 # Seeds

@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 import velodrome as vd
-from velodrome.experiments import cluster_connection, cluster_workers
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
+from velodrome.experiments.running import cluster_connection, cluster_workers
 from velodrome.experiments.storage.store import Store
 
 distributed = pytest.importorskip("distributed")

@@ -15,10 +15,10 @@ import pytest
 import velodrome as vd
 from velodrome.agents import QLearning
 from velodrome.agents.errors import BudgetError
-from velodrome.experiments import provenance
 from velodrome.experiments.cli import main
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.expressions.catalogue import AGENTS
+from velodrome.experiments.storage import provenance
 from velodrome.experiments.storage.store import Store, StoreError
 from velodrome.policies import ConfigurationError, EpsilonGreedy
 

@@ -74,7 +74,7 @@ SAID = {
     "observation outside": ("Hostile-v0: observation 99 is outside the observation space", "(episode ", ""),
     "negative observation": ("Hostile-v0: observation -1 is outside the observation space", "(episode ", ""),
     "no observation": ("Hostile-v0: observation None is outside the observation space", "(episode ", ""),
-    "array terminated": ("ValueError: The truth value of an array", "ambiguous", ""),
+    "array terminated": ("Hostile-v0: terminated array([", "are not True or False, after action", ""),
     "four values": (STEP, "expected 5, got 4", ""),
     "nothing": (STEP, "cannot unpack non-iterable NoneType", ""),
     "SystemExit": ("SystemExit: enough", "", "hostile_environments.py"),

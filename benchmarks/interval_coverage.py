@@ -1,0 +1,132 @@
+"""How often intervals cover the truth, by simulation: every method, and the one that tables use.
+
+    python benchmarks/interval_coverage.py
+
+A 95 % interval should cover in 93 to 97 of 100 experiments. Each round simulates 500 experiments for every kind of
+scores and number of seeds; shares that lie outside are marked with `!`: the table says where not to trust them. `best`
+is what `best_interval` chose in each experiment. The last table is of success rates: Wilson's interval of one set of
+episodes, and the two-stage bootstrap of seeds whose rate is known from 20 episodes each.
+"""
+
+import math
+from collections.abc import Callable
+
+import measuring
+import numpy as np
+
+from velodrome.experiments import statistics
+from velodrome.experiments.statistics.best_interval import chosen_method
+
+LEVEL = 0.95
+FROM, TO = 0.93, 0.97
+EXPERIMENTS, QUICK_EXPERIMENTS = 500, 10
+NUM_RESAMPLES = 1000
+SIZES = (3, 5, 10, 30, 100)
+METHODS = ("percentile", "expanded percentile", "bca", "bootstrap-t")
+HEADER = ("t", *METHODS, "best")
+EPISODES = 20
+
+Quantiles = Callable[[np.ndarray], np.ndarray]
+
+
+def normal(shares: np.ndarray) -> np.ndarray:
+    from scipy.special import ndtri
+
+    return np.asarray(ndtri(shares))
+
+
+def mixture(shares: np.ndarray) -> np.ndarray:
+    """Success rates of seeds: a fifth fails, two fifths are perfect, the others lie between."""
+    return np.clip((shares - 0.2) / 0.4, 0.0, 1.0)
+
+
+# Quantile functions, and means; interquartile means are means of the quantiles between the quartiles.
+SCORES: dict[str, tuple[Quantiles, float]] = {
+    "normal": (normal, 0.0),
+    "exponential": (lambda shares: -np.log1p(-shares), 1.0),
+    "lognormal": (lambda shares: np.exp(normal(shares)), math.exp(0.5)),
+    "mixture": (mixture, 0.6),
+    "Bernoulli 0.3": (lambda shares: (shares >= 0.7).astype(np.float64), 0.3),
+    "Bernoulli 0.05": (lambda shares: (shares >= 0.95).astype(np.float64), 0.05),
+}
+AGGREGATES = {"mean": statistics.mean, "IQM": statistics.iqm}
+
+
+def true_value(kind: str, aggregate: str) -> float:
+    quantiles, mean = SCORES[kind]
+    middle = 0.25 + (np.arange(200_000) + 0.5) / 400_000
+    return mean if aggregate == "mean" else float(quantiles(middle).mean())
+
+
+def covered(kind: str, aggregate: str, size: int, experiments: range) -> dict[str, float]:
+    """Share of experiments in which each method's interval holds the true value."""
+    statistic, truth = AGGREGATES[aggregate], true_value(kind, aggregate)
+    hits = dict.fromkeys(HEADER, 0)
+    for experiment in experiments:
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([size, experiment])))
+        scores = SCORES[kind][0](rng.random(size))
+        intervals = {"t": statistics.t_interval(scores, statistic, level=LEVEL)}
+        for method in METHODS:
+            intervals[method] = statistics.bootstrap_interval(
+                scores, statistic, method=method, level=LEVEL, num_resamples=NUM_RESAMPLES, seed=experiment
+            )  # fmt: skip
+        intervals["best"] = intervals[chosen_method([scores], statistic)]
+        for name, interval in intervals.items():
+            hits[name] += interval.low - 1e-9 <= truth <= interval.high + 1e-9
+    return {name: count / len(experiments) for name, count in hits.items()}
+
+
+def wilson_covered(rate: float, size: int, experiments: range) -> float:
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([size, experiments.start])))
+    counts = rng.binomial(size, rate, len(experiments))
+    return float(np.mean([rate in statistics.wilson_interval(int(count), size, level=LEVEL) for count in counts]))
+
+
+def hierarchical_covered(rate: float, size: int, experiments: range) -> float:
+    """Seeds' rates have a beta distribution with as much spread as a fair coin's has in nine flips."""
+    hits = 0
+    for experiment in experiments:
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([size, experiment])))
+        successes = rng.binomial(EPISODES, rng.beta(8 * rate, 8 * (1 - rate), size))
+        hits += rate in statistics.hierarchical_success_interval(
+            successes, EPISODES, level=LEVEL, num_resamples=NUM_RESAMPLES, seed=experiment
+        )  # fmt: skip
+    return hits / len(experiments)
+
+
+def as_share(share: float) -> str:
+    return f"{100 * share:.1f}{' ' if FROM <= share <= TO else '!'}"
+
+
+def run_all(rounds: int, quick: bool) -> None:
+    """Print the tables."""
+    experiments = range(rounds * (QUICK_EXPERIMENTS if quick else EXPERIMENTS))
+    for aggregate in AGGREGATES:
+        rows = []
+        for kind in SCORES:
+            for size in SIZES:
+                shares = covered(kind, aggregate, size, experiments)
+                rows.append([kind, str(size), *(as_share(shares[name]) for name in HEADER)])
+        title = f"{aggregate}: % of {len(experiments)} experiments in which the {LEVEL:.0%} interval covers"
+        measuring.print_table(title, ["scores", "seeds", *HEADER], rows)
+    rows = []
+    for rate in (0.3, 0.05):
+        for size in SIZES:
+            shares_of = (wilson_covered, hierarchical_covered)
+            rows.append(
+                [f"rate {rate:g}", str(size), *(as_share(share(rate, size, experiments)) for share in shares_of)]
+            )
+    title = f"success rates: % of {len(experiments)} experiments in which the {LEVEL:.0%} interval covers"
+    measuring.print_table(title, ["scores", "n", "Wilson", "hierarchical"], rows)
+    deviation = math.sqrt(LEVEL * (1 - LEVEL) / len(experiments))
+    print(f"\n! outside {FROM:.0%} to {TO:.0%}; the simulation's own standard error is {100 * deviation:.1f} %")
+
+
+def main() -> None:
+    given = measuring.arguments(__doc__, 4)
+    with measuring.Load():
+        run_all(given.rounds, given.quick)
+
+
+if __name__ == "__main__":
+    main()
