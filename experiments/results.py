@@ -54,13 +54,15 @@ class Results:
     def of_store(cls, store: Store, experiment: StoredExperiment) -> "Results":
         """Results of an experiment of a store, as far as its trials have ended."""
         rows = store.trials([key for key, *_ in experiment.trials])
-        records, notes = [], []
+        records: list[dict[str, Any]] = []
+        remarks: dict[tuple[str, str], list[str]] = {}
         for key, agent, environment, seed in experiment.trials:
             row = rows.get(key)
             if row is None:
                 continue
             records.append({"agent": agent, "environment": environment, "seed": seed} | _record(row))
-            notes += [f"{agent} on {environment} {note}" for note in json.loads(row["notes"])]
+            for note in json.loads(row["notes"]):
+                remarks.setdefault((environment, note), []).append(agent)
         ways = sorted({int(row["provenance"]) for row in rows.values()})
         path = store.path
         return cls(
@@ -71,7 +73,7 @@ class Results:
             experiment.description,
             experiment.warnings,
             tuple(store.provenance(way) for way in ways),
-            tuple(dict.fromkeys(notes)),
+            _notes(remarks, records),
             store.curves if path is None else partial(_stored_curves, path.parent),
             partial(_copy, store if path is None else path.parent, experiment.identifier),
         )
@@ -231,6 +233,19 @@ def json_ready(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None if np.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
     return value
+
+
+def _notes(remarks: Mapping[tuple[str, str], list[str]], records: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Remarks of trials by environment and text, each once, with the agents whose trials have it."""
+    agents_of: dict[str, set[str]] = {}
+    for record in records:
+        agents_of.setdefault(record["environment"], set()).add(record["agent"])
+    notes = []
+    for (environment, note), agents in remarks.items():
+        everybody = len(agents_of[environment]) > 1 and set(agents) == agents_of[environment]
+        who = "every agent" if everybody else ", ".join(dict.fromkeys(agents))
+        notes.append(f"{who} on {environment} {note}")
+    return tuple(notes)
 
 
 _MISSING: dict[str, Any] = {name: "" if kind == "TEXT" else float("nan") for name, kind in METRICS.items()}

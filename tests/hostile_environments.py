@@ -249,5 +249,5 @@ def locked_by_module():
         return Corridor()
 
 
-gym.register("Corridor-v0", entry_point=f"{__name__}:Corridor")
+gym.register("HostileCorridor-v0", entry_point=f"{__name__}:Corridor")
 gym.register("Hostile-v0", entry_point=f"{__name__}:Hostile", disable_env_checker=True)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*too few to tell better", "igno
 AGENTS = {"q": "q_learning(discount=0.9)", "unsure": "sarsa(policy=softmax(temperature=0.5))"}
 ENVIRONMENTS = {
     "lake": "FrozenLake-v1(is_slippery=False)",
-    "corridor": "hostile_environments:Corridor-v0",
+    "corridor": "hostile_environments:HostileCorridor-v0",
     "lava": "hostile_environments:Hostile-v0(mischief='raise')",
 }
 

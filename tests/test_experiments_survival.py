@@ -32,7 +32,7 @@ environment = "FrozenLake-v1"
 steps = {steps}
 
 [environments.corridor]
-environment = "hostile_environments:Corridor-v0(journal={journal!r})"
+environment = "hostile_environments:HostileCorridor-v0(journal={journal!r})"
 episodes = 12
 
 [agents]

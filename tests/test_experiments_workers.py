@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:.*too few to tell better", "ignore:.*trials failed", "ignore:.*cannot be compiled", "ignore:.*are the same"
 )
 AGENTS = {"q": "q_learning(discount=0.9)", "unsure": "sarsa(policy=softmax(temperature=0.5))"}
-GOOD = {"lake": "FrozenLake-v1", "corridor": "hostile_environments:Corridor-v0"}
+GOOD = {"lake": "FrozenLake-v1", "corridor": "hostile_environments:HostileCorridor-v0"}
 BUDGET = {"episodes": 25, "evaluation_episodes": 4}
 
 
@@ -254,7 +254,7 @@ class Bench:
     """Two worker processes and the trials that they may be given."""
 
     def __init__(self, seeds, journal=""):
-        environment = f"hostile_environments:Corridor-v0(journal={str(journal)!r})"
+        environment = f"hostile_environments:HostileCorridor-v0(journal={str(journal)!r})"
         plan = make_plan({"q": AGENTS["q"]}, {"corridor": environment}, seeds=seeds, episodes=10, steps=None)
         self.manager = Manager(plan, Store.in_memory(), 1)
         self.events = queue.SimpleQueue()
@@ -308,7 +308,7 @@ def test_all_workers_killed_in_their_trials_fail_these_alone(tmp_path, monkeypat
                 process.send_signal(signal.SIGKILL)
                 killed.append(process.pid)
 
-    environment = f"hostile_environments:Corridor-v0(journal={str(journal)!r})"
+    environment = f"hostile_environments:HostileCorridor-v0(journal={str(journal)!r})"
     results = vd.compare(
         {"q": AGENTS["q"]}, {"corridor": environment}, seeds=4, workers=2, progress=kill_all, out=tmp_path, **BUDGET
     )  # fmt: skip
@@ -383,7 +383,7 @@ def executed(journal):
 
 def test_only_what_is_new_or_edited_is_run(tmp_path):
     journal, out = tmp_path / "journal", tmp_path / "out"
-    environments = {"corridor": f"hostile_environments:Corridor-v0(journal={str(journal)!r})"}
+    environments = {"corridor": f"hostile_environments:HostileCorridor-v0(journal={str(journal)!r})"}
 
     def run(agents, seeds, **options):
         results = vd.compare(agents, environments, seeds=seeds, workers=0, out=out, **(BUDGET | options))
@@ -518,7 +518,7 @@ import velodrome as vd
 from velodrome.experiments.make_plan import make_plan
 agents = {"q": "q_learning(discount=0.9)", "own": vd.agents.QLearning(policy=hostile.Fickle("outside"))}
 environments = {
-    "lake": "FrozenLake-v1", "corridor": "hostile_environments:Corridor-v0",
+    "lake": "FrozenLake-v1", "corridor": "hostile_environments:HostileCorridor-v0",
     "closure": hostile.closure(frozenset("abc")), "partial": hostile.partial(2),
     "object": hostile.Factory({"a": {1, 2}}), "class": hostile.Corridor,
     "hostile": functools.partial(hostile.Hostile, "raise", odds=0.5),

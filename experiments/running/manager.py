@@ -187,7 +187,9 @@ class Manager:
             self._handle(self._drain())
             if is_interrupted:
                 # It may have come after trials were stored and before they were counted.
+                reused, steps = self.status.reused, self.status.steps
                 self.missing()
+                self.status.reused, self.status.steps = reused, steps
             self._tell()
 
     def _tasks(self, trials: Sequence[PlannedTrial]) -> deque[Task]:
