@@ -3,6 +3,7 @@
 import dataclasses
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 from types import TracebackType
@@ -16,10 +17,11 @@ from velodrome.agents.interruption import TrainingInterruptedError, TrainingTime
 from velodrome.agents.tabular import TabularAgent
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
+from velodrome.experiments.storage.own_code import is_own
 from velodrome.experiments.track import Track
 from velodrome.experiments.trial import Budget, Checkpoints, Trial, run_trial
 
-# Code that passes calls on; what a user looks for is the environment, policy or agent behind it.
+# Code that passes calls on: what a user looks for is the environment, policy or agent behind it.
 _PASSING_ON = ("velodrome.", "gymnasium.")
 
 
@@ -100,15 +102,20 @@ def failed_outcome(key: str, error: BaseException) -> TrialOutcome:
 
 
 def place_of(trace: TracebackType | None) -> str:
-    """`file.py:12 in step` of the innermost code that is neither ours nor Gymnasium's; Gymnasium's if there is none.
+    """`file.py:12 in step` of the innermost code of the user's own, else of an installed package, else of Gymnasium.
 
     Empty where all code is ours: the message says what is wrong.
     """
     named = [(str(frame.f_globals.get("__name__", "")), frame, line) for frame, line in traceback.walk_tb(trace)]
-    for passing_on in (_PASSING_ON, _PASSING_ON[:1]):
-        foreign = [(frame, line) for name, frame, line in named if not name.startswith(passing_on)]
-        if foreign:
-            frame, line = foreign[-1]
+    kinds: tuple[Callable[[str], bool], ...] = (
+        is_own,
+        lambda module: not module.startswith(_PASSING_ON),
+        lambda module: not module.startswith(_PASSING_ON[:1]),
+    )
+    for is_wanted in kinds:
+        frames = [(frame, line) for module, frame, line in named if is_wanted(module)]
+        if frames:
+            frame, line = frames[-1]
             return f"{PurePath(frame.f_code.co_filename).name}:{line} in {frame.f_code.co_name}"
     return ""
 
