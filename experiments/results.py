@@ -270,7 +270,7 @@ def _record(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stored_curves(directory: Path, keys: Sequence[str]) -> Iterator[tuple[str, EpisodeCurves]]:
-    with Store.open_for_reading(directory) as store:
+    with Store.open_for_reading(directory, is_known=True) as store:
         yield from store.curves(keys)
 
 

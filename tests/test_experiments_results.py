@@ -373,11 +373,11 @@ def test_a_table_where_every_trial_failed_can_be_written(table_format):
 
 
 def test_an_unfinished_experiment_says_so_and_shows_what_there_is(tmp_path):
-    # The seven trials of one agent that are a task end together.
+    # The first task is three trials, which end together.
     some = interrupted(tmp_path, after=1, seeds=7, episodes=5)
-    assert (some.num_planned, len(some.records), some.agents) == (14, 7, ["random", "q_learning"])
+    assert (some.num_planned, len(some.records), some.agents) == (14, 3, ["random", "q_learning"])
     assert [row["agent"] for row in some.rows()] == ["random"]
-    note = "Not finished: 7 of 14 trials have not been run; the same command goes on."
+    note = "Not finished: 11 of 14 trials have not been run; the same command goes on."
     assert note in footnotes(some)
     assert note in printed(some, 80).replace("\n", " ")
     assert some.curves(DETERMINISTIC, "q_learning")[1].shape[0] == 0

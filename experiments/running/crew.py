@@ -10,7 +10,7 @@ from velodrome.experiments.running.process_workers import ProcessWorkers
 from velodrome.experiments.running.thread_workers import InlineWorkers, ThreadWorkers
 from velodrome.experiments.storage.provenance import available_cores
 
-QUEUED_PER_THREAD = 2
+QUEUED_PER_THREAD = 4
 
 
 def make_crew(

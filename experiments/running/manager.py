@@ -22,6 +22,8 @@ TRIALS_PER_TASK = 8
 # Tasks claimed in one transaction, for each worker.
 CLAIMED_PER_WORKER = 8
 WAIT_SECONDS = 0.2
+# Between two commits. Trials of a millisecond are stored a few dozen at a time; slower ones as soon as they end.
+COMMIT_SECONDS = 0.025
 CHECKPOINTS_FOLDER = "checkpoints"
 # How often trials that another process has claimed are looked at again.
 CLAIM_SECONDS = 1.0
@@ -94,6 +96,7 @@ class Manager:
         # Trials that are the same as another but for their labels: they run once.
         self._twins: dict[str, list[PlannedTrial]] = {}
         self._at_work = _AtWork()
+        self._committed = 0.0
         self._elsewhere: list[PlannedTrial] = []
         self.status = RunStatus()
 
@@ -162,7 +165,7 @@ class Manager:
     # The loop
 
     def _run(self, missing: Sequence[PlannedTrial], crew: Crew, owner: StoreOwner | None) -> None:
-        waiting, compiled, generic = self._tasks(missing), deque[Task](), deque[Task]()
+        waiting, compiled, generic = self._tasks(missing, crew.size), deque[Task](), deque[Task]()
         looked_at = time.monotonic()
         is_interrupted = False
         try:
@@ -170,13 +173,13 @@ class Manager:
                 if owner is not None and self._elsewhere and time.monotonic() - looked_at > CLAIM_SECONDS:
                     looked_at = time.monotonic()
                     self._release_the_gone(owner)
-                    waiting.extend(self._tasks(self._elsewhere))
+                    waiting.extend(self._tasks(self._elsewhere, crew.size))
                     self._elsewhere = []
                 if waiting and len(compiled) + len(generic) < crew.size:
                     for task in self._claim(waiting, crew.size * CLAIMED_PER_WORKER, owner):
                         (compiled if self._is_compiled(task.agent, task.environment) else generic).append(task)
                 self._submit(crew, compiled, generic)
-                generic.extend(self._handle(self._collect()))
+                generic.extend(self._handle(self._collect(crew)))
                 crew.check()
                 self._tell()
         except KeyboardInterrupt:
@@ -192,18 +195,26 @@ class Manager:
                 self.status.reused, self.status.steps = reused, steps
             self._tell()
 
-    def _tasks(self, trials: Sequence[PlannedTrial]) -> deque[Task]:
-        """Tasks in the order in which they run: a few seeds of every agent, then the next few."""
+    def _tasks(self, trials: Sequence[PlannedTrial], size: int) -> deque[Task]:
+        """Tasks in the order in which they run: a few seeds of every agent, then the next few.
+
+        Towards the end tasks become smaller, so that the last of `size` workers does not keep the others waiting.
+        """
         by_pair: dict[tuple[str, str], list[PlannedTrial]] = {}
         for trial in trials:
             by_pair.setdefault((trial.agent, trial.environment), []).append(trial)
-        rounds: dict[int, list[Task]] = {}
-        for (agent, environment), some in by_pair.items():
-            size = TRIALS_PER_TASK if self._is_compiled(agent, environment) else 1
-            for first in range(0, len(some), size):
-                task = Task(agent, environment, tuple(some[first : first + size]))
-                rounds.setdefault(first // TRIALS_PER_TASK, []).append(task)
-        return deque(task for number in sorted(rounds) for task in rounds[number])
+        rounds = max((len(some) for some in by_pair.values()), default=0)
+        left, tasks = len(trials), deque[Task]()
+        for start in range(0, rounds, TRIALS_PER_TASK):
+            for (agent, environment), some in by_pair.items():
+                few = some[start : start + TRIALS_PER_TASK]
+                while few:
+                    together = min(TRIALS_PER_TASK, left // (4 * size)) if self._is_compiled(agent, environment) else 1
+                    together = max(1, together)
+                    tasks.append(Task(agent, environment, tuple(few[:together])))
+                    left -= len(few[:together])
+                    few = few[together:]
+        return tasks
 
     def _is_compiled(self, agent: str, environment: str) -> bool:
         group = self.group(agent, environment)
@@ -247,12 +258,16 @@ class Manager:
             self._at_work.add(task, is_compiled=False)
             crew.generic.submit(task)
 
-    def _collect(self) -> list[Event]:
-        """Events of the workers; waits a little for the first."""
+    def _collect(self, crew: Crew) -> list[Event]:
+        """Events of the workers; waits a little for the first, and for others right after a commit."""
         try:
-            return [self._events.get(timeout=WAIT_SECONDS), *self._drain()]
+            first = self._events.get(timeout=WAIT_SECONDS)
         except queue.Empty:
             return []
+        early = self._committed + COMMIT_SECONDS - time.monotonic()
+        if early > 0 and crew.queued:
+            time.sleep(early)
+        return [first, *self._drain()]
 
     def _drain(self) -> list[Event]:
         events: list[Event] = []
@@ -272,6 +287,7 @@ class Manager:
             elif self._at_work.remove(event.trial.key):
                 ended.append(event)
         if ended:
+            self._committed = time.monotonic()
             self._store.record(((self._identity(event.trial), event.outcome) for event in ended), self._provenance)
         for event in ended:
             self.status.steps += int(event.outcome.metrics.get("steps", 0))

@@ -82,14 +82,18 @@ class Store:
         return cls(open_for_writing(path), path)
 
     @classmethod
-    def open_for_reading(cls, directory: str | Path) -> Self:
+    def open_for_reading(cls, directory: str | Path, *, is_known: bool = False) -> Self:
         """Existing store in a folder; nothing is ever written to it.
+
+        Args:
+            directory: the folder.
+            is_known: this program has opened it before, and need not look through the whole file again.
 
         Raises:
             StoreError: it is missing, damaged, foreign or newer than this release.
         """
         path = Path(directory) / STORE_FILE
-        return cls(open_for_reading(path), path)
+        return cls(open_for_reading(path, is_known=is_known), path)
 
     @classmethod
     def in_memory(cls) -> Self:

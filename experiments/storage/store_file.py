@@ -52,8 +52,12 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         return connection
 
 
-def open_for_reading(path: Path) -> sqlite3.Connection:
+def open_for_reading(path: Path, *, is_known: bool = False) -> sqlite3.Connection:
     """Connection that cannot write to an existing store, of this or an earlier version.
+
+    Args:
+        path: of the file.
+        is_known: this program has looked through the whole file already; checksums of rows are checked anyway.
 
     Raises:
         StoreError: it is missing, empty, damaged, foreign or newer.
@@ -66,7 +70,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         _refuse_foreign(path)
         connection = _connect_read_only(path)
         try:
-            _check(connection, path)
+            _check(connection, path, is_whole=not is_known)
             if _version(connection) == 0:
                 raise StoreError(f"{path} holds no trials yet")
         except BaseException:
@@ -154,7 +158,7 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+def _check(connection: sqlite3.Connection, path: Path, *, is_whole: bool = True) -> None:
     """Refuse a database that is not a whole store of this or an earlier version; an empty one is a new store."""
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
     version = _version(connection)
@@ -168,10 +172,16 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} was written by a newer release: it has schema version {version}, "
             f"this release knows versions up to {SCHEMA_VERSION}"
         )
+    if is_whole:
+        _look_through(connection, path)
+    if schema != expected_schema(version):
+        raise StoreError(f"{path} is damaged: its tables are not those of schema version {version}")
+
+
+def _look_through(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a file whose pages do not fit together."""
     pages, page_size = (int(connection.execute(f"PRAGMA {what}").fetchone()[0]) for what in ("page_count", "page_size"))
     check = "integrity_check" if pages * page_size <= WHOLE_CHECK_BYTES else "quick_check"
     problem = str(connection.execute(f"PRAGMA {check}(1)").fetchone()[0])
     if problem != "ok":
         raise StoreError(f"{path} is damaged: {' '.join(problem.split())}")
-    if schema != expected_schema(version):
-        raise StoreError(f"{path} is damaged: its tables are not those of schema version {version}")
