@@ -13,6 +13,7 @@ import time
 import warnings
 from pathlib import Path
 
+import gymnasium as gym
 import hostile_environments
 import psutil
 import pytest
@@ -24,6 +25,7 @@ from velodrome.experiments.make_plan import make_plan
 from velodrome.experiments.running.manager import Manager
 from velodrome.experiments.running.process_workers import ProcessWorkers
 from velodrome.experiments.running.workers import Task
+from velodrome.experiments.storage.provenance import available_cores
 from velodrome.experiments.storage.store import Store
 
 pytestmark = pytest.mark.filterwarnings(
@@ -539,3 +541,26 @@ def test_keys_are_the_same_in_every_process():
     ]  # fmt: skip
     assert len(outputs[0]) == 28
     assert outputs[0] == outputs[1]
+
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+
+
+def counting_threads():
+    """An environment whose only reward is what its process was told about numerical threads, in base 1000."""
+    reward = sum(int(os.environ.get(name, "0")) * 1000**place for place, name in enumerate(THREADS))
+    return gym.wrappers.TransformReward(gym.make("Blackjack-v1"), lambda _: float(reward))
+
+
+def test_numerical_libraries_share_the_cores_unless_the_user_says_otherwise(monkeypatch):
+    for name in THREADS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MKL_NUM_THREADS", "7")
+    given = {"seeds": 2, "steps": 5, "evaluation_episodes": 1, "success": "terminated"}
+    results = vd.compare("random", counting_threads, workers=2, **given)
+    each = max(1, available_cores() // 2)
+    expected = each + each * 1000 + 7 * 1000**2 + each * 1000**3
+    assert results.failures == []
+    lengths = [record["greedy_mean_return"] / expected for record in results.records]
+    assert all(length == int(length) >= 1 for length in lengths)
+    assert "OMP_NUM_THREADS" not in os.environ
