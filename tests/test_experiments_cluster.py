@@ -245,7 +245,7 @@ class TestLocalCluster:
         assert outcomes == [*[("deadly", "failed")] * 2, *[("slow", "done")] * 2, *[("lake", "done")] * 2]
         assert {row["error"] for row in results.failures} == {"its worker process died 3 times"}
 
-    @pytest.mark.parametrize("kind", [Endless, HoldsTheInterpreter])
+    @pytest.mark.parametrize("kind", [Endless, pytest.param(HoldsTheInterpreter, marks=pytest.mark.slow)])
     def test_a_trial_that_takes_too_long_is_given_up_and_its_worker_restarted(self, kind, tmp_path, monkeypatch):
         monkeypatch.setattr(cluster_workers, "STUCK_SECONDS", 3.0)
         environments = {"endless": in_folder(kind, tmp_path), "lake": LAKE, "corridor": Corridor}
