@@ -1,7 +1,7 @@
-"""Agents and environments of an experiment as users give them: an expression or object, or a table around it."""
+"""Agents, learners, policies and environments as users give them: an expression or object, or a table around it."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -9,14 +9,19 @@ from pydantic import BeforeValidator, Field, InstanceOf, ValidationError, field_
 
 from velodrome.agents.agent import Agent
 from velodrome.envs.success_rules import parse_success_rule
+from velodrome.experiments.crossing_inputs import read_learner, read_policy
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.expressions.environment_configuration import EnvironmentConfiguration
 from velodrome.experiments.inputs import read_agent, read_environment
 from velodrome.experiments.mistakes import CheckedModel, Mistake, mistake_lines, shown
+from velodrome.policies.policy import Policy
 
 ONE_BUDGET = "give episodes or steps, and not both"
 _AN_AGENT = "an expression such as 'q_learning(discount=0.9)'"
+_A_POLICY = "an expression such as 'epsilon_greedy(epsilon=0.1)'"
 _AN_ENVIRONMENT = "an expression such as 'FrozenLake-v1'"
+
+_Model = TypeVar("_Model", bound=CheckedModel)
 
 
 def _plain_integer(given: Any) -> Any:
@@ -28,7 +33,7 @@ Count = Annotated[int, BeforeValidator(_plain_integer), Field(ge=1, le=2**63 - 1
 
 
 class _Entry(CheckedModel):
-    """What agents and environments have in common: a budget of their own, or none."""
+    """What agents, learners and environments have in common: a budget of their own, or none."""
 
     episodes: Count | None = None
     steps: Count | None = None
@@ -59,6 +64,60 @@ class AgentEntry(_Entry):
             raise ValueError(f"must be {_AN_AGENT}, got {shown(given)}")
         read_agent(given)
         return given
+
+
+class LearnerEntry(_Entry):
+    """A learner of an experiment, to be crossed with policies.
+
+    Attributes:
+        learner: its expression, or the agent; its policy is left open.
+        episodes: training episodes of its trials, before the environment's and the experiment's budget.
+        steps: training steps of its trials, likewise; not both.
+    """
+
+    shorthand: ClassVar[str | None] = "learner"
+
+    learner: str | InstanceOf[Agent] = Field(description=_AN_AGENT)
+
+    @field_validator("learner", mode="before")
+    @classmethod
+    def _can_be_crossed(cls, given: Any) -> Any:
+        if not isinstance(given, str | Agent | Policy | type) or _is_blank(given):
+            raise ValueError(f"must be {_AN_AGENT}, got {shown(given)}")
+        read_learner(given)
+        return given
+
+
+class PolicyEntry(CheckedModel):
+    """A policy of an experiment, to be crossed with learners.
+
+    Attributes:
+        policy: its expression, or the policy.
+    """
+
+    shorthand: ClassVar[str | None] = "policy"
+
+    policy: str | InstanceOf[Policy] = Field(description=_A_POLICY)
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _can_be_built(cls, given: Any) -> Any:
+        if not isinstance(given, str | Policy | Agent | type) or _is_blank(given):
+            raise ValueError(f"must be {_A_POLICY}, got {shown(given)}")
+        read_policy(given)
+        return given
+
+
+class CrossedEntry(AgentEntry):
+    """An agent that was made of a learner and a policy of the experiment; users give those instead.
+
+    Attributes:
+        learner: label.
+        policy: label.
+    """
+
+    learner: str
+    policy: str
 
 
 class EnvironmentEntry(_Entry):
@@ -101,10 +160,17 @@ def read_agent_entry(label: str, given: Any) -> AgentEntry:
     Raises:
         ExperimentError: mistakes, each in a line with its field, such as agents.LABEL.episodes.
     """
-    try:
-        return AgentEntry.model_validate(given)
-    except ValidationError as error:
-        raise ExperimentError("\n".join(mistake_lines(error, "agents", label))) from None
+    return _read_entry(AgentEntry, "agents", label, given)
+
+
+def read_learner_entry(label: str, given: Any) -> LearnerEntry:
+    """Entry of an expression, an agent, or a dict of `LearnerEntry`'s fields; raises as `read_agent_entry` does."""
+    return _read_entry(LearnerEntry, "learners", label, given)
+
+
+def read_policy_entry(label: str, given: Any) -> PolicyEntry:
+    """Entry of an expression, a policy, or a dict of `PolicyEntry`'s field; raises as `read_agent_entry` does."""
+    return _read_entry(PolicyEntry, "policies", label, given)
 
 
 def read_environment_entry(label: str, given: Any) -> EnvironmentEntry:
@@ -113,10 +179,14 @@ def read_environment_entry(label: str, given: Any) -> EnvironmentEntry:
     Raises:
         ExperimentError: mistakes, each in a line with its field, such as environments.LABEL.success.
     """
+    return _read_entry(EnvironmentEntry, "environments", label, given)
+
+
+def _read_entry(model: type[_Model], table: str, label: str, given: Any) -> _Model:
     try:
-        return EnvironmentEntry.model_validate(given)
+        return model.model_validate(given)
     except ValidationError as error:
-        raise ExperimentError("\n".join(mistake_lines(error, "environments", label))) from None
+        raise ExperimentError("\n".join(mistake_lines(error, table, label))) from None
 
 
 def _is_blank(given: Any) -> bool:

@@ -1,33 +1,40 @@
 """What `velodrome compare` runs, checked whole before anything runs."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from velodrome.envs.success_rules import parse_success_rule
-from velodrome.experiments.entries import ONE_BUDGET, AgentEntry, Count, EnvironmentEntry
+from velodrome.experiments.crossing import DEFAULT_LEARNER, NO_POLICIES, cross, crossed_label
+from velodrome.experiments.entries import ONE_BUDGET, AgentEntry, Count, EnvironmentEntry, LearnerEntry, PolicyEntry
 from velodrome.experiments.expressions.expression import parse_expression
 from velodrome.experiments.inputs import LARGEST_SEED, MOST_SEEDS
 from velodrome.experiments.mistakes import CheckedModel, Mistake, shown
 from velodrome.policies.configuration import closest
 
-_KINDS = {"agents": "agent", "environments": "environment"}
+_KINDS = {"policies": "policy", "learners": "learner", "agents": "agent", "environments": "environment"}
 _ENTRIES = "a table of label = expression, or a list of expressions"
 _MOST_PAIRS_TOLD = 3
 _LONGEST_LIST = 80
+
+_Model = TypeVar("_Model", bound=CheckedModel)
 
 
 class Experiment(CheckedModel):
     """An experiment: agents, environments, budgets and seeds.
 
-    A trial's budget is its agent's own, else its environment's own, else the experiment's.
+    Every learner is crossed with every policy. A trial's budget is its agent's (or learner's) own, else its
+    environment's own, else the experiment's.
 
     Attributes:
         name: title of tables and plots.
         description: the question, in a sentence.
-        agents: label to agent.
+        policies: label to policy.
+        learners: label to learner; empty for the default one where there are policies.
+        agents: label to agent, the learners crossed with the policies among them.
         environments: label to environment.
         episodes: training episodes of a trial; this or `steps`, or neither where every trial has a budget without.
         steps: training steps of a trial.
@@ -38,7 +45,9 @@ class Experiment(CheckedModel):
 
     name: str
     description: str = ""
-    agents: dict[str, AgentEntry] = Field(description=_ENTRIES)
+    policies: dict[str, PolicyEntry] = Field(default_factory=dict)
+    learners: dict[str, LearnerEntry] = Field(default_factory=dict)
+    agents: dict[str, AgentEntry] = Field(default=None, validate_default=True)
     environments: dict[str, EnvironmentEntry] = Field(description=_ENTRIES)
     episodes: Count | None = None
     steps: Count | None = None
@@ -53,14 +62,24 @@ class Experiment(CheckedModel):
             raise ValueError(f"must be one line of text with a letter or digit, got {shown(name)}")
         return name
 
-    @field_validator("agents", "environments", mode="before")
+    @field_validator(*_KINDS, mode="before")
     @classmethod
-    def _by_label(cls, given: Any) -> Any:
+    def _by_label(cls, given: Any, info: ValidationInfo) -> Any:
+        if given is None and info.field_name == "agents":
+            # Fields that hold a mistake are not in the data, but were given.
+            if any(info.data.get(field, True) for field in ("policies", "learners")):
+                return {}
+            raise ValueError(f"field required: {_ENTRIES}")
         if not isinstance(given, Mapping | list):
             raise ValueError(f"must be {_ENTRIES}, got {shown(given)}")
         if not given:
             raise ValueError("must hold at least one label = expression, got none")
-        return given if isinstance(given, Mapping) else {item: item for item in given if isinstance(item, str)}
+        return _labelled(given)
+
+    @field_validator("agents")
+    @classmethod
+    def _with_crossed_ones(cls, agents: dict[str, AgentEntry], info: ValidationInfo) -> dict[str, AgentEntry]:
+        return {**agents, **cross(info.data.get("learners", {}), info.data.get("policies", {}), agents).agents}
 
     @field_validator("success")
     @classmethod
@@ -91,7 +110,7 @@ class Experiment(CheckedModel):
                 mistakes += _label_mistakes(field, entries)
             elif isinstance(entries, list):
                 mistakes += _list_mistakes(field, entries)
-        return [*mistakes, *_budget_mistakes(given)]
+        return [*mistakes, *_crossing_mistakes(given), *_budget_mistakes(given)]
 
 
 def _different_seeds(seeds: list[Any]) -> list[int]:
@@ -120,7 +139,8 @@ def _rest_of_label(field: str, entry: Any) -> str | None:
     """What TOML took for a field in a label without quotes such as epsilon0.1, or None."""
     if not isinstance(entry, Mapping) or _KINDS[field] in entry:
         return None
-    fields = [*AgentEntry.model_fields, *EnvironmentEntry.model_fields]
+    entries = (AgentEntry, LearnerEntry, PolicyEntry, EnvironmentEntry)
+    fields = [name for model in entries for name in model.model_fields]
     names = (key for key, value in entry.items() if isinstance(value, str) and key not in fields)
     return next((name for name in names if "did you mean" not in closest(name, fields)), None)
 
@@ -137,12 +157,38 @@ def _list_mistakes(field: str, entries: list[Any]) -> Iterator[Mistake]:
             known.add(text)
 
 
+def _crossing_mistakes(given: Mapping[str, Any]) -> list[Mistake]:
+    """Of learners and policies that are each without a mistake."""
+    policies, learners = given.get("policies"), given.get("learners")
+    if learners is not None and policies is None:
+        return [Mistake((), NO_POLICIES)]
+    readable = _readable(LearnerEntry, learners)
+    if learners is not None and not readable:
+        return []
+    return cross(readable, _readable(PolicyEntry, policies), _labelled(given.get("agents"))).mistakes
+
+
+def _readable(model: type[_Model], entries: Any) -> dict[str, _Model]:
+    readable = {}
+    for label, entry in _labelled(entries).items():
+        with contextlib.suppress(ValidationError):
+            readable[label] = model.model_validate(entry)
+    return readable
+
+
+def _labelled(entries: Any) -> Mapping[str, Any]:
+    """Entries by label, of a table or a list; none where they are neither."""
+    if isinstance(entries, list):
+        return {item: item for item in entries if isinstance(item, str)}
+    return entries if isinstance(entries, Mapping) else {}
+
+
 def _budget_mistakes(given: Mapping[str, Any]) -> list[Mistake]:
     if all(given.get(field) is not None for field in ("episodes", "steps")):
         return [Mistake((), ONE_BUDGET)]
     if _has_budget(given):
         return []
-    agents, environments = (_labels_without_budget(given.get(field)) for field in _KINDS)
+    agents, environments = _labels_without_budget(_all_agents(given)), _labels_without_budget(given.get("environments"))
     if agents == [] or environments == []:
         return []
     if agents is None or environments is None:
@@ -152,13 +198,21 @@ def _budget_mistakes(given: Mapping[str, Any]) -> list[Mistake]:
     return [Mistake((), f"{ONE_BUDGET}: no budget for {', '.join(pairs[:_MOST_PAIRS_TOLD])}{more}")]
 
 
-def _labels_without_budget(entries: Any) -> list[str] | None:
+def _all_agents(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands for each agent, by label: its entry, or its learner's if it is crossed."""
+    learners = _labelled(given.get("learners", {DEFAULT_LEARNER: DEFAULT_LEARNER}))
+    crossed = {
+        crossed_label(learner, policy): entry
+        for learner, entry in learners.items()
+        for policy in _labelled(given.get("policies"))
+    }
+    return {**_labelled(given.get("agents")), **crossed}
+
+
+def _labels_without_budget(given: Any) -> list[str] | None:
     """Labels of the entries that own no budget; None where there are no entries to be read."""
-    if isinstance(entries, list):
-        entries = {item: item for item in entries if isinstance(item, str)}
-    if not isinstance(entries, Mapping) or not entries:
-        return None
-    return [label for label, entry in entries.items() if not _has_budget(entry)]
+    entries = _labelled(given)
+    return [label for label, entry in entries.items() if not _has_budget(entry)] if entries else None
 
 
 def _has_budget(entry: Any) -> bool:

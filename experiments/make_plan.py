@@ -5,27 +5,46 @@ from typing import Any, TypeVar
 
 from velodrome.agents.errors import check_budget, check_count
 from velodrome.envs.success_rules import parse_success_rule
-from velodrome.experiments.entries import AgentEntry, EnvironmentEntry, read_agent_entry, read_environment_entry
+from velodrome.experiments.crossing import NO_POLICIES, cross
+from velodrome.experiments.crossing_inputs import LearnerLike, PolicyLike, read_learner, read_policy
+from velodrome.experiments.entries import (
+    AgentEntry,
+    CrossedEntry,
+    EnvironmentEntry,
+    LearnerEntry,
+    PolicyEntry,
+    read_agent_entry,
+    read_environment_entry,
+    read_learner_entry,
+    read_policy_entry,
+)
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.expressions.environment_configuration import EnvironmentConfiguration
 from velodrome.experiments.inputs import AgentLike, EnvironmentLike, read_agent, read_environment, read_seeds
+from velodrome.experiments.mistakes import field_path
 from velodrome.experiments.plan import Plan, PlannedAgent, PlannedEnvironment
 from velodrome.experiments.track import Track
 from velodrome.policies.configuration import to_expression
 
-# A table is {"agent": …, "episodes": …} or {"environment": …, "steps": …, "success": …}.
+# A table is {"agent": …, "episodes": …} or {"environment": …, "steps": …, "success": …}, likewise for learners.
 AgentInput = AgentLike | AgentEntry | Mapping[str, Any]
+LearnerInput = LearnerLike | LearnerEntry | Mapping[str, Any]
+PolicyInput = PolicyLike | PolicyEntry | Mapping[str, Any]
 EnvironmentInput = EnvironmentLike | EnvironmentEntry | Mapping[str, Any]
 Agents = Mapping[str, AgentInput] | Sequence[AgentInput] | AgentInput
+Learners = Mapping[str, LearnerInput] | Sequence[LearnerInput] | LearnerInput
+Policies = Mapping[str, PolicyInput] | Sequence[PolicyInput] | PolicyInput
 Environments = Mapping[str, EnvironmentInput] | Sequence[EnvironmentInput] | EnvironmentInput
 
-_Entry = TypeVar("_Entry", AgentEntry, EnvironmentEntry)
+_Entry = TypeVar("_Entry", AgentEntry, LearnerEntry, PolicyEntry, EnvironmentEntry)
 
 
 def make_plan(
-    agents: Agents,
-    environments: Environments,
+    agents: Agents | None,
+    environments: Environments | None,
     *,
+    policies: Policies | None = None,
+    learners: Learners | None = None,
     seeds: int | Iterable[int],
     episodes: int | None,
     steps: int | None,
@@ -38,11 +57,14 @@ def make_plan(
 
     Raises:
         BudgetError: a budget that is not positive, two at once, or none for some trial.
-        ExperimentError: no agent, environment or seed, or something given twice.
+        ExperimentError: no agent, environment or seed, something given twice, or a learner and a policy that cannot
+            be crossed.
         ValueError: an expression cannot be read or built, or an environment not be made; one line.
     """
     evaluation_episodes = check_count("evaluation_episodes", evaluation_episodes)
-    agent_entries = _by_label(agents, "agent", read_agent_entry, _agent_label)
+    agent_entries = _agent_entries(agents, policies, learners)
+    if environments is None:
+        raise ExperimentError("give at least one environment")
     environment_entries = _by_label(environments, "environment", read_environment_entry, _environment_label)
     every_pair_has_one = all(_has_budget(entry) for entry in agent_entries.values()) or all(
         _has_budget(entry) for entry in environment_entries.values()
@@ -62,7 +84,32 @@ def make_plan(
         steps,
         evaluation_episodes,
         success,
+        factors={
+            label: {"learner": entry.learner, "policy": entry.policy}
+            for label, entry in agent_entries.items()
+            if isinstance(entry, CrossedEntry)
+        },
     )
+
+
+def _agent_entries(agents: Any, policies: Any, learners: Any) -> dict[str, AgentEntry]:
+    """The agents as they were given, then those crossed."""
+    if policies is None and learners is not None:
+        raise ExperimentError(NO_POLICIES)
+    if policies is None and agents is None:
+        raise ExperimentError("give agents, or policies and learners")
+    entries = {} if agents is None else _by_label(agents, "agent", read_agent_entry, _agent_label)
+    if policies is None:
+        return entries
+    crossing = cross(
+        {} if learners is None else _by_label(learners, "learner", read_learner_entry, _learner_label),
+        _by_label(policies, "policy", read_policy_entry, _policy_label),
+        entries,
+    )
+    if crossing.mistakes:
+        lines = [f"{field_path(mistake.location)}: {mistake.reason}" for mistake in crossing.mistakes]
+        raise ExperimentError("\n".join(lines))
+    return {**entries, **crossing.agents}
 
 
 def _planned_agent(label: str, entry: AgentEntry) -> PlannedAgent:
@@ -105,6 +152,14 @@ def _by_label(
 
 def _agent_label(entry: AgentEntry) -> str:
     return read_agent(entry.agent)[0]
+
+
+def _learner_label(entry: LearnerEntry) -> str:
+    return read_learner(entry.learner)[0]
+
+
+def _policy_label(entry: PolicyEntry) -> str:
+    return read_policy(entry.policy)[0]
 
 
 def _environment_label(entry: EnvironmentEntry) -> str:

@@ -35,7 +35,9 @@ ONE_BUDGET = "give episodes or steps, and not both"
 AN_AGENT = "an expression such as 'q_learning(discount=0.9)'"
 AN_ENVIRONMENT = "an expression such as 'FrozenLake-v1'"
 ENTRIES = "a table of label = expression, or a list of expressions"
-FIELDS = "agents, description, environments, episodes, evaluation_episodes, name, seeds, steps, success"
+FIELDS = (
+    "agents, description, environments, episodes, evaluation_episodes, learners, name, policies, seeds, steps, success"
+)
 RULES = "allowed are 'return > NUMBER', 'return >= NUMBER', 'terminated', 'is_success' and 'none'"
 LARGEST = 2**63 - 1
 PARTS = {
