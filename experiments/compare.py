@@ -4,24 +4,33 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from velodrome.experiments.make_plan import Agents, Environments, make_plan
+from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.make_plan import Agents, Environments, Learners, Policies, make_plan
 from velodrome.experiments.results import Results
 from velodrome.experiments.running.run_plan import RunOptions, run_plan
 from velodrome.experiments.running.run_status import ProgressCallback
+from velodrome.experiments.running.run_until_decided import run_until_decided
 from velodrome.experiments.tracking.tracker import Tracker
+
+DEFAULT_SEEDS = 30
 
 
 def compare(
-    agents: Agents,
-    environments: Environments,
+    agents: Agents | None = None,
+    environments: Environments | None = None,
     *,
-    seeds: int | Iterable[int] = 30,
+    policies: Policies | None = None,
+    learners: Learners | None = None,
+    seeds: int | Iterable[int] | None = None,
     episodes: int | None = None,
     steps: int | None = None,
     success: str | None = None,
     evaluation_episodes: int = 100,
     name: str = "comparison",
     description: str = "",
+    until_decided: bool = False,
+    max_seeds: int | None = None,
+    metric: str | None = None,
     out: str | Path | None = None,
     workers: int | None = None,
     cluster: Any = None,
@@ -46,13 +55,22 @@ def compare(
         agents: agents or their expressions, by label or in a list (the expression is then the label); a table
             such as {"agent": "dyna_q", "episodes": 200} gives one a budget of its own.
         environments: environment expressions, configurations or factories, likewise.
-        seeds: how many (0, 1, 2, …), or the seeds themselves.
+        policies: policies or their expressions, likewise, to be crossed with the learners: how to explore.
+        learners: agents whose policy is left open, or their expressions, likewise, {"learner": "dyna_q", "episodes":
+            200} with a budget of its own; q_learning if None. Learner and policy make the agent "learner · policy".
+        seeds: how many (0, 1, 2, …), 30 if None, or the seeds themselves; with `until_decided`, how many at the first
+            look, 10 (or `max_seeds`, if fewer) if None.
         episodes: training episodes of a trial; give this or `steps`.
         steps: training steps of a trial.
         success: success rule instead of the environments' own, such as "return > 0".
         evaluation_episodes: sampled episodes of the greedy policy where its value cannot be computed.
         name: of the experiment.
         description: the question that it answers, in a sentence.
+        until_decided: add seeds to agents of undecided pairs alone, until all pairs of each environment are decided
+            with a family-wise error of 5 %, or have `max_seeds`.
+        max_seeds: of each agent, with `until_decided`; seeds on which a trial fails are replaced, twice as many in all.
+        metric: what decides then: "greedy_success_rate", "greedy_return", "train_success_rate" or "train_return";
+            the first, or the second where there is no success rule, if None.
         out: folder of the store, made if needed; results are only in memory if None.
         workers: trials that run at the same time, the machine's cores if None; 0 runs everything in the calling
             thread, for debuggers.
@@ -66,18 +84,35 @@ def compare(
 
     Raises:
         BudgetError: no positive budget, or two.
-        ExperimentError: no agent, environment or seed, something given twice, or with `strict` a warning.
+        ExperimentError: no agent, environment or seed, something given twice, a learner and a policy that cannot
+            be crossed, numbers of seeds that cannot be, nothing to decide, or with `strict` a warning.
         StoreError: the store in `out` is damaged, foreign or newer than this release.
         ValueError: an expression cannot be read; one line.
     """
+    check_sequential(until_decided, max_seeds)
+    if metric is not None and not until_decided:
+        raise ExperimentError("metric needs until_decided=True: it is what decides between agents")
     plan = make_plan(
-        agents, environments, seeds=seeds, episodes=episodes, steps=steps, success=success,
-        evaluation_episodes=evaluation_episodes, name=name, description=description,
+        agents, environments, policies=policies, learners=learners, seeds=DEFAULT_SEEDS if seeds is None else seeds,
+        episodes=episodes, steps=steps, success=success, evaluation_episodes=evaluation_episodes, name=name,
+        description=description,
     )  # fmt: skip
-    return run_plan(
-        plan,
-        RunOptions(
-            out=out, workers=workers, cluster=cluster, trial_timeout=trial_timeout, checkpoint_every=checkpoint_every,
-            retry_failed=retry_failed, strict=strict, track=track, progress=progress,
-        ),
+    options = RunOptions(
+        out=out, workers=workers, cluster=cluster, trial_timeout=trial_timeout, checkpoint_every=checkpoint_every,
+        retry_failed=retry_failed, strict=strict, track=track, progress=progress,
     )  # fmt: skip
+    if max_seeds is not None:
+        return run_until_decided(plan, options, max_seeds=max_seeds, first=seeds, metric=metric)
+    return run_plan(plan, options)
+
+
+def check_sequential(until_decided: bool, max_seeds: int | None) -> None:
+    """Refuse one of the two without the other.
+
+    Raises:
+        ExperimentError: one is missing.
+    """
+    if until_decided and max_seeds is None:
+        raise ExperimentError("until_decided needs max_seeds, the most seeds of an agent, such as max_seeds=50")
+    if not until_decided and max_seeds is not None:
+        raise ExperimentError("max_seeds needs until_decided=True; give seeds for a fixed number")

@@ -1,7 +1,7 @@
 """What an experiment runs: every agent on every environment with every seed, as trials with keys."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -80,6 +80,9 @@ class Plan:
         steps: budget of those without one of their own, or None.
         evaluation_episodes: sampled episodes where a policy's value cannot be computed.
         success: the success rule of all environments, or None.
+        seeds_of: seeds of pairs (agent, environment) that have others than `seeds`.
+        sequential: where a run until decided stands, JSON-ready: see `run_until_decided`; None for other runs.
+        factors: label of an agent that was crossed to the labels of its "learner" and its "policy".
     """
 
     name: str
@@ -91,6 +94,9 @@ class Plan:
     steps: int | None
     evaluation_episodes: int = 100
     success: str | None = None
+    seeds_of: Mapping[tuple[str, str], Sequence[int]] = field(default_factory=dict)
+    sequential: Mapping[str, Any] | None = None
+    factors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def budget(self, agent: str, environment: str) -> Budget:
         """Budget of an agent on an environment: the agent's own, else the environment's, else the experiment's."""
@@ -106,8 +112,18 @@ class Plan:
         for environment in self.environments.values():
             for agent in self.agents.values():
                 keys = self.keys(agent.label, environment.label)
-                trials += [PlannedTrial(keys.of(seed), agent.label, environment.label, seed) for seed in self.seeds]
+                seeds = self.seeds_of.get((agent.label, environment.label), self.seeds)
+                trials += [PlannedTrial(keys.of(seed), agent.label, environment.label, seed) for seed in seeds]
         return trials
+
+    def with_seeds(
+        self, seeds_of: Mapping[tuple[str, str], Sequence[int]], sequential: Mapping[str, Any] | None = None
+    ) -> "Plan":
+        """The same agents on the same environments with other seeds of some pairs (agent, environment)."""
+        other = replace(self, seeds_of=seeds_of, sequential=sequential)
+        # Shared, for what makes the keys is the same and takes a look at all of the user's own code.
+        vars(other)["_keys"] = self._keys
+        return other
 
     def keys(self, agent: str, environment: str) -> TrialKeys:
         """What makes the keys of an agent's trials on an environment."""
@@ -134,7 +150,7 @@ class Plan:
 
     def settings(self) -> dict[str, Any]:
         """What was asked for, JSON-ready; labels to expressions, budgets, seeds, evaluation."""
-        return {
+        settings: dict[str, Any] = {
             "agents": {label: agent.expression for label, agent in self.agents.items()},
             "environments": {label: environment.expression for label, environment in self.environments.items()},
             "episodes": self.episodes,
@@ -149,6 +165,23 @@ class Plan:
                 if environment.success is not None and environment.success != self.success
             },
         }
+        own_seeds = self._own_seeds()
+        if own_seeds:
+            settings["own_seeds"] = own_seeds
+        if self.sequential is not None:
+            settings["sequential"] = dict(self.sequential)
+        if self.factors:
+            settings["factors"] = {label: dict(levels) for label, levels in self.factors.items()}
+        return settings
+
+    def _own_seeds(self) -> list[dict[str, Any]]:
+        """Where seeds differ from the experiment's."""
+        return [
+            {"agent": agent, "environment": environment, "seeds": list(self.seeds_of[agent, environment])}
+            for environment in self.environments
+            for agent in self.agents
+            if list(self.seeds_of.get((agent, environment), self.seeds)) != self.seeds
+        ]
 
     def _own_budgets(self) -> list[dict[str, Any]]:
         """Where a budget differs from the experiment's."""

@@ -5,22 +5,22 @@ import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from types import TracebackType
+from typing import Any, Self
 
 from velodrome.experiments.checks.plan_checks import check_plan
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
 from velodrome.experiments.plan import Plan, PlannedTrial
 from velodrome.experiments.results import Results
-from velodrome.experiments.running.crew import check_seconds, make_crew
+from velodrome.experiments.running.crew import check_seconds, check_workers, make_crew
 from velodrome.experiments.running.manager import Manager, OutcomeCallback
-from velodrome.experiments.running.run_status import ProgressCallback
-from velodrome.experiments.running.trial_outcome import TrialOutcome
+from velodrome.experiments.running.run_status import AgentStatus, ProgressCallback, RunStatus
+from velodrome.experiments.running.trial_outcome import TrialOutcome, failure_reason
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
-from velodrome.experiments.storage.provenance import available_cores, provenance
-from velodrome.experiments.storage.store import Store
+from velodrome.experiments.storage.provenance import provenance
+from velodrome.experiments.storage.store import Store, StoredExperiment
 from velodrome.experiments.tracking.tracker import TrackedTrial, Tracker, guarded
 
 
@@ -41,50 +41,123 @@ class RunOptions:
 
 def run_plan(plan: Plan, options: RunOptions) -> Results:
     """Run what is missing of a plan; raises and warns as `compare` does."""
-    size = available_cores() if options.workers is None else _checked_workers(options.workers)
-    trial_timeout = check_seconds("trial_timeout", options.trial_timeout)
-    checkpoint_every = check_seconds("checkpoint_every", options.checkpoint_every)
-    found = check_plan(plan, workers=max(size, 1))
+    session = RunSession(options)
+    found = check_plan(plan, workers=session.num_workers)
     if found and options.strict:
         raise ExperimentError("\n".join(found))
     for line in found:
         warnings.warn(line, ExperimentWarning, stacklevel=3)
-    store = Store.in_memory() if options.out is None else Store.open(options.out)
-    with contextlib.ExitStack() as stack:
-        if options.out is not None:
-            stack.callback(store.close)
-        cluster = None if options.cluster is None else str(options.cluster)
-        how = store.add_provenance(provenance(workers=size, cluster=cluster))
-        experiment = store.add_experiment(
-            plan.name,
-            plan.description,
-            plan.settings(),
-            found,
-            [(trial.key, trial.agent, trial.environment, trial.seed) for trial in plan.trials],
-        )
-        trackers = guarded(options.track)
-        manager = Manager(
-            plan, store, how, retry_failed=options.retry_failed, checkpoint_every=checkpoint_every,
-            progress=options.progress, on_outcome=_telling(plan, trackers) if trackers else None,
-        )  # fmt: skip
-        missing = manager.missing()
-        if missing:
-            for tracker in trackers:
-                tracker.start(plan.name, plan.settings())
-                stack.callback(tracker.close)
-            manager.run(missing, make_crew(manager, missing, size, options.cluster, trial_timeout))
-        elif options.progress is not None:
-            options.progress(manager.status)
-        results = Results.of_store(store, store.experiment(identifier=experiment))
+    with session:
+        experiment = session.add_experiment(plan, found)
+        session.run(plan)
+        results = session.results(experiment)
     if results.failures:
         warnings.warn(failure_line(results), ExperimentWarning, stacklevel=3)
     return results
 
 
-def _checked_workers(workers: Any) -> int:
-    if isinstance(workers, bool) or not isinstance(workers, int | np.integer) or workers < 0:
-        raise ExperimentError(f"workers must be a whole number of at least 0, got {workers!r}")
-    return int(workers)
+class RunSession:
+    """What plans that are run one after the other share: the store, its provenance, trackers, and one progress.
+
+    Args:
+        options: how plans are run.
+
+    Raises:
+        ExperimentError: an option that cannot be.
+    """
+
+    def __init__(self, options: RunOptions) -> None:
+        self._options = options
+        self._size = check_workers(options.workers)
+        self._trial_timeout = check_seconds("trial_timeout", options.trial_timeout)
+        self._checkpoint_every = check_seconds("checkpoint_every", options.checkpoint_every)
+        self._trackers = guarded(options.track)
+        self._is_tracked = False
+        self._status = RunStatus()
+
+    @property
+    def num_workers(self) -> int:
+        """Trials that run at the same time."""
+        return max(self._size, 1)
+
+    def __enter__(self) -> Self:
+        self.store = Store.in_memory() if self._options.out is None else Store.open(self._options.out)
+        with contextlib.ExitStack() as stack:
+            if self._options.out is not None:
+                stack.callback(self.store.close)
+            cluster = None if self._options.cluster is None else str(self._options.cluster)
+            self._provenance = self.store.add_provenance(provenance(workers=self._size, cluster=cluster))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def add_experiment(self, plan: Plan, found: Sequence[str]) -> int:
+        """Store a plan with the warnings about it as the latest experiment; returns its identifier."""
+        trials = [(trial.key, trial.agent, trial.environment, trial.seed) for trial in plan.trials]
+        return self.store.add_experiment(plan.name, plan.description, plan.settings(), found, trials)
+
+    def has_all(self, plan: Plan) -> bool:
+        """Whether nothing is missing of a plan."""
+        statuses = self.store.statuses([trial.key for trial in plan.trials])
+        ended = {key for key, status in statuses.items() if status == "done" or not self._options.retry_failed}
+        return all(trial.key in ended for trial in plan.trials)
+
+    def run(self, plan: Plan) -> None:
+        """Run what is missing of a plan; progress is told of its trials and of those of the plans before."""
+        options, before = self._options, self._status
+        progress = None
+        if options.progress is not None:
+            progress = partial(_tell_sum, options.progress, before)
+        manager = Manager(
+            plan, self.store, self._provenance, retry_failed=options.retry_failed,
+            checkpoint_every=self._checkpoint_every, progress=progress,
+            on_outcome=_telling(plan, self._trackers) if self._trackers else None,
+        )  # fmt: skip
+        missing = manager.missing()
+        if missing:
+            self._start_trackers(plan)
+            manager.run(missing, make_crew(manager, missing, self._size, options.cluster, self._trial_timeout))
+        elif progress is not None:
+            progress(manager.status)
+        self._status = _sum(before, manager.status)
+
+    def results(self, experiment: int) -> Results:
+        """Results of a stored experiment, as far as its trials have ended."""
+        return Results.of_store(self.store, self.store.experiment(identifier=experiment))
+
+    def records(self, plan: Plan) -> list[dict[str, Any]]:
+        """Records, as those of `Results`, of the trials of a plan that have ended, whatever experiment has them."""
+        trials = [(trial.key, trial.agent, trial.environment, trial.seed) for trial in plan.trials]
+        part = StoredExperiment(0, plan.name, plan.description, plan.settings(), (), trials)
+        return Results.of_store(self.store, part).records
+
+    def _start_trackers(self, plan: Plan) -> None:
+        if not self._is_tracked:
+            self._is_tracked = True
+            for tracker in self._trackers:
+                tracker.start(plan.name, plan.settings())
+                self._stack.callback(tracker.close)
+
+
+def _tell_sum(progress: ProgressCallback, before: RunStatus, status: RunStatus) -> None:
+    progress(_sum(before, status))
+
+
+def _sum(before: RunStatus, status: RunStatus) -> RunStatus:
+    """Where two plans stand together."""
+    agents = {
+        label: AgentStatus(one.total + other.total, one.finished + other.finished, one.failed + other.failed)
+        for label, other in status.agents.items()
+        for one in [before.agents.get(label, AgentStatus())]
+    }
+    return RunStatus(
+        before.total + status.total, before.finished + status.finished, before.reused + status.reused,
+        before.failed + status.failed, before.steps + status.steps, agents,
+    )  # fmt: skip
 
 
 def _telling(plan: Plan, trackers: Sequence[Tracker]) -> OutcomeCallback:
@@ -107,8 +180,7 @@ def failure_line(results: Results) -> str:
     """How many trials failed, and the first reason."""
     failures = results.failures
     first = failures[0]
-    place = f" ({first['error_place']})" if first["error_place"] else ""
     return (
         f"{len(failures)} of {results.num_planned} trials failed, the first: {first['agent']} on "
-        f"{first['environment']}, seed {first['seed']}: {first['error']}{place}"
+        f"{first['environment']}, seed {first['seed']}: {failure_reason(first)}"
     )
