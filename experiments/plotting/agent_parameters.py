@@ -1,0 +1,149 @@
+"""Hyper-parameters of agents, read from the expressions that are stored with their trials."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+
+from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.expressions.catalogue import build_agent
+from velodrome.experiments.expressions.expression import Call, ExpressionError, parse_expression, to_text
+from velodrome.policies.configuration import closest, to_data
+
+if TYPE_CHECKING:
+    from velodrome.experiments.results import Results
+
+# Values by path: "" is the agent's own name, "policy" its policy's, "policy.epsilon" a number of that.
+Parameters: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SweptAgents:
+    """Agents by the value of one hyper-parameter.
+
+    Attributes:
+        parameter: its path, such as "policy.epsilon".
+        lines: agent by value, for each set of agents that differ in nothing else, by what the sets differ in.
+        left_out: agents without the parameter.
+    """
+
+    parameter: str
+    lines: dict[str, dict[float, str]]
+    left_out: tuple[str, ...]
+
+    @property
+    def values(self) -> list[float]:
+        """Every value, increasing."""
+        return sorted({value for agents in self.lines.values() for value in agents})
+
+
+def swept_agents(results: "Results", environment: str, parameter: str | None = None) -> SweptAgents:
+    """The agents of an experiment, by one number in which they differ.
+
+    Args:
+        results: of the experiment.
+        environment: whose budgets count.
+        parameter: the number's path; may be None where there is one only.
+
+    Raises:
+        ExperimentError: the agents do not differ in the parameter, or in several numbers and none is named.
+    """
+    # Of agents from elsewhere no expression is known, but their labels may be some.
+    expressions = {agent: str(results.settings["agents"][agent] or agent) for agent in results.agents}
+    all_parameters = {agent: parameters_of_expression(expression) for agent, expression in expressions.items()}
+    chosen = _chosen(all_parameters, parameter)
+    lines: dict[tuple[Any, ...], dict[float, str]] = {}
+    others: dict[tuple[Any, ...], Parameters] = {}
+    left_out = []
+    for agent, parameters in all_parameters.items():
+        value = parameters.get(chosen)
+        if not _is_number(value):
+            left_out.append(agent)
+            continue
+        episodes, steps = results.budget(environment, agent)
+        other = {path: item for path, item in parameters.items() if path != chosen}
+        other |= {"episodes": episodes, "steps": steps}
+        key: tuple[Any, ...] = tuple(sorted((path, repr(item)) for path, item in other.items()))
+        if value in lines.get(key, {}):
+            # The same agent under another label.
+            key = (*key, agent)
+        others[key] = other
+        lines.setdefault(key, {})[float(value)] = agent
+    names = _names(list(others.values()), [list(agents.values()) for agents in lines.values()])
+    return SweptAgents(chosen, dict(zip(names, lines.values(), strict=True)), tuple(left_out))
+
+
+def parameters_of_expression(expression: str) -> Parameters:
+    """Hyper-parameters of an agent by path, with those that have their default where the agent can be built.
+
+    A text that is no expression is an agent without parameters.
+    """
+    try:
+        call = parse_expression(expression)
+    except ExpressionError:
+        return {"": expression}
+    try:
+        return dict(_flat(to_data(build_agent(call))))
+    except ValueError:
+        # An agent from elsewhere, or of a module that is not here: what the expression says.
+        return dict(_flat(call))
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Numbers, texts and names in nested data or calls, each with its path."""
+    if isinstance(value, Call):
+        numbered = {str(place): item for place, item in enumerate(value.positional, 1)}
+        value = {"name": value.name} | numbered | value.keywords
+    if not isinstance(value, Mapping):
+        yield path, value if isinstance(value, bool | int | float | str | None) else to_text(value)
+    elif value.get("name") == "constant" and "value" in value:
+        yield path, value["value"]
+    else:
+        yield path, value.get("name")
+        for key, item in value.items():
+            if key != "name":
+                yield from _flat(item, f"{path}.{key}" if path else key)
+
+
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _chosen(all_parameters: Mapping[str, Parameters], parameter: str | None) -> str:
+    paths = dict.fromkeys(path for parameters in all_parameters.values() for path in parameters)
+    numbers = {
+        path: {parameters[path] for parameters in all_parameters.values() if _is_number(parameters.get(path))}
+        for path in paths
+    }
+    varying = [path for path, values in numbers.items() if len(values) > 1]
+    if parameter in varying:
+        return str(parameter)
+    if not varying:
+        raise ExperimentError("a sweep needs agents that differ in a number, such as learning_rate; these do not")
+    listed = ", ".join(varying)
+    if parameter is None:
+        if len(varying) > 1:
+            raise ExperimentError(f"parameter must be named, for the agents differ in several numbers: {listed}")
+        return varying[0]
+    match = closest(parameter, varying)
+    advice = match if match.startswith(":") else ""
+    raise ExperimentError(f"parameter must be a number in which the agents differ: {listed}; got {parameter!r}{advice}")
+
+
+def _names(parameters: Sequence[Parameters], agents: Sequence[Sequence[str]]) -> list[str]:
+    """A name for each set of agents: the label of a single agent, or else what the other parameters differ in."""
+    several = [one for one, labels in zip(parameters, agents, strict=True) if len(labels) > 1]
+    paths = dict.fromkeys(path for one in several for path in one)
+    # What only some have, comes with the name of what has it.
+    differing = [path for path in paths if len({repr(one[path]) for one in several if path in one}) > 1]
+    names = []
+    for one, labels in zip(parameters, agents, strict=True):
+        parts = [_in_words(path, one) for path in differing if path in one]
+        names.append(labels[0] if len(labels) == 1 else ", ".join(parts) or str(one[""]))
+    return names if len(set(names)) == len(names) else [", ".join(labels) for labels in agents]
+
+
+def _in_words(path: str, parameters: Parameters) -> str:
+    """Such as "policy.epsilon=0.1", or "epsilon_greedy" for a policy."""
+    has_parameters = any(other.startswith(f"{path}.") for other in parameters)
+    return f"{parameters[path]}" if path == "" or has_parameters else f"{path}={parameters[path]}"

@@ -1,0 +1,93 @@
+"""What is drawn of an experiment: scores by agent, reference values, and who is left out."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from velodrome.experiments.analysis.measures import MEASURES, Measure, deciding_measure
+from velodrome.experiments.analysis.seed_scores import SeedScores
+from velodrome.experiments.errors import ExperimentError
+from velodrome.policies.configuration import closest
+
+if TYPE_CHECKING:
+    from velodrome.experiments.results import Results
+
+# Scores by agent: one array (num_seeds,) an environment.
+ScoresByAgent: TypeAlias = dict[str, list[NDArray[np.float64]]]
+
+
+def chosen_environments(results: "Results", environment: str | None) -> list[str]:
+    """The one that is named, or all.
+
+    Raises:
+        ExperimentError: there is no such environment, or no trial has ended.
+    """
+    if environment is not None and environment not in results.environments:
+        raise ExperimentError(
+            f"environment must be one of {', '.join(results.environments)}, "
+            f"got {environment!r}{closest(environment, results.environments)}"
+        )
+    if not results.records:
+        raise ExperimentError(f"{results.name}: no trial has ended, so there is nothing to draw")
+    return results.environments if environment is None else [environment]
+
+
+def records_on(results: "Results", environments: Iterable[str]) -> list[dict[str, Any]]:
+    """Records of the trials on some environments, failed ones too."""
+    wanted = set(environments)
+    return [record for record in results.records if record["environment"] in wanted]
+
+
+def reference(results: "Results", environment: str, column: str) -> float:
+    """A value that all trials on an environment share, such as best_return; NaN where it is not known."""
+    values = (float(record.get(column, math.nan)) for record in done(records_on(results, [environment])))
+    return next((value for value in values if math.isfinite(value)), math.nan)
+
+
+def done(records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Records of trials that did not fail."""
+    return [record for record in records if record["status"] == "done"]
+
+
+def measure_for(results: "Results", environments: Sequence[str], metric: str | None) -> Measure:
+    """What agents are compared by on several environments: greedy success where all have a success rule.
+
+    Raises:
+        ExperimentError: no such measure.
+    """
+    by_environment = [records_on(results, [environment]) for environment in environments]
+    deciding = {deciding_measure(records, metric).name for records in by_environment if done(records)}
+    if metric is not None or len(deciding) == 1:
+        return deciding_measure((), metric or deciding.pop())
+    return MEASURES["greedy_return"]
+
+
+def finite_scores(results: "Results", environment: str, agent: str, measure: Measure) -> NDArray[np.float64]:
+    """Scores of the seeds that have one, float64 (num_seeds,)."""
+    values = SeedScores.of_records(agent, results.trials(environment, agent), measure).values
+    return values[np.isfinite(values)]
+
+
+def scores_by_agent(results: "Results", environments: Sequence[str], measure: Measure) -> ScoresByAgent:
+    """Scores of the agents that have some on each of the environments.
+
+    Raises:
+        ExperimentError: no agent has.
+    """
+    found = {
+        agent: [finite_scores(results, environment, agent, measure) for environment in environments]
+        for agent in results.agents
+    }
+    scores = {agent: parts for agent, parts in found.items() if all(map(len, parts))}
+    if not scores:
+        where = environments[0] if len(environments) == 1 else "every environment"
+        raise ExperimentError(f"no agent has a finite {axis_name(measure)} on {where}, so there is nothing to draw")
+    return scores
+
+
+def axis_name(measure: Measure) -> str:
+    """Such as "greedy success rate"."""
+    return measure.heading + " rate" * measure.is_rate

@@ -1,0 +1,132 @@
+"""Performance profiles: which share of an agent's runs scores above a threshold."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from velodrome.experiments.analysis.measures import Measure
+from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.plotting.drawn_scores import (
+    ScoresByAgent,
+    axis_name,
+    chosen_environments,
+    measure_for,
+    reference,
+    scores_by_agent,
+)
+from velodrome.experiments.plotting.fonts import use_hangul_font
+from velodrome.experiments.plotting.style import TEXT_SIZE, band_opacity, dress, line_style, text_colour, wrapped
+from velodrome.experiments.statistics import performance_profile
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from velodrome.experiments.results import Results
+
+# More thresholds than a picture has pixels show nothing more.
+MOST_THRESHOLDS = 400
+
+
+def draw_performance_profiles(
+    axes: "Axes", results: "Results", metric: str | None = None, environment: str | None = None
+) -> "Axes":
+    """Share of runs with a score above each threshold, averaged over environments, with a pointwise 95 % band.
+
+    Scores are put on one scale, 0 for the uniformly random policy and 1 for the best possible one, where both are
+    known for every environment; else rates, and scores of a single environment, are drawn as they are. Agents without a
+    score on some environment are left out.
+
+    Args:
+        axes: to draw on.
+        results: of an experiment.
+        metric: a name of `MEASURES`; by default greedy success rate where all environments have a success rule, or else
+            return.
+        environment: the label of the only one to take, instead of all.
+
+    Raises:
+        ExperimentError: an unknown environment or metric, no agent has scores, or returns without a common scale.
+
+    Source: Agarwal et al. (2021), section 4.2.
+    """
+    environments = chosen_environments(results, environment)
+    measure = measure_for(results, environments, metric)
+    scores = scores_by_agent(results, environments, measure)
+    scores, is_normalised = _on_one_scale(results, environments, measure, scores)
+    thresholds = _thresholds(scores, is_normalised or measure.is_rate)
+    ends = {}
+    for place, agent in enumerate(results.agents):
+        if agent not in scores:
+            continue
+        profile, style = performance_profile(scores[agent], thresholds), line_style(place)
+        (line,) = axes.plot(
+            thresholds, profile.shares, drawstyle="steps-post", linewidth=1.6, label=wrapped(agent), **style
+        )
+        if min(map(len, scores[agent])) > 1:
+            axes.fill_between(
+                thresholds,
+                profile.low,
+                profile.high,
+                step="post",
+                color=style["color"],
+                alpha=band_opacity(len(scores)),
+                linewidth=0,
+            )
+        ends[line] = float(np.mean([part.mean() for part in scores[agent]]))
+    name = axis_name(measure)
+    xlabel = f"{name}, normalised: 0 = random policy, 1 = best possible" if is_normalised else name
+    title = environments[0] if len(environments) == 1 else f"over {len(environments)} environments"
+    dress(axes, title, xlabel, "share of runs above")
+    axes.set_ylim(-0.02, 1.04)
+    axes.set_xlim(thresholds[0], thresholds[-1])
+    # Every profile falls from 1 to 0, so that names at the ends would all stand at one place.
+    ordered = sorted(ends, key=lambda line: -ends[line])
+    legend = axes.legend(
+        handles=ordered, loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=TEXT_SIZE, frameon=False,
+        title="from the largest mean", title_fontsize=TEXT_SIZE,
+    )  # fmt: skip
+    for text, line in zip(legend.get_texts(), ordered, strict=True):
+        text.set_color(text_colour(str(line.get_color())))
+        text.set_parse_math(False)
+    use_hangul_font(axes)
+    return axes
+
+
+def _on_one_scale(
+    results: "Results", environments: Sequence[str], measure: Measure, scores: ScoresByAgent
+) -> tuple[ScoresByAgent, bool]:
+    """Scores that can be averaged over environments, and whether that took normalising.
+
+    Raises:
+        ExperimentError: they cannot.
+    """
+    lows = [reference(results, environment, measure.random_column) for environment in environments]
+    highs = [reference(results, environment, measure.best_column) for environment in environments]
+    spans = np.subtract(highs, lows)
+    if all(np.isfinite(spans)) and (spans > 0).all():
+        scaled = {
+            agent: [(part - low) / span for part, low, span in zip(parts, lows, spans, strict=True)]
+            for agent, parts in scores.items()
+        }
+        return scaled, True
+    if measure.is_rate or len(environments) == 1:
+        return scores, False
+    first = environments[int(np.argmin(np.isfinite(spans) & (spans > 0)))]
+    raise ExperimentError(
+        f"{axis_name(measure)}s have no common scale, for the best possible or the random one is not known on {first}: "
+        "take a success rate, or one environment"
+    )
+
+
+def _thresholds(scores: ScoresByAgent, within_one: bool) -> NDArray[np.float64]:
+    """Where a profile can fall, and both ends."""
+    values = np.unique(np.concatenate([part for parts in scores.values() for part in parts]))
+    low, high = float(values[0]), float(values[-1])
+    if within_one:
+        low, high = min(low, 0.0), max(high, 1.0)
+    margin = 0.03 * (high - low) or 1.0
+    low, high = low - margin, high + margin
+    if len(values) > MOST_THRESHOLDS - 2:
+        return np.linspace(low, high, MOST_THRESHOLDS)
+    return np.unique(np.concatenate([[low, high], values]))

@@ -1,0 +1,91 @@
+"""Cumulative regret in training: what all episodes so far fell short of the best expected return."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from velodrome.experiments.curves import CurveGrid
+from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.plotting.curve_axis import AXIS_NAMES, chosen_axis
+from velodrome.experiments.plotting.drawn_scores import chosen_environments, done, records_on, reference
+from velodrome.experiments.plotting.fonts import use_hangul_font
+from velodrome.experiments.plotting.learning_curves import mean_of_present, set_height
+from velodrome.experiments.plotting.style import EndLabel, band_opacity, dress, label_ends, line_style
+from velodrome.experiments.statistics import cumulative_regret, mean_band
+from velodrome.experiments.storage.episode_curves import EpisodeCurves
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from velodrome.experiments.results import Results
+
+
+def draw_regret(axes: "Axes", results: "Results", environment: str, over: str | None = None) -> "Axes":
+    """Cumulative regret in training on one environment: each agent's mean over seeds with its 95 % band.
+
+    Args:
+        axes: to draw on.
+        results: of an experiment.
+        environment: its label.
+        over: "episodes" or "steps"; by default steps where any budget is of steps.
+
+    Raises:
+        ExperimentError: an unknown environment or axis, the best expected return is not known, or no trial has a curve.
+    """
+    chosen_environments(results, environment)
+    axis = chosen_axis(results, environment, over)
+    best = reference(results, environment, "best_return")
+    if not done(records_on(results, [environment])):
+        raise ExperimentError(f"{environment}: no trial is done")
+    if not np.isfinite(best):
+        raise ExperimentError(
+            f"{environment}: there is no regret, for the best expected return is not known without a transition model"
+        )
+    dress(axes, environment, AXIS_NAMES[axis], f"cumulative regret in training (best return {best:.3g})")
+    longest, limits = 1, [0.0]
+    ends: list[EndLabel] = []
+    for place, agent in enumerate(results.agents):
+        grid = results.curve_grid(environment, agent, axis)
+        has_step_budget = results.budget(environment, agent)[1] is not None
+        logs = results.episode_curves(environment, agent)
+        curves = np.array([_regret(log, grid, best, has_step_budget) for log in logs])
+        if not len(curves) or not np.isfinite(curves[:, 1:]).any():
+            continue
+        # A mean over those seeds only that go on longest would jump where the others end.
+        curves[:, ~np.isfinite(curves).all(axis=0)] = np.nan
+        longest = max(longest, int(grid.ends[-1]))
+        style, x = line_style(place), np.append(0, grid.ends)
+        mean = mean_of_present(curves)
+        axes.plot(x, mean, linewidth=1.6, label=agent, **style)
+        if len(curves) > 1:
+            axes.fill_between(
+                x, *mean_band(curves), color=style["color"], alpha=band_opacity(len(results.agents)), linewidth=0
+            )
+        limits += [np.nanmin(curves), np.nanmax(curves)]
+        ends.append(EndLabel(float(mean[np.isfinite(mean)][-1]), agent, style["color"]))
+    if not ends:
+        raise ExperimentError(f"{environment}: these results have no learning curves, so there is no regret to draw")
+    axes.set_xlim(0, longest)
+    set_height(axes, min(limits), max(limits))
+    label_ends(axes, ends)
+    use_hangul_font(axes)
+    return axes
+
+
+def _regret(log: EpisodeCurves, grid: CurveGrid, best: float, has_step_budget: bool) -> NDArray[np.float64]:
+    """Regret at 0 and at the points of a grid, (1 + num_points,): of the episodes that have ended by then.
+
+    NaN beyond the end of the trial.
+    """
+    sums = np.append(0.0, cumulative_regret(log.returns, best))
+    if grid.unit == "episode":
+        num_ended = grid.ends
+        beyond = num_ended > log.episodes
+    else:
+        ended_at = np.cumsum(log.lengths)
+        num_ended = np.searchsorted(ended_at, grid.ends, side="right")
+        # With a budget of steps a trial goes on after its last episode that ended.
+        beyond = (grid.ends > log.lengths.sum()) & (not has_step_budget)
+    values = np.where(beyond, np.nan, sums[np.minimum(num_ended, log.episodes)])
+    return np.append(0.0, values)

@@ -1,0 +1,544 @@
+"""Statistical plots: what stands in the pictures are the stored numbers and their statistics."""
+
+import dataclasses
+import itertools
+import math
+import re
+import unicodedata
+import warnings
+
+import gymnasium as gym
+import matplotlib as mpl
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+import velodrome as vd
+from velodrome.experiments import statistics
+from velodrome.experiments.errors import ExperimentError, ExperimentWarning
+from velodrome.experiments.plotting import fonts
+from velodrome.experiments.plotting.figures import draw, figure_bytes, write_figure
+from velodrome.experiments.plotting.final_scores import draw_final_scores
+from velodrome.experiments.plotting.kinds import KINDS
+from velodrome.experiments.plotting.style import COLOURS, line_style, text_colour, wrapped
+from velodrome.experiments.reporting.numbers import estimate
+from velodrome.experiments.results import Results
+
+ICE, SLIPPERY = "ice", "slippery ice"
+ENVIRONMENTS = {ICE: "FrozenLake-v1(is_slippery=False)", SLIPPERY: "FrozenLake-v1"}
+AGENTS = {
+    "chance": "random",
+    "small steps": "q_learning(learning_rate=0.1)",
+    "large steps": "q_learning(learning_rate=0.9)",
+}
+
+
+class Pull(gym.Env):
+    """Two arms, noisy rewards, and no way to say what success is."""
+
+    observation_space = gym.spaces.Discrete(2)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.pulls = 0
+        return 0, {}
+
+    def step(self, action):
+        self.pulls += 1
+        return self.pulls % 2, float(action + self.np_random.normal()), False, self.pulls >= 3, {}
+
+
+gym.register("PlotsPull-v0", entry_point=Pull)
+
+
+@pytest.fixture(scope="module")
+def lakes():
+    return vd.compare(AGENTS, ENVIRONMENTS, seeds=6, episodes=300, name="lakes")
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """One agent fails on one of the environments."""
+    agents = {"planner": "value_iteration", "learner": "q_learning(learning_rate=0.5)"}
+    places = {"pole": "discretize(CartPole-v1, bins=2)", ICE: ENVIRONMENTS[ICE]}
+    return vd.compare(agents, places, seeds=3, episodes=30, evaluation_episodes=2, workers=0, name="mixed")
+
+
+@pytest.fixture(scope="module")
+def pulls():
+    """No success rule, and no model."""
+    return vd.compare(
+        {"작은 걸음": "q_learning(learning_rate=0.1)", "chance": "random"}, {"두 팔": "PlotsPull-v0"}, seeds=3,
+        episodes=20, evaluation_episodes=5, workers=0, name="손잡이",
+    )  # fmt: skip
+
+
+def scores(results, environment, agent, column="greedy_success_rate"):
+    return np.array([record[column] for record in results.trials(environment, agent) if record["status"] == "done"])
+
+
+def without_curves(results):
+    return Results(results.name, results.records, results.settings, results.num_planned)
+
+
+def changed(results, **columns):
+    records = [record | columns for record in results.records]
+    return dataclasses.replace(results, records=records)
+
+
+def texts(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+def line_of(axes, label):
+    return next(line for line in axes.get_lines() if line.get_label() == label)
+
+
+# Final scores
+
+
+def test_every_seed_is_a_dot_around_its_row(lakes):
+    figure = draw(lakes, "scores")
+    assert [axes.get_title() for axes in figure.axes] == [ICE, SLIPPERY]
+    axes = figure.axes[1]
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(AGENTS)
+    for place, (agent, dots) in enumerate(zip(AGENTS, axes.collections, strict=True)):
+        x, y = dots.get_offsets().T
+        assert np.array_equal(x, scores(lakes, SLIPPERY, agent))
+        assert (abs(y - place) <= 0.25).all()
+        assert len(np.unique(y)) == 6
+
+
+def test_means_intervals_and_references_are_drawn_and_told(lakes):
+    axes = draw(lakes, "scores").axes[1]
+    values = scores(lakes, SLIPPERY, "small steps")
+    interval = statistics.best_interval(values)
+    low, high = max(0, interval.low), min(1, interval.high)
+    assert estimate(values.mean(), low, high) in texts(axes)
+    bar, mean = (line for line in axes.get_lines() if 1 in line.get_ydata() and 0 not in line.get_ydata())
+    assert list(bar.get_xdata()) == [low, high]
+    assert mean.get_xdata()[0] == pytest.approx(values.mean())
+    best, random = (lakes.records[-1][f"{name}_success_rate"] for name in ("best", "random"))
+    assert {f"best possible {best:.3g}", f"random {random:.3g}"} < set(texts(axes))
+    assert "6 seeds" in draw(lakes, "scores").get_suptitle()
+
+
+def test_returns_are_the_default_without_a_success_rule(pulls):
+    axes = draw(pulls, "scores").axes[0]
+    assert axes.get_xlabel() == "greedy return"
+    assert np.array_equal(
+        axes.collections[0].get_offsets()[:, 0], scores(pulls, "두 팔", "작은 걸음", "greedy_mean_return")
+    )
+    assert draw(pulls, "scores", metric="train_return").axes[0].get_xlabel() == "training return"
+    with pytest.raises(ExperimentError, match="no agent has a finite greedy success rate on 두 팔"):
+        draw(pulls, "scores", metric="greedy_success_rate")
+
+
+def test_a_wide_interval_of_two_seeds_does_not_hide_the_dots(lakes):
+    records = [record for record in lakes.records if record["seed"] < 2]
+    few = dataclasses.replace(lakes, records=records)
+    for record, value in zip(records, itertools.cycle([1.0, 2.0])):
+        record_value = {"greedy_mean_return": value}
+        records[records.index(record)] = record | record_value
+    low, high = draw(few, "scores", metric="greedy_return").axes[0].get_xlim()
+    assert -2 < low < 1
+    assert 2 < high < 5
+
+
+def test_failed_trials_are_not_drawn_but_counted(mixed):
+    figure = draw(mixed, "scores")
+    assert figure.get_suptitle().endswith("left out: 3 failed trials")
+    assert "no score" in texts(figure.axes[0])
+    assert len(figure.axes[0].collections) == 1
+    assert "left out" not in draw(mixed, "scores", environment=ICE).get_suptitle()
+
+
+def test_infinite_scores_are_not_drawn_but_counted(lakes):
+    records = [dict(record) for record in lakes.records]
+    records[0]["greedy_mean_return"] = -math.inf
+    figure = draw(dataclasses.replace(lakes, records=records), "scores", metric="greedy_return")
+    assert figure.get_suptitle().endswith("left out: 1 infinite score")
+    assert len(figure.axes[0].collections[0].get_offsets()) == 5
+
+
+# Performance profiles
+
+
+def test_profiles_are_those_of_normalised_scores(lakes):
+    (axes,) = draw(lakes, "profiles").axes
+    assert axes.get_xlabel() == "greedy success rate, normalised: 0 = random policy, 1 = best possible"
+    parts = []
+    for environment in ENVIRONMENTS:
+        record = lakes.trials(environment, "chance")[0]
+        span = record["best_success_rate"] - record["random_success_rate"]
+        parts.append((scores(lakes, environment, "large steps") - record["random_success_rate"]) / span)
+    line = line_of(axes, "large steps")
+    expected = statistics.performance_profile(parts, line.get_xdata())
+    assert np.array_equal(line.get_ydata(), expected.shares)
+    order = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert order.index("large steps") < order.index("chance")
+
+
+def test_profiles_are_raw_where_no_scale_is_known(lakes):
+    unknown = changed(lakes, best_success_rate=math.nan, best_return=math.nan)
+    (axes,) = draw(unknown, "profiles").axes
+    assert axes.get_xlabel() == "greedy success rate"
+    assert line_of(axes, "chance").get_ydata()[0] == 1.0
+    assert draw(unknown, "profiles", metric="greedy_return", environment=ICE).axes[0].get_xlabel() == "greedy return"
+    with pytest.raises(
+        ExperimentError, match=r"greedy returns have no common scale.* is not known on ice: take a succ"
+    ):
+        draw(unknown, "profiles", metric="greedy_return")
+
+
+@pytest.mark.parametrize("kind", ["profiles", "improvement"])
+def test_agents_that_were_not_scored_everywhere_are_told(mixed, kind):
+    agents = AGENTS | {"planner": "value_iteration"}
+    places = {"pole": "discretize(CartPole-v1, bins=2)", ICE: ENVIRONMENTS[ICE]}
+    results = vd.compare(agents, places, seeds=2, episodes=5, evaluation_episodes=1, workers=0)
+    caption = draw(results, kind).get_suptitle()
+    assert "left out: 2 failed trials; planner (not scored on every environment)" in caption
+    assert "planner" not in draw(results, kind, environment=ICE).get_suptitle()
+
+
+# Probability of improvement
+
+
+def test_the_matrix_holds_probabilities_of_improvement(lakes):
+    (axes,) = draw(lakes, "improvement").axes
+    values = axes.images[0].get_array()
+    for row, column in itertools.permutations(range(3), 2):
+        first, second = ([scores(lakes, place, list(AGENTS)[i]) for place in ENVIRONMENTS] for i in (row, column))
+        assert values[row, column] == pytest.approx(statistics.probability_of_improvement(first, second))
+        assert values[row, column] + values[column, row] == pytest.approx(1)
+    first, second = ([scores(lakes, place, agent) for place in ENVIRONMENTS] for agent in list(AGENTS)[:2])
+    interval = statistics.probability_of_improvement_interval(first, second)
+    assert f"{values[0, 1]:.2f}\n[{interval.low:.2f}, {interval.high:.2f}]" in texts(axes)
+    assert f"{values[1, 0]:.2f}\n[{1 - interval.high:.2f}, {1 - interval.low:.2f}]" in texts(axes)
+    assert len(texts(axes)) == 6
+
+
+def test_one_agent_cannot_be_compared():
+    results = vd.compare({"alone": "random"}, "FrozenLake-v1", seeds=2, episodes=5)
+    with pytest.raises(ExperimentError, match="compares two agents or more: only alone has scores"):
+        draw(results, "improvement")
+
+
+def test_one_seed_has_no_interval_and_says_so(lakes):
+    one = dataclasses.replace(lakes, records=[record for record in lakes.records if record["seed"] == 0])
+    assert "\none seed" in texts(draw(one, "improvement").axes[0])[0]
+    assert "1 seed, without interval" in draw(one, "scores").get_suptitle()
+
+
+# Regret
+
+
+def test_regret_is_what_all_episodes_fell_short_of(lakes):
+    axes = draw(lakes, "regret").axes[1]
+    best = lakes.trials(SLIPPERY, "chance")[0]["best_return"]
+    ends = [(best - curve.returns).sum() for curve in lakes.episode_curves(SLIPPERY, "small steps")]
+    line = line_of(axes, "small steps")
+    assert (line.get_xdata()[0], line.get_xdata()[-1]) == (0, 300)
+    assert (line.get_ydata()[0], line.get_ydata()[-1]) == (0, pytest.approx(np.mean(ends)))
+    assert len(line.get_xdata()) <= 201
+    band = next(iter(axes.collections[1].get_paths())).vertices
+    low, high = statistics.mean_band(np.array(ends))
+    last = band[band[:, 0] == 300, 1]
+    assert (last.min(), last.max()) == pytest.approx((float(low), float(high)))
+
+
+def test_regret_over_steps_goes_as_far_as_every_seed(lakes):
+    axes = draw(lakes, "regret", over="steps", environment=SLIPPERY).axes[0]
+    assert axes.get_xlabel() == "environment step"
+    line = line_of(axes, "chance")
+    shown = line.get_xdata()[np.isfinite(line.get_ydata())]
+    best, curves = lakes.trials(SLIPPERY, "chance")[0]["best_return"], lakes.episode_curves(SLIPPERY, "chance")
+    at_last = []
+    for curve in curves:
+        assert curve.lengths.sum() >= shown[-1]
+        at_last.append((best - curve.returns[np.cumsum(curve.lengths) <= shown[-1]]).sum())
+    assert line.get_ydata()[len(shown) - 1] == pytest.approx(np.mean(at_last))
+
+
+def test_regret_needs_a_known_optimum_and_curves(pulls, lakes, mixed):
+    with pytest.raises(ExperimentError, match="두 팔: there is no regret, for the best expected return is not known"):
+        draw(pulls, "regret")
+    for kind in ("regret", "learning"):
+        with pytest.raises(ExperimentError, match="ice: these results have no learning curves"):
+            draw(without_curves(lakes), kind)
+    # A panel that cannot be drawn says so beside one that can.
+    pole, ice = draw(mixed, "regret").axes
+    assert "no regret" in texts(pole)[0]
+    assert line_of(ice, "learner").get_xdata()[-1] == 30
+
+
+# Learning curves, what is new in them
+
+
+def test_learning_curves_show_returns_where_there_is_no_success_rule(pulls):
+    axes = draw(pulls, "learning").axes[0]
+    assert axes.get_ylabel() == "return in training"
+    assert len(axes.collections) == 2
+
+
+def test_curves_of_a_budget_of_steps_can_be_drawn_over_episodes():
+    results = vd.compare(["random"], "FrozenLake-v1", seeds=3, steps=500)
+    axes = draw(results, over="episodes").axes[0]
+    most = max(curve.episodes for curve in results.episode_curves("FrozenLake-v1", "random"))
+    assert (axes.get_xlabel(), axes.get_xlim()) == ("episode", (0, most))
+
+
+def test_lines_go_on_where_no_episode_has_ended():
+    results = vd.compare(["random"], "CliffWalking-v1(max_episode_steps=50)", seeds=2, steps=400)
+    axes = draw(results).axes[0]
+    x, y = line_of(axes, "random").get_data()
+    ends = {
+        int(end) for curve in results.episode_curves(*results.environments, "random") for end in curve.lengths.cumsum()
+    }
+    assert 1 < len(x) <= len(ends)
+    assert np.isfinite(y).all()
+
+
+def test_lengths_that_are_not_known_leave_episodes(lakes):
+    def curves_without_lengths(keys):
+        known = {key: curve for agent in AGENTS for key, curve in zip(keys_of(agent), curves_of(agent), strict=True)}
+        return ((key, dataclasses.replace(known[key], lengths=np.zeros(300, dtype=np.int64))) for key in keys)
+
+    def keys_of(agent):
+        return [record["key"] for record in lakes.trials(ICE, agent)]
+
+    def curves_of(agent):
+        return lakes.episode_curves(ICE, agent)
+
+    records = [record for record in lakes.records if record["environment"] == ICE]
+    settings = lakes.settings | {"episodes": None, "environments": {ICE: "somewhere"}}
+    results = dataclasses.replace(lakes, records=records, settings=settings, _curve_source=curves_without_lengths)
+    for kind in ("learning", "regret"):
+        assert draw(results, kind).axes[0].get_xlim() == (0, 300)
+        with pytest.raises(ExperimentError, match="ice: how many steps episodes took is not known"):
+            draw(results, kind, over="steps")
+
+
+# Sweeps
+
+
+@pytest.fixture(scope="module")
+def sweep():
+    agents = {
+        f"{name} {rate}": f"{name}(learning_rate={rate}, policy=epsilon_greedy(epsilon=0.2))"
+        for name in ("q_learning", "sarsa")
+        for rate in (0.9, 0.01, 0.1)
+    } | {"eager": "q_learning(learning_rate=0.1, policy=epsilon_greedy(epsilon=0.5))", "chance": "random"}
+    return vd.compare(agents, "FrozenLake-v1", seeds=3, episodes=60, name="rates")
+
+
+def test_a_sweep_draws_means_over_the_parameter(sweep):
+    figure = draw(sweep, "sweep", parameter="learning_rate")
+    (axes,) = figure.axes
+    assert (axes.get_xlabel(), axes.get_xscale()) == ("learning_rate", "log")
+    for name in ("q_learning", "sarsa"):
+        line = line_of(axes, name)
+        assert list(line.get_xdata()) == [0.01, 0.1, 0.9]
+        means = [scores(sweep, "FrozenLake-v1", f"{name} {rate}").mean() for rate in (0.01, 0.1, 0.9)]
+        assert line.get_ydata() == pytest.approx(means)
+    # A single agent that differs in another thing stands alone, under its own name.
+    assert list(line_of(axes, "eager").get_xdata()) == [0.1]
+    assert {"q_learning", "sarsa", "eager"} < set(texts(axes))
+    assert figure.get_suptitle().endswith("left out: chance (no learning_rate)")
+
+
+def test_nested_parameters_and_values_close_to_each_other(sweep):
+    (axes,) = draw(sweep, "sweep", parameter="policy.epsilon").axes
+    assert axes.get_xscale() == "linear"
+    pair = [line for line in axes.get_lines() if list(line.get_xdata()) == [0.2, 0.5]]
+    assert len(pair) == 1
+
+
+def test_budgets_of_their_own_are_separate_lines():
+    agents = {
+        f"{rate} for {episodes}": {"agent": f"q_learning(learning_rate={rate})", "episodes": episodes}
+        for rate in (0.1, 0.5)
+        for episodes in (5, 10)
+    }
+    (axes,) = draw(vd.compare(agents, "FrozenLake-v1", seeds=2), "sweep").axes
+    assert {"episodes=5", "episodes=10"} < set(texts(axes))
+
+
+def test_parameters_that_do_not_vary_are_refused_with_those_that_do(sweep, lakes):
+    with pytest.raises(ExperimentError, match=re.escape("differ: learning_rate, policy.epsilon; got 'epsilon': did you "
+                                                        "mean 'policy.epsilon'?")):  # fmt: skip
+        draw(sweep, "sweep", parameter="epsilon")
+    with pytest.raises(ExperimentError, match=r"several numbers: learning_rate, policy.epsilon$"):
+        draw(sweep, "sweep")
+    with pytest.raises(ExperimentError, match=r"got 'discount'$"):
+        draw(sweep, "sweep", parameter="discount")
+    assert draw(lakes, "sweep").axes[0].get_xlabel() == "learning_rate"
+    results = vd.compare(["random", "value_iteration"], "FrozenLake-v1", seeds=1, episodes=5)
+    with pytest.raises(ExperimentError, match="a sweep needs agents that differ in a number"):
+        draw(results, "sweep")
+
+
+def test_agents_from_elsewhere_are_read_as_far_as_they_are_expressions(lakes):
+    expressions = {"chance": "some text (of no form", "small steps": "DQN(rate=1e-3)", "large steps": "DQN(rate=1e-2)"}
+    results = dataclasses.replace(lakes, settings=lakes.settings | {"agents": expressions})
+    figure = draw(results, "sweep", parameter="rate")
+    assert figure.get_suptitle().endswith("left out: chance (no rate)")
+    assert list(line_of(figure.axes[0], "DQN").get_xdata()) == [0.001, 0.01]
+
+
+def test_labels_stand_for_expressions_that_are_not_known(lakes):
+    labels = dict(zip(AGENTS, ("PPO", "DQN(rate=0.1)", "DQN(rate=0.2)"), strict=True))
+    records = [record | {"agent": labels[record["agent"]]} for record in lakes.records]
+    settings = lakes.settings | {"agents": dict.fromkeys(labels.values(), "")}
+    figure = draw(dataclasses.replace(lakes, records=records, settings=settings), "sweep")
+    assert list(line_of(figure.axes[0], "DQN").get_xdata()) == [0.1, 0.2]
+
+
+# Whole pages
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "line"),
+    [
+        ("score", {}, "kind must be one of learning, scores, .* got 'score': did you mean 'scores'"),
+        ("learning", {"metric": "returns"}, "metric must be one of success_rate, return, got 'returns': did you mean"),
+        ("scores", {"metric": "train_returns"}, "metric must be one of .*: did you mean 'train_return'"),
+        ("scores", {"environment": "slipery ice"}, "environment must be one of .*: did you mean 'slippery ice'"),
+        ("regret", {"over": "step"}, "over must be one of episodes, steps, got 'step': did you mean 'steps'"),
+        ("regret", {"metric": "return"}, "metric is for learning, scores, profiles, improvement, sweep"),
+        ("profiles", {"over": "steps"}, "over is for learning, regret"),
+        ("scores", {"parameter": "discount"}, "parameter is for sweep"),
+    ],
+)
+def test_words_that_do_not_fit_are_refused_in_one_line(lakes, kind, options, line):
+    with pytest.raises(ExperimentError, match=line) as refused:
+        draw(lakes, kind, **options)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_any_trial_there_is_nothing_to_draw(lakes, kind):
+    with pytest.raises(ExperimentError, match="lakes: no trial has ended"):
+        draw(dataclasses.replace(lakes, records=[]), kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_seeds_may_differ_from_pair_to_pair(lakes, kind):
+    records = [
+        record
+        for record in lakes.records
+        if record["seed"] < (1 if record["agent"] == "chance" else 4 if record["environment"] == ICE else 6)
+    ]
+    assert "1 to 6 seeds" in draw(dataclasses.replace(lakes, records=records), kind).get_suptitle()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_global_style_is_touched_and_no_text_is_cut_off(lakes, kind):
+    before = dict(mpl.rcParams)
+    figure = draw(lakes, kind)
+    assert dict(mpl.rcParams) == before
+    for axes in figure.axes:
+        legend = axes.get_legend()
+        names = [] if legend is None else legend.get_texts()
+        for text in (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts, *axes.get_yticklabels(), *names):
+            if not text.get_text():
+                continue
+            box = Text.get_window_extent(text)
+            assert figure.bbox.x0 <= box.x0 <= box.x1 <= figure.bbox.x1, text.get_text()
+
+
+@pytest.mark.parametrize("ending", [".png", ".svg", ".pdf"])
+def test_the_same_picture_has_the_same_bytes(lakes, tmp_path, ending):
+    figure = draw(lakes, "scores", environment=ICE)
+    before = dict(mpl.rcParams)
+    one, again = figure_bytes(figure, ending), figure_bytes(figure, ending)
+    assert dict(mpl.rcParams) == before
+    write_figure(draw(lakes, "scores", environment=ICE), tmp_path / f"scores{ending}")
+    assert one == again == (tmp_path / f"scores{ending}").read_bytes()
+
+
+def test_other_endings_are_refused(tmp_path):
+    with pytest.raises(ExperimentError, match=r"a picture ends in \.png, \.svg, \.pdf, got '\.jpg'"):
+        write_figure(Figure(), tmp_path / "a.jpg")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_of_many_agents_do_not_cover_each_other():
+    agents = [
+        f"q_learning(learning_rate={rate}, policy=epsilon_greedy(epsilon={epsilon}))"
+        for rate in (0.1, 0.2, 0.5, 1)
+        for epsilon in (0.1, 0.2, 0.3, 0.4, 0.5)
+    ]
+    results = vd.compare(agents, "FrozenLake-v1", seeds=2, episodes=20)
+    for kind in ("learning", "scores", "improvement"):
+        figure = draw(results, kind)
+        (axes,) = figure.axes
+        shown = axes.texts if kind == "learning" else axes.get_yticklabels()
+        boxes = [Text.get_window_extent(text) for text in shown]
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
+def test_styles_of_32_agents_differ_and_their_names_can_be_read():
+    assert len({tuple(line_style(place).values()) for place in range(32)}) == 32
+    for colour in COLOURS:
+        parts = np.array(mpl.colors.to_rgb(text_colour(colour)))
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        assert 1.05 / (linear @ (0.2126, 0.7152, 0.0722) + 0.05) >= 4.5
+
+
+@given(st.text(st.sampled_from("ab가나 ,(=)"), max_size=200))
+def test_wrapped_labels_are_narrow_and_lose_nothing(label):
+    lines = wrapped(label, 40, most_lines=99).split("\n")
+    assert "".join(lines).replace(" ", "") == label.replace(" ", "")
+    for line in lines:
+        assert sum(2 if unicodedata.east_asian_width(letter) == "W" else 1 for letter in line.strip()) <= 40
+    assert len(wrapped(label, 40, most_lines=3).split("\n")) <= 3
+
+
+def test_a_dollar_sign_starts_no_formula():
+    agents = {"costs $1 and $2_": "random", "$\\frac$": "dummy_q"}
+    results = vd.compare(agents, {"$x^$": "FrozenLake-v1"}, seeds=2, episodes=10, name="a $ b $ c")
+    for kind in ("learning", "profiles", "improvement"):
+        assert figure_bytes(draw(results, kind), ".png")
+
+
+# Korean
+
+
+KOREAN_KINDS = ["learning", "scores", "profiles", "improvement"]
+
+
+@pytest.mark.skipif(fonts.hangul_family() is None, reason="no font with Korean letters is installed")
+@pytest.mark.parametrize("kind", KOREAN_KINDS)
+def test_korean_labels_have_letters(pulls, kind):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = draw(pulls, kind)
+        figure.savefig("/dev/null", format="png")
+        assert figure_bytes(figure, ".svg") == figure_bytes(draw(pulls, kind), ".svg")
+    family = fonts.hangul_family()
+    for text in figure.findobj(Text):
+        assert (family in text.get_fontfamily()) == fonts.has_hangul(text.get_text())
+
+
+@pytest.mark.parametrize("kind", KOREAN_KINDS)
+def test_without_a_korean_font_one_line_says_so(pulls, monkeypatch, kind):
+    monkeypatch.setattr(fonts, "hangul_family", lambda: None)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert figure_bytes(draw(pulls, kind), ".png")
+    assert [warning.category for warning in caught] == [ExperimentWarning]
+    assert "no installed font has Korean letters" in str(caught[0].message)
+
+
+def test_axes_of_the_users_own_are_drawn_on(pulls, lakes):
+    axes = Figure().subplots()
+    assert draw_final_scores(axes, lakes, ICE) is axes
+    korean = draw_final_scores(Figure().subplots(), pulls, "두 팔")
+    if (family := fonts.hangul_family()) is not None:
+        assert family in korean.title.get_fontfamily()
+        assert family not in axes.title.get_fontfamily()
