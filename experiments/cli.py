@@ -1,4 +1,4 @@
-"""The command line: `velodrome list | run | compare | plot | table | verify | export`."""
+"""The command line: `velodrome list | run | compare | table | plot | report | verify | export`."""
 
 import sys
 import warnings
@@ -9,6 +9,11 @@ from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError
 
 Kind = Literal["agents", "policies", "schedules", "environments", "experiments"]
+Metric = Literal["greedy_success_rate", "greedy_return", "train_success_rate", "train_return"]
+# The first two are of learning curves, the others of all other pictures.
+PlotMetric = Literal[
+    "success_rate", "return", "greedy_success_rate", "greedy_return", "train_success_rate", "train_return"
+]
 
 app = App(
     name="velodrome",
@@ -102,7 +107,7 @@ def run(
         render: after training, show one greedy episode in a window (human) or as text (ansi).
         json: print one JSON object instead of text.
     """
-    from velodrome.experiments.commands import run_command
+    from velodrome.experiments.commands.run import run_command
 
     run_command(
         agent, environment, episodes=episodes, steps=steps, seed=seed, loop=loop, success=success,
@@ -118,6 +123,12 @@ def compare(
     seeds: int | None = None,
     episodes: int | None = None,
     steps: int | None = None,
+    until_decided: Annotated[bool, Parameter(negative="")] = False,
+    max_seeds: int | None = None,
+    metric: Metric | None = None,
+    baseline: str | None = None,
+    threshold: float | None = None,
+    difference: float | None = None,
     out: Path = Path("results"),
     workers: int | None = None,
     cluster: str | None = None,
@@ -139,6 +150,13 @@ def compare(
         seeds: number of seeds instead of the experiment's.
         episodes: training episodes of every trial instead of the experiment's budgets.
         steps: training steps of every trial instead of the experiment's budgets.
+        until_decided: add seeds, only to agents of undecided pairs, until every pair is decided; --seeds is then the
+            number at the first look.
+        max_seeds: the most seeds of an agent, with --until-decided.
+        metric: what decides between agents; by default greedy success, or greedy return without a success rule.
+        baseline: agent that the others are compared with; the best by default.
+        threshold: success rate whose first episode is looked for; 0.8 of the best possible by default.
+        difference: smallest difference that matters, for the number of seeds that it needs.
         out: folder of the store; experiments in one folder share their trials.
         workers: trials that run at the same time, all cores by default; 0 runs them in this process, one by one.
         cluster: run on Dask instead: local:N, or tcp://host:port of a scheduler.
@@ -148,9 +166,10 @@ def compare(
         strict: refuse to run if the checks before running warn of something.
         track: tell a tracker of every trial: tensorboard, wandb or mlflow, each with :ARGUMENT; may be repeated.
         quiet: show no progress.
-        json: print {"rows": [...], "failed": NUMBER} instead of the table.
+        json: print one JSON object with all rows and pairs instead of the table.
     """
-    from velodrome.experiments.commands import compare_command
+    from velodrome.experiments.analysis.analysis import AnalysisOptions
+    from velodrome.experiments.commands.compare import compare_command
 
     run_options = {
         "workers": workers,
@@ -160,52 +179,100 @@ def compare(
         "retry_failed": retry_failed,
         "strict": strict,
     }
+    options = AnalysisOptions(metric=metric, baseline=baseline, threshold=threshold, difference=difference)
     return compare_command(
-        experiment, seeds=seeds, episodes=episodes, steps=steps, out=out, run_options=run_options, track=track or (),
-        quiet=quiet, as_json=json,
+        experiment, seeds=seeds, episodes=episodes, steps=steps, out=out, until_decided=until_decided,
+        max_seeds=max_seeds, options=options, run_options=run_options, track=track or (), quiet=quiet, as_json=json,
     )  # fmt: skip
 
 
 @app.command
-def plot(
-    directory: Path,
-    /,
-    *,
+def table(
+    *directories: Path,
     experiment: str | None = None,
-    out: Path | None = None,
-    metric: Literal["success_rate", "return"] = "success_rate",
+    format: Literal["terminal", "markdown", "csv", "latex", "json"] = "terminal",
+    metric: Metric | None = None,
+    baseline: str | None = None,
+    threshold: float | None = None,
+    difference: float | None = None,
 ) -> None:
-    """Draw the learning curves of stored results.
+    """Print the comparison table of stored results; of several stores in one table.
 
     Args:
-        directory: folder of a store that `velodrome compare` wrote.
+        directories: folders of stores that `velodrome compare` wrote.
         experiment: its name; the latest by default.
-        out: picture to write, PNG, SVG or PDF; EXPERIMENT/METRIC.png in the folder by default.
-        metric: what to draw.
+        format: how to write it; csv and json hold every number.
+        metric: what decides between agents; by default greedy success, or greedy return without a success rule.
+        baseline: agent that the others are compared with; the best by default.
+        threshold: success rate whose first episode is looked for; 0.8 of the best possible by default.
+        difference: smallest difference that matters.
     """
-    from velodrome.experiments.commands import plot_command
+    from velodrome.experiments.analysis.analysis import AnalysisOptions
+    from velodrome.experiments.commands.show import table_command
 
-    plot_command(directory, experiment=experiment, out=out, metric=metric)
+    options = AnalysisOptions(metric=metric, baseline=baseline, threshold=threshold, difference=difference)
+    table_command(directories, experiment=experiment, table_format=format, options=options)
 
 
 @app.command
-def table(
-    directory: Path,
-    /,
-    *,
+def plot(
+    *directories: Path,
+    kind: Literal["learning", "scores", "profiles", "improvement", "regret", "sweep"] = "learning",
     experiment: str | None = None,
-    format: Literal["terminal", "markdown", "csv", "latex", "json"] = "terminal",
+    out: Path | None = None,
+    metric: PlotMetric | None = None,
+    environment: str | None = None,
+    parameter: str | None = None,
+    over: Literal["episodes", "steps"] | None = None,
 ) -> None:
-    """Print the comparison table of stored results.
+    """Draw stored results: learning curves, final scores, profiles, improvement, regret, or a sweep of a parameter.
 
     Args:
-        directory: folder of a store that `velodrome compare` wrote.
+        directories: folders of stores that `velodrome compare` wrote.
+        kind: of picture.
         experiment: its name; the latest by default.
-        format: how to write it; csv and json hold every number.
+        out: picture to write, PNG, SVG or PDF; EXPERIMENT/KIND.png in the folder by default.
+        metric: success_rate or return for learning curves; what decides between agents for the others.
+        environment: only this one.
+        parameter: that a sweep varies, such as discount or policy.epsilon.
+        over: x axis of learning curves and regret.
     """
-    from velodrome.experiments.commands import table_command
+    from velodrome.experiments.commands.show import plot_command
 
-    table_command(directory, experiment=experiment, table_format=format)
+    plot_command(
+        directories, experiment=experiment, kind=kind, out=out, metric=metric, environment=environment,
+        parameter=parameter, over=over,
+    )  # fmt: skip
+
+
+@app.command
+def report(
+    *directories: Path,
+    experiment: str | None = None,
+    out: Path | None = None,
+    language: Literal["en", "ko"] = "en",
+    metric: Metric | None = None,
+    baseline: str | None = None,
+    threshold: float | None = None,
+    difference: float | None = None,
+) -> None:
+    """Write one HTML page: the verdict in words, tables, plots, warnings, and how it was run.
+
+    Args:
+        directories: folders of stores that `velodrome compare` wrote.
+        experiment: its name; the latest by default.
+        out: page to write; EXPERIMENT/report.html in the folder by default.
+        language: of the page, English or Korean.
+        metric: what decides between agents; by default greedy success, or greedy return without a success rule.
+        baseline: agent that the others are compared with; the best by default.
+        threshold: success rate whose first episode is looked for; 0.8 of the best possible by default.
+        difference: smallest difference that matters, for the number of seeds that it needs.
+    """
+    from velodrome.experiments.analysis.analysis import AnalysisOptions
+    from velodrome.experiments.commands.show import report_command
+
+    options = AnalysisOptions(metric=metric, baseline=baseline, threshold=threshold, difference=difference)
+    report_command(directories, experiment=experiment, out=out, language=language, options=options)
 
 
 @app.command
@@ -231,7 +298,7 @@ def verify(
         workers: trials that run at the same time, all cores by default; 0 runs them in this process, one by one.
         quiet: show no progress.
     """
-    from velodrome.experiments.commands import verify_command
+    from velodrome.experiments.commands.stores import verify_command
 
     return verify_command(directory, sample=sample, seed=seed, experiment=experiment, workers=workers, quiet=quiet)
 
@@ -255,7 +322,7 @@ def export(
         curves: write curves.csv or curves.parquet too, one row a training episode.
         experiment: only the latest experiment with this name; all experiments by default.
     """
-    from velodrome.experiments.commands import export_command
+    from velodrome.experiments.commands.stores import export_command
 
     export_command(directory, file_format=format, out=out, curves=curves, experiment=experiment)
 

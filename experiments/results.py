@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from velodrome.experiments.bootstrap import mean_interval
+from velodrome.experiments.analysis.analysis import Analysis, AnalysisOptions, analyse
 from velodrome.experiments.curves import CurveGrid
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.store import Store, StoredExperiment
@@ -88,6 +88,22 @@ class Results:
         with Store.open_for_reading(directory) as store:
             return cls.of_store(store, store.experiment(experiment))
 
+    @classmethod
+    def from_frame(
+        cls, frame: "DataFrame", *, name: str = "results", description: str = "", curves: "DataFrame | None" = None
+    ) -> "Results":
+        """Results of a tidy table from anywhere, one row a trial: see `velodrome.experiments.foreign.from_frame`."""
+        from velodrome.experiments.foreign import from_frame
+
+        return from_frame(frame, name=name, description=description, curves=curves)
+
+    @classmethod
+    def joined(cls, results: "Sequence[Results]", names: Sequence[str] | None = None) -> "Results":
+        """Several results in one, by agent and environment: see `velodrome.experiments.joined_results.joined`."""
+        from velodrome.experiments.joined_results import joined
+
+        return joined(results, names)
+
     def save(self, directory: str | Path) -> None:
         """Copy the experiment and its trials into the store of a folder, made if needed.
 
@@ -114,40 +130,101 @@ class Results:
 
         return pd.DataFrame(self.records)
 
-    def rows(self) -> list[dict[str, Any]]:
-        """One JSON-ready row for each environment and agent, over all seeds."""
-        return [dict(row) for row in self._rows]
+    def analysis(self, options: AnalysisOptions | None = None) -> Analysis:
+        """Who is better than whom, by how much and how sure; computed once for each choice of options.
+
+        Raises:
+            ExperimentError: options that do not fit, such as an unknown baseline.
+        """
+        options = options or AnalysisOptions()
+        if options not in self._analyses:
+            self._analyses[options] = analyse(self, options)
+        return self._analyses[options]
 
     @cached_property
-    def _rows(self) -> list[dict[str, Any]]:
-        return [
-            self._row(environment, agent)
-            for environment in self.environments
-            for agent in self.agents
-            if self.trials(environment, agent)
-        ]
+    def _analyses(self) -> dict[AnalysisOptions, Analysis]:
+        return {}
 
-    def table(self) -> "DataFrame":
-        """The comparison: one row for each environment and agent, ranked by greedy success, then return.
+    def rows(self, options: AnalysisOptions | None = None) -> list[dict[str, Any]]:
+        """One row for each environment and agent with trials, in the order of the experiment; NaN for the unknown."""
+        rows = [row for one in self.analysis(options).environments for row in one.rows]
+        place = {label: position for position, label in enumerate(self.agents)}
+        order = {label: position for position, label in enumerate(self.environments)}
+        return [dict(row) for row in sorted(rows, key=lambda row: (order[row["environment"]], place[row["agent"]]))]
 
-        Success rates are means over the seeds with their smallest and largest; `_low` and `_high` are the ends of
-        the 95 % bootstrap interval of the mean.
+    def table(
+        self,
+        *,
+        metric: str | None = None,
+        baseline: str | None = None,
+        threshold: float | None = None,
+        difference: float | None = None,
+    ) -> "DataFrame":
+        """The comparison: one row for each environment and agent, ranked by the metric that decides.
+
+        `_mean`, `_min` and `_max` are over seeds, `_low` and `_high` are the ends of the 95 % interval of the mean.
+        Agents that share a letter are not distinguishable at a family-wise error of 5 %.
+
+        Args:
+            metric: greedy_success_rate, greedy_return, train_success_rate or train_return; by default greedy success
+                where there is a success rule, or else greedy return.
+            baseline: agent that the others are compared with; by default the best on each environment.
+            threshold: success rate whose first episode is looked for; by default 0.8 of the best possible.
+            difference: smallest difference that matters.
+
+        Raises:
+            ExperimentError: arguments that do not fit.
         """
         import pandas as pd
 
-        frame = pd.DataFrame(self.rows())
-        if frame.empty:
-            return frame
-        frame["order"] = frame["environment"].map(self.environments.index)
-        by = ["order", "greedy_success_rate_mean", "greedy_return_mean", "train_success_rate_mean"]
-        ranked = frame.sort_values(by, ascending=[True, False, False, False], kind="stable")
-        return ranked.drop(columns="order").reset_index(drop=True)
+        options = AnalysisOptions(metric=metric, baseline=baseline, threshold=threshold, difference=difference)
+        return pd.DataFrame([row for one in self.analysis(options).environments for row in one.rows])
 
-    def plot(self, metric: str = "success_rate") -> "Figure":
-        """Learning curves with 95 % bands, one panel an environment; `metric` is "success_rate" or "return"."""
-        from velodrome.experiments.plots import plot_learning_curves
+    def plot(
+        self,
+        metric: str | None = None,
+        *,
+        kind: str = "learning",
+        environment: str | None = None,
+        parameter: str | None = None,
+        over: str | None = None,
+    ) -> "Figure":
+        """A picture, one panel an environment where that makes sense.
 
-        return plot_learning_curves(self, metric)
+        Args:
+            metric: of learning curves "success_rate" or "return"; of other kinds what decides, as in `table`.
+            kind: "learning", "scores", "profiles", "improvement", "regret" or "sweep".
+            environment: only this one.
+            parameter: that a sweep varies, such as "discount" or "policy.epsilon".
+            over: "episodes" or "steps", the x axis of learning curves and regret.
+
+        Raises:
+            ExperimentError: arguments that do not fit, or nothing to draw.
+        """
+        from velodrome.experiments.plotting.figures import draw
+
+        return draw(self, kind, metric=metric, environment=environment, parameter=parameter, over=over)
+
+    def report(
+        self, path: str | Path, *, language: Literal["en", "ko"] = "en", options: AnalysisOptions | None = None
+    ) -> Path:
+        """Write one HTML page: the verdict in words, tables, plots, warnings, and how it was run.
+
+        Args:
+            path: of the page.
+            language: "en" or "ko".
+            options: what decides, the baseline, and the like.
+
+        Returns:
+            The path.
+
+        Raises:
+            ExperimentError: options that do not fit.
+            OSError: the file cannot be written.
+        """
+        from velodrome.experiments.reporting.report import write_report
+
+        return write_report(self, Path(path), options=options, language=language)
 
     @property
     def failures(self) -> list[dict[str, Any]]:
@@ -166,7 +243,7 @@ class Results:
         return by_pair
 
     def budget(self, environment: str, agent: str) -> tuple[int | None, int | None]:
-        """Training episodes and steps of the trials of a pair; one of them is None."""
+        """Training episodes and steps of the trials of a pair; one of them is None, both where it is not known."""
         for own in self.settings.get("budgets", ()):
             if (own["environment"], own["agent"]) == (environment, agent):
                 return own["episodes"], own["steps"]
@@ -178,48 +255,39 @@ class Results:
         found = dict(self._curve_source(keys))
         return (found[key] for key in keys if key in found)
 
-    def curves(self, environment: str, agent: str, *, over_steps: bool = False) -> tuple[CurveGrid, np.ndarray]:
+    def curve_grid(self, environment: str, agent: str, over: Literal["episodes", "steps"] | None = None) -> CurveGrid:
+        """Points of a pair's learning curves: up to its budget, or up to its longest trial in another unit.
+
+        Args:
+            environment: its label.
+            agent: its label.
+            over: episodes or environment steps; by default the unit of the budget, episodes if that is not known.
+        """
+        episodes, steps = self.budget(environment, agent)
+        over = over or ("episodes" if steps is None else "steps")
+        total = episodes if over == "episodes" else steps
+        if total is None:
+            logs = self.episode_curves(environment, agent)
+            total = max((log.episodes if over == "episodes" else int(log.lengths.sum()) for log in logs), default=0)
+        total = max(1, total)
+        return CurveGrid.of(total, None) if over == "episodes" else CurveGrid.of(None, total)
+
+    def curves(
+        self, environment: str, agent: str, *, over: Literal["episodes", "steps"] | None = None
+    ) -> tuple[CurveGrid, np.ndarray]:
         """Success rate and return in training of a pair's trials that are done.
 
         Args:
             environment: its label.
             agent: its label.
-            over_steps: over environment steps also where the budget is one of episodes.
+            over: as of `curve_grid`.
 
         Returns:
             The grid of at most 200 points, and float32 (num_trials, 2, num_points): success rates, then returns.
         """
-        episodes, steps = self.budget(environment, agent)
-        if over_steps and episodes is not None:
-            most = max(
-                (record["steps"] for record in self.trials(environment, agent) if record["status"] == "done"), default=0
-            )
-            episodes, steps = None, max(1, most)
-        grid = CurveGrid.of(episodes, steps)
+        grid = self.curve_grid(environment, agent, over)
         curves = [grid.curve(curve) for curve in self.episode_curves(environment, agent)]
         return grid, np.array(curves, dtype=np.float32).reshape(len(curves), 2, len(grid.ends))
-
-    def _row(self, environment: str, agent: str) -> dict[str, Any]:
-        all_trials = self.trials(environment, agent)
-        trials = [trial for trial in all_trials if trial["status"] == "done"]
-        failed = len(all_trials) - len(trials)
-        row: dict[str, Any] = {"environment": environment, "agent": agent, "seeds": len(trials), "failed": failed}
-        row |= _summary("train_success_rate", [trial["train_success_rate"] for trial in trials])
-        row |= _summary("greedy_success_rate", [trial["greedy_success_rate"] for trial in trials])
-        first = trials[0] if trials else {}
-        row["best_success_rate"] = first.get("best_success_rate", float("nan"))
-        row["random_success_rate"] = first.get("random_success_rate", float("nan"))
-        row["share_of_best"] = _share(row["greedy_success_rate_mean"], row["best_success_rate"])
-        row |= _summary("train_return", [trial["train_mean_return"] for trial in trials])
-        row |= _summary("greedy_return", [trial["greedy_mean_return"] for trial in trials])
-        row["best_return"] = first.get("best_return", float("nan"))
-        row["random_return"] = first.get("random_return", float("nan"))
-        row["evaluation"] = first.get("evaluation", "")
-        row["success_rule"] = first.get("success_rule", "")
-        row["loop"] = ", ".join(dict.fromkeys(trial["loop"] for trial in trials))
-        total = sum(trial["train_seconds"] for trial in trials)
-        row["steps_per_second"] = sum(trial["steps"] for trial in trials) / total if total > 0 else float("nan")
-        return row
 
 
 def json_ready(value: Any) -> Any:
@@ -281,25 +349,3 @@ def _copy(source: Store | Path, identifier: int, directory: Path) -> None:
         else:
             with Store.open_for_reading(source) as store:
                 target.copy(store, store.experiment(identifier=identifier))
-
-
-def _summary(name: str, values: Iterable[float]) -> dict[str, float]:
-    array = np.array(list(values), dtype=np.float64)
-    present = array[~np.isnan(array)]
-    if not len(present):
-        return dict.fromkeys([f"{name}_{part}" for part in ("mean", "low", "high", "min", "max")], float("nan"))
-    if not np.isfinite(present).all() or np.ptp(present) == 0:
-        low = high = float(np.mean(present))
-    else:
-        low, high = (float(end) for end in mean_interval(present))
-    return {
-        f"{name}_mean": float(np.mean(present)),
-        f"{name}_low": low,
-        f"{name}_high": high,
-        f"{name}_min": float(present.min()),
-        f"{name}_max": float(present.max()),
-    }
-
-
-def _share(value: float, best: float) -> float:
-    return value / best if best and np.isfinite(best) and best > 0 else float("nan")

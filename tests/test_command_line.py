@@ -11,8 +11,8 @@ import pytest
 
 import velodrome as vd
 from velodrome.agents import Agent, QLearning
-from velodrome.experiments import commands
 from velodrome.experiments.cli import main
+from velodrome.experiments.commands import run as run_commands
 from velodrome.experiments.expressions.catalogue import AGENTS, POLICIES, SCHEDULES
 
 DETERMINISTIC = "FrozenLake-v1(is_slippery=False)"
@@ -156,8 +156,8 @@ def test_plot_writes_where_it_is_told(folder, command, ending):
 
 
 def test_plot_draws_returns_into_the_folder(folder, command):
-    assert command("plot", "there", "--metric", "return") == "there/two-agents/return.png\n"
-    assert (folder / "two-agents" / "return.png").exists()
+    assert command("plot", "there", "--metric", "return") == "there/two-agents/learning_return.png\n"
+    assert (folder / "two-agents" / "learning_return.png").exists()
 
 
 def test_table_formats(folder, command):
@@ -177,8 +177,8 @@ def test_plot_and_table_show_the_latest_experiment_or_the_one_that_is_named(fold
     command("compare", "one.toml", "--out", "there")
     assert "lerner" in command("table", "there")
     assert "lerner" not in command("table", "there", "--experiment", "two agents")
-    assert command("plot", "there") == "there/one-agent/success_rate.png\n"
-    assert command("plot", "there", "--experiment", "two agents") == "there/two-agents/success_rate.png\n"
+    assert command("plot", "there") == "there/one-agent/learning.png\n"
+    assert command("plot", "there", "--experiment", "two agents") == "there/two-agents/learning.png\n"
 
 
 def test_what_is_read_is_not_written_to(folder, command):
@@ -192,7 +192,7 @@ def test_ctrl_c_ends_with_130_and_one_line(monkeypatch, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "run", interrupted)
+    monkeypatch.setattr(run_commands, "run", interrupted)
     assert main(["run", "random", "FrozenLake-v1", "--episodes", "1"]) == 130
     assert capsys.readouterr() == ("", "velodrome: stopped\n")
 

@@ -94,21 +94,22 @@ def test_it_writes_a_store_a_table_and_a_plot_and_prints_the_table(compare):
     text = compare("--out", "there")
     assert "learner" in text
     assert "60 episodes; 5 seeds (0–4), paired across agents" in text
-    assert text.endswith("Table and plot: there/two-agents; trials: there/trials.sqlite\n")
+    places = "Table and plot: there/two-agents; trials: there/trials.sqlite\nReport: velodrome report there\n"
+    assert text.endswith(places)
     assert max(map(len, text.splitlines())) <= 80
     files = {str(path.relative_to("there")) for path in Path("there").rglob("*") if path.is_file()}
     own = {name for name in files if name.startswith(("trials.sqlite-", "."))}
-    assert files - own == {"trials.sqlite", "two-agents/success_rate.png", "two-agents/table.md"}
+    assert files - own == {"trials.sqlite", "two-agents/learning.png", "two-agents/table.md"}
     results = Results.load("there")
     assert (results.name, results.description) == ("two agents", "Does learning help?")
     assert results.agents == ["chance", "learner"]
     assert Path("there/two-agents/table.md").read_text().startswith("**FrozenLake-v1**")
-    assert Path("there/two-agents/success_rate.png").read_bytes().startswith(b"\x89PNG")
+    assert Path("there/two-agents/learning.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_as_json(compare):
     content = strict(compare("--json"))
-    assert list(content) == ["rows", "failed"]
+    assert list(content) == ["rows", "pairs", "overall", "margins", "notes", "failed"]
     assert content["failed"] == 0
     promised = {"agent", "environment", "seeds", "failed", "best_success_rate"}
     promised |= {f"{field}_success_rate_{part}" for field in ("train", "greedy") for part in ("mean", "min", "max")}
@@ -147,7 +148,7 @@ def test_a_small_budget_of_steps_warns_nobody(compare):
 def test_the_shipped_experiment_runs(capsys):
     assert main(["compare", "frozenlake", "--seeds", "2", "--episodes", "3", "--json"]) == 0
     assert len(strict(capsys.readouterr().out)["rows"]) == 14
-    assert Path("results/frozenlake/success_rate.png").exists()
+    assert Path("results/frozenlake/learning.png").exists()
 
 
 def test_one_store_holds_experiments_with_other_settings_and_no_trial_is_lost(compare):

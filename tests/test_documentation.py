@@ -16,7 +16,7 @@ from velodrome.experiments.cli import main
 from velodrome.experiments.compare import compare
 from velodrome.experiments.experiment_file import read_experiment
 from velodrome.experiments.expressions.catalogue import AGENTS, POLICIES, SCHEDULES
-from velodrome.experiments.tables import format_table
+from velodrome.experiments.reporting.tables import format_table
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))

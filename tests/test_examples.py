@@ -60,5 +60,5 @@ def test_the_experiment_file_runs(tmp_path):
     done = run(["-m", "velodrome", "compare", str(path), "--seeds", "5", "--episodes", "5"], tmp_path)
     assert done.returncode == 0, done.stderr
     assert all(label in done.stdout for label in plan.environments)
-    assert (tmp_path / "results" / plan.name / "success_rate.png").stat().st_size > 0
+    assert (tmp_path / "results" / plan.name / "learning.png").stat().st_size > 0
     assert tomllib.loads(path.read_text(encoding="utf-8"))["seeds"] == plan.seeds

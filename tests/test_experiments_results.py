@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 import sqlite3
 
 import gymnasium as gym
@@ -13,9 +14,11 @@ import pytest
 from rich.console import Console
 
 import velodrome as vd
-from velodrome.experiments.results import Results
+from velodrome.experiments.reporting.footnotes import footnotes
+from velodrome.experiments.reporting.numbers import estimate
+from velodrome.experiments.reporting.tables import format_table, terminal_table
+from velodrome.experiments.results import Results, json_ready
 from velodrome.experiments.storage.store import STORE_FILE, Store, StoreError
-from velodrome.experiments.tables import footnotes, format_table, terminal_table
 
 DETERMINISTIC, SLIPPERY = "FrozenLake-v1(is_slippery=False)", "FrozenLake-v1"
 AGENTS = {"by chance": "random", "dummy": "dummy_q", "noise | ε_100%": "noise_q", "planner": "value_iteration"}
@@ -119,8 +122,16 @@ def test_the_table_summarises_the_frame(results):
             pd.testing.assert_series_equal(
                 table[f"{field}_{part}"].sort_index(), grouped[measured].agg(part).sort_index(), check_names=False
             )
-        ordered = table[[f"{field}_{part}" for part in ("min", "low", "mean", "high", "max")]].dropna()
-        assert (np.diff(ordered.to_numpy(), axis=1) >= -1e-12).all()
+        for low, high in (("min", "max"), ("low", "high")):
+            ordered = table[[f"{field}_{part}" for part in (low, "mean", high)]].dropna()
+            # The planner does not train.
+            assert len(ordered) == (6 if field.startswith("train") else 8)
+            assert (np.diff(ordered.to_numpy(), axis=1) >= -1e-12).all()
+    rates = table[
+        [f"{field}_{part}" for field in ("train_success_rate", "greedy_success_rate") for part in ("low", "high")]
+    ]
+    assert rates.min().min() >= 0
+    assert rates.max().max() <= 1
     assert (table["seeds"] == 6).all()
     share = table["greedy_success_rate_mean"] / table["best_success_rate"]
     pd.testing.assert_series_equal(table["share_of_best"], share, check_names=False)
@@ -339,7 +350,7 @@ def test_a_column_more_cuts_no_number(width):
     text = printed(some, width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
-    assert text.count(".000 [.000–.000]") == 2
+    assert re.search(r" – +a +\.000( |$)", text, re.M)
 
 
 def test_footnotes_tell_each_reason_once_with_its_seeds_and_place(failing):
@@ -425,31 +436,36 @@ def test_csv_holds_every_number(results):
 
 def test_json_holds_every_number(results):
     content = json.loads(format_table(results, "json"), parse_constant=lambda word: pytest.fail(word))
-    rows = [{key: None if value != value else value for key, value in row.items()} for row in results.rows()]
-    assert content["rows"] == rows
+    assert content["rows"] == json_ready(results.rows())
+    assert len(content["pairs"]) == 2 * 6
+    assert {pair["verdict"] for pair in content["pairs"]} <= {"different", "not distinguishable"}
+    assert content["overall"]["rows"][0]["agent"] == "planner"
     assert content["notes"] == footnotes(results)
 
 
 def test_markdown_tables_read_back(results):
     text = format_table(results, "markdown").replace(r"\|", "¦")
     tables = [block for block in text.split("\n\n") if block.startswith("|")]
-    assert len(tables) == 2
-    for block, environment in zip(tables, results.environments, strict=True):
+    assert len(tables) == 3
+    assert "**all 2 environments**" in text
+    for block, environment in zip(tables, results.environments, strict=False):
         heading, rule, *lines = ([cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines())
-        assert heading[:3] == ["agent", "training success", "greedy success"]
+        assert heading[:4] == ["agent", "letters", "greedy success", "training success"]
         assert set(map(len, lines)) == {len(heading)} == {len(rule)}
         table = results.table()
         rows = table[table["environment"] == environment]
         assert [line[0].replace("¦", "|") for line in lines] == rows["agent"].tolist()
         means = [float(line[2].split()[0]) for line in lines]
-        assert means == pytest.approx(rows["greedy_success_rate_mean"].tolist(), abs=0.0005)
+        # As many decimals as the interval bears.
+        assert means == pytest.approx(rows["greedy_success_rate_mean"].tolist(), abs=0.005)
+        assert [line[1] for line in lines] == rows["letters"].tolist()
     assert f"**{results.environments[0]}**" in text
     assert all(f"- {note}" in format_table(results, "markdown") for note in footnotes(results))
 
 
 def test_latex_is_balanced_and_escaped(results):
     text = format_table(results, "latex")
-    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 2
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 3
     assert r"noise | ε\_100\%" in text
     for block in text.split(r"\begin{tabular}")[1:]:
         columns = block[: block.index("}")].strip("{").count("r") + 1
@@ -470,9 +486,10 @@ def test_the_terminal_table_fits_and_cuts_no_number(results, width):
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     for row in results.rows():
-        mean = f"{row['greedy_success_rate_mean']:.3f}".removeprefix("0")
-        low, high = (f"{row[f'greedy_success_rate_{part}']:.3f}".removeprefix("0") for part in ("min", "max"))
-        assert f"{mean} [{low}–{high}]" in text
+        mean, low, high = (row[f"greedy_success_rate_{part}"] for part in ("mean", "low", "high"))
+        assert estimate(mean, low, high) in text
+        assert abs(float(estimate(mean, low, high).split()[0]) - mean) <= 0.005
+    assert ("without: " in text) == (width < 200)
     for agent in AGENTS:
         assert agent in text
 

@@ -1,6 +1,7 @@
 """What became of one trial, in the form in which it travels from a worker and is stored."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
@@ -41,3 +42,9 @@ class TrialOutcome:
     def lasting(self, wall_seconds: float, cpu_seconds: float) -> Self:
         """The same, with the time that it took."""
         return dataclasses.replace(self, wall_seconds=wall_seconds, cpu_seconds=cpu_seconds)
+
+
+def failure_reason(record: Mapping[str, Any]) -> str:
+    """Why a trial failed, and where, from its record."""
+    place = f" ({record['error_place']})" if record["error_place"] else ""
+    return f"{record['error']}{place}"

@@ -1,0 +1,148 @@
+"""Everything that tables, plots' captions and the report say of an experiment, computed once."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from velodrome.experiments.analysis.comparison import AgentScores, Comparison, SequentialVerdicts, compare_scores
+from velodrome.experiments.analysis.learning import Threshold, episodes_to, threshold_of
+from velodrome.experiments.analysis.margins import Margin, margins_of
+from velodrome.experiments.analysis.measures import Measure, deciding_measure, measure_named
+from velodrome.experiments.analysis.overall import Overall, overall_of
+from velodrome.experiments.analysis.rows import agent_row
+from velodrome.experiments.analysis.seed_scores import SeedScores
+from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.statistics import SequentialState
+from velodrome.policies.configuration import closest
+
+if TYPE_CHECKING:
+    from velodrome.experiments.results import Results
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysisOptions:
+    """What a reader may choose.
+
+    Attributes:
+        metric: what decides; by default greedy success where there is a success rule, or else greedy return.
+        baseline: agent that the others are compared with; by default the best on each environment.
+        threshold: success rate whose first episode is looked for; by default 0.8 of the best possible.
+        difference: smallest difference that matters, for the number of seeds it needs; by default the observed one.
+    """
+
+    metric: str | None = None
+    baseline: str | None = None
+    threshold: float | None = None
+    difference: float | None = None
+
+    def check(self, agents: Sequence[str]) -> None:
+        """Refuse what does not fit an experiment.
+
+        Raises:
+            ExperimentError: an unknown metric or agent, or a number out of range.
+        """
+        if self.metric is not None:
+            measure_named(self.metric)
+        if self.baseline is not None and self.baseline not in agents:
+            hint = closest(self.baseline, agents)
+            raise ExperimentError(f"baseline must be an agent of the experiment, got {self.baseline!r}{hint}")
+        if self.threshold is not None and not 0 < self.threshold <= 1:
+            raise ExperimentError(f"threshold must be a success rate above 0 and at most 1, got {self.threshold}")
+        if self.difference is not None and not (math.isfinite(self.difference) and self.difference > 0):
+            raise ExperimentError(f"difference must be a positive number, got {self.difference}")
+
+
+@dataclass(frozen=True, eq=False)
+class EnvironmentAnalysis:
+    """One environment.
+
+    Attributes:
+        environment: label.
+        measure: that decides.
+        comparison: of all agents with trials.
+        rows: of `agent_row`, best first.
+        best: the measure's value for the best possible policy, NaN if not known.
+        random: likewise, of the uniformly random policy.
+        threshold: success rate to be reached in training; None without success rule.
+    """
+
+    environment: str
+    measure: Measure
+    comparison: Comparison
+    rows: tuple[dict[str, Any], ...]
+    best: float
+    random: float
+    threshold: Threshold | None
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """A whole experiment.
+
+    Attributes:
+        options: that were chosen.
+        environments: in the experiment's order, without those of which no trial has ended.
+        overall: over all environments; None where there is one, or where their scores cannot be averaged.
+        margins: of learners and policies, where the experiment crosses them.
+    """
+
+    options: AnalysisOptions
+    environments: tuple[EnvironmentAnalysis, ...]
+    overall: Overall | None
+    margins: tuple[Margin, ...]
+
+
+def analyse(results: "Results", options: AnalysisOptions) -> Analysis:
+    """Analysis of results.
+
+    Raises:
+        ExperimentError: options that do not fit.
+    """
+    options.check(results.agents)
+    environments = [label for label in results.environments if any(results.trials(label, a) for a in results.agents)]
+    analysed = tuple(_analysed(results, environment, options) for environment in environments)
+    return Analysis(options, analysed, overall_of(analysed), margins_of(results.settings.get("factors", {}), analysed))
+
+
+def _analysed(results: "Results", environment: str, options: AnalysisOptions) -> EnvironmentAnalysis:
+    records = {agent: results.trials(environment, agent) for agent in results.agents}
+    records = {agent: some for agent, some in records.items() if some}
+    everything = [record for some in records.values() for record in some]
+    sequential = results.settings.get("sequential", {}).get("environments", {}).get(environment)
+    metric = options.metric or (sequential["measure"] if sequential else None)
+    measure = deciding_measure(everything, metric)
+    # Equal by the measure that decides: the order of the other numbers.
+    order = sorted(records, key=lambda agent: _secondary(records[agent]), reverse=True)
+    agents = [
+        AgentScores(agent, (SeedScores.of_records(agent, records[agent], measure),), measure.is_rate) for agent in order
+    ]
+    is_sequential = sequential is not None and sequential["measure"] in (None, measure.name)
+    comparison = compare_scores(
+        agents, baseline=options.baseline, sequential=_verdicts(sequential) if is_sequential else None
+    )
+    threshold = threshold_of(everything, options.threshold)
+    rows = []
+    for agent in comparison.agents:
+        reached = None if threshold is None else episodes_to(results, environment, agent.label, threshold)
+        rows.append(agent_row(environment, agent.label, records[agent.label], comparison, measure, threshold, reached))
+    done = [record for record in everything if record["status"] == "done"]
+    best, random = (
+        next((float(record[column]) for record in done if not math.isnan(record[column])), math.nan)
+        for column in (measure.best_column, measure.random_column)
+    )
+    return EnvironmentAnalysis(environment, measure, comparison, tuple(rows), best, random, threshold)
+
+
+def _secondary(records: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
+    """Mean greedy success, greedy return and training success, with nothing as the worst."""
+    means = []
+    for column in ("greedy_success_rate", "greedy_mean_return", "train_success_rate"):
+        values = [record[column] for record in records if record["status"] == "done" and not math.isnan(record[column])]
+        means.append(sum(values) / len(values) if values else -math.inf)
+    return tuple(-math.inf if math.isnan(value) else value for value in means)
+
+
+def _verdicts(sequential: Mapping[str, Any]) -> SequentialVerdicts:
+    """What is decided so far, from an environment's settings."""
+    return SequentialVerdicts(tuple(sequential["agents"]), SequentialState.from_data(sequential["state"]))

@@ -1,0 +1,148 @@
+"""`velodrome compare`: run what is missing of an experiment, and show what it says."""
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from velodrome.experiments.analysis.analysis import AnalysisOptions
+from velodrome.experiments.commands.folders import check_folder, experiment_folder
+from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.reporting.tables import format_table, table_data, terminal_table
+from velodrome.experiments.reporting.verdicts import verdict_lines
+from velodrome.experiments.results import Results, json_ready
+from velodrome.experiments.running.run_status import RunStatus
+from velodrome.experiments.running.stopping import stoppable
+from velodrome.experiments.storage.store import STORE_FILE
+
+if TYPE_CHECKING:
+    from velodrome.experiments.experiment import Experiment
+    from velodrome.experiments.plan import Plan
+
+
+def compare_command(
+    experiment: str,
+    *,
+    seeds: int | None,
+    episodes: int | None,
+    steps: int | None,
+    out: Path,
+    until_decided: bool,
+    max_seeds: int | None,
+    options: AnalysisOptions,
+    run_options: dict[str, Any],
+    track: Sequence[str],
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """`velodrome compare`: run what is missing of an experiment, print its table; returns 1 if trials failed."""
+    from velodrome.experiments.compare import check_sequential
+    from velodrome.experiments.experiment_file import read_experiment
+    from velodrome.experiments.run_progress import RunProgress
+    from velodrome.experiments.running.run_plan import RunOptions, run_plan
+    from velodrome.experiments.running.run_until_decided import run_until_decided
+    from velodrome.experiments.tracking.tracker import open_tracker
+
+    check_sequential(until_decided, max_seeds)
+    told = read_experiment(experiment)
+    plan = _plan(told, seeds, episodes, steps)
+    options.check(list(plan.agents))
+    trackers = [open_tracker(text, out) for text in track]
+    check_folder(out, "--out")
+    latest = RunStatus()
+
+    def remember(status: RunStatus) -> None:
+        nonlocal latest
+        latest = status
+        progress(status)
+
+    with stoppable(), RunProgress(plan.name, quiet=quiet) as progress:
+        how = RunOptions(out=out, track=trackers, progress=remember, **run_options)
+        try:
+            if max_seeds is None:
+                results = run_plan(plan, how)
+            else:
+                results = run_until_decided(plan, how, max_seeds=max_seeds, first=seeds, metric=options.metric)
+        except KeyboardInterrupt as interrupt:
+            done = f"{latest.finished} of {latest.total} trials are done and kept in {out}"
+            raise type(interrupt)(f"stopped: {done}; the same command goes on") from None
+    folder = experiment_folder(out, plan.name)
+    _write_folder(results, folder, options)
+    if as_json:
+        data = table_data(results, options) | {"failed": len(results.failures)}
+        print(json.dumps(json_ready(data), indent=2, ensure_ascii=False))
+    else:
+        _print(results, options, folder, out)
+    if not results.failures:
+        return 0
+    asked_for = {"seeds": seeds, "episodes": episodes, "steps": steps, "out": out, "track": track}
+    asked_for |= {"until_decided": until_decided, "max_seeds": max_seeds} | asdict(options)
+    # How often trials save their state decides nothing, and is never left out by the command line.
+    asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
+    again = _command_line(experiment, asked_for | {"retry_failed": True})
+    line = f"{len(results.failures)} of {results.num_planned} trials failed; run them again with: {again}"
+    print(line, file=sys.stderr if as_json else sys.stdout)
+    return 1
+
+
+def _plan(told: "Experiment", seeds: int | None, episodes: int | None, steps: int | None) -> "Plan":
+    """The plan of an experiment file, with the seeds and the budget of the command line."""
+    from velodrome.experiments.make_plan import make_plan
+
+    agents, environments = dict(told.agents), dict(told.environments)
+    if episodes is None and steps is None:
+        episodes, steps = told.episodes, told.steps
+    else:
+        no_budget = {"episodes": None, "steps": None}
+        agents = {label: entry.model_copy(update=no_budget) for label, entry in agents.items()}
+        environments = {label: entry.model_copy(update=no_budget) for label, entry in environments.items()}
+    return make_plan(
+        agents, environments, seeds=told.seeds if seeds is None else seeds, episodes=episodes, steps=steps,
+        evaluation_episodes=told.evaluation_episodes, success=told.success, name=told.name,
+        description=told.description,
+    )  # fmt: skip
+
+
+def _print(results: Results, options: AnalysisOptions, folder: Path, out: Path) -> None:
+    """The table, what it says in words, and where everything is."""
+    console = Console(highlight=False)
+    console.print(terminal_table(results, console.width, options))
+    if not any(row["seeds"] for row in results.rows(options)):
+        return
+    for line in verdict_lines(results.analysis(options), results):
+        console.print(Text(line))
+    console.print(Text(f"Table and plot: {folder}; trials: {out / STORE_FILE}"), soft_wrap=True)
+    console.print(Text(f"Report: {shlex.join(['velodrome', 'report', str(out)])}"), soft_wrap=True)
+
+
+def _command_line(experiment: str, options: dict[str, Any]) -> str:
+    """`velodrome compare` with options by name, for a shell; those that are None or False are left out."""
+    words = ["velodrome", "compare", experiment]
+    for name, value in options.items():
+        option = f"--{name.replace('_', '-')}"
+        if value is True:
+            words.append(option)
+        elif isinstance(value, tuple | list):
+            words += [word for item in value for word in (option, str(item))]
+        elif value is not None and value is not False:
+            words += [option, str(value)]
+    return shlex.join(words)
+
+
+def _write_folder(results: Results, folder: Path, options: AnalysisOptions) -> None:
+    """The table and the learning curves of an experiment beside its store."""
+    from velodrome.experiments.plotting.figures import draw, write_figure
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "table.md").write_text(format_table(results, "markdown", options) + "\n", encoding="utf-8")
+        if any(row["seeds"] for row in results.rows(options)):
+            write_figure(draw(results, "learning"), str(folder / "learning.png"))
+    except OSError as error:
+        raise ExperimentError(f"--out {folder}: {error.strerror or error}") from None

@@ -1,0 +1,118 @@
+"""`velodrome run`: one agent on one environment."""
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from velodrome.agents.agent import Loop
+from velodrome.agents.errors import check_budget
+from velodrome.experiments.commands.folders import check_folder
+from velodrome.experiments.expressions.catalogue import build_agent
+from velodrome.experiments.expressions.environment_configuration import build_environment
+from velodrome.experiments.progress import DelayedProgress
+from velodrome.experiments.results import json_ready
+from velodrome.experiments.run import run
+from velodrome.experiments.trial import Trial
+
+
+def run_command(
+    agent: str,
+    environment: str,
+    *,
+    episodes: int | None,
+    steps: int | None,
+    seed: int,
+    loop: Loop,
+    success: str | None,
+    evaluation_episodes: int,
+    save: Path | None,
+    render: str | None,
+    as_json: bool,
+) -> None:
+    """`velodrome run`: train, evaluate, report, and save or show what was learnt."""
+    check_budget(episodes, steps)
+    learner, configuration = build_agent(agent), build_environment(environment)
+    if save is not None:
+        check_folder(save, "--save")
+    if render is not None:
+        from velodrome.experiments.render import check_render_mode
+
+        check_render_mode(configuration, render)
+    with DelayedProgress(agent, "episodes") as progress:
+        total = episodes or 0
+        trial = run(
+            learner,
+            configuration,
+            episodes=episodes,
+            steps=steps,
+            seed=seed,
+            loop=loop,
+            success=success,
+            evaluation_episodes=evaluation_episodes,
+            callback=(lambda finished: progress.update(finished, total)) if total else None,
+            callback_every=max(1, total // 100),
+        )
+    if save is not None:
+        trial.trained.save(save)
+    if as_json:
+        print(json.dumps(json_ready({**trial.record(), "agent": agent, "notes": list(trial.log.notes)}), indent=2))
+    else:
+        _print_trial(agent, trial)
+    if render is not None:
+        from velodrome.experiments.render import play
+
+        # Standard output belongs to the JSON object where one was asked for.
+        play(trial.trained, configuration, render, seed, sys.stderr if as_json else sys.stdout)
+
+
+def _print_trial(agent: str, trial: Trial) -> None:
+    record = trial.record()
+    lines = [
+        ("agent", agent),
+        ("environment", record["environment"]),
+        ("trained", f"{record['episodes']:,} episodes, {record['steps']:,} steps, seed {record['seed']}"),
+        ("training success", _percent(record["train_success_rate"], record["success_rule"])),
+        ("greedy success", _greedy(record)),
+        ("best possible", _percent(record["best_success_rate"])),
+        ("random", _percent(record["random_success_rate"])),
+        ("greedy return", _return(record)),
+        ("loop", _loop(trial)),
+    ]
+    console = Console(highlight=False)
+    for name, text in lines:
+        if text:
+            console.print(Text.assemble((f"{name:>16}  ", "dim"), text), soft_wrap=True)
+    for note in trial.log.notes:
+        console.print(Text(f"{'note':>16}  {note}", style="dim"), soft_wrap=True)
+
+
+def _loop(trial: Trial) -> str:
+    log = trial.log
+    if not log.steps:
+        return log.loop
+    compiling = f" after {log.compile_seconds:.1f} s of compiling" if log.compile_seconds >= 0.1 else ""
+    return f"{log.loop}, {log.steps_per_second:,.0f} steps/s{compiling}"
+
+
+def _percent(rate: float, rule: str = "") -> str:
+    return "" if math.isnan(rate) else f"{rate:.4f}" + (f"  ({rule})" if rule else "")
+
+
+def _greedy(record: dict[str, Any]) -> str:
+    rate = record["greedy_success_rate"]
+    if math.isnan(rate):
+        return ""
+    if record["evaluation"] == "exact":
+        return f"{rate:.4f}  (exact)"
+    low, high = record["greedy_success_rate_low"], record["greedy_success_rate_high"]
+    return f"{rate:.4f}  (95 % interval {low:.3f} to {high:.3f}, {record['evaluation_episodes']} sampled episodes)"
+
+
+def _return(record: dict[str, Any]) -> str:
+    best = record["best_return"]
+    return f"{record['greedy_mean_return']:.4g}" + ("" if math.isnan(best) else f"  (best possible {best:.4g})")

@@ -1,0 +1,84 @@
+"""`velodrome table`, `plot` and `report`: what stored results say."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from velodrome.experiments.analysis.analysis import AnalysisOptions
+from velodrome.experiments.commands.folders import PICTURE_ENDINGS, check_folder, experiment_folder
+from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.results import Results
+
+
+def table_command(
+    directories: Sequence[Path], *, experiment: str | None, table_format: str, options: AnalysisOptions
+) -> None:
+    """`velodrome table`: print stored results."""
+    from velodrome.experiments.reporting.tables import format_table, terminal_table
+
+    results = load(directories, experiment)
+    if table_format != "terminal":
+        print(format_table(results, table_format, options))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(terminal_table(results, console.width, options))
+
+
+def plot_command(
+    directories: Sequence[Path],
+    *,
+    experiment: str | None,
+    kind: str,
+    out: Path | None,
+    metric: str | None,
+    environment: str | None,
+    parameter: str | None,
+    over: str | None,
+) -> None:
+    """`velodrome plot`: draw stored results."""
+    from velodrome.experiments.plotting.figures import draw, write_figure
+
+    results = load(directories, experiment)
+    name = kind if metric is None else f"{kind}_{metric}"
+    picture = out or experiment_folder(directories[0], results.name) / f"{name}.png"
+    if picture.suffix.lower() not in PICTURE_ENDINGS:
+        raise ExperimentError(f"--out must end in {', '.join(PICTURE_ENDINGS)}, got {picture}")
+    check_folder(picture.parent, "--out")
+    figure = draw(results, kind, metric=metric, environment=environment, parameter=parameter, over=over)
+    try:
+        write_figure(figure, str(picture))
+    except OSError as error:
+        raise ExperimentError(f"--out {picture}: {error.strerror or error}") from None
+    print(picture)
+
+
+def report_command(
+    directories: Sequence[Path],
+    *,
+    experiment: str | None,
+    out: Path | None,
+    language: Literal["en", "ko"],
+    options: AnalysisOptions,
+) -> None:
+    """`velodrome report`: write the page that says what stored results say."""
+    from velodrome.experiments.reporting.report import write_report
+
+    results = load(directories, experiment)
+    page = out or experiment_folder(directories[0], results.name) / "report.html"
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise ExperimentError(f"--out must end in .html, got {page}")
+    check_folder(page.parent, "--out")
+    try:
+        print(write_report(results, page, options=options, language=language))
+    except OSError as error:
+        raise ExperimentError(f"--out {page}: {error.strerror or error}") from None
+
+
+def load(directories: Sequence[Path], experiment: str | None) -> Results:
+    """Results of one store, or of several in one."""
+    if not directories:
+        raise ExperimentError("give the folder of a store that `velodrome compare` wrote, such as results")
+    results = [Results.load(directory, experiment) for directory in directories]
+    return results[0] if len(results) == 1 else Results.joined(results, [str(directory) for directory in directories])

@@ -1,0 +1,32 @@
+"""`velodrome verify` and `velodrome export`: stored trials run again, or written for other programs."""
+
+from pathlib import Path
+from typing import Literal
+
+from velodrome.experiments.running.stopping import stoppable
+
+
+def verify_command(
+    directory: Path, *, sample: int | None, seed: int, experiment: str | None, workers: int | None, quiet: bool
+) -> int:
+    """`velodrome verify`: run stored trials again and say which reproduce; returns 1 unless all do."""
+    from velodrome.experiments.run_progress import RunProgress
+    from velodrome.experiments.verify import verify
+
+    with stoppable(), RunProgress("verify", quiet=quiet) as progress:
+        verification = verify(
+            directory, sample=sample, seed=seed, experiment=experiment, workers=workers, progress=progress
+        )
+    for line in verification.lines():
+        print(line)
+    return 0 if verification.has_reproduced else 1
+
+
+def export_command(
+    directory: Path, *, file_format: Literal["csv", "parquet"], out: Path | None, curves: bool, experiment: str | None
+) -> None:
+    """`velodrome export`: write stored results to files; prints their paths."""
+    from velodrome.experiments.export import export
+
+    for path in export(directory, format=file_format, out=out, curves=curves, experiment=experiment):
+        print(path)

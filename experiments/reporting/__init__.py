@@ -1,0 +1,1 @@
+"""Tables, verdicts in words and the report."""

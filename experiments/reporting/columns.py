@@ -1,0 +1,142 @@
+"""Columns of the tables that people read, and the sections that a table has."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from velodrome.experiments.analysis.analysis import Analysis, EnvironmentAnalysis
+from velodrome.experiments.analysis.comparison import Comparison
+from velodrome.experiments.analysis.margins import Margin
+from velodrome.experiments.analysis.measures import MEASURES, Measure
+from velodrome.experiments.analysis.rows import comparison_row
+from velodrome.experiments.reporting.numbers import MISSING, count, estimate, is_known, percent, share, speed
+
+FAILED = "failed"
+_ENDS = ("mean", "low", "high")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its heading, and its text for a row."""
+
+    heading: str
+    cell: Callable[[Row], str]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table of several: a title, rows with an "agent" each, best first, and the columns after the agent's.
+
+    Attributes:
+        title: what the rows were compared on.
+        subject: heading of the first column.
+        rows: best first.
+        columns: that have something to say, the most telling first.
+    """
+
+    title: str
+    subject: str
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+
+
+def sections_of(analysis: Analysis) -> list[Section]:
+    """Tables of an experiment: one an environment, then one over all, then the margins of a crossed experiment."""
+    sections = [_environment_section(one) for one in analysis.environments]
+    if analysis.overall is not None:
+        over = f"all {analysis.overall.num_environments} environments"
+        heading = "normalised score" if analysis.overall.is_normalised else "mean success"
+        sections.append(_comparison_section(over, "agent", analysis.overall.comparison, heading))
+    measures = {one.environment: one.measure for one in analysis.environments}
+    return sections + [_margin_section(margin, measures[margin.environment]) for margin in analysis.margins]
+
+
+def _environment_section(one: EnvironmentAnalysis) -> Section:
+    rows, measure = one.rows, one.measure
+    columns = [
+        Column(FAILED, lambda row: str(row["failed"]) if row["failed"] else MISSING),
+        Column("letters", lambda row: row["letters"] or MISSING),
+        _mean_column(measure.heading, measure.name, measure.is_rate),
+        *[_mean_column(other.heading, other.name, other.is_rate) for other in _others(measure, rows)],
+        Column("of best", lambda row: percent(row["share_of_best"]) if is_known(row["share_of_best"]) else MISSING),
+        _difference_column(one.comparison, measure.is_rate),
+        _iqm_column(measure.is_rate),
+        _mean_column("regret", "regret", is_rate=False),
+    ]
+    if one.threshold is not None:
+        columns.append(Column(f"episodes to {share(one.threshold.rate)}", _reached))
+    columns.append(Column("seeds", lambda row: count(row["seeds"])))
+    columns.append(Column("steps/s", lambda row: speed(row["steps_per_second"])))
+    return Section(one.environment, "agent", rows, _telling(columns, rows))
+
+
+def _comparison_section(
+    title: str, subject: str, comparison: Comparison, heading: str, is_rate: bool = True
+) -> Section:
+    rows = tuple(comparison_row(agent.label, comparison) for agent in comparison.agents)
+    columns = [
+        Column("letters", lambda row: row["letters"] or MISSING),
+        _mean_column(heading, "mean", is_rate),
+        _difference_column(comparison, is_rate),
+        _iqm_column(is_rate),
+        Column("seeds", lambda row: count(row["seeds"])),
+    ]
+    return Section(title, subject, rows, _telling(columns, rows))
+
+
+def _margin_section(margin: Margin, measure: Measure) -> Section:
+    other = "learner" if margin.factor == "policy" else "policy"
+    number_of = f"{margin.num_averaged} {other.removesuffix('y')}{'ies' if other == 'policy' else 's'}"
+    title = f"{margin.environment}: each {margin.factor}, mean over {number_of}"
+    return _comparison_section(title, margin.factor, margin.comparison, measure.heading, measure.is_rate)
+
+
+def _others(measure: Measure, rows: Sequence[Row]) -> list[Measure]:
+    """Measures beside the one that decides, without returns that say what success has said."""
+    others = []
+    for name in ("greedy_success_rate", "train_success_rate", "greedy_return", "train_return"):
+        twin = name.replace("return", "success_rate")
+        repeats = name != twin and all(_same(row[f"{name}_mean"], row[f"{twin}_mean"]) for row in rows)
+        if name != measure.name and not repeats and not (name == "train_return" and measure.name != "train_return"):
+            others.append(MEASURES[name])
+    return others
+
+
+def _same(one: float, other: float) -> bool:
+    return one == other or not (is_known(one) or is_known(other))
+
+
+def _mean_column(heading: str, name: str, is_rate: bool) -> Column:
+    mean, low, high = ("mean", "mean_low", "mean_high") if name == "mean" else (f"{name}_{end}" for end in _ENDS)
+    return Column(heading, lambda row: estimate(row[mean], row[low], row[high], is_rate))
+
+
+def _iqm_column(is_rate: bool) -> Column:
+    return Column("IQM", lambda row: estimate(row["iqm"], row["iqm_low"], row["iqm_high"], is_rate))
+
+
+def _difference_column(comparison: Comparison, is_rate: bool) -> Column:
+    """The difference to the best, or to the agent that the reader chose."""
+    best = comparison.agents[0].label if comparison.agents else None
+    versus = "best" if comparison.reference == best else "baseline"
+
+    def cell(row: Row) -> str:
+        if row["agent"] == comparison.reference:
+            return versus if len(comparison.compared) > 1 else MISSING
+        return estimate(row["difference"], row["difference_low"], row["difference_high"], is_rate)
+
+    return Column(f"vs {versus}", cell)
+
+
+def _reached(row: Row) -> str:
+    """The median number of episodes, and how many seeds got there if not all."""
+    if not is_known(row["episodes_to_threshold"]):
+        return MISSING
+    part = "" if row["reached_threshold"] == row["seeds"] else f" ({row['reached_threshold']} of {row['seeds']})"
+    return count(row["episodes_to_threshold"]) + part
+
+
+def _telling(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[Column, ...]:
+    """The columns that have something to say."""
+    return tuple(column for column in columns if any(column.cell(row) != MISSING for row in rows))

@@ -1,0 +1,189 @@
+"""The comparison table for people and programs: terminal, Markdown, CSV, LaTeX and JSON."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from velodrome.experiments.analysis.analysis import Analysis, AnalysisOptions
+from velodrome.experiments.analysis.comparison import AgentPair, Comparison
+from velodrome.experiments.analysis.rows import comparison_row, ends
+from velodrome.experiments.reporting.columns import FAILED, Section, sections_of
+from velodrome.experiments.reporting.footnotes import footnotes
+from velodrome.experiments.results import json_ready
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from velodrome.experiments.results import Results
+
+TableFormat = Literal["terminal", "markdown", "csv", "latex", "json"]
+TABLE_FORMATS: tuple[str, ...] = get_args(TableFormat)
+# Columns that stay however narrow the terminal is: agent, letters, and what decides.
+FEWEST_COLUMNS = 3
+
+
+def format_table(results: "Results", table_format: str, options: AnalysisOptions | None = None) -> str:
+    """The comparison as text in one of the formats but "terminal"; CSV and JSON hold every number.
+
+    Raises:
+        ExperimentError: options that do not fit.
+    """
+    if table_format == "json":
+        return json.dumps(json_ready(table_data(results, options)), indent=2, ensure_ascii=False)
+    if table_format == "csv":
+        import pandas as pd
+
+        rows = [row for one in results.analysis(options).environments for row in one.rows]
+        return str(pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")).rstrip("\n")
+    sections, notes = sections_of(results.analysis(options)), footnotes(results, options)
+    return _latex(sections, notes) if table_format == "latex" else _markdown(sections, notes)
+
+
+def table_data(results: "Results", options: AnalysisOptions | None = None) -> dict[str, Any]:
+    """Everything that the tables say, for programs: rows, pairs, overall, margins and notes."""
+    analysis = results.analysis(options)
+    return {
+        "rows": results.rows(options),
+        "pairs": [row for one in analysis.environments for row in _pairs(one.environment, one.comparison)],
+        "overall": _overall(analysis),
+        "margins": [
+            {"environment": margin.environment, "factor": margin.factor, "averaged_over": margin.num_averaged}
+            | {"rows": _rows(margin.comparison)}
+            for margin in analysis.margins
+        ],
+        "notes": footnotes(results, options),
+    }
+
+
+def _overall(analysis: Analysis) -> dict[str, Any] | None:
+    overall = analysis.overall
+    if overall is None:
+        return None
+    scores = "normalised" if overall.is_normalised else "success rates"
+    return {"environments": overall.num_environments, "scores": scores, "rows": _rows(overall.comparison)}
+
+
+def _rows(comparison: Comparison) -> list[dict[str, Any]]:
+    return [comparison_row(agent.label, comparison) for agent in comparison.agents]
+
+
+def _pairs(environment: str, comparison: Comparison) -> list[dict[str, Any]]:
+    """Each pair once, the agent with the larger mean first."""
+    return [_pair_row(environment, pair) for (first, _), pair in comparison.pairs.items() if first == pair.first.label]
+
+
+def _pair_row(environment: str, pair: AgentPair) -> dict[str, Any]:
+    row: dict[str, Any] = {"environment": environment, "first": pair.first.label, "second": pair.second.label}
+    row |= {"verdict": pair.verdict, "p_value": pair.p_value, "seeds": pair.num_seeds, "paired": pair.is_paired}
+    if pair.difference is not None:
+        low, high = ends(pair.difference.interval)
+        row |= {"difference": pair.difference.estimate, "difference_low": low, "difference_high": high}
+    return row | {"detectable_difference": pair.detectable}
+
+
+def terminal_table(results: "Results", width: int = 80, options: AnalysisOptions | None = None) -> "RenderableType":
+    """The comparison as rich tables with footnotes; columns that do not fit into the width are left out.
+
+    Raises:
+        ExperimentError: options that do not fit.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    left_out: dict[str, None] = {}
+    for section in sections_of(results.analysis(options)):
+        table, missing = _terminal_section(section, width)
+        parts.append(table)
+        left_out |= dict.fromkeys(missing)
+    notes = footnotes(results, options)
+    if left_out:
+        notes.append(f"For want of width without: {', '.join(left_out)}.")
+    parts.extend(Text(note, style="dim") for note in notes)
+    return Group(*parts)
+
+
+def _terminal_section(section: Section, width: int) -> "tuple[Table, list[str]]":
+    """A table, and the headings of the columns that did not fit."""
+    from rich import box
+    from rich.cells import cell_len
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(section.title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    longest = max((cell_len(row["agent"]) for row in section.rows), default=0)
+    table.add_column(section.subject, overflow="fold", min_width=min(longest, 16))
+    for column in section.columns:
+        table.add_column(column.heading, justify="right", no_wrap=True)
+    for row in section.rows:
+        table.add_row(Text(row["agent"]), *[Text(column.cell(row)) for column in section.columns])
+    least = FEWEST_COLUMNS + any(column.heading == FAILED for column in section.columns)
+    missing: list[str] = []
+    while len(table.columns) > least and _width(table) > width:
+        missing.insert(0, str(table.columns.pop().header))
+    return table, missing
+
+
+def _width(table: "Table") -> int:
+    """Columns of the terminal that a table needs, long agents wrapped."""
+    from rich.cells import cell_len
+
+    cells = [[column.header, *column._cells] for column in table.columns]
+    widths = [max(cell_len(str(cell)) for cell in column) for column in cells]
+    return min(widths[0], 32) + sum(widths[1:]) + 3 * len(widths)
+
+
+def _markdown(sections: Sequence[Section], notes: Sequence[str]) -> str:
+    lines: list[str] = []
+    for section in sections:
+        headings = [section.subject, *[column.heading for column in section.columns]]
+        lines += [f"**{section.title}**", "", f"| {' | '.join(headings)} |"]
+        lines.append("|:---|" + "---:|" * len(section.columns))
+        for row in section.rows:
+            cells = [row["agent"], *[column.cell(row) for column in section.columns]]
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines.append("")
+    return "\n".join([*lines, *[f"- {note}" for note in notes]])
+
+
+_LATEX_SPECIAL = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "_": r"\_",
+        "%": r"\%",
+        "&": r"\&",
+        "#": r"\#",
+        "$": r"\$",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "–": "--",
+        "∞": r"$\infty$",
+        "·": r"$\cdot$",
+    }
+)
+
+
+def _latex(sections: Sequence[Section], notes: Sequence[str]) -> str:
+    lines = [r"% needs \usepackage{booktabs}"]
+    for section in sections:
+        columns = section.columns
+        lines += [r"\begin{tabular}{l" + "r" * len(columns) + "}", r"\toprule"]
+        lines.append(
+            rf"\multicolumn{{{len(columns) + 1}}}{{l}}{{\emph{{{section.title.translate(_LATEX_SPECIAL)}}}}} \\"
+        )
+        headings = [section.subject, *[column.heading.translate(_LATEX_SPECIAL) for column in columns]]
+        lines.append(" & ".join(headings) + r" \\")
+        lines.append(r"\midrule")
+        for row in section.rows:
+            cells = [row["agent"], *[column.cell(row) for column in columns]]
+            # A bracket at the start of a row would be read as an argument of the \\ before it.
+            lines.append(
+                "{} " * cells[0].startswith("[") + " & ".join(c.translate(_LATEX_SPECIAL) for c in cells) + r" \\"
+            )
+        lines += [r"\bottomrule", r"\end{tabular}", ""]
+    return "\n".join([*lines, *[f"% {note}" for note in notes]])
