@@ -4,7 +4,9 @@
 
 A 95 % interval should cover in 93 to 97 of 100 experiments. Each round simulates 500 experiments for every kind of
 scores and number of seeds; shares that lie outside are marked with `!`: the table says where not to trust them. `best`
-is what `best_interval` chose in each experiment. The last table is of success rates: Wilson's interval of one set of
+is what `best_interval` chose in each experiment. A table of paired differences follows, of two agents that both score
+at random and of one against another that always scores the same; tables use the interval by sign flips there, which
+never contradicts the test. The last table is of success rates: Wilson's interval of one set of
 episodes, and the two-stage bootstrap of seeds whose rate is known from 20 episodes each.
 """
 
@@ -24,6 +26,7 @@ NUM_RESAMPLES = 1000
 SIZES = (3, 5, 10, 30, 100)
 METHODS = ("percentile", "expanded percentile", "bca", "bootstrap-t")
 HEADER = ("t", *METHODS, "best")
+DIFFERENCE_HEADER = ("t", "best", "sign flips")
 EPISODES = 20
 
 Quantiles = Callable[[np.ndarray], np.ndarray]
@@ -76,6 +79,25 @@ def covered(kind: str, aggregate: str, size: int, experiments: range) -> dict[st
     return {name: count / len(experiments) for name, count in hits.items()}
 
 
+def differences_covered(kind: str, is_against_constant: bool, size: int, experiments: range) -> dict[str, float]:
+    """Share of experiments in which each interval of the mean paired difference holds the true one."""
+    quantiles, mean = SCORES[kind]
+    truth = mean if is_against_constant else mean / 2
+    hits = dict.fromkeys(DIFFERENCE_HEADER, 0)
+    for experiment in experiments:
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([size, experiment])))
+        first = quantiles(rng.random(size))
+        second = np.zeros(size) if is_against_constant else quantiles(rng.random(size)) / 2
+        intervals = {
+            "t": statistics.t_interval(first - second, level=LEVEL),
+            "best": statistics.best_interval(first - second, level=LEVEL, num_resamples=NUM_RESAMPLES, seed=experiment),
+            "sign flips": statistics.paired_difference(first, second, level=LEVEL, seed=experiment).interval,
+        }
+        for name, interval in intervals.items():
+            hits[name] += interval.low - 1e-9 <= truth <= interval.high + 1e-9
+    return {name: count / len(experiments) for name, count in hits.items()}
+
+
 def wilson_covered(rate: float, size: int, experiments: range) -> float:
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([size, experiments.start])))
     counts = rng.binomial(size, rate, len(experiments))
@@ -109,6 +131,15 @@ def run_all(rounds: int, quick: bool) -> None:
                 rows.append([kind, str(size), *(as_share(shares[name]) for name in HEADER)])
         title = f"{aggregate}: % of {len(experiments)} experiments in which the {LEVEL:.0%} interval covers"
         measuring.print_table(title, ["scores", "seeds", *HEADER], rows)
+    rows = []
+    for kind in SCORES:
+        for is_against_constant in (False, True):
+            for size in SIZES:
+                shares = differences_covered(kind, is_against_constant, size, experiments)
+                against = "a constant" if is_against_constant else "another"
+                rows.append([f"{kind} − {against}", str(size), *(as_share(share) for share in shares.values())])
+    title = f"paired differences: % of {len(experiments)} experiments in which the {LEVEL:.0%} interval covers"
+    measuring.print_table(title, ["scores", "seeds", *DIFFERENCE_HEADER], rows)
     rows = []
     for rate in (0.3, 0.05):
         for size in SIZES:

@@ -100,7 +100,7 @@ def test_differences_have_welchs_interval_or_that_of_the_pairs():
     assert (found.interval.low, found.interval.high) == pytest.approx((theirs.low, theirs.high))
     paired = statistics.paired_difference(FIRST, SECOND)
     assert paired.estimate == pytest.approx((FIRST - SECOND).mean())
-    assert paired.interval == statistics.best_interval(FIRST - SECOND)
+    assert paired.interval == statistics.sign_flip_interval(FIRST - SECOND)
     # A common part of each seed is no part of a paired difference.
     common = RNG.normal(0, 50, 9)
     noisy = statistics.paired_difference(FIRST + common, SECOND + common)
@@ -162,6 +162,38 @@ def test_all_pairs(paired):
     assert (alone.pairs, alone.letters) == ((), ("a",))
 
 
+def test_agents_with_failed_trials_are_compared_on_the_seeds_that_both_have():
+    scores = [FIRST[[4, 0, 1, 2, 3]], SECOND[:6], SECOND[3:], FIRST[[8]]]
+    seeds = [[4, 0, 1, 2, 3], range(6), range(3, 9), [8]]
+    found = statistics.compare_all_pairs(scores, seeds=seeds)
+    pair = found.pair(0, 1)
+    assert pair.num_seeds == 5
+    assert pair.difference == pytest.approx((FIRST[:5] - SECOND[:5]).mean())
+    assert pair.p_value == statistics.paired_permutation_test(FIRST[:5], SECOND[:5]).p_value
+    # Neither none nor one common seed says anything.
+    for few, count in ((found.pair(1, 3), 0), (found.pair(2, 3), 1)):
+        assert (few.num_seeds, few.p_value, few.different) == (count, 1.0, False)
+    assert found.pair(2, 3).difference == pytest.approx(SECOND[3:].mean() - FIRST[8])
+    assert found.pair(1, 2).difference == 0.0
+
+
+@given(st.integers(2, 12), st.integers(0, 100))
+def test_with_all_seeds_in_common_naming_them_changes_nothing(size, start):
+    scores = [RNG.normal(ahead, 1, size) for ahead in (0.0, 0.5, 2.0)]
+    seeds = [range(start, start + size)] * 3
+    named = statistics.compare_all_pairs(scores, seeds=seeds, num_permutations=1000)
+    assert named == statistics.compare_all_pairs(scores, num_permutations=1000)
+
+
+def test_failed_trials_void_no_error_and_hide_no_difference():
+    rng = np.random.Generator(np.random.PCG64(5))
+    scores = [rng.normal(ahead, 1, 30) for ahead in (0, 0, 2)]
+    kept = [np.sort(rng.permutation(30)[:24]) for _ in scores]
+    found = statistics.compare_all_pairs([one[own] for one, own in zip(scores, kept, strict=True)], seeds=kept)
+    assert found.pair(2, 0).better == found.pair(2, 1).better == 2
+    assert found.pair(0, 1).better is None
+
+
 def test_many_agents_can_still_differ():
     scores = [np.full(30, float(place)) + RNG.normal(0, 0.01, 30) for place in range(30)]
     assert all(pair.different for pair in statistics.compare_all_pairs(scores).pairs)
@@ -193,6 +225,11 @@ def test_the_interval_of_the_probability_of_improvement():
         (lambda: statistics.paired_difference([1.0, 2.0], [1.0]), "first, second: must have the same seeds"),
         (lambda: statistics.unpaired_difference([1.0], [[1.0], [2.0]]), "the same environments, got 1 and 2"),
         (lambda: statistics.compare_all_pairs([[1.0, 2.0], [1.0]]), "must have the same seeds"),
+        (lambda: statistics.compare_all_pairs([[1.0]], seeds=[]), "seeds: must be of 1 agents, got 0"),
+        (lambda: statistics.compare_all_pairs([[1.0]], seeds=[[1, 2]]), r"seeds\[0\]: must be 1 different ones"),
+        (lambda: statistics.compare_all_pairs([[1.0, 2.0]], seeds=[[1, 1]]), r"seeds\[0\]: must be 2 different ones"),
+        (lambda: statistics.compare_all_pairs([[[1.0], [2.0]]], seeds=[[1]]), "seeds: only for one environment"),
+        (lambda: statistics.compare_all_pairs([[1.0]], seeds=[[1]], paired=False), "seeds: only with paired=True"),
         (lambda: statistics.paired_permutation_test([1.0], [math.nan]), "second: 1 of 1 are not finite"),
         (lambda: statistics.paired_permutation_test([1.0], [1.0], num_permutations=0), "num_permutations: must be"),
         (lambda: statistics.holm([0.5, 2.0]), "p_values: must be"),
@@ -203,3 +240,17 @@ def test_what_cannot_be_compared_is_refused_in_one_line(call, message):
     with pytest.raises(StatisticsError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_ties_on_one_environment_and_wins_on_another_still_leave_an_open_end():
+    first, second = [[1.0] * 5, [2.0] * 6], [[1.0] * 5, [0.0] * 6]
+    interval = statistics.probability_of_improvement_interval(first, second)
+    assert statistics.probability_of_improvement(first, second) == 0.75
+    assert interval.high == 0.75
+    assert interval.low == pytest.approx(0.75 - (1 - 0.025 ** (1 / 6)) / 2)
+    mirrored = statistics.probability_of_improvement_interval(second, first)
+    assert (mirrored.low, mirrored.high) == (0.25, pytest.approx(1 - interval.low))
+
+
+def test_two_seeds_have_a_detectable_difference():
+    assert statistics.minimum_detectable_difference([0.1, 0.3]) > 0.3

@@ -187,3 +187,36 @@ def test_what_cannot_be_computed_is_refused_in_one_line(call, message):
     with pytest.raises(StatisticsError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+@given(st.lists(st.floats(-5, 5).map(lambda value: round(value, 2)), min_size=6, max_size=30), st.floats(-2, 2))
+def test_the_sign_flip_interval_holds_what_the_test_does_not_reject(differences, shift):
+    values = np.array(differences)
+    if np.ptp(values) < 0.1:
+        return
+    interval = statistics.sign_flip_interval(values, num_permutations=2000, seed=3)
+    if not interval.is_known:
+        return
+    # Away from the ends, where rounding decides.
+    if min(abs(shift - interval.low), abs(shift - interval.high)) < 1e-6:
+        return
+    test = statistics.paired_permutation_test(values - shift, np.zeros(len(values)), num_permutations=2000, seed=3)
+    if (values != shift).all():
+        assert (shift in interval) == (test.p_value > 0.05)
+
+
+def test_the_sign_flip_interval_by_hand():
+    # 32 patterns: at 90 % one of 16 means of a flipped half is left out besides the observed pattern's.
+    values = np.array([1.0, 2.0, 3.0, 4.0, 10.0])
+    interval = statistics.sign_flip_interval(values, level=0.9)
+    assert (interval.low, interval.high) == (1.0, 10.0)
+    assert not statistics.sign_flip_interval(values).is_known
+    assert interval.method == "sign flips"
+
+
+def test_a_difference_and_its_test_never_contradict_each_other():
+    rng = np.random.default_rng(8)
+    for _ in range(50):
+        first, second = rng.exponential(1.5, 12), rng.exponential(1, 12)
+        interval = statistics.paired_difference(first, second).interval
+        assert (0.0 in interval) == (statistics.paired_permutation_test(first, second).p_value > 0.05)

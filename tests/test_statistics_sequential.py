@@ -8,7 +8,12 @@ import pytest
 from scipy import stats
 
 from velodrome.experiments import statistics
-from velodrome.experiments.statistics import SequentialDesign, SequentialState, StatisticsError
+from velodrome.experiments.statistics import (
+    SequentialDesign,
+    SequentialState,
+    StatisticsError,
+    sequential_rejections,
+)
 
 
 def run(scores, design):
@@ -78,6 +83,31 @@ def test_one_look_is_the_permutation_test_with_holm():
         if not close:
             verdicts = [pair.verdict == "different" for pair in looked.pairs]
             assert verdicts == [pair.different for pair in fixed.pairs]
+
+
+@pytest.mark.parametrize("spending", ["linear", "obrien-fleming"])
+@pytest.mark.parametrize("ties", [False, True])
+def test_counting_spares_work_and_changes_no_verdict(monkeypatch, spending, ties):
+    """Bounds that bound nothing have every pair followed through all sign patterns."""
+    verdicts = []
+    for _ in range(2):
+        verdicts.append([])
+        for seed in range(12):
+            scores = normal(seed, (0, 0, 0.4, 0.8, 1.6), 24)
+            given = [np.round(row) for row in scores] if ties else scores
+            design = SequentialDesign((6, 12, 24), spending=spending, num_permutations=500, seed=seed)
+            verdicts[-1].append(run(given, design))
+        monkeypatch.setattr(
+            sequential_rejections,
+            "_exceedances",
+            lambda design, differences, stage, count: (
+                np.zeros((stage + 1, differences.shape[1]), dtype=np.int64),
+                np.full((stage + 1, differences.shape[1]), count + 1),
+            ),
+        )
+    assert verdicts[0] == verdicts[1]
+    # Some pairs were found, and some were not.
+    assert {pair.verdict for states in verdicts[0] for pair in states[-1].pairs} == {"different", "not distinguishable"}
 
 
 def test_the_level_is_spent_by_the_last_look():

@@ -91,3 +91,11 @@ def test_statistics_load_no_heavy_package_until_they_are_used():
     program = "import sys, velodrome.experiments.statistics; print({'scipy', 'pandas', 'numba'} & set(sys.modules))"
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     assert finished.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("kind", ["normal", "exponential", "mixture"])
+def test_the_interval_of_a_paired_difference_covers(benchmarks, kind):
+    import interval_coverage
+
+    shares = interval_coverage.differences_covered(kind, False, 30, range(EXPERIMENTS))
+    assert short_of(0.945) < shares["sign flips"] < 0.99

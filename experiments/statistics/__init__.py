@@ -15,6 +15,7 @@ from velodrome.experiments.statistics.aggregates import (
 )
 from velodrome.experiments.statistics.best_interval import best_interval
 from velodrome.experiments.statistics.bootstrap_intervals import bootstrap_interval
+from velodrome.experiments.statistics.curve_bands import mean_band
 from velodrome.experiments.statistics.differences import Difference, paired_difference, unpaired_difference
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.improvement import (
@@ -39,6 +40,7 @@ from velodrome.experiments.statistics.profiles import PerformanceProfile, perfor
 from velodrome.experiments.statistics.sample_size import minimum_detectable_difference, power, seeds_needed
 from velodrome.experiments.statistics.sequential import look
 from velodrome.experiments.statistics.sequential_design import SequentialDesign, SequentialPair, SequentialState
+from velodrome.experiments.statistics.sign_flip_intervals import sign_flip_interval
 from velodrome.experiments.statistics.student_intervals import t_interval
 from velodrome.experiments.statistics.success_intervals import hierarchical_success_interval, wilson_interval
 
@@ -67,6 +69,7 @@ __all__ = [
     "iqm",
     "look",
     "mean",
+    "mean_band",
     "median",
     "minimum_detectable_difference",
     "optimality_gap",
@@ -78,6 +81,7 @@ __all__ = [
     "probability_of_improvement",
     "probability_of_improvement_interval",
     "seeds_needed",
+    "sign_flip_interval",
     "t_interval",
     "unpaired_difference",
     "unpaired_permutation_test",

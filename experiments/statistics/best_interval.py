@@ -13,6 +13,8 @@ from velodrome.experiments.statistics.student_intervals import t_interval
 
 # Fewer seeds than these leave too few different resamples; fewer scores than these too little after trimming.
 FEWEST_TO_RESAMPLE, FEWEST_TO_TRIM = 5, 10
+# From so many on the mean is normal enough, and resampling would cost a thousand times as much.
+MOST_TO_RESAMPLE = 1000
 REPEATED_SHARE = 0.2
 
 
@@ -30,6 +32,7 @@ def best_interval(
 
     - Student's t with fewer than five seeds in any environment: it is exact for normal scores, and so few have too few
       different resamples. On skewed scores it covers less than it says.
+    - Student's t again from 1000 seeds in every environment, where the mean has all but a normal distribution.
     - bootstrap-t where at most a fifth of the scores repeat another, for it alone keeps its coverage on skewed scores.
     - the expanded percentile interval otherwise: scores that repeat (success rates with seeds at 0 and at 1) leave many
       resamples without a usable standard error, and so does an interquartile mean of fewer than ten scores.
@@ -62,7 +65,8 @@ def chosen_method(
     distinct = sum(len(np.unique(scores)) for scores in environments)
     if aggregate.standard_errors is None:
         return "expanded percentile"
-    if min(len(scores) for scores in environments) < FEWEST_TO_RESAMPLE:
+    fewest = min(len(scores) for scores in environments)
+    if fewest < FEWEST_TO_RESAMPLE or fewest >= MOST_TO_RESAMPLE:
         return "t"
     if size - distinct > REPEATED_SHARE * size or (aggregate is iqm and size < FEWEST_TO_TRIM):
         return "expanded percentile"

@@ -12,6 +12,7 @@ from velodrome.experiments.statistics.interval import Interval
 from velodrome.experiments.statistics.permutation_tests import ROUNDING, paired_differences
 from velodrome.experiments.statistics.resampling import NUM_RESAMPLES
 from velodrome.experiments.statistics.scores import Array, Scores, as_environments, check_level
+from velodrome.experiments.statistics.sign_flip_intervals import sign_flip_interval
 from velodrome.experiments.statistics.student_intervals import t_interval
 
 
@@ -33,22 +34,32 @@ class Difference:
 def paired_difference(
     first: Scores, second: Scores, *, level: float = 0.95, num_resamples: int = NUM_RESAMPLES, seed: int = 0
 ) -> Difference:
-    """Mean difference of two agents on the same seeds (common random numbers), with `best_interval` of the differences.
+    """Mean difference of two agents on the same seeds (common random numbers), with its interval.
+
+    On one environment that of `sign_flip_interval`, which leaves out 0 where `paired_permutation_test` rejects "no
+    difference"; with fewer than 6 seeds, for which there is none, Student's. Over several environments
+    `best_interval` of the differences.
 
     Args:
         first: float (num_seeds,), or a sequence of such arrays, one an environment.
         second: likewise, of the same seeds in the same order.
         level: coverage.
-        num_resamples: bootstrap replicates.
-        seed: of the resampling.
+        num_resamples: sign patterns, or bootstrap replicates.
+        seed: of both.
 
     Raises:
         StatisticsError: no scores, not finite ones, or different seeds.
     """
     pairs = zip(paired_differences(first, second), as_environments(first), as_environments(second), strict=True)
     differences = [_without_rounding(values, one, other) for values, one, other in pairs]
-    interval = best_interval(differences, level=level, num_resamples=num_resamples, seed=seed)
-    return Difference(mean(differences), interval, paired=True)
+    return Difference(mean(differences), _interval(differences, level, num_resamples, seed), paired=True)
+
+
+def _interval(differences: Sequence[Array], level: float, num_resamples: int, seed: int) -> Interval:
+    if len(differences) > 1:
+        return best_interval(differences, level=level, num_resamples=num_resamples, seed=seed)
+    interval = sign_flip_interval(differences[0], level=level, num_permutations=num_resamples, seed=seed)
+    return interval if interval.is_known else t_interval(differences[0], level=level)
 
 
 def _without_rounding(values: Array, first: Array, second: Array) -> Array:

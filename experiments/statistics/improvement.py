@@ -40,9 +40,9 @@ def probability_of_improvement_interval(
 ) -> Interval:
     """Stratified percentile bootstrap interval of the probability of improvement; both agents are resampled.
 
-    Where every run of one beats every run of the other in each environment, resampling shows no spread; the open end is
-    then that of Clopper and Pearson's interval for as many wins as the smaller number of runs, summed over
-    environments.
+    Where on every environment all runs of one beat all of the other, or all tie, resampling shows no spread. The open
+    ends are then those of Clopper and Pearson's interval for as many wins as the smaller number of runs, summed over
+    the environments where one always wins.
 
     Args:
         first: float (num_seeds,), or a sequence of such arrays, one an environment.
@@ -61,11 +61,7 @@ def probability_of_improvement_interval(
         return Interval.unknown(level, ONE_SEED)
     tail = (1 - level) / 2
     if all(wins.min() == wins.max() for wins in environments):
-        value = float(np.mean([wins[0, 0] for wins in environments]))
-        if value in (0.0, 1.0):
-            bound = tail ** (1 / sum(sizes))
-            return Interval(bound if value else 0.0, 1.0 if value else 1 - bound, level, "clopper-pearson")
-        return Interval(value, value, level, "constant scores")
+        return _without_spread([float(wins[0, 0]) for wins in environments], sizes, tail, level)
     rng = random_stream(seed)
     values = np.zeros(num_resamples)
     for wins in environments:
@@ -73,6 +69,18 @@ def probability_of_improvement_interval(
         values += ((rows @ wins) * columns).sum(axis=1) / (wins.size * len(environments))
     low, high = np.clip(np.quantile(values, [tail, 1 - tail]), 0.0, 1.0)
     return Interval(float(low), float(high), level, "percentile")
+
+
+def _without_spread(shares: Sequence[float], sizes: Sequence[int], tail: float, level: float) -> Interval:
+    """Interval where on each environment the share of wins is 0, 1/2 or 1 whatever is resampled."""
+    value = float(np.mean(shares))
+    low = high = value
+    for won in (0.0, 1.0):
+        decided = [size for share, size in zip(shares, sizes, strict=True) if share == won]
+        if decided:
+            slack = (1 - tail ** (1 / sum(decided))) * len(decided) / len(shares)
+            low, high = (low - slack, high) if won else (low, high + slack)
+    return Interval(low, high, level, "constant scores" if low == high else "clopper-pearson")
 
 
 def _counts(rng: np.random.Generator, size: int, rows: int) -> Array:

@@ -1,7 +1,7 @@
 """An interval, how it was made, and what it says when there is none."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,12 @@ class Interval:
     def unknown(cls, level: float, reason: str) -> "Interval":
         """Of what cannot be known; `reason` is a short phrase such as "one seed"."""
         return cls(-math.inf, math.inf, level, "none", reason)
+
+    def within(self, low: float, high: float) -> "Interval":
+        """The part of it where the value can be, such as 0 to 1 for a rate; coverage stays what it is."""
+        if not self.is_known:
+            return self
+        return replace(self, low=min(max(self.low, low), high), high=max(min(self.high, high), low))
 
     @property
     def is_known(self) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from velodrome.experiments.statistics.aggregates import mean
+from velodrome.experiments.statistics.common_seeds import on_common_seeds
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.letters import compact_letters
 from velodrome.experiments.statistics.permutation_tests import (
@@ -17,7 +18,7 @@ from velodrome.experiments.statistics.permutation_tests import (
     sign_flip_p_values,
     unpaired_permutation_test,
 )
-from velodrome.experiments.statistics.scores import Array, Scores, check_level
+from velodrome.experiments.statistics.scores import Array, Scores, as_environments, check_level
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,13 @@ class Pair:
     Attributes:
         first: index of an agent.
         second: index of another; first < second.
-        difference: mean of the first less the second, in the units of the scores.
+        difference: mean of the first less the second, in the units of the scores; over the seeds that both have, if
+            paired.
         p_value: of the pair alone.
         adjusted_p_value: by Holm over all pairs.
         different: whether adjusted_p_value is at most the level.
+        num_seeds: that the pair was compared on: those of both, if paired, or else of the agent with fewer; of several
+            environments, in the one with the fewest.
     """
 
     first: int
@@ -39,6 +43,7 @@ class Pair:
     p_value: float
     adjusted_p_value: float
     different: bool
+    num_seeds: int
 
     @property
     def better(self) -> int | None:
@@ -100,6 +105,7 @@ def holm(p_values: ArrayLike) -> Array:
 def compare_all_pairs(
     scores: Sequence[Scores],
     *,
+    seeds: Sequence[Sequence[int]] | None = None,
     paired: bool = True,
     level: float = 0.05,
     num_permutations: int | None = None,
@@ -109,40 +115,55 @@ def compare_all_pairs(
 
     Args:
         scores: of each agent, float (num_seeds,) or a sequence of such arrays, one an environment.
+        seeds: of each agent, the seeds of its scores in their order, where they may differ (trials failed): each pair
+            is compared on the seeds that both have, and with fewer than two of them not found different. One
+            environment only. By default all have the same seeds in the same order.
         paired: whether the seeds are the same, in the same order: sign flips; otherwise exchanges.
         level: family-wise error.
         num_permutations: of each test; by default 10,000, or more where Holm's smallest level needs them.
         seed: of the permutations.
 
     Raises:
-        StatisticsError: no scores, not finite ones, or `paired` with different seeds.
+        StatisticsError: no scores, not finite ones, `paired` with different seeds, or `seeds` that do not fit.
     """
     check_level(level)
     agents = list(scores)
     indices = list(combinations(range(len(agents)), 2))
     count = num_permutations or max(NUM_PERMUTATIONS, math.ceil(10 * len(indices) / level))
     means = [mean(one) for one in agents]
-    if not indices:
-        p_values = np.ones(0)
+    differences = [means[first] - means[second] for first, second in indices]
+    num_seeds = [_fewest_seeds(agents[first], agents[second]) for first, second in indices]
+    if seeds is not None:
+        if not paired:
+            raise StatisticsError("seeds: only with paired=True")
+        shares, differences, num_seeds = on_common_seeds(agents, seeds, indices)
+        p_values, _, _ = sign_flip_p_values(shares, count, seed)
     elif paired:
-        columns = []
-        for first, second in indices:
-            differences = paired_differences(agents[first], agents[second])
-            columns.append(np.concatenate([values / len(values) for values in differences]) / len(differences))
-        if len({len(column) for column in columns}) > 1:
-            raise StatisticsError("scores: paired agents must have the same seeds")
-        p_values, _, _ = sign_flip_p_values(np.stack(columns, axis=1), count, seed)
+        p_values, _, _ = sign_flip_p_values(_shares(agents, indices), count, seed)
     else:
         tests = (unpaired_permutation_test(agents[i], agents[j], num_permutations=count, seed=seed) for i, j in indices)
         p_values = np.array([test.p_value for test in tests])
     adjusted = holm(p_values)
-    pairs = tuple(
-        Pair(first, second, means[first] - means[second], float(p), float(q), bool(q <= level))
-        for (first, second), p, q in zip(indices, p_values, adjusted, strict=True)
-    )
+    found = zip(indices, differences, p_values, adjusted, num_seeds, strict=True)
+    pairs = tuple(Pair(*pair, ahead, float(p), float(q), bool(q <= level), size) for pair, ahead, p, q, size in found)
     ranking = tuple(sorted(range(len(agents)), key=lambda index: -means[index]))
     decided = [(pair.first, pair.second) for pair in pairs if pair.different]
     return PairwiseComparison(pairs, tuple(letters_of(ranking, decided)), ranking, level, paired)
+
+
+def _fewest_seeds(first: Scores, second: Scores) -> int:
+    return min(len(scores) for scores in (*as_environments(first), *as_environments(second)))
+
+
+def _shares(agents: Sequence[Scores], pairs: Sequence[tuple[int, int]]) -> Array:
+    """A column a pair, which sums to its mean difference, (num_seeds of all environments, num_pairs)."""
+    columns = []
+    for first, second in pairs:
+        differences = paired_differences(agents[first], agents[second])
+        columns.append(np.concatenate([values / len(values) for values in differences]) / len(differences))
+    if len({len(column) for column in columns}) > 1:
+        raise StatisticsError("scores: paired agents must have the same seeds")
+    return np.stack(columns, axis=1) if columns else np.zeros((0, 0))
 
 
 def letters_of(ranking: Sequence[int], different: Sequence[tuple[int, int]]) -> list[str]:

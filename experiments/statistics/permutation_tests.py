@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.resampling import BLOCK
 from velodrome.experiments.statistics.scores import EQUAL, Array, Scores, as_environments, difference, random_stream
+from velodrome.experiments.statistics.sign_patterns import all_signs, column_tiles, count_reaching, random_signs
 
 NUM_PERMUTATIONS = 10_000
 # Two statistics that differ by less are equal but for the order of additions.
@@ -92,35 +92,16 @@ def sign_flip_p_values(values: Array, num_permutations: int, seed: int) -> tuple
     # A pattern and its negative have the same absolute value.
     exact = len(moving) <= 1 or 2 ** (len(moving) - 1) <= num_permutations
     count = 2 ** max(0, len(moving) - 1) if exact else num_permutations + 1
-    blocks = _all_signs(len(moving)) if exact else _random_signs(len(moving), num_permutations, values.shape[1], seed)
-    extreme = np.zeros(values.shape[1]) if exact else np.ones(values.shape[1])
+    size, num_columns = moving.shape
+    blocks = all_signs(size) if exact else random_signs(random_stream(seed), num_permutations, size)
+    extreme = np.full(num_columns, 0 if exact else 1, dtype=np.int64)
+    # A tile reads its columns in one piece.
+    tiles = [(tile, np.ascontiguousarray(moving[:, tile])) for tile in column_tiles(num_columns, size)]
     for signs in blocks:
-        extreme += (np.abs(signs @ moving) >= observed).sum(axis=0)
+        for tile, columns in tiles:
+            sums = signs @ columns
+            extreme[tile] += count_reaching(np.abs(sums, out=sums), observed[tile])
     return extreme / count, count, exact
-
-
-def _all_signs(size: int) -> Iterator[Array]:
-    patterns = np.arange(2 ** max(0, size - 1))
-    for block in np.array_split(patterns, math.ceil(len(patterns) * max(1, size) / BLOCK)):
-        yield _as_signs((block[:, np.newaxis] >> np.arange(size)) & 1)
-
-
-def _random_signs(size: int, count: int, num_columns: int, seed: int) -> Iterator[Array]:
-    rng = random_stream(seed)
-    rows = max(1, BLOCK // max(size, num_columns))
-    for start in range(0, count, rows):
-        yield random_signs(rng, min(rows, count - start), size)
-
-
-def random_signs(rng: np.random.Generator, rows: int, size: int) -> Array:
-    """Fair signs, float64 (rows, size), from single bits of the stream."""
-    width = (size + 7) // 8
-    bits = np.unpackbits(rng.integers(0, 256, (rows, width), dtype=np.uint8), axis=1, count=size)
-    return _as_signs(bits)
-
-
-def _as_signs(bits: NDArray[np.integer]) -> Array:
-    return 1.0 - 2.0 * bits.astype(np.float64)
 
 
 def unpaired_permutation_test(

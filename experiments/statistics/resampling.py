@@ -1,6 +1,7 @@
 """Bootstrap and jackknife replicates of an aggregate, in blocks of bounded memory."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,11 +10,15 @@ from velodrome.experiments.statistics.aggregates import TRIMMED_SHARE, Aggregate
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.scores import Array, random_stream
 
-# Values in one block: 1 MB as float64 stays in the caches.
-BLOCK = 1 << 17
+_Number = TypeVar("_Number", bound=np.floating[Any])
+
+# Values in one block: 512 kB as float64 stay in the caches, and larger arrays are given back to the system each time.
+BLOCK = 1 << 16
 NUM_RESAMPLES = 10_000
 # Whole numbers up to this are exact as float32.
 MOST_RANKS = 1 << 24
+# Pairs of scores are drawn at once where all that there are still fit into the caches, and one into 16 bits.
+MOST_PAIRS = 1 << 16
 
 
 def resamples(environments: Sequence[Array], num_resamples: int, seed: int) -> Iterator[list[Array]]:
@@ -34,26 +39,48 @@ def resamples(environments: Sequence[Array], num_resamples: int, seed: int) -> I
     """
     sizes = [len(scores) for scores in environments]
     pooled = np.concatenate(environments)
-    for positions in _positions(sizes, num_resamples, seed):
-        yield np.split(pooled.take(positions), np.cumsum(sizes)[:-1], axis=1)
+    for rows in _drawn(pooled, sizes, num_resamples, seed):
+        yield np.split(rows, np.cumsum(sizes)[:-1], axis=1)
 
 
-def _positions(sizes: Sequence[int], num_resamples: int, seed: int) -> Iterator[NDArray[np.intp]]:
-    """Which of all scores each resample takes, (rows, sum of sizes)."""
+def _drawn(pooled: NDArray[_Number], sizes: Sequence[int], num_resamples: int, seed: int) -> Iterator[NDArray[_Number]]:
+    """Values of all environments, drawn within each: blocks (rows, sum of sizes).
+
+    Which ones are drawn depends on the sizes and the seed alone. Two independent draws are one of their pairs: half as
+    many random numbers, and half as many places to look up.
+    """
     if num_resamples < 1:
         raise StatisticsError(f"num_resamples: must be at least 1, got {num_resamples}")
     rng = random_stream(seed)
+    together = 2 if sum(size**2 for size in sizes) <= MOST_PAIRS else 1
+    table = _tuples(pooled, sizes, together)
+    choices = [size**together for size in sizes]
+    draws = [-(-size // together) for size in sizes]
+    starts = np.repeat(np.cumsum([0, *choices[:-1]]), draws)
     # Short integers are drawn several times as fast.
-    kind = np.uint16 if max(sizes) <= 1 << 16 else np.int64
-    starts = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
+    kind = np.uint16 if max(choices) <= 1 << 16 else np.int64
+    # An odd number of draws is one more than is needed.
+    used = [np.arange(together * count) < size for count, size in zip(draws, sizes, strict=True)]
+    needed = np.flatnonzero(np.concatenate(used))
     rows = max(1, BLOCK // sum(sizes))
     for done in range(0, num_resamples, rows):
         block = min(rows, num_resamples - done)
         if len(set(sizes)) == 1:
-            drawn = rng.integers(0, sizes[0], (block, sum(sizes)), dtype=kind)
+            drawn = rng.integers(0, choices[0], (block, sum(draws)), dtype=kind)
         else:
-            drawn = np.concatenate([rng.integers(0, size, (block, size), dtype=kind) for size in sizes], axis=1)
-        yield drawn + starts
+            each = zip(choices, draws, strict=True)
+            drawn = np.concatenate([rng.integers(0, most, (block, count), dtype=kind) for most, count in each], axis=1)
+        values = table.take(drawn + starts, axis=0).reshape(block, -1)
+        yield values if len(needed) == values.shape[1] else values.take(needed, axis=1)
+
+
+def _tuples(pooled: NDArray[_Number], sizes: Sequence[int], together: int) -> NDArray[_Number]:
+    """All ordered pairs of values of each environment, or the values alone, (number of them, together)."""
+    if together == 1:
+        return pooled[:, np.newaxis]
+    parts = np.split(pooled, np.cumsum(sizes)[:-1])
+    pairs = [np.stack([np.repeat(values, len(values)), np.tile(values, len(values))], axis=1) for values in parts]
+    return np.concatenate(pairs)
 
 
 def replicates(environments: Sequence[Array], aggregate: Aggregate, num_resamples: int, seed: int) -> Array:
@@ -76,8 +103,7 @@ def _iqm_replicates(environments: Sequence[Array], num_resamples: int, seed: int
     ordered = pooled[order]
     cut = int(TRIMMED_SHARE * len(pooled))
     parts = []
-    for positions in _positions([len(scores) for scores in environments], num_resamples, seed):
-        drawn = ranks.take(positions)
+    for drawn in _drawn(ranks, [len(scores) for scores in environments], num_resamples, seed):
         drawn.sort(axis=1)
         middle = ordered.take(drawn[:, cut : len(pooled) - cut].astype(np.intp))
         parts.append(np.clip(middle.mean(axis=1), middle[:, 0], middle[:, -1]))

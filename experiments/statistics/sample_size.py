@@ -45,9 +45,11 @@ def power(difference: float, deviation: float, num_seeds: int, *, level: float =
     shift = abs(difference) / deviation * math.sqrt(num_seeds)
     critical = float(stdtrit(num_seeds - 1, 1 - level / 2))
     # Where the noncentral distribution is out of the reach of its series it is normal.
-    if shift > 30 or num_seeds > 10_000:
-        return float(ndtr(shift - critical))
-    return float(1 - nctdtr(num_seeds - 1, shift, critical) + nctdtr(num_seeds - 1, shift, -critical))
+    if shift <= 30 and num_seeds <= 10_000:
+        found = float(1 - nctdtr(num_seeds - 1, shift, critical) + nctdtr(num_seeds - 1, shift, -critical))
+        if not math.isnan(found):
+            return found
+    return float(ndtr(shift - critical))
 
 
 def minimum_detectable_difference(

@@ -19,19 +19,14 @@ Why the error holds, for any number of seeds and any dependence of the pairs:
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from velodrome.experiments.statistics.errors import StatisticsError
-from velodrome.experiments.statistics.permutation_tests import ROUNDING, random_signs
-from velodrome.experiments.statistics.scores import Array, as_scores, difference, random_stream
-from velodrome.experiments.statistics.sequential_design import SequentialDesign, SequentialPair, SequentialState
-
-# Sizes of families whose levels are tested one by one; beyond them the sizes grow by GROWTH and are rounded up.
-FINE_LEVELS, GROWTH = 15, 1.15
-MOST_VALUES = 1 << 24
+from velodrome.experiments.statistics.scores import Array, as_scores, difference
+from velodrome.experiments.statistics.sequential_design import SequentialPair, SequentialState
+from velodrome.experiments.statistics.sequential_rejections import rejected_pairs
 
 
 def look(state: SequentialState, scores: Sequence[ArrayLike]) -> SequentialState:
@@ -62,8 +57,10 @@ def look(state: SequentialState, scores: Sequence[ArrayLike]) -> SequentialState
     seen = {agent: values[:size] for agent, values in needed.items()}
     columns = [difference(seen[state.pairs[index].first], seen[state.pairs[index].second]) for index in open_pairs]
     differences = np.stack(columns, axis=1)
-    different = _step_down(state, open_pairs, differences)
-    remaining = sum(pair.verdict != "different" for pair in state.pairs) - len(different)
+    remaining = sum(pair.verdict != "different" for pair in state.pairs)
+    rejected = rejected_pairs(state.design, differences, state.stage, len(state.pairs), remaining)
+    different = {open_pairs[column] for column in rejected}
+    remaining -= len(different)
     pairs = list(state.pairs)
     for column, index in enumerate(open_pairs):
         pairs[index] = _decided(state, pairs[index], differences[:, column], index in different, remaining)
@@ -80,83 +77,6 @@ def _decided(
     if is_last or _conditional_power(state, differences, remaining) < state.design.futility:
         return replace(seen, verdict="not distinguishable")
     return seen
-
-
-def _step_down(state: SequentialState, open_pairs: Sequence[int], differences: Array) -> set[int]:
-    """Indices of the pairs that Holm's step-down rejects at this look."""
-    remaining = sum(pair.verdict != "different" for pair in state.pairs)
-    largest = _largest_families(state, differences)
-    order = sorted(range(len(open_pairs)), key=lambda column: -largest[column])
-    different: set[int] = set()
-    for column in order:
-        if largest[column] < remaining - len(different):
-            break
-        different.add(open_pairs[column])
-    return different
-
-
-def _largest_families(state: SequentialState, differences: Array) -> list[int]:
-    """For each pair the largest m so that it is rejected at level / m and at all larger levels; 0 if at none."""
-    families = _family_sizes(len(state.pairs))
-    count = max(state.design.num_permutations, math.ceil(20 * len(state.pairs) / state.design.level))
-    width = max(1, MOST_VALUES // ((count + 1) * (state.stage + 1)))
-    largest: list[int] = []
-    for start in range(0, differences.shape[1], width):
-        statistics = _trajectories(state.design, differences[:, start : start + width], state.stage, count)
-        by_pair = np.moveaxis(statistics, 2, 0).copy()
-        largest += [_largest_family(state.design, looks, families) for looks in by_pair]
-    return largest
-
-
-def _family_sizes(num_pairs: int) -> list[int]:
-    sizes = list(range(1, min(num_pairs, FINE_LEVELS) + 1))
-    while sizes[-1] < num_pairs:
-        sizes.append(min(num_pairs, math.ceil(sizes[-1] * GROWTH)))
-    return sizes
-
-
-def _largest_family(design: SequentialDesign, statistics: Array, families: Sequence[int]) -> int:
-    largest = 0
-    for size in families:
-        if not _rejects(design, statistics, design.level / size):
-            break
-        largest = size
-    return largest
-
-
-def _rejects(design: SequentialDesign, statistics: Array, level: float) -> bool:
-    """Whether the observed pattern, the first, is rejected up to the last of the looks in `statistics`."""
-    num_patterns = statistics.shape[1]
-    survives = np.ones(num_patterns, dtype=bool)
-    for stage, values in enumerate(statistics):
-        # A hair above, or a product such as 0.05 · 20 is rounded below the whole number.
-        quota = math.floor(design.spent(level, stage) * num_patterns * (1 + 1e-12))
-        quota -= num_patterns - int(survives.sum())
-        left = values[survives]
-        # Values above the (quota + 1)-th largest are at most `quota`, whatever the ties.
-        survives &= values <= np.partition(left, len(left) - 1 - quota)[len(left) - 1 - quota]
-        if not survives[0]:
-            return True
-    return False
-
-
-def _trajectories(design: SequentialDesign, differences: Array, stage: int, count: int) -> Array:
-    """Statistics of all sign patterns at the looks up to a stage, float64 (stage + 1, 1 + count, num_pairs).
-
-    The observed pattern is the first. In whole multiples of a rounding unit, so that sums equal but for the order of
-    additions are ties. The signs depend on the seed and the look alone: a later look sees the same patterns, longer.
-    """
-    bounds = (0, *design.stage_sizes[: stage + 1])
-    sums = np.zeros((count + 1, differences.shape[1]))
-    looks = np.empty((stage + 1, *sums.shape))
-    scale = np.abs(differences).sum(axis=0)
-    unit = np.where(scale > 0, scale, 1.0) * ROUNDING
-    for index, (start, end) in enumerate(pairwise(bounds)):
-        block = differences[start:end]
-        sums[0] += block.sum(axis=0)
-        sums[1:] += random_signs(random_stream(design.seed, index), count, end - start) @ block
-        looks[index] = np.rint(np.abs(sums) / unit)
-    return looks
 
 
 def _conditional_power(state: SequentialState, differences: Array, remaining: int) -> float:
