@@ -4,24 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from velodrome.agents.training_log import TrainingLog
+from velodrome.agents.training_log import TrainingLog, joined_successes
 from velodrome.envs.success_rules import SuccessRule
 
 
 def join_logs(logs: Sequence[TrainingLog], rule: SuccessRule) -> TrainingLog:
     """The log that one call of `train` would have given for all of these, in order.
 
-    Unlike adding them up, it takes a fixed time an episode, and stays exact where only some of the parts have
-    episodes whose info reports success.
+    Unlike adding them up, it takes a fixed time an episode.
     """
     first = logs[0]
     finished = [log for log in logs if log.episodes]
     described = {log.success_rule for log in finished}
-    successes = None
-    if any(log.successes is not None for log in finished or logs):
-        # An episode without a report failed where nothing else decides it.
-        given = [np.zeros(log.episodes, np.bool_) if log.successes is None else log.successes for log in logs]
-        successes = np.concatenate(given)
     if len(described) > 1:
         description = rule.as_used(np.array([1, -1], dtype=np.int8)).description
     else:
@@ -30,7 +24,7 @@ def join_logs(logs: Sequence[TrainingLog], rule: SuccessRule) -> TrainingLog:
         returns=np.concatenate([log.returns for log in logs]),
         lengths=np.concatenate([log.lengths for log in logs]),
         terminated=np.concatenate([log.terminated for log in logs]),
-        successes=successes,
+        successes=joined_successes(logs),
         success_rule=description,
         steps=sum(log.steps for log in logs),
         loop=", ".join(dict.fromkeys(log.loop for log in logs)),

@@ -1,9 +1,12 @@
 """What training reports: one number of each kind an episode, and how it was run."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from velodrome.envs.success_rules import INFO
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,18 +59,39 @@ class TrainingLog:
         return self.steps / self.seconds if self.seconds > 0 else float("inf")
 
     def __add__(self, later: "TrainingLog") -> "TrainingLog":
-        both = None
-        if self.successes is not None and later.successes is not None:
-            both = np.concatenate([self.successes, later.successes])
         return dataclasses.replace(
             self,
             returns=np.concatenate([self.returns, later.returns]),
             lengths=np.concatenate([self.lengths, later.lengths]),
             terminated=np.concatenate([self.terminated, later.terminated]),
-            successes=both,
+            successes=joined_successes((self, later)),
+            success_rule=_joined_rule((self, later)),
             steps=self.steps + later.steps,
             loop=self.loop if self.loop == later.loop else f"{self.loop}, {later.loop}",
             seconds=self.seconds + later.seconds,
             compile_seconds=self.compile_seconds + later.compile_seconds,
             notes=tuple(dict.fromkeys(self.notes + later.notes)),
         )
+
+
+def joined_successes(logs: Sequence[TrainingLog]) -> np.ndarray | None:
+    """Successes of the episodes of logs in a row, bool (num_episodes,); None where no episode has any.
+
+    An episode without a report of success failed, where nothing else decides it and others have one.
+    """
+    finished = [log for log in logs if log.episodes]
+    if all(log.successes is None for log in finished or logs):
+        return None
+    return np.concatenate(
+        [np.zeros(log.episodes, np.bool_) if log.successes is None else log.successes for log in logs]
+    )
+
+
+def _joined_rule(logs: Sequence[TrainingLog]) -> str:
+    """The rule of logs in a row: where only some have episodes that report success, both rules in words."""
+    described = list(dict.fromkeys(log.success_rule for log in logs if log.episodes)) or [logs[0].success_rule]
+    absent = f"{INFO}, where absent "
+    others = list(dict.fromkeys(rule.removeprefix(absent) for rule in described if rule != INFO))
+    if len(described) > 1 and any(rule.startswith(INFO) for rule in described):
+        return absent + ", then ".join(others)
+    return ", then ".join(described)

@@ -12,12 +12,12 @@ from velodrome.agents.errors import check_count
 from velodrome.agents.seeding import check_seed
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plan import PlannedTrial
-from velodrome.experiments.running.crew import make_crew
+from velodrome.experiments.running.crew import check_workers, make_crew
 from velodrome.experiments.running.manager import Manager
 from velodrome.experiments.running.run_status import ProgressCallback
-from velodrome.experiments.running.trial_outcome import TrialOutcome
+from velodrome.experiments.running.trial_outcome import TrialOutcome, failure_reason
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
-from velodrome.experiments.storage.provenance import available_cores, package_versions
+from velodrome.experiments.storage.provenance import package_versions
 from velodrome.experiments.storage.store import Store
 from velodrome.experiments.storage.store_schema import METRICS
 from velodrome.experiments.stored_plan import StoredPlanMaker
@@ -117,13 +117,11 @@ def verify(
         progress: called with the state of the run, a few times a second.
 
     Raises:
-        BudgetError: `sample` or `workers` is no number of trials.
+        BudgetError: `sample` is no number of trials.
         StoreError: the store is missing, damaged, foreign or newer than this release, or has no such experiment.
-        ExperimentError: no trial is done.
+        ExperimentError: no trial is done, or `workers` is no number of them.
     """
-    size = available_cores() if workers is None else workers
-    if size != 0:
-        size = check_count("workers", size)
+    size = check_workers(workers)
     sample = None if sample is None else check_count("sample", sample)
     generator = np.random.default_rng(check_seed(seed))
     with Store.open_for_reading(directory) as store, Store.in_memory() as reruns:
@@ -191,8 +189,7 @@ class _Comparison:
 
     def _differences(self, key: str, outcome: TrialOutcome) -> Iterator[str]:
         if outcome.status != "done":
-            place = f" ({outcome.error_place})" if outcome.error_place else ""
-            yield f"stored as done, now {outcome.status}: {outcome.error}{place}"
+            yield f"stored as done, now {outcome.status}: {failure_reason(vars(outcome))}"
             return
         # Both come out of a store, so that numbers have gone the same way.
         (stored,), (now,) = (some.trials([key]).values() for some in (self._store, self._reruns))

@@ -416,7 +416,7 @@ def test_stores_without_anything_to_verify_are_refused(folder, own_modules, monk
     ("settings", "error", "told"),
     [
         ({"sample": 0}, BudgetError, "sample must be a whole number of at least 1"),
-        ({"workers": -1}, BudgetError, "workers must be a whole number of at least 1"),
+        ({"workers": -1}, ExperimentError, "workers must be a whole number of at least 0"),
         ({"seed": -1}, ConfigurationError, "seed must be a whole number of at least 0"),
     ],
 )

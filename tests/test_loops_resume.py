@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from velodrome import agents, policies
+from velodrome.agents.training_log import TrainingLog
+from velodrome.envs.success_rules import INFO
 
 LEARNERS = {
     "q_learning": (agents.QLearning, {}),
@@ -246,3 +248,37 @@ def test_an_id_trains_on_the_same_environment_again():
         parts.train("FrozenLake-v1", episodes=10, seed=seed)
     whole.train("FrozenLake-v1", episodes=30, seed=3)
     assert parts.action_values.tobytes() == whole.action_values.tobytes()
+
+
+def _part(successes, rule):
+    number = 2 if successes is None else len(successes)
+    return TrainingLog(
+        returns=np.zeros(number),
+        lengths=np.ones(number, dtype=np.int64),
+        terminated=np.ones(number, dtype=np.bool_),
+        successes=None if successes is None else np.array(successes, dtype=np.bool_),
+        success_rule=rule,
+        steps=number,
+        loop="generic",
+        seconds=1.0,
+        seed=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "successes", "rule"),
+    [
+        # An episode that reports nothing failed, where others report.
+        ([(None, "no success rule"), ([1, 0], INFO)], [0, 0, 1, 0], f"{INFO}, where absent no success rule"),
+        ([([1], INFO), (None, "no success rule")], [1, 0, 0], f"{INFO}, where absent no success rule"),
+        ([([1], INFO), ([0], "return > 0"), ([1], INFO)], [1, 0, 1], f"{INFO}, where absent return > 0"),
+        ([(None, "no success rule")] * 2, None, "no success rule"),
+        ([([1], "return > 0"), ([], INFO)], [1], "return > 0"),
+        ([([1], "return > 0"), ([0], "terminated")], [1, 0], "return > 0, then terminated"),
+    ],
+)
+def test_logs_add_up_also_where_only_some_episodes_report_success(parts, successes, rule):
+    first, *others = (_part(*part) for part in parts)
+    joined = sum(others, first)
+    assert (None if joined.successes is None else joined.successes.tolist()) == successes
+    assert joined.success_rule == rule

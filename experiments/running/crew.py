@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plan import PlannedTrial
 from velodrome.experiments.running.manager import Crew, Manager
@@ -43,6 +45,19 @@ def make_crew(
     cores_each = max(1, available_cores() // size)
     processes = ProcessWorkers(size, manager.payload, manager.report, timeout, cores_each)
     return Crew(size, QUEUED_PER_THREAD, threads, processes)
+
+
+def check_workers(workers: Any) -> int:
+    """Trials that run at the same time: the machine's cores if None, 0 for none but the calling thread.
+
+    Raises:
+        ExperimentError: not a whole number of at least 0.
+    """
+    if workers is None:
+        return available_cores()
+    if isinstance(workers, bool) or not isinstance(workers, int | np.integer) or workers < 0:
+        raise ExperimentError(f"workers must be a whole number of at least 0, got {workers!r}")
+    return int(workers)
 
 
 def check_seconds(field: str, value: Any) -> float | None:

@@ -135,6 +135,7 @@ class Manager:
                     finally:
                         self._store.release(owner.name)
         finally:
+            # Workers of a run that fails before its loop; stopping twice does nothing.
             crew.stop()
         return self.status
 
@@ -186,6 +187,7 @@ class Manager:
             is_interrupted = True
             raise
         finally:
+            # Before the last events are read, for workers that go on would send more.
             crew.stop()
             self._handle(self._drain())
             if is_interrupted:

@@ -226,7 +226,8 @@ class Store:
             self.connection.executemany("INSERT OR IGNORE INTO claims VALUES (?, ?)", ((key, owner) for key in wanted))
             owners = self._owners(wanted)
         claimed = [key for key in wanted if owners.get(key) == owner]
-        return claimed, {key: status for key, status in ended.items() if key not in set(wanted)}
+        to_run = set(wanted)
+        return claimed, {key: status for key, status in ended.items() if key not in to_run}
 
     def owners(self) -> list[str]:
         """Who has claimed trials."""
@@ -288,8 +289,7 @@ class Store:
         with as_store_errors(self.path):
             for first in range(0, len(keys), _BATCH):
                 rows = self.connection.execute(
-                    f"SELECT {', '.join(TRIAL_COLUMNS)}, checksum FROM trials "
-                    "WHERE key IN (SELECT value FROM json_each(?))",
+                    f"SELECT {', '.join(TRIAL_COLUMNS)}, checksum FROM trials WHERE key IN {_KEYS}",
                     (json.dumps(keys[first : first + _BATCH]),),
                 )
                 for *values, checksum in rows:
@@ -318,7 +318,7 @@ class Store:
                 rows = self.connection.execute(
                     "SELECT trials.key, curves_sha256, returns, lengths, successes FROM trials "
                     "LEFT JOIN curves ON curves.key = trials.key "
-                    "WHERE curves_sha256 IS NOT NULL AND trials.key IN (SELECT value FROM json_each(?))",
+                    f"WHERE curves_sha256 IS NOT NULL AND trials.key IN {_KEYS}",
                     (json.dumps(keys[first : first + _BATCH]),),
                 )
                 for key, checksum, *columns in rows:
