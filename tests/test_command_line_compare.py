@@ -109,7 +109,7 @@ def test_it_writes_a_store_a_table_and_a_plot_and_prints_the_table(compare):
 
 def test_as_json(compare):
     content = strict(compare("--json"))
-    assert list(content) == ["rows", "pairs", "overall", "margins", "notes", "failed"]
+    assert list(content) == ["rows", "pairs", "overall", "margins", "verdict", "notes", "failed"]
     assert content["failed"] == 0
     promised = {"agent", "environment", "seeds", "failed", "best_success_rate"}
     promised |= {f"{field}_success_rate_{part}" for field in ("train", "greedy") for part in ("mean", "min", "max")}

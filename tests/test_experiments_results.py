@@ -447,7 +447,7 @@ def test_markdown_tables_read_back(results):
     text = format_table(results, "markdown").replace(r"\|", "¦")
     tables = [block for block in text.split("\n\n") if block.startswith("|")]
     assert len(tables) == 3
-    assert "**all 2 environments**" in text
+    assert "**2 environments together**" in text
     for block, environment in zip(tables, results.environments, strict=False):
         heading, rule, *lines = ([cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines())
         assert heading[:4] == ["agent", "letters", "greedy success", "training success"]

@@ -15,7 +15,6 @@ from velodrome.experiments.analysis.analysis import AnalysisOptions
 from velodrome.experiments.commands.folders import check_folder, experiment_folder
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.reporting.tables import format_table, table_data, terminal_table
-from velodrome.experiments.reporting.verdicts import verdict_lines
 from velodrome.experiments.results import Results, json_ready
 from velodrome.experiments.running.run_status import RunStatus
 from velodrome.experiments.running.stopping import stoppable
@@ -110,13 +109,11 @@ def _plan(told: "Experiment", seeds: int | None, episodes: int | None, steps: in
 
 
 def _print(results: Results, options: AnalysisOptions, folder: Path, out: Path) -> None:
-    """The table, what it says in words, and where everything is."""
+    """The table with its verdict, and where everything is."""
     console = Console(highlight=False)
     console.print(terminal_table(results, console.width, options))
     if not any(row["seeds"] for row in results.rows(options)):
         return
-    for line in verdict_lines(results.analysis(options), results):
-        console.print(Text(line))
     console.print(Text(f"Table and plot: {folder}; trials: {out / STORE_FILE}"), soft_wrap=True)
     console.print(Text(f"Report: {shlex.join(['velodrome', 'report', str(out)])}"), soft_wrap=True)
 

@@ -45,7 +45,7 @@ def sections_of(analysis: Analysis) -> list[Section]:
     """Tables of an experiment: one an environment, then one over all, then the margins of a crossed experiment."""
     sections = [_environment_section(one) for one in analysis.environments]
     if analysis.overall is not None:
-        over = f"all {analysis.overall.num_environments} environments"
+        over = f"{analysis.overall.num_environments} environments together"
         heading = "normalised score" if analysis.overall.is_normalised else "mean success"
         sections.append(_comparison_section(over, "agent", analysis.overall.comparison, heading))
     measures = {one.environment: one.measure for one in analysis.environments}

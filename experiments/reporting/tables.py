@@ -9,6 +9,7 @@ from velodrome.experiments.analysis.comparison import AgentPair, Comparison
 from velodrome.experiments.analysis.rows import comparison_row, ends
 from velodrome.experiments.reporting.columns import FAILED, Section, sections_of
 from velodrome.experiments.reporting.footnotes import footnotes
+from velodrome.experiments.reporting.verdicts import verdict_lines, verdicts
 from velodrome.experiments.results import json_ready
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ TableFormat = Literal["terminal", "markdown", "csv", "latex", "json"]
 TABLE_FORMATS: tuple[str, ...] = get_args(TableFormat)
 # Columns that stay however narrow the terminal is: agent, letters, and what decides.
 FEWEST_COLUMNS = 3
+# Sentences of a verdict, the most important first; the report has them all.
+TERMINAL_SENTENCES = 3
 
 
 def format_table(results: "Results", table_format: str, options: AnalysisOptions | None = None) -> str:
@@ -41,7 +44,7 @@ def format_table(results: "Results", table_format: str, options: AnalysisOptions
 
 
 def table_data(results: "Results", options: AnalysisOptions | None = None) -> dict[str, Any]:
-    """Everything that the tables say, for programs: rows, pairs, overall, margins and notes."""
+    """Everything that the tables say, for programs: rows, pairs, overall, margins, the verdict in words and notes."""
     analysis = results.analysis(options)
     return {
         "rows": results.rows(options),
@@ -52,6 +55,7 @@ def table_data(results: "Results", options: AnalysisOptions | None = None) -> di
             | {"rows": _rows(margin.comparison)}
             for margin in analysis.margins
         ],
+        "verdict": verdict_lines(analysis, results),
         "notes": footnotes(results, options),
     }
 
@@ -83,7 +87,7 @@ def _pair_row(environment: str, pair: AgentPair) -> dict[str, Any]:
 
 
 def terminal_table(results: "Results", width: int = 80, options: AnalysisOptions | None = None) -> "RenderableType":
-    """The comparison as rich tables with footnotes; columns that do not fit into the width are left out.
+    """The comparison as rich tables, what they say in words, and footnotes; columns that do not fit are left out.
 
     Raises:
         ExperimentError: options that do not fit.
@@ -97,6 +101,10 @@ def terminal_table(results: "Results", width: int = 80, options: AnalysisOptions
         table, missing = _terminal_section(section, width)
         parts.append(table)
         left_out |= dict.fromkeys(missing)
+    for verdict in verdicts(results.analysis(options), results):
+        title = f"{verdict.title}: " if verdict.title else ""
+        parts.append(Text.assemble((title, "bold"), " ".join(verdict.sentences[:TERMINAL_SENTENCES])))
+    parts.append(Text())
     notes = footnotes(results, options)
     if left_out:
         notes.append(f"For want of width without: {', '.join(left_out)}.")

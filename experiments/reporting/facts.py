@@ -1,0 +1,150 @@
+"""How an experiment was run and how its numbers are to be read, as terms and texts in the reader's language."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from velodrome.experiments.analysis.analysis import Analysis, EnvironmentAnalysis
+from velodrome.experiments.reporting.languages import Words
+from velodrome.experiments.reporting.numbers import is_known, score, share
+
+if TYPE_CHECKING:
+    from velodrome.experiments.results import Results
+
+# Budgets and seeds of their own that are told pair by pair.
+MOST_PAIRS = 6
+
+
+class Fact(NamedTuple):
+    """What is told of, and what is true of it."""
+
+    term: str
+    text: str
+
+
+def how_it_was_run(results: "Results", analysis: Analysis, words: Words) -> list[Fact]:
+    """Budgets, seeds, and for each environment the success rule, the evaluation and the known limits."""
+    settings = results.settings
+    facts = [Fact(words("Training"), _budgets(settings, words)), Fact(words("Seeds"), _seeds(settings, words))]
+    facts += [Fact(one.environment, _environment(one, settings, words)) for one in analysis.environments]
+    return [fact for fact in facts if fact.text]
+
+
+def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
+    """What brackets, letters, differences and the other columns mean, as far as they stand in the tables."""
+    scored = [one for one in analysis.environments if any(row["seeds"] for row in one.rows)]
+    if not scored:
+        return []
+    brackets = words(
+        "95 % interval of the mean over seeds; without brackets all seeds scored the same or there is only one."
+    )
+    facts = [Fact("[ ]", brackets)]
+    compared = [one for one in scored if len(one.comparison.compared) > 1]
+    if compared:
+        facts.append(Fact(words("letters"), _letters(compared, words)))
+        facts.append(Fact(words("vs best / baseline"), _differences(compared, words)))
+        settle = words("A number of seeds settles a difference if it finds it with probability .8 (power).")
+        facts.append(Fact(words("settle"), settle))
+    rows = [row for one in scored for row in one.rows]
+    if any(is_known(row["iqm"]) for row in rows):
+        facts.append(
+            Fact("IQM", words("Interquartile mean: of the middle half of the seeds, so that no outlier decides."))
+        )
+    if any(is_known(row["regret_mean"]) for row in rows):
+        regret = words("What the returns in training fall short of the best expected return, summed over all episodes.")
+        facts.append(Fact(words("regret"), regret))
+    windows = sorted({one.threshold.window for one in scored if one.threshold is not None})
+    if windows:
+        text = words(
+            "Median over seeds of the episodes until the mean success of the last {window} reached the rate; ∞ where "
+            "half of the seeds or more never did.",
+            window=", ".join(str(window) for window in windows),
+        )  # fmt: skip
+        facts.append(Fact(words("episodes to a rate"), text))
+    if analysis.overall is not None and analysis.overall.is_normalised:
+        text = words("Shares of the way from the random policy (0) to the best possible one (1).")
+        facts.append(Fact(words("normalised score"), text))
+    if analysis.margins:
+        text = words("Means over the other factor, seed by seed; they hide how policy and learner act together.")
+        facts.append(Fact(words("margins"), text))
+    return facts
+
+
+def _budgets(settings: Mapping[str, Any], words: Words) -> str:
+    parts = []
+    if settings["episodes"] is not None or settings["steps"] is not None:
+        parts.append(words("{amount} in each trial", amount=_amount(settings["episodes"], settings["steps"], words)))
+    own = [
+        words(
+            "{agent} on {environment}: {amount}",
+            agent=words.name(row["agent"]), environment=words.name(row["environment"]),
+            amount=_amount(row["episodes"], row["steps"], words),
+        )
+        for row in settings.get("budgets", ())
+    ]  # fmt: skip
+    if len(own) > MOST_PAIRS:
+        own = [*own[:MOST_PAIRS], words("{number} more", number=len(own) - MOST_PAIRS)]
+    return "; ".join([*parts, *own])
+
+
+def _amount(episodes: int | None, steps: int | None, words: Words) -> str:
+    if episodes is not None:
+        return words.counted("{number} episode", "{number} episodes", episodes)
+    return words.counted("{number} step", "{number} steps", steps or 0)
+
+
+def _seeds(settings: Mapping[str, Any], words: Words) -> str:
+    seeds = settings["seeds"]
+    parts = []
+    if seeds:
+        consecutive = len(seeds) > 1 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
+        span = f"{seeds[0]}–{seeds[-1]}" if consecutive else ", ".join(str(seed) for seed in seeds[:8])
+        span += "" if consecutive or len(seeds) <= 8 else ", …"
+        parts.append(f"{words.seeds([len(seeds)])} ({span})")
+    if settings.get("sequential"):
+        parts.append(words("added until decided, at most {most}", most=settings["sequential"]["max_seeds"]))
+    elif settings.get("own_seeds"):
+        parts.append(words("some pairs of agent and environment have others"))
+    if len(settings["agents"]) > 1:
+        parts.append(words("the same for all agents, so that differences are taken seed by seed"))
+    return "; ".join(parts)
+
+
+def _environment(one: EnvironmentAnalysis, settings: Mapping[str, Any], words: Words) -> str:
+    rows = [row for row in one.rows if row["seeds"]]
+    if not rows:
+        return words("no trial is done")
+    rules = [row["success_rule"] for row in rows if row["loop"] != "planning"] or [rows[0]["success_rule"]]
+    rule = " / ".join(dict.fromkeys(rule for rule in rules if rule))
+    parts = [words("success: {rule}", rule=rule) if rule else words("no success rule")]
+    evaluations = {row["evaluation"] for row in rows}
+    if evaluations == {"exact"}:
+        parts.append(words("greedy policies evaluated exactly on the model"))
+    elif "monte-carlo" in evaluations and settings.get("evaluation_episodes"):
+        number = f"{settings['evaluation_episodes']:,}"
+        parts.append(words("greedy policies evaluated over {number} sampled episodes", number=number))
+    parts.append(words("compared by {measure}", measure=words(one.measure.heading)))
+    if is_known(one.best):
+        parts.append(words("best possible {value}", value=score(one.best, one.measure.is_rate)))
+    if is_known(one.random):
+        parts.append(words("random policy {value}", value=score(one.random, one.measure.is_rate)))
+    return "; ".join(parts)
+
+
+def _letters(compared: Sequence[EnvironmentAnalysis], words: Words) -> str:
+    names = {
+        ("Holm", True): words("paired permutation tests with Holm's correction"),
+        ("Holm", False): words("permutation tests of different seeds with Holm's correction"),
+        ("group-sequential", True): words("group-sequential permutation tests"),
+        ("group-sequential", False): words("group-sequential permutation tests"),
+    }
+    tests = dict.fromkeys(names[one.comparison.correction, one.comparison.is_paired] for one in compared)
+    return words(
+        "Agents that share a letter are not distinguishable: {tests}, family-wise error {error} over a table's pairs.",
+        tests="; ".join(tests), error=share(0.05, 2),
+    )  # fmt: skip
+
+
+def _differences(compared: Sequence[EnvironmentAnalysis], words: Words) -> str:
+    if all(one.comparison.is_paired for one in compared):
+        return words("Mean difference on the same seeds, with the 95 % interval of that difference alone.")
+    return words("Difference of means, with the 95 % interval of that difference alone.")

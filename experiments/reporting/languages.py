@@ -1,0 +1,75 @@
+"""Sentences in the reader's language: English templates are the keys, as in gettext."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.reporting.korean import KOREAN
+from velodrome.experiments.reporting.particles import WithParticle
+from velodrome.policies.configuration import closest
+
+Language = Literal["en", "ko"]
+LANGUAGES: tuple[str, ...] = get_args(Language)
+_SENTENCES: Mapping[str, Mapping[str, str]] = {"en": {}, "ko": KOREAN}
+# Labels that are told by name in one list.
+MOST_NAMES = 5
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of a language.
+
+    Attributes:
+        language: "en" or "ko", as in the `lang` attribute of HTML.
+        quotes: whether labels are put in quotation marks, as lists of labels with commas need.
+    """
+
+    language: str = "en"
+    quotes: bool = False
+
+    @classmethod
+    def of(cls, language: str, labels: Sequence[str] = ()) -> "Words":
+        """Words for a report on agents of these labels.
+
+        Raises:
+            ExperimentError: a language that is not known.
+        """
+        if language not in LANGUAGES:
+            known = f"language must be one of {', '.join(LANGUAGES)}"
+            raise ExperimentError(f"{known}, got {language!r}{closest(language, LANGUAGES)}")
+        return cls(language, any("," in label or label != label.strip() for label in labels))
+
+    def __call__(self, template: str, **values: object) -> str:
+        """A sentence: the template's translation with its fields filled in.
+
+        A template without translation stays English.
+        """
+        texts = {name: WithParticle(value) for name, value in values.items()}
+        return _SENTENCES[self.language].get(template, template).format(**texts)
+
+    def counted(self, one: str, several: str, number: int, **values: object) -> str:
+        """A sentence that depends on a number, which it may name as `{number}`; only `several` needs a translation."""
+        is_one = number == 1 and self.language == "en"
+        return self(one if is_one else several, number=f"{number:,}", **values)
+
+    def seeds(self, numbers: Sequence[int]) -> str:
+        """Such as "30 seeds" or "27–30 seeds"."""
+        fewest, most = min(numbers), max(numbers)
+        if fewest == most:
+            return self.counted("{number} seed", "{number} seeds", most)
+        return self("{fewest}–{most} seeds", fewest=fewest, most=most)
+
+    def name(self, label: str) -> str:
+        """A label within a sentence."""
+        return f"“{label}”" if self.quotes else label
+
+    def names(self, labels: Sequence[str], most: int = MOST_NAMES) -> str:
+        """Labels as a list: "A, B and C", or "A, B, C and 17 others"."""
+        if len(labels) > most:
+            told = ", ".join(self.name(label) for label in labels[: most - 1])
+            return self("{told} and {others} others", told=told, others=len(labels) - most + 1)
+        named = [self.name(label) for label in labels]
+        if len(named) < 2:
+            return "".join(named)
+        return self("{told} and {last}", told=", ".join(named[:-1]), last=named[-1])

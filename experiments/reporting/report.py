@@ -1,0 +1,153 @@
+"""The report: one HTML page with the verdict, tables, pictures, and how the experiment was run."""
+
+import base64
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from velodrome.experiments.analysis.analysis import Analysis, AnalysisOptions
+from velodrome.experiments.reporting.facts import how_it_was_run, how_to_read
+from velodrome.experiments.reporting.languages import Words
+from velodrome.experiments.reporting.report_figures import report_figures
+from velodrome.experiments.reporting.report_tables import report_tables
+from velodrome.experiments.reporting.tables import format_table
+from velodrome.experiments.reporting.verdicts import verdicts, words_of
+from velodrome.experiments.running.trial_outcome import failure_reason
+
+if TYPE_CHECKING:
+    from velodrome.experiments.results import Results
+
+# Folders of people, which are nobody's business.
+_HOME = re.compile(r"(?:/home/[^/\s'\"]+|/Users/[^/\s'\"]+|/root|[A-Za-z]:\\Users\\[^\\\s'\"]+)(?=[/\\\s'\"]|$)")
+# Seeds of failed trials that are told one by one.
+MOST_SEEDS = 8
+
+
+def write_report(
+    results: "Results", path: str | Path, *, options: AnalysisOptions | None = None, language: str = "en"
+) -> Path:
+    """Write the report of an experiment to a file: the same bytes for the same results.
+
+    Args:
+        results: of an experiment.
+        path: of the page; its folder must exist.
+        options: what the reader chose.
+        language: "en" or "ko"; labels, expressions and what programs said stay as they are.
+
+    Returns:
+        The path.
+
+    Raises:
+        ExperimentError: options that do not fit, or an unknown language.
+        OSError: the file cannot be written.
+    """
+    path = Path(path)
+    path.write_text(report_html(results, options=options, language=language), encoding="utf-8", newline="\n")
+    return path
+
+
+def report_html(results: "Results", *, options: AnalysisOptions | None = None, language: str = "en") -> str:
+    """The report as one page that asks for nothing from outside; see `write_report`."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    options = options or AnalysisOptions()
+    words = words_of(results, language)
+    analysis = results.analysis(options)
+    environment = Environment(
+        loader=PackageLoader("velodrome.experiments.reporting", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    page = environment.get_template("report.html.jinja")
+    return page.render(words=words, results=results, **_contents(results, analysis, options, words))
+
+
+def _contents(results: "Results", analysis: Analysis, options: AnalysisOptions, words: Words) -> dict[str, Any]:
+    has_rows = bool(analysis.environments)
+    return {
+        "verdicts": verdicts(analysis, results, words.language),
+        "tables": report_tables(analysis, words),
+        "figures": report_figures(results, options, words),
+        "warnings": [without_home(line) for line in results.warnings],
+        "failures": _failures(results, words),
+        "notes": [without_home(note) for note in results.notes],
+        "run": how_it_was_run(results, analysis, words),
+        "reading": how_to_read(analysis, words),
+        "provenance": [_provenance(way, words) for way in results.provenance],
+        "commands": _commands(results),
+        "agents": _expressions(results.settings["agents"]),
+        "environments": _expressions(results.settings["environments"]),
+        "csv": _data_address(format_table(results, "csv", options) + "\n") if has_rows else "",
+    }
+
+
+def without_home(text: str) -> str:
+    """A text with the folders of people as `~`."""
+    return _HOME.sub("~", text)
+
+
+def _failures(results: "Results", words: Words) -> list[dict[str, Any]]:
+    """Failed trials by reason, those of the most trials first."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for record in results.failures:
+        groups.setdefault(without_home(failure_reason(record)), []).append(record)
+    rows = []
+    for reason, records in sorted(groups.items(), key=lambda item: -len(item[1])):
+        pairs: dict[tuple[str, str], list[str]] = {}
+        for trial in records:
+            pairs.setdefault((trial["agent"], trial["environment"]), []).append(str(trial["seed"]))
+        where = [
+            {"agent": agent, "environment": environment, "seeds": _some(seeds)}
+            for (agent, environment), seeds in pairs.items()
+        ]
+        rows.append({"reason": reason, "number": len(records), "where": where})
+    return rows
+
+
+def _some(seeds: Sequence[str]) -> str:
+    return ", ".join(seeds[:MOST_SEEDS]) + ", …" * (len(seeds) > MOST_SEEDS)
+
+
+def _provenance(way: Mapping[str, Any], words: Words) -> list[tuple[str, str]]:
+    """How some trials were run: what anybody needs to repeat it, without the name of the machine."""
+    git, machine, run = way.get("git") or {}, way.get("machine") or {}, way.get("run") or {}
+    commit = str(git.get("commit", ""))
+    if commit and git.get("is_modified"):
+        commit = words("{commit} with changes that were not committed", commit=commit)
+    versions = ", ".join(f"{name} {version}" for name, version in sorted((way.get("versions") or {}).items()))
+    hardware = [str(machine[name]) for name in ("system", "processor") if machine.get(name)]
+    if machine.get("cores"):
+        hardware.append(words.counted("{number} core", "{number} cores", int(machine["cores"])))
+    workers = words.counted("{number} worker", "{number} workers", int(run["workers"])) if run.get("workers") else ""
+    facts = [
+        (words("command"), without_home(_command(way))),
+        (words("versions"), versions),
+        (words("commit"), commit),
+        (words("machine"), ", ".join(hardware)),
+        (words("workers"), workers),
+    ]
+    return [(term, text) for term, text in facts if text]
+
+
+def _commands(results: "Results") -> list[str]:
+    """The commands that made the trials, each once."""
+    commands = (without_home(_command(way)) for way in results.provenance)
+    return list(dict.fromkeys(command for command in commands if command.startswith("velodrome compare")))
+
+
+def _command(way: Mapping[str, Any]) -> str:
+    return shlex.join(way.get("command") or ())
+
+
+def _expressions(configurations: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(label, without_home(str(expression))) for label, expression in configurations.items()]
+
+
+def _data_address(text: str) -> str:
+    """A file as the address of a link; it starts with the mark by which spreadsheets know UTF-8."""
+    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode("utf-8-sig")).decode("ascii")

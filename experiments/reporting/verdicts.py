@@ -1,0 +1,197 @@
+"""The verdict of an experiment in plain words: who is better, by how much, how sure, and what is left open."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from velodrome.experiments.analysis.analysis import Analysis, EnvironmentAnalysis
+from velodrome.experiments.analysis.comparison import AgentScores, Comparison
+from velodrome.experiments.analysis.margins import Margin
+from velodrome.experiments.reporting.comparison_groups import Groups
+from velodrome.experiments.reporting.comparison_sentences import ComparisonSentences, Scale
+from velodrome.experiments.reporting.languages import Words
+from velodrome.experiments.reporting.numbers import estimate
+
+if TYPE_CHECKING:
+    from velodrome.experiments.results import Results
+
+# Sentences of one environment, and of a comparison over all of them or of a margin.
+MOST_SENTENCES, MOST_SENTENCES_OF_SUMMARY = 6, 2
+# Sentences from the one that matters most to the one that is left out first.
+_BY_IMPORTANCE = (
+    "too_few_seeds", "headline", "missing", "open_question", "better_on_common_seeds", "beaten", "against_baseline",
+    "share_of_best", "own_interval", "undecided", "against_random", "rest",
+)  # fmt: skip
+# In this order they are read.
+_ORDER = (
+    "too_few_seeds", "headline", "share_of_best", "open_question", "own_interval", "undecided", "beaten",
+    "better_on_common_seeds", "against_baseline", "rest", "against_random", "missing",
+)  # fmt: skip
+_OF_SUMMARY = ("headline", "open_question")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What can be said of one environment, of all together, or of a margin.
+
+    Attributes:
+        title: the environment's label, or what was averaged; empty for the whole experiment.
+        sentences: the most important first, each ending in a full stop.
+        is_environment: whether it is of one environment.
+    """
+
+    title: str
+    sentences: tuple[str, ...]
+    is_environment: bool = False
+
+
+def verdicts(analysis: Analysis, results: "Results", language: str = "en") -> list[Verdict]:
+    """The verdict, paragraph by paragraph: what is missing, each environment, all together, margins.
+
+    Args:
+        analysis: of the results.
+        results: of an experiment.
+        language: "en" or "ko".
+
+    Raises:
+        ExperimentError: a language that is not known.
+    """
+    words = words_of(results, language)
+    paragraphs = []
+    unfinished = results.num_planned - len(results.records)
+    if not analysis.environments:
+        paragraphs.append(Verdict("", (words("No trial has ended: nothing can be said yet."),)))
+    elif unfinished > 0:
+        sentence = words(
+            "{unfinished} of {planned} trials have not been run: this verdict is of those that have.",
+            unfinished=f"{unfinished:,}", planned=f"{results.num_planned:,}",
+        )  # fmt: skip
+        paragraphs.append(Verdict("", (sentence,)))
+    paragraphs += [_of_environment(one, analysis, words) for one in analysis.environments]
+    if analysis.overall is not None:
+        overall = analysis.overall
+        title = words("All {number} environments together", number=overall.num_environments)
+        scale = (
+            Scale(words("normalised score"), True, 1.0, 0.0)
+            if overall.is_normalised
+            else Scale(words("mean success"), True)
+        )
+        paragraphs.append(Verdict(title, _summary(overall.comparison, scale, words)))
+    of_environment = {one.environment: one for one in analysis.environments}
+    for margin in analysis.margins:
+        scale = _scale(of_environment[margin.environment], words, limits=False)
+        paragraphs.append(Verdict(margin_title(margin, words), _summary(margin.comparison, scale, words)))
+    return [paragraph for paragraph in paragraphs if paragraph.sentences]
+
+
+def verdict_lines(analysis: Analysis, results: "Results", language: str = "en") -> list[str]:
+    """The verdict for a terminal, one line a paragraph, each starting with the environment."""
+    lines = []
+    for verdict in verdicts(analysis, results, language):
+        text = " ".join(verdict.sentences)
+        lines.append(f"{verdict.title}: {text}" if verdict.title else text)
+    return lines
+
+
+def words_of(results: "Results", language: str) -> Words:
+    """Words for these results: labels are quoted where they hold commas.
+
+    Raises:
+        ExperimentError: a language that is not known.
+    """
+    factors = results.settings.get("factors", {})
+    levels = [level for factor in factors.values() for level in factor.values()]
+    return Words.of(language, [*results.agents, *levels])
+
+
+def margin_title(margin: Margin, words: Words) -> str:
+    """What a margin is a mean over."""
+    template = (
+        "{environment}: each policy, mean over {number} learners"
+        if margin.factor == "policy"
+        else "{environment}: each learner, mean over {number} policies"
+    )
+    return words(template, environment=margin.environment, number=margin.num_averaged)
+
+
+def _of_environment(one: EnvironmentAnalysis, analysis: Analysis, words: Words) -> Verdict:
+    groups = Groups(one.comparison)
+    scale = _scale(one, words)
+    missing = _missing(one.comparison.agents, words)
+    if len(groups.ranked) < 2:
+        sentences = [*_alone(groups.ranked, scale, words), missing]
+        return Verdict(one.environment, tuple(filter(None, sentences)), is_environment=True)
+    said = ComparisonSentences(groups, scale, words, analysis.options.difference)
+    texts = {name: _sentence(said, name) for name in _BY_IMPORTANCE if name != "missing"} | {"missing": missing}
+    kept = [name for name in _BY_IMPORTANCE if texts[name]][:MOST_SENTENCES]
+    return Verdict(one.environment, tuple(texts[name] for name in _ORDER if name in kept), is_environment=True)
+
+
+def _summary(comparison: Comparison, scale: Scale, words: Words) -> tuple[str, ...]:
+    groups = Groups(comparison)
+    if len(groups.ranked) < 2:
+        return tuple(_alone(groups.ranked, scale, words))
+    said = ComparisonSentences(groups, scale, words)
+    return tuple(filter(None, (_sentence(said, name) for name in _OF_SUMMARY)))[:MOST_SENTENCES_OF_SUMMARY]
+
+
+def _sentence(said: ComparisonSentences, name: str) -> str:
+    method: Callable[[], str] = getattr(said, name)
+    return method()
+
+
+def _scale(one: EnvironmentAnalysis, words: Words, limits: bool = True) -> Scale:
+    heading = words(one.measure.heading)
+    return Scale(heading, one.measure.is_rate, one.best, one.random) if limits else Scale(heading, one.measure.is_rate)
+
+
+def _alone(agents: Sequence[AgentScores], scale: Scale, words: Words) -> list[str]:
+    """Of one agent: its score, and that nothing is compared."""
+    if not agents:
+        return [words("No agent has scores: nothing can be compared.")]
+    agent = agents[0]
+    told = {"agent": words.name(agent.label), "heading": scale.heading, "seeds": words.seeds([agent.num_seeds])}
+    interval = agent.interval
+    if not interval.is_known:
+        told["estimate"] = estimate(agent.mean, 0.0, 0.0, scale.is_rate)
+        return [words("{agent} has {heading} {estimate} with {seeds}; one seed has no interval.", **told)]
+    told["estimate"] = estimate(agent.mean, interval.low, interval.high, scale.is_rate)
+    sentences = [words("{agent} has {heading} {estimate} with {seeds}; there is nothing to compare it with.", **told)]
+    share = ComparisonSentences(Groups(_only(agent)), scale, words).share_of_best()
+    return [*sentences, share] if share else sentences
+
+
+def _only(agent: AgentScores) -> Comparison:
+    return Comparison((agent,), {agent.label: "a"}, {}, agent.label, "Holm", True)
+
+
+def _missing(agents: Sequence[AgentScores], words: Words) -> str:
+    """Agents that are not compared or have lost trials, in one sentence."""
+    parts = []
+    for agent in agents:
+        told = {"agent": words.name(agent.label), "failed": agent.parts[0].num_failed}
+        if not agent.parts[0].seeds:
+            template = (
+                "{agent} is not compared, for all {failed} of its trials failed"
+                if agent.parts[0].num_failed
+                else "{agent} is not compared, for it has no score"
+            )
+            parts.append(words(template, **told))
+        elif agent.problem:
+            parts.append(words("{agent} is not compared, for some of its scores are infinite", **told))
+        elif agent.parts[0].num_failed:
+            count = agent.parts[0].num_failed
+            total = count + len(agent.parts[0].seeds)
+            parts.append(
+                words("{failed} of the {total} trials of {agent} failed and are left out", **told, total=total)
+            )
+        elif agent.num_seeds == 1 and any(other.num_seeds > 1 for other in agents):
+            parts.append(words("{agent} has one seed, of which nothing can be said", **told))
+    if not parts:
+        return ""
+    shown = "; ".join(parts[:3])
+    return (
+        words("{parts}; and {number} more.", parts=shown, number=len(parts) - 3)
+        if len(parts) > 3
+        else words("{parts}.", parts=shown)
+    )
