@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Folders of people, which are nobody's business.
 _HOME = re.compile(r"(?:/home/[^/\s'\"]+|/Users/[^/\s'\"]+|/root|[A-Za-z]:\\Users\\[^\\\s'\"]+)(?=[/\\\s'\"]|$)")
+_INTERVAL = re.compile(r" \[-?[\d.,]+, -?[\d.,]+\]")
 # Seeds of failed trials that are told one by one.
 MOST_SEEDS = 8
 
@@ -63,6 +64,7 @@ def report_html(results: "Results", *, options: AnalysisOptions | None = None, l
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["unbroken"] = _unbroken
     page = environment.get_template("report.html.jinja")
     return page.render(words=words, results=results, **_contents(results, analysis, options, words))
 
@@ -84,6 +86,11 @@ def _contents(results: "Results", analysis: Analysis, options: AnalysisOptions, 
         "environments": _expressions(results.settings["environments"]),
         "csv": _data_address(format_table(results, "csv", options) + "\n") if has_rows else "",
     }
+
+
+def _unbroken(text: str) -> str:
+    """A sentence whose intervals stay on one line."""
+    return _INTERVAL.sub(lambda found: found[0].replace(" ", "\u00a0"), text)
 
 
 def without_home(text: str) -> str:

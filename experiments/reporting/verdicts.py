@@ -7,27 +7,35 @@ from typing import TYPE_CHECKING
 from velodrome.experiments.analysis.analysis import Analysis, EnvironmentAnalysis
 from velodrome.experiments.analysis.comparison import AgentScores, Comparison
 from velodrome.experiments.analysis.margins import Margin
+from velodrome.experiments.reporting import field_sentences, leader_sentences
 from velodrome.experiments.reporting.comparison_groups import Groups
-from velodrome.experiments.reporting.comparison_sentences import ComparisonSentences, Scale
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.numbers import estimate
+from velodrome.experiments.reporting.sentence_parts import Scale, SentenceParts
 
 if TYPE_CHECKING:
     from velodrome.experiments.results import Results
 
-# Sentences of one environment, and of a comparison over all of them or of a margin.
-MOST_SENTENCES, MOST_SENTENCES_OF_SUMMARY = 6, 2
-# Sentences from the one that matters most to the one that is left out first.
+# Sentences of one environment.
+MOST_SENTENCES = 6
+# In the order in which they are read; the more important ones stay where there are too many.
+_SENTENCES: dict[str, Callable[[SentenceParts], str]] = {
+    "too few seeds": leader_sentences.too_few_seeds,
+    "headline": leader_sentences.headline,
+    "share of best": leader_sentences.share_of_best,
+    "open question": leader_sentences.open_question,
+    "own interval": leader_sentences.own_interval,
+    "undecided": field_sentences.undecided,
+    "beaten": field_sentences.beaten,
+    "better on common seeds": field_sentences.better_on_common_seeds,
+    "against baseline": field_sentences.against_baseline,
+    "rest": field_sentences.rest,
+    "against random": field_sentences.against_random,
+}
 _BY_IMPORTANCE = (
-    "too_few_seeds", "headline", "missing", "open_question", "better_on_common_seeds", "beaten", "against_baseline",
-    "share_of_best", "own_interval", "undecided", "against_random", "rest",
+    "too few seeds", "headline", "missing", "open question", "better on common seeds", "beaten", "against baseline",
+    "share of best", "own interval", "undecided", "against random", "rest",
 )  # fmt: skip
-# In this order they are read.
-_ORDER = (
-    "too_few_seeds", "headline", "share_of_best", "open_question", "own_interval", "undecided", "beaten",
-    "better_on_common_seeds", "against_baseline", "rest", "against_random", "missing",
-)  # fmt: skip
-_OF_SUMMARY = ("headline", "open_question")
 
 
 @dataclass(frozen=True)
@@ -121,23 +129,18 @@ def _of_environment(one: EnvironmentAnalysis, analysis: Analysis, words: Words) 
     if len(groups.ranked) < 2:
         sentences = [*_alone(groups.ranked, scale, words), missing]
         return Verdict(one.environment, tuple(filter(None, sentences)), is_environment=True)
-    said = ComparisonSentences(groups, scale, words, analysis.options.difference)
-    texts = {name: _sentence(said, name) for name in _BY_IMPORTANCE if name != "missing"} | {"missing": missing}
+    said = SentenceParts(groups, scale, words, analysis.options.difference)
+    texts = {name: sentence(said) for name, sentence in _SENTENCES.items()} | {"missing": missing}
     kept = [name for name in _BY_IMPORTANCE if texts[name]][:MOST_SENTENCES]
-    return Verdict(one.environment, tuple(texts[name] for name in _ORDER if name in kept), is_environment=True)
+    return Verdict(one.environment, tuple(text for name, text in texts.items() if name in kept), is_environment=True)
 
 
 def _summary(comparison: Comparison, scale: Scale, words: Words) -> tuple[str, ...]:
     groups = Groups(comparison)
     if len(groups.ranked) < 2:
         return tuple(_alone(groups.ranked, scale, words))
-    said = ComparisonSentences(groups, scale, words)
-    return tuple(filter(None, (_sentence(said, name) for name in _OF_SUMMARY)))[:MOST_SENTENCES_OF_SUMMARY]
-
-
-def _sentence(said: ComparisonSentences, name: str) -> str:
-    method: Callable[[], str] = getattr(said, name)
-    return method()
+    said = SentenceParts(groups, scale, words)
+    return tuple(filter(None, (leader_sentences.headline(said), leader_sentences.open_question(said))))
 
 
 def _scale(one: EnvironmentAnalysis, words: Words, limits: bool = True) -> Scale:
@@ -157,7 +160,7 @@ def _alone(agents: Sequence[AgentScores], scale: Scale, words: Words) -> list[st
         return [words("{agent} has {heading} {estimate} with {seeds}; one seed has no interval.", **told)]
     told["estimate"] = estimate(agent.mean, interval.low, interval.high, scale.is_rate)
     sentences = [words("{agent} has {heading} {estimate} with {seeds}; there is nothing to compare it with.", **told)]
-    share = ComparisonSentences(Groups(_only(agent)), scale, words).share_of_best()
+    share = leader_sentences.share_of_best(SentenceParts(Groups(_only(agent)), scale, words))
     return [*sentences, share] if share else sentences
 
 

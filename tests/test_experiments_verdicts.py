@@ -1,0 +1,254 @@
+"""What the verdict says of scores whose answer is known, and what it never says."""
+
+import ast
+import re
+from pathlib import Path
+from string import Formatter
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from velodrome.experiments import reporting
+from velodrome.experiments.analysis.analysis import AnalysisOptions
+from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.reporting.korean import KOREAN
+from velodrome.experiments.reporting.languages import Words
+from velodrome.experiments.reporting.particles import WithParticle
+from velodrome.experiments.reporting.verdicts import MOST_SENTENCES, verdict_lines, verdicts
+from velodrome.experiments.results import Results
+
+
+def results_of(scores, failed=None, column="greedy_success_rate", **known):
+    """Results of {environment: {agent: scores}} or {agent: scores}."""
+    by_environment = scores if isinstance(next(iter(scores.values())), dict) else {"lake": scores}
+    rows = [
+        {"environment": environment, "agent": agent, "seed": seed, column: score, **known}
+        for environment, agents in by_environment.items()
+        for agent, values in agents.items()
+        for seed, score in enumerate(values)
+    ]
+    for agent, seeds in (failed or {}).items():
+        rows += [{"environment": "lake", "agent": agent, "seed": seed, "status": "failed"} for seed in seeds]
+    return Results.from_frame(pd.DataFrame(rows))
+
+
+def text_of(results, language="en", **options):
+    return "\n".join(verdict_lines(results.analysis(AnalysisOptions(**options)), results, language))
+
+
+def spread(mean, seed, num_seeds=30, width=0.05):
+    return np.clip(np.random.default_rng(seed).normal(mean, width, num_seeds), 0, 1)
+
+
+def test_a_clear_winner_is_named_with_its_lead():
+    text = text_of(results_of({"A": spread(0.8, 0), "B": spread(0.6, 1), "C": spread(0.3, 2)}))
+    assert re.search(r"A is best \(greedy success \.794 \[.*\]\): it beats B by \.\d+ \[.*\], and C by at least", text)
+    assert "not distinguishable" not in text
+
+
+def test_two_agents_are_told_in_one_sentence():
+    text = text_of(results_of({"B": spread(0.6, 1), "A": spread(0.8, 0)}))
+    assert re.match(r"lake: A beats B by \.\d+ \[.*\] \(greedy success .*\)\.$", text)
+
+
+def test_what_is_open_comes_with_the_seeds_that_would_settle_it():
+    text = text_of(results_of({"A": spread(0.52, 3, width=0.2), "B": spread(0.5, 4, width=0.2)}))
+    assert re.search(r"A and B|B and A", text)
+    assert re.search(
+        r"not distinguishable with 30 seeds \(difference .*\); about [\d,]+ would settle a difference", text
+    )
+    stated = text_of(results_of({"A": spread(0.52, 3, width=0.2), "B": spread(0.5, 4, width=0.2)}), difference=0.05)
+    assert "would settle a difference of .05" in stated
+
+
+def test_scores_that_are_always_the_same_are_not_called_equal():
+    text = text_of(results_of({"A": [0.5] * 10, "B": [0.5] * 10}))
+    assert "A and B score the same with every seed" in text
+    assert "nothing tells them apart" in text
+    best = text_of(results_of({"A": [1.0] * 10, "B": [1.0] * 10, "C": [0.1] * 10}, best_success_rate=1.0))
+    assert "A and B reach the best possible greedy success, 1.000, with every seed" in best
+    assert "Each of these 2 beats C, A by .900" in best
+
+
+def test_the_share_of_the_best_possible_is_told_and_never_rounded_to_all():
+    scores = {"A": [0.5, 0.6] * 10, "B": [0.1, 0.2] * 10}
+    assert "A reaches 68.8 % of the best possible .800" in text_of(results_of(scores, best_success_rate=0.8))
+    near = {"A": [0.9999] * 20, "B": [0.1, 0.2] * 10}
+    assert "more than 99.9 %" in text_of(results_of(near, best_success_rate=1.0))
+
+
+def test_who_is_below_the_random_policy():
+    scores = {"A": spread(0.6, 0), "B": spread(0.2, 1), "C": spread(0.1, 2)}
+    text = text_of(results_of(scores, random_success_rate=0.4))
+    assert "only A is above the random policy (.400); B and C are below it" in text
+    assert "Not even A is clearly above the random policy" in text_of(results_of(scores, random_success_rate=0.7))
+
+
+def test_an_interval_that_leaves_out_zero_does_not_decide_alone():
+    always = {f"always {place}": [1.0] * 30 for place in range(5)}
+    agents = always | {"first": [1.0] * 23 + [0.0] * 7, "never": [0.0] * 30}
+    text = text_of(results_of(agents))
+    assert "first are not distinguishable with 30 seeds" in text
+    assert "interval leaves out 0, but among 21 pairs this can happen by chance (the two differ with 7 of 30" in text
+
+
+def test_one_seed_says_nothing_of_differences():
+    text = text_of(results_of({"A": [0.9], "B": [0.1]}))
+    assert "One seed: nothing can be said of differences." in text
+    assert "beats" not in text
+
+
+def test_too_few_seeds_for_any_difference_are_told_with_the_least_that_do():
+    text = text_of(results_of({"A": [0.9, 0.91, 0.92], "B": [0.1, 0.11, 0.13]}))
+    assert "With 3 seeds no difference among 2 agents can be significant; that takes 6 seeds at the least." in text
+    assert "A beats B" not in text
+    assert "A beats B" in text_of(results_of({"A": spread(0.9, 0, 6), "B": spread(0.1, 1, 6)}))
+
+
+def test_one_agent_has_its_interval_and_nothing_to_be_compared_with():
+    assert "nothing to compare it with" in text_of(results_of({"A": spread(0.5, 0)}))
+    assert "one seed has no interval" in text_of(results_of({"A": [0.5]}))
+
+
+def test_failures_are_counted():
+    failed = {"A": range(20, 23), "C": range(20)}
+    text = text_of(results_of({"A": spread(0.8, 0, 20), "B": spread(0.3, 1, 20)}, failed=failed))
+    assert "3 of the 23 trials of A failed" in text
+    assert "C is not compared, for all 20 of its trials failed" in text
+
+
+def test_all_trials_failed():
+    rows = [
+        {"environment": "lake", "agent": agent, "seed": 0, "status": "failed", "greedy_success_rate": None}
+        for agent in "AB"
+    ]
+    assert "nothing can be compared" in text_of(Results.from_frame(pd.DataFrame(rows)))
+
+
+def test_returns_have_no_share_of_the_best():
+    scores = {"A": [-12.0, -14.0] * 10, "B": [-80.0, -90.0] * 10}
+    text = text_of(results_of(scores, column="greedy_mean_return", best_return=-10.0))
+    assert "A beats B by 72" in text
+    assert "The best possible greedy return is -10" in text
+    assert "%" not in text
+
+
+def test_all_environments_have_a_paragraph_of_their_own():
+    agents = {"A": spread(0.8, 0), "B": spread(0.3, 1)}
+    results = results_of({"one": agents, "two": agents})
+    assert [verdict.title for verdict in verdicts(results.analysis(), results)] == [
+        "one", "two", "All 2 environments together",
+    ]  # fmt: skip
+
+
+def test_the_baseline_is_answered():
+    results = results_of({"A": spread(0.8, 0), "B": spread(0.5, 1), "C": spread(0.2, 2)})
+    assert "Against the baseline B: better: A; worse: C." in text_of(results, baseline="B")
+
+
+@pytest.mark.parametrize("number", [2, 7, 25])
+def test_the_length_is_bounded(number):
+    agents = {f"agent {place}": spread(0.3 + 0.4 * place / number, place, width=0.1) for place in range(number)}
+    results = results_of(agents, best_success_rate=1.0, random_success_rate=0.5)
+    (verdict,) = verdicts(results.analysis(), results)
+    assert 1 <= len(verdict.sentences) <= MOST_SENTENCES
+    assert len(" ".join(verdict.sentences)) < 1100
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_labels_with_commas_are_quoted_and_braces_are_kept(language):
+    text = text_of(results_of({"Q, fast": spread(0.8, 0), "{0} {x}": spread(0.3, 1)}), language)
+    assert "“Q, fast”" in text
+    assert "“{0} {x}”" in text
+
+
+@settings(max_examples=15)
+@given(
+    st.lists(st.lists(st.floats(0, 1), min_size=6, max_size=12), min_size=2, max_size=4),
+    st.sampled_from(["en", "ko"]),
+)
+def test_only_what_the_test_found_is_called_better(scores, language):
+    results = results_of({f"agent{place}": values for place, values in enumerate(scores)})
+    analysis = results.analysis()
+    text = "\n".join(verdict_lines(analysis, results, language))
+    different = any(pair.verdict == "different" for pair in analysis.environments[0].comparison.pairs.values())
+    claims = [word for word in ("beats", "is best", "유의하게 높") if word in text]
+    assert different or not claims
+    assert "equal" not in text
+    assert "prove" not in text
+    if language == "ko":
+        assert not re.search(r"\b(distinguishable|seeds|beats|difference)\b", text)
+
+
+def test_korean_verdict():
+    text = text_of(results_of({"탐험": spread(0.8, 0), "활용": spread(0.6, 1), "무작위": spread(0.3, 2)}), "ko")
+    assert "탐험이 가장 좋습니다(탐욕 정책의 성공률 .794" in text
+    assert "활용보다" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("정책", "정책은"),
+        ("학습자", "학습자는"),
+        ("random", "random은"),
+        ("stochastic Q", "stochastic Q는"),
+        ("noise", "noise는"),
+        ("“UCB”", "“UCB”는"),
+        (".36", ".36은"),
+        ("12", "12는"),
+        ("net", "net은(는)"),
+        ("", "은(는)"),
+    ],
+)
+def test_particles_follow_the_sound(text, expected):
+    assert f"{WithParticle(text):은/는}" == expected
+
+
+def test_particle_after_rieul():
+    assert f"{WithParticle('서울'):으로/로}" == "서울로"
+    assert f"{WithParticle('30개'):으로/로}" == "30개로"
+
+
+def test_unknown_language_is_refused():
+    with pytest.raises(ExperimentError, match="language must be one of en, ko, got 'kr'"):
+        Words.of("kr")
+
+
+def templates_of(path):
+    """English templates of a module: what is handed to the words, but for singulars, and whatever has fields."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    singular, found = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+            name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+            texts = [one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+            if name == "counted":
+                singular |= set(texts[:1])
+                found |= set(texts[1:])
+            elif name == "words":
+                found |= set(texts)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "one":
+            singular |= {one.value for one in ast.walk(node.value) if isinstance(one, ast.Constant)}
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search(r"\{[a-z]+\}", node.value):
+            found.add(node.value)
+    return found - singular
+
+
+@pytest.mark.parametrize("name", ["verdicts", "leader_sentences", "field_sentences", "languages", "facts", "report"])
+def test_every_template_has_korean_with_known_fields(name):
+    templates = templates_of(Path(reporting.__file__).with_name(f"{name}.py"))
+    # Docstrings that show a template.
+    templates = {template for template in templates if "\n" not in template and "`" not in template}
+    assert templates
+    assert templates - KOREAN.keys() - {"{name}"} == set()
+
+
+def test_korean_uses_only_the_fields_of_its_template():
+    for english, korean in KOREAN.items():
+        fields = {name for _, name, _, _ in Formatter().parse(english) if name}
+        assert {name for _, name, _, _ in Formatter().parse(korean) if name} <= fields
+        assert {name for name in fields if name not in korean} <= {"agents", "top"}
