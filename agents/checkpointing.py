@@ -61,7 +61,8 @@ class Checkpoint:
         arrays = {"returns": log.returns, "lengths": log.lengths, "terminated": log.terminated}
         if log.successes is not None:
             arrays["successes"] = log.successes
-        np.savez(directory / LOG, allow_pickle=False, **arrays)
+        # NumPy 2.0 would take `allow_pickle` for the name of an array.
+        np.savez(directory / LOG, **arrays)  # type: ignore[arg-type]
         content = {
             "format": FORMAT,
             "version": FORMAT_VERSION,

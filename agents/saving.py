@@ -19,11 +19,19 @@ class SavedAgentError(ValueError):
 
 
 def write_agent(directory: str | Path, manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    """Write a manifest and arrays to `directory`, which is made if needed; an older agent there is replaced."""
+    """Write a manifest and arrays to `directory`, which is made if needed; an older agent there is replaced.
+
+    Raises:
+        SavedAgentError: an array of Python objects, which only pickle could write.
+    """
+    for name, array in arrays.items():
+        if np.asarray(array).dtype.hasobject:
+            raise SavedAgentError(f"{name}: an array of Python objects cannot be saved, only numbers and text")
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    # NumPy 2.0 would take `allow_pickle` for the name of an array.
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     content = buffer.getvalue()
     header = {"format": FORMAT, "version": FORMAT_VERSION, "sha256": hashlib.sha256(content).hexdigest()}
     _replace(folder / ARRAYS, content)
