@@ -5,6 +5,9 @@ Importing this package registers its environments under `velodrome/...`.
 
 from velodrome.envs.bernoulli_bandit import BernoulliBandit
 from velodrome.envs.chain import Chain
+from velodrome.envs.classification import Classification
+from velodrome.envs.classification_vector import ClassificationVectorEnv
+from velodrome.envs.datasets import DATASETS, Dataset, DatasetError, LabelledExamples, load_dataset
 from velodrome.envs.deep_sea import DeepSea
 from velodrome.envs.discretize import Discretize
 from velodrome.envs.garnet import Garnet
@@ -20,25 +23,36 @@ from velodrome.envs.model_sampling import (
 from velodrome.envs.registration import register_environments
 from velodrome.envs.river_swim import RiverSwim
 from velodrome.envs.success_rules import SuccessRule, SuccessRuleError, parse_success_rule, success_rule
+from velodrome.envs.text import Text
+from velodrome.envs.texts import TEXTS
 from velodrome.envs.transition_model import NoTransitionModelError, TransitionModel, TransitionModelError
 
 __all__ = [
+    "DATASETS",
+    "TEXTS",
     "BernoulliBandit",
     "Chain",
+    "Classification",
+    "ClassificationVectorEnv",
+    "Dataset",
+    "DatasetError",
     "DeepSea",
     "Discretize",
     "EnvironmentPosition",
     "Garnet",
     "GridWorld",
+    "LabelledExamples",
     "ModelEnvironment",
     "NoTransitionModelError",
     "RiverSwim",
     "SuccessRule",
     "SuccessRuleError",
+    "Text",
     "TransitionModel",
     "TransitionModelError",
     "UnknownEnvironmentError",
     "list_environments",
+    "load_dataset",
     "make_environment",
     "parse_success_rule",
     "read_position",
