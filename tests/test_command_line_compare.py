@@ -93,7 +93,7 @@ def strict(text):
 def test_it_writes_a_store_a_table_and_a_plot_and_prints_the_table(compare):
     text = compare("--out", "there")
     assert "learner" in text
-    assert "60 episodes; 5 seeds (0–4), paired across agents" in text
+    assert "Training: 60 episodes in each trial." in text
     places = "Table and plot: there/two-agents; trials: there/trials.sqlite\nReport: velodrome report there\n"
     assert text.endswith(places)
     assert max(map(len, text.splitlines())) <= 80

@@ -81,11 +81,11 @@ def test_what_is_not_known_is_not_claimed():
     unknown = ("episodes", "steps", "greedy_mean_return", "best_success_rate", "train_seconds", "wall_seconds")
     assert all(math.isnan(record[column]) for column in unknown)
     told = " ".join(footnotes(results))
-    assert told.startswith("2 seeds (0–1)")
-    assert "rain for" not in told
-    assert "episodes;" not in told
+    assert told.startswith("Seeds: 2 seeds (0–1). ")
+    assert "Training" not in told
+    assert "in each trial" not in told
     assert "evaluated" not in told
-    assert "success = not stated" in told
+    assert "success rule not stated" in told
     with pytest.raises(ValueError, match="came from elsewhere"):
         results.save("anywhere")
 

@@ -129,8 +129,8 @@ def test_results_from_elsewhere_stand_in_the_same_table_and_claim_no_budget(firs
     assert both.budget("FrozenLake-v1", "A") == (None, None)
     assert both.budget("FrozenLake-v1", "fast") == (40, None)
     training = footnotes(both)[0]
-    assert "slow, fast for 40 episodes" in training
-    assert "Each trial" not in training
+    assert "slow, fast: 40 episodes" in training
+    assert "in each trial" not in training
     assert {row["agent"] for row in both.rows()} == {"slow", "fast", "A"}
 
 

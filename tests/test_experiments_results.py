@@ -410,22 +410,18 @@ def test_an_experiment_without_any_trial_yet_can_be_shown(tmp_path, table_format
 def test_budgets_of_their_own_are_told():
     agents = {"short": {"agent": "random", "episodes": 1200}, "common": "random"}
     some = vd.compare(agents, SLIPPERY, seeds=2, episodes=20)
-    assert footnotes(some)[0] == (
-        "Each trial trains for 20 episodes; but short for 1,200 episodes; 2 seeds (0–1), paired across agents."
-    )
+    assert footnotes(some)[0] == "Training: 20 episodes in each trial; short: 1,200 episodes."
     places = {"ice": {"environment": SLIPPERY, "steps": 30}, "snow": {"environment": DETERMINISTIC, "episodes": 3}}
     some = vd.compare(["random"], places, seeds=1)
-    assert footnotes(some)[0].startswith("Training: on ice for 30 steps; on snow for 3 episodes; 1 seed")
+    assert footnotes(some)[:2] == ["Training: ice: 30 steps; snow: 3 episodes.", "Seeds: 1 seed (0)."]
     agents = {"a": {"agent": "random", "steps": 1}, "b": "random", "c": {"agent": "random", "steps": 1}}
     some = vd.compare(agents, places, seeds=1)
-    assert footnotes(some)[0].startswith(
-        "Training: a, c for 1 step; b on ice for 30 steps; b on snow for 3 episodes; 1 seed"
-    )
+    assert footnotes(some)[0] == "Training: a, c: 1 step; b on ice: 30 steps; b on snow: 3 episodes."
     places["snow"] = {"environment": DETERMINISTIC, "steps": 1}
     some = vd.compare(agents, places, seeds=1)
-    assert footnotes(some)[0].startswith(
-        "Training: a on ice for 1 step; c on ice for 1 step; a on snow for 1 step; b on snow for 1 step; "
-        "c on snow for 1 step; b on ice for 30 steps; 1 seed"
+    assert footnotes(some)[0] == (
+        "Training: a on ice: 1 step; c on ice: 1 step; a on snow: 1 step; b on snow: 1 step; c on snow: 1 step; "
+        "b on ice: 30 steps."
     )
 
 
@@ -505,13 +501,15 @@ def test_long_names_wrap_rather_than_widen_the_table(tmp_path):
 
 def test_footnotes_say_what_a_reader_must_know(results, endless):
     notes = "\n".join(footnotes(results))
-    assert "600 episodes; 6 seeds (0–5), paired across agents" in notes
-    assert "slippery ice: success = return > 0; greedy policies evaluated exactly on the model" in notes
-    assert "best possible success 0.7442, random 0.0139" in notes
+    assert "Training: 600 episodes in each trial." in notes
+    assert "Seeds: 6 seeds (0–5); the same for all agents" in notes
+    assert "slippery ice: success if return > 0; greedy policies evaluated exactly on the model" in notes
+    assert "best possible .744; random policy .014" in notes
     place = "discretize(CartPole-v1, bins=2)"
     one = vd.compare(["random"], place, seeds=[7], steps=60, evaluation_episodes=3, workers=0)
     notes = "\n".join(footnotes(one))
-    assert "60 steps; 1 seed (7–7)" in notes or "60 steps; 1 seed (7)" in notes
+    assert "Training: 60 steps in each trial." in notes
+    assert "Seeds: 1 seed (7)." in notes
     assert "evaluated over 3 sampled episodes" in notes
     assert "ran in the generic loop" in notes
 

@@ -140,7 +140,7 @@ def test_all_environments_have_a_paragraph_of_their_own():
     agents = {"A": spread(0.8, 0), "B": spread(0.3, 1)}
     results = results_of({"one": agents, "two": agents})
     assert [verdict.title for verdict in verdicts(results.analysis(), results)] == [
-        "one", "two", "All 2 environments together",
+        "one", "two", "2 environments together",
     ]  # fmt: skip
 
 

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 # Budgets and seeds of their own that are told pair by pair.
 MOST_PAIRS = 6
+MOST_SEEDS = 8
+# What stands for a rule where there is none, and how that is told.
+_WITHOUT_RULE = {"no success rule": "no success rule", "not stated": "success rule not stated"}
+# Fewer seeds than these, and intervals cover less than they say (docs/statistics.md).
+ENOUGH_SEEDS = 10
 
 
 class Fact(NamedTuple):
@@ -24,7 +29,7 @@ class Fact(NamedTuple):
 def how_it_was_run(results: "Results", analysis: Analysis, words: Words) -> list[Fact]:
     """Budgets, seeds, and for each environment the success rule, the evaluation and the known limits."""
     settings = results.settings
-    facts = [Fact(words("Training"), _budgets(settings, words)), Fact(words("Seeds"), _seeds(settings, words))]
+    facts = [Fact(words("Training"), _budgets(settings, words)), Fact(words("Seeds"), _seeds(results, analysis, words))]
     facts += [Fact(one.environment, _environment(one, settings, words)) for one in analysis.environments]
     return [fact for fact in facts if fact.text]
 
@@ -37,6 +42,9 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
     brackets = words(
         "95 % interval of the mean over seeds; without brackets all seeds scored the same or there is only one."
     )
+    fewest = min(row["seeds"] for one in scored for row in one.rows if row["seeds"])
+    if 1 < fewest < ENOUGH_SEEDS:
+        brackets += " " + words("With so few seeds ({fewest}) it may cover less than it says.", fewest=fewest)
     facts = [Fact("[ ]", brackets)]
     compared = [one for one in scored if len(one.comparison.compared) > 1]
     if compared:
@@ -70,20 +78,31 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
 
 
 def _budgets(settings: Mapping[str, Any], words: Words) -> str:
+    """How long trials train, with the budgets of their own; empty where that is not known."""
     parts = []
     if settings["episodes"] is not None or settings["steps"] is not None:
         parts.append(words("{amount} in each trial", amount=_amount(settings["episodes"], settings["steps"], words)))
-    own = [
-        words(
-            "{agent} on {environment}: {amount}",
-            agent=words.name(row["agent"]), environment=words.name(row["environment"]),
-            amount=_amount(row["episodes"], row["steps"], words),
-        )
-        for row in settings.get("budgets", ())
-    ]  # fmt: skip
+    pairs: dict[str, list[tuple[str, str]]] = {}
+    for row in settings.get("budgets", ()):
+        pairs.setdefault(_amount(row["episodes"], row["steps"], words), []).append((row["agent"], row["environment"]))
+    own = [f"{owner}: {amount}" for amount, some in pairs.items() for owner in _owners(some, settings, words)]
     if len(own) > MOST_PAIRS:
         own = [*own[:MOST_PAIRS], words("{number} more", number=len(own) - MOST_PAIRS)]
     return "; ".join([*parts, *own])
+
+
+def _owners(pairs: Sequence[tuple[str, str]], settings: Mapping[str, Any], words: Words) -> list[str]:
+    """Who has a budget: agents on environments in one phrase where each of them has it on each, else pair by pair."""
+    agents, environments = (list(dict.fromkeys(labels)) for labels in zip(*pairs, strict=True))
+    is_of_all_agents, is_everywhere = (
+        len(some) == len(settings[kind]) for some, kind in ((agents, "agents"), (environments, "environments"))
+    )
+    if len(pairs) < len(agents) * len(environments):
+        return [words("{agent} on {environment}", agent=agent, environment=place) for agent, place in pairs]
+    who, where = ", ".join(agents), ", ".join(environments)
+    if is_everywhere:
+        return [words("every agent") if is_of_all_agents else who]
+    return [where if is_of_all_agents else words("{agent} on {environment}", agent=who, environment=where)]
 
 
 def _amount(episodes: int | None, steps: int | None, words: Words) -> str:
@@ -92,19 +111,22 @@ def _amount(episodes: int | None, steps: int | None, words: Words) -> str:
     return words.counted("{number} step", "{number} steps", steps or 0)
 
 
-def _seeds(settings: Mapping[str, Any], words: Words) -> str:
-    seeds = settings["seeds"]
-    parts = []
-    if seeds:
+def _seeds(results: "Results", analysis: Analysis, words: Words) -> str:
+    """How many, which, and whether agents share them."""
+    settings, parts = results.settings, []
+    seeds, sequential = settings["seeds"], settings.get("sequential")
+    if sequential:
+        numbers = [row["seeds"] for one in analysis.environments for row in one.rows] or [len(seeds)]
+        parts.append(words.seeds(numbers))
+        parts.append(words("added until decided, at most {most}", most=sequential["max_seeds"]))
+    elif seeds:
         consecutive = len(seeds) > 1 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
-        span = f"{seeds[0]}–{seeds[-1]}" if consecutive else ", ".join(str(seed) for seed in seeds[:8])
-        span += "" if consecutive or len(seeds) <= 8 else ", …"
+        span = f"{seeds[0]}–{seeds[-1]}" if consecutive else ", ".join(str(seed) for seed in seeds[:MOST_SEEDS])
+        span += "" if consecutive or len(seeds) <= MOST_SEEDS else ", …"
         parts.append(f"{words.seeds([len(seeds)])} ({span})")
-    if settings.get("sequential"):
-        parts.append(words("added until decided, at most {most}", most=settings["sequential"]["max_seeds"]))
-    elif settings.get("own_seeds"):
-        parts.append(words("some pairs of agent and environment have others"))
-    if len(settings["agents"]) > 1:
+        if settings.get("own_seeds"):
+            parts.append(words("some pairs of agent and environment have others"))
+    if len(settings["agents"]) > 1 and "origin" not in settings:
         parts.append(words("the same for all agents, so that differences are taken seed by seed"))
     return "; ".join(parts)
 
@@ -114,14 +136,17 @@ def _environment(one: EnvironmentAnalysis, settings: Mapping[str, Any], words: W
     if not rows:
         return words("no trial is done")
     rules = [row["success_rule"] for row in rows if row["loop"] != "planning"] or [rows[0]["success_rule"]]
-    rule = " / ".join(dict.fromkeys(rule for rule in rules if rule))
-    parts = [words("success: {rule}", rule=rule) if rule else words("no success rule")]
+    rule = " / ".join(dict.fromkeys(rule for rule in rules if rule and rule not in _WITHOUT_RULE))
+    parts = [words("success if {rule}", rule=rule) if rule else words(_WITHOUT_RULE.get(rules[0], "no success rule"))]
     evaluations = {row["evaluation"] for row in rows}
-    if evaluations == {"exact"}:
+    if "exact" in evaluations:
         parts.append(words("greedy policies evaluated exactly on the model"))
-    elif "monte-carlo" in evaluations and settings.get("evaluation_episodes"):
+    if "monte-carlo" in evaluations and settings.get("evaluation_episodes"):
         number = f"{settings['evaluation_episodes']:,}"
-        parts.append(words("greedy policies evaluated over {number} sampled episodes", number=number))
+        if "exact" in evaluations:
+            parts.append(words("some of them over {number} sampled episodes", number=number))
+        else:
+            parts.append(words("greedy policies evaluated over {number} sampled episodes", number=number))
     parts.append(words("compared by {measure}", measure=words(one.measure.heading)))
     if is_known(one.best):
         parts.append(words("best possible {value}", value=score(one.best, one.measure.is_rate)))

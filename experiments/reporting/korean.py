@@ -26,6 +26,12 @@ _REPORT = {
 _FACTS = {
     "Training": "학습", "Seeds": "시드", "{amount} in each trial": "시도마다 {amount}",
     "{number} more": "그 밖에 {number}개",
+    "{agent} on {environment}": "{environment}의 {agent}", "every agent": "모든 에이전트",
+    "success rule not stated": "성공 규칙이 밝혀지지 않음",
+    "some of them over {number} sampled episodes": "그중 일부는 에피소드 {number}개로 표본 평가",
+    "With so few seeds ({fewest}) it may cover less than it says.": (
+        "시드가 이렇게 적으면({fewest}개) 실제 포함률이 95 %보다 낮을 수 있습니다."
+    ),
     "{agent} on {environment}: {amount}": "{environment}의 {agent}: {amount}",
     "{number} episodes": "에피소드 {number}개", "{number} steps": "{number}스텝",
     "added until decided, at most {most}": "판정될 때까지 추가, 최대 {most}개",
@@ -33,7 +39,7 @@ _FACTS = {
     "the same for all agents, so that differences are taken seed by seed": (
         "모든 에이전트에 같은 시드를 써서 시드별로 짝지어 비교합니다"
     ),
-    "no trial is done": "완료된 시도가 없습니다", "success: {rule}": "성공 규칙: {rule}",
+    "no trial is done": "완료된 시도가 없습니다", "success if {rule}": "성공 규칙: {rule}",
     "no success rule": "성공 규칙 없음",
     "greedy policies evaluated exactly on the model": "탐욕 정책을 전이 모델로 정확히 평가",
     "greedy policies evaluated over {number} sampled episodes": "탐욕 정책을 에피소드 {number}개로 표본 평가",

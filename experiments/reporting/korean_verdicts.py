@@ -26,7 +26,7 @@ _VERDICTS = {
     "{unfinished} of {planned} trials have not been run: this verdict is of those that have.": (
         "시도 {planned}개 중 {unfinished}개는 아직 실행되지 않았습니다. 아래 판정은 실행된 시도에 대한 것입니다."
     ),
-    "All {number} environments together": "환경 {number}개 전체",
+    "{number} environments together": "환경 {number}개 전체",
     "{environment}: each policy, mean over {number} learners": "{environment}: 정책별, 학습자 {number}개의 평균",
     "{environment}: each learner, mean over {number} policies": "{environment}: 학습자별, 정책 {number}개의 평균",
     "One seed: nothing can be said of differences.": "시드가 하나뿐이므로 차이에 대해서는 아무것도 말할 수 없습니다.",

@@ -55,7 +55,7 @@ def report_tables(analysis: Analysis, words: Words) -> ReportTables:
     sections = sections_of(analysis)
     titles = [one.environment for one in analysis.environments]
     if analysis.overall is not None:
-        titles.append(words("All {number} environments together", number=analysis.overall.num_environments))
+        titles.append(words("{number} environments together", number=analysis.overall.num_environments))
     titles += [margin_title(margin, words) for margin in analysis.margins]
     tables = [_table(section, title, words) for section, title in zip(sections, titles, strict=True)]
     first, last = len(analysis.environments), len(tables) - len(analysis.margins)

@@ -78,7 +78,7 @@ def verdicts(analysis: Analysis, results: "Results", language: str = "en") -> li
     paragraphs += [_of_environment(one, analysis, words) for one in analysis.environments]
     if analysis.overall is not None:
         overall = analysis.overall
-        title = words("All {number} environments together", number=overall.num_environments)
+        title = words("{number} environments together", number=overall.num_environments)
         scale = (
             Scale(words("normalised score"), True, 1.0, 0.0)
             if overall.is_normalised
