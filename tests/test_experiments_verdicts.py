@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import velodrome as vd
 from velodrome.experiments import reporting
 from velodrome.experiments.analysis.analysis import AnalysisOptions
 from velodrome.experiments.errors import ExperimentError
@@ -252,3 +253,36 @@ def test_korean_uses_only_the_fields_of_its_template():
         fields = {name for _, name, _, _ in Formatter().parse(english) if name}
         assert {name for _, name, _, _ in Formatter().parse(korean) if name} <= fields
         assert {name for name in fields if name not in korean} <= {"agents", "top"}
+
+
+def test_learners_that_end_alike_are_told_apart_by_their_training():
+    agents = {"slow": "epsilon_greedy_q(ties='random')", "fast": "noise_q", "also fast": "discounted_q"}
+    results = vd.compare(agents, "FrozenLake-v1(is_slippery=False)", seeds=10, episodes=1000)
+    text = text_of(results)
+    assert re.search(r"In training they differ: fast succeeds in \.\d+ \[.*\] of its episodes, slow in \.\d+ \[", text)
+    assert "학습 과정에서는 다릅니다" in text_of(results, "ko")
+    # Nothing is said where the intervals overlap.
+    assert "In training" not in text_of(
+        vd.compare(["noise_q", "discounted_q"], "FrozenLake-v1(is_slippery=False)", seeds=5, episodes=800)
+    )
+
+
+def test_a_run_until_decided_says_what_is_still_open_and_where_it_stopped():
+    agents = {rate: f"q_learning(learning_rate={rate})" for rate in ("0.1", "0.08")} | {"chance": "random"}
+    results = vd.compare(agents, "FrozenLake-v1", episodes=300, until_decided=True, max_seeds=20)
+    text = text_of(results)
+    assert "chance" in text
+    assert re.search(r"not distinguishable with \d+ seeds|beats", text)
+    assert "nan" not in text
+
+
+def test_margins_are_told_in_words():
+    results = vd.compare(
+        policies={"ε-greedy": "epsilon_greedy(epsilon=0.1)", "greedy": "greedy"},
+        learners=["q_learning", "sarsa"],
+        environments="CliffWalking-v1(max_episode_steps=200)", seeds=6, episodes=100,
+    )  # fmt: skip
+    text = text_of(results, metric="train_return")
+    assert re.search(r"each policy, mean over 2 learners: (greedy|ε-greedy) (beats|is best)", text)
+    assert "each learner, mean over 2 policies: " in text
+    assert "정책별, 학습자 2개의 평균" in text_of(results, "ko", metric="train_return")

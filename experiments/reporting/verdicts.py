@@ -10,7 +10,7 @@ from velodrome.experiments.analysis.margins import Margin
 from velodrome.experiments.reporting import field_sentences, leader_sentences
 from velodrome.experiments.reporting.comparison_groups import Groups
 from velodrome.experiments.reporting.languages import Words
-from velodrome.experiments.reporting.numbers import estimate
+from velodrome.experiments.reporting.numbers import estimate, is_known
 from velodrome.experiments.reporting.sentence_parts import Scale, SentenceParts
 
 if TYPE_CHECKING:
@@ -131,8 +131,26 @@ def _of_environment(one: EnvironmentAnalysis, analysis: Analysis, words: Words) 
         return Verdict(one.environment, tuple(filter(None, sentences)), is_environment=True)
     said = SentenceParts(groups, scale, words, analysis.options.difference)
     texts = {name: sentence(said) for name, sentence in _SENTENCES.items()} | {"missing": missing}
+    # Learners that end alike may have learnt at different speeds.
+    texts["headline"] = " ".join(filter(None, (texts["headline"], _in_training(one, groups, words))))
     kept = [name for name in _BY_IMPORTANCE if texts[name]][:MOST_SENTENCES]
     return Verdict(one.environment, tuple(text for name, text in texts.items() if name in kept), is_environment=True)
+
+
+def _in_training(one: EnvironmentAnalysis, groups: Groups, words: Words) -> str:
+    """How those that score the same in the end differ in training; nothing where their intervals overlap."""
+    if one.measure.name != "greedy_success_rate" or len(groups.same) < 2:
+        return ""
+    labels = {agent.label for agent in groups.same}
+    rows = [row for row in one.rows if row["agent"] in labels and is_known(row["train_success_rate_low"])]
+    rows.sort(key=lambda row: -row["train_success_rate_mean"])
+    if len(rows) < 2 or rows[0]["train_success_rate_low"] <= rows[-1]["train_success_rate_high"]:
+        return ""
+    told = [estimate(*(row[f"train_success_rate_{end}"] for end in ("mean", "low", "high"))) for row in rows]
+    return words(
+        "In training they differ: {most} succeeds in {rate} of its episodes, {least} in {lower_rate}.",
+        most=words.name(rows[0]["agent"]), rate=told[0], least=words.name(rows[-1]["agent"]), lower_rate=told[-1],
+    )  # fmt: skip
 
 
 def _summary(comparison: Comparison, scale: Scale, words: Words) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from velodrome.experiments.statistics.best_interval import FEWEST_TO_RESAMPLE
+from velodrome.experiments.statistics.resampling import resample_counts
 from velodrome.experiments.statistics.scores import Array, check_level, random_stream
 from velodrome.experiments.statistics.student_intervals import expanded_tail
 
@@ -69,5 +70,4 @@ def _student(values: Array, level: float) -> Array:
 @lru_cache(maxsize=4)
 def _shares(count: int, num_resamples: int, seed: int) -> Array:
     """Share of each seed in each resample, float64 (num_resamples, count)."""
-    drawn = random_stream(seed, count).multinomial(count, np.full(count, 1 / count), size=num_resamples)
-    return drawn / count
+    return resample_counts(random_stream(seed, count), count, num_resamples) / count

@@ -6,7 +6,7 @@ import numpy as np
 
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.interval import Interval
-from velodrome.experiments.statistics.resampling import NUM_RESAMPLES
+from velodrome.experiments.statistics.resampling import NUM_RESAMPLES, resample_counts
 from velodrome.experiments.statistics.scores import (
     Array,
     Scores,
@@ -65,7 +65,7 @@ def probability_of_improvement_interval(
     rng = random_stream(seed)
     values = np.zeros(num_resamples)
     for wins in environments:
-        rows, columns = (_counts(rng, size, num_resamples) for size in wins.shape)
+        rows, columns = (resample_counts(rng, size, num_resamples) for size in wins.shape)
         values += ((rows @ wins) * columns).sum(axis=1) / (wins.size * len(environments))
     low, high = np.clip(np.quantile(values, [tail, 1 - tail]), 0.0, 1.0)
     return Interval(float(low), float(high), level, "percentile")
@@ -81,11 +81,6 @@ def _without_spread(shares: Sequence[float], sizes: Sequence[int], tail: float, 
             slack = (1 - tail ** (1 / sum(decided))) * len(decided) / len(shares)
             low, high = (low - slack, high) if won else (low, high + slack)
     return Interval(low, high, level, "constant scores" if low == high else "clopper-pearson")
-
-
-def _counts(rng: np.random.Generator, size: int, rows: int) -> Array:
-    """How often each run is drawn in each resample, float64 (rows, size)."""
-    return rng.multinomial(size, np.full(size, 1 / size), size=rows).astype(np.float64)
 
 
 def _wins(first: Scores, second: Scores) -> Sequence[Array]:

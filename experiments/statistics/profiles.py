@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from velodrome.experiments.statistics.errors import StatisticsError
-from velodrome.experiments.statistics.resampling import NUM_RESAMPLES
+from velodrome.experiments.statistics.resampling import NUM_RESAMPLES, resample_counts
 from velodrome.experiments.statistics.scores import Array, Scores, as_environments, check_level, random_stream
 
 
@@ -66,7 +66,7 @@ def performance_profile(
     replicates = np.zeros((num_resamples, len(taus)))
     for values in above:
         size = len(values)
-        weights = rng.multinomial(size, np.full(size, 1 / size), size=num_resamples)
+        weights = resample_counts(rng, size, num_resamples)
         # Whole numbers are added up exactly, so that a share of one is one.
         replicates += weights @ values / size / len(above)
     tail = (1 - level) / 2
