@@ -37,7 +37,7 @@ def stored(directory, *arguments, **options):
 
 def test_an_empty_store_gets_one_line_from_every_command(folder, command):
     Store.open("empty").close()
-    for name in ("table", "plot", "report", "verify", "export"):
+    for name in ("table", "plot", "report", "verify"):
         code, out, err = command(name, "empty")
         assert (code, out) == (2, "")
         assert err.startswith("velodrome: empty/trials.sqlite holds no ")
