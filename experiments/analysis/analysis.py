@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from velodrome.experiments.analysis.comparison import AgentScores, Comparison, SequentialVerdicts, compare_scores
 from velodrome.experiments.analysis.learning import Threshold, episodes_to, threshold_of
 from velodrome.experiments.analysis.margins import Margin, margins_of
-from velodrome.experiments.analysis.measures import Measure, deciding_measure, measure_named
+from velodrome.experiments.analysis.measures import Measure, measure_named, measure_on
 from velodrome.experiments.analysis.overall import Overall, overall_of
 from velodrome.experiments.analysis.rows import agent_row
 from velodrome.experiments.analysis.seed_scores import SeedScores
@@ -110,8 +110,7 @@ def _analysed(results: "Results", environment: str, options: AnalysisOptions) ->
     records = {agent: some for agent, some in records.items() if some}
     everything = [record for some in records.values() for record in some]
     sequential = results.settings.get("sequential", {}).get("environments", {}).get(environment)
-    metric = options.metric or (sequential["measure"] if sequential else None)
-    measure = deciding_measure(everything, metric)
+    measure = measure_on(results, environment, options.metric)
     # Equal by the measure that decides: the order of the other numbers.
     order = sorted(records, key=lambda agent: _secondary(records[agent]), reverse=True)
     agents = [

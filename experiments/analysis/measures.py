@@ -3,10 +3,13 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from velodrome.experiments.errors import ExperimentError
 from velodrome.policies.configuration import closest
+
+if TYPE_CHECKING:
+    from velodrome.experiments.results import Results
 
 MeasureName = Literal["greedy_success_rate", "greedy_return", "train_success_rate", "train_return"]
 
@@ -76,3 +79,20 @@ def deciding_measure(records: Iterable[Mapping[str, Any]], name: str | None = No
         MEASURES[each] for each in in_order if not all(math.isnan(record[MEASURES[each].column]) for record in done)
     )
     return next(known, MEASURES["greedy_return"])
+
+
+def measure_on(results: "Results", environment: str, name: str | None = None) -> Measure:
+    """What decides on an environment: what the user wants, else what its sequential comparison took, else as above.
+
+    Args:
+        results: of an experiment.
+        environment: label.
+        name: the measure that the user wants.
+
+    Raises:
+        ExperimentError: no such measure.
+    """
+    sequential = results.settings.get("sequential", {}).get("environments", {}).get(environment)
+    if name is None and sequential is not None:
+        name = sequential["measure"]
+    return deciding_measure((record for record in results.records if record["environment"] == environment), name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.experiments.analysis.measures import MEASURES, Measure, deciding_measure
+from velodrome.experiments.analysis.measures import MEASURES, Measure, measure_named, measure_on
 from velodrome.experiments.analysis.seed_scores import SeedScores
 from velodrome.experiments.errors import ExperimentError
 from velodrome.policies.configuration import closest
@@ -53,16 +53,16 @@ def done(records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def measure_for(results: "Results", environments: Sequence[str], metric: str | None) -> Measure:
-    """What agents are compared by on several environments: greedy success where all have a success rule.
+    """What agents are compared by on several environments: what decides on all of them, or else greedy return.
 
     Raises:
         ExperimentError: no such measure.
     """
-    by_environment = [records_on(results, [environment]) for environment in environments]
-    deciding = {deciding_measure(records, metric).name for records in by_environment if done(records)}
-    if metric is not None or len(deciding) == 1:
-        return deciding_measure((), metric or deciding.pop())
-    return MEASURES["greedy_return"]
+    if metric is not None:
+        return measure_named(metric)
+    drawn = (environment for environment in environments if done(records_on(results, [environment])))
+    deciding = {measure_on(results, environment).name for environment in drawn}
+    return MEASURES[deciding.pop() if len(deciding) == 1 else "greedy_return"]
 
 
 def finite_scores(results: "Results", environment: str, agent: str, measure: Measure) -> NDArray[np.float64]:

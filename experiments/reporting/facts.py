@@ -71,6 +71,9 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
     if analysis.overall is not None and analysis.overall.is_normalised:
         text = words("Shares of the way from the random policy (0) to the best possible one (1).")
         facts.append(Fact(words("normalised score"), text))
+    if analysis.overall is not None and any(one.comparison.correction == "group-sequential" for one in scored):
+        text = words("Letters over all environments do not correct for the looks at the seeds.")
+        facts.append(Fact(words("over all environments"), text))
     if analysis.margins:
         text = words("Means over the other factor, seed by seed; they hide how policy and learner act together.")
         facts.append(Fact(words("margins"), text))

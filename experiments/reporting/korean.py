@@ -27,6 +27,10 @@ _FACTS = {
     "Training": "학습", "Seeds": "시드", "{amount} in each trial": "시도마다 {amount}",
     "{number} more": "그 밖에 {number}개",
     "{agent} on {environment}": "{environment}의 {agent}", "every agent": "모든 에이전트",
+    "over all environments": "전체 환경",
+    "Letters over all environments do not correct for the looks at the seeds.": (
+        "전체 환경의 문자는 시드를 늘리며 여러 번 확인한 것을 보정하지 않은 것입니다."
+    ),
     "success rule not stated": "성공 규칙이 밝혀지지 않음",
     "some of them over {number} sampled episodes": "그중 일부는 에피소드 {number}개로 표본 평가",
     "With so few seeds ({fewest}) it may cover less than it says.": (

@@ -23,7 +23,7 @@ _MEASURES = {
 
 _VERDICTS = {
     "In training they differ: {most} succeeds in {rate} of its episodes, {least} in {lower_rate}.": (
-        "학습 과정에서는 다릅니다. 학습 에피소드 중 성공한 비율이 {most:은/는} {rate}, {least:은/는} {lower_rate}입니다."
+        "학습 과정에서는 다릅니다. 학습 에피소드의 성공률이 {most:은/는} {rate}, {least:은/는} {lower_rate}입니다."
     ),
     "No trial has ended: nothing can be said yet.": "끝난 시도가 없어 아직 아무것도 말할 수 없습니다.",
     "{unfinished} of {planned} trials have not been run: this verdict is of those that have.": (
