@@ -17,7 +17,7 @@ import numpy as np
 from velodrome.experiments import statistics
 
 LEVEL = 0.05
-EXPERIMENTS, QUICK_EXPERIMENTS = 250, 5
+EXPERIMENTS, QUICK_EXPERIMENTS = 250, 2
 NUM_AGENTS = 5
 FIRST, MOST = 10, 50
 AHEAD = 0.8

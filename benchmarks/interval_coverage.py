@@ -21,7 +21,7 @@ from velodrome.experiments.statistics.best_interval import chosen_method
 
 LEVEL = 0.95
 FROM, TO = 0.93, 0.97
-EXPERIMENTS, QUICK_EXPERIMENTS = 500, 10
+EXPERIMENTS, QUICK_EXPERIMENTS = 500, 3
 NUM_RESAMPLES = 1000
 SIZES = (3, 5, 10, 30, 100)
 METHODS = ("percentile", "expanded percentile", "bca", "bootstrap-t")

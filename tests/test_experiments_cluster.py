@@ -252,7 +252,8 @@ class TestLocalCluster:
         results = compare(
             environments, tmp_path / "out", agents=["q_learning"], seeds=1, cluster="local:1", trial_timeout=4
         )
-        assert [row["status"] for row in results.records] == ["timed out", "done", "done"]
+        ended = [row["status"] for row in results.records]
+        assert ended == ["timed out", "done", "done"], [row["error"] for row in results.records]
         assert results.failures[0]["error"] == "took longer than 4 s"
         assert processes_of("[eh]*", tmp_path)
 
