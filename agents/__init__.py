@@ -12,6 +12,18 @@ from velodrome.agents.errors import (
 from velodrome.agents.expected_sarsa import ExpectedSarsa
 from velodrome.agents.lectures import discounted_q, dummy_q, epsilon_greedy_q, noise_q, stochastic_q
 from velodrome.agents.n_step import NStepQ, NStepSarsa
+from velodrome.agents.neural.char_rnn import CharRNN
+from velodrome.agents.neural.deep_cnn import DeepCNN
+from velodrome.agents.neural.ensemble import Ensemble
+from velodrome.agents.neural.keras_agent import KerasAgent
+from velodrome.agents.neural.keras_runtime import KerasRuntimeError
+from velodrome.agents.neural.labelled_task import ObservationError
+from velodrome.agents.neural.mlp import MLP
+from velodrome.agents.neural.modern_cnn import ModernCNN
+from velodrome.agents.neural.simple_cnn import SimpleCNN
+from velodrome.agents.neural.softmax_regression import SoftmaxRegression
+from velodrome.agents.neural.supervised_agent import SupervisedAgent
+from velodrome.agents.neural.supervised_training import DivergedError
 from velodrome.agents.planning import PolicyIteration, ValueIteration
 from velodrome.agents.q_lambda import QLambda
 from velodrome.agents.q_learning import QLearning
@@ -22,14 +34,23 @@ from velodrome.agents.tabular import TabularAgent
 from velodrome.agents.training_log import TrainingLog
 
 __all__ = [
+    "MLP",
     "Agent",
     "BudgetError",
+    "CharRNN",
+    "DeepCNN",
+    "DivergedError",
     "DoubleQLearning",
     "DynaQ",
+    "Ensemble",
     "EnvironmentFailureError",
     "ExpectedSarsa",
+    "KerasAgent",
+    "KerasRuntimeError",
+    "ModernCNN",
     "NStepQ",
     "NStepSarsa",
+    "ObservationError",
     "PolicyFailureError",
     "PolicyIteration",
     "QLambda",
@@ -37,6 +58,9 @@ __all__ = [
     "RandomAgent",
     "Sarsa",
     "SavedAgentError",
+    "SimpleCNN",
+    "SoftmaxRegression",
+    "SupervisedAgent",
     "TabularAgent",
     "TrainingLog",
     "UnsupportedEnvironmentError",

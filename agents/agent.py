@@ -83,6 +83,14 @@ class Agent(Configuration, ABC):
         Greedy by default, changing nothing that training depends on; with `explore=True` the policy chooses.
         """
 
+    def begin_episode(self) -> None:
+        """Forget what was read of an episode: what `act` is asked next is the first observation of another one.
+
+        Only agents that remember observations from act to act have something to forget. Evaluation calls it after
+        each reset; call it too where you step an environment yourself.
+        """
+        return None
+
     @abstractmethod
     def save(self, directory: str | Path) -> None:
         """Write the agent to `directory` as manifest.json and arrays.npz; nothing is pickled."""

@@ -103,6 +103,8 @@ def _episode(agent: Agent, env: gym.Env[Any, Any], seed: int | None, place: str)
     call = "reset"
     try:
         observation, _ = env.reset(seed=seed)
+        call = "learner"
+        agent.begin_episode()
         while length < MAX_EVALUATION_STEPS:
             call = "learner"
             action = agent.act(observation)

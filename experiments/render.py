@@ -38,6 +38,7 @@ def play(agent: Agent, configuration: EnvironmentConfiguration, mode: str, seed:
     env = configuration.make(render_mode=mode)
     try:
         observation, _ = env.reset(seed=environment_seed(seed, "evaluation"))
+        agent.begin_episode()
         total = 0.0
         for step in range(1, MAX_SHOWN_STEPS + 1):
             _show(env, mode, stream)

@@ -17,6 +17,7 @@ from velodrome.agents import (
     Agent,
     BudgetError,
     CharRNN,
+    ObservationError,
     QLearning,
     SavedAgentError,
     SoftmaxRegression,
@@ -385,16 +386,18 @@ def test_evaluation_begins_its_episodes():
 
 
 def test_what_acting_refuses(trained):
-    with pytest.raises(ValueError, match="symbol 5 is unknown: they are 0 to 4"):
+    with pytest.raises(ObservationError, match="observation 5 is unknown: 0 to 4 are allowed"):
         trained.act(5)
     trained.begin_episode()
     trained.act([0, 1, 2])
-    with pytest.raises(ValueError, match=r"reading 3 episodes, got 2 characters: call begin_episode\(\)"):
+    with pytest.raises(ObservationError, match=r"reading 3 episodes, got 2 characters: call begin_episode\(\)"):
         trained.act([0, 1])
     trained.begin_episode()
     assert trained.act([0, 1]).shape == (2,)
-    with pytest.raises(ValueError, match=r"sequences must be \(batch, num_steps\), got \(3,\)"):
+    with pytest.raises(ObservationError, match=r"sequences must be \(batch, num_steps\), got \(3,\)"):
         trained.predict_logits([0, 1, 2])
+    with pytest.raises(ObservationError, match=r"labels must have the sequences' shape \(2, 2\), got \(1, 2\)"):
+        trained.accuracy([[0, 1], [1, 2]], [[0, 1]])
     with pytest.raises(UnsupportedEnvironmentError, match="char_rnn has not been trained or loaded yet"):
         CharRNN().act(0)
 

@@ -40,7 +40,8 @@ AGENTS: dict[str, Callable[..., Agent]] = {
         for cls in (
             agents.RandomAgent, agents.QLearning, agents.Sarsa, agents.ExpectedSarsa, agents.DoubleQLearning,
             agents.NStepQ, agents.NStepSarsa, agents.QLambda, agents.DynaQ, agents.ValueIteration,
-            agents.PolicyIteration,
+            agents.PolicyIteration, agents.SoftmaxRegression, agents.MLP, agents.SimpleCNN, agents.DeepCNN,
+            agents.ModernCNN, agents.Ensemble, agents.CharRNN,
         )
     },
     "dummy_q": agents.dummy_q,

@@ -1,0 +1,124 @@
+"""What a supervised agent knows of its task: the observations, the classes, and the labelled examples."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
+from velodrome.envs.datasets.dataset import LabelledExamples
+
+
+class ObservationError(ValueError):
+    """An observation that the agent cannot act on; the message is one line."""
+
+
+@dataclass(frozen=True)
+class LabelledTask:
+    """Shape of a task, JSON-ready but for its class.
+
+    Attributes:
+        observation_shape: of one observation; () for symbols.
+        num_symbols: number of symbols of a Discrete observation space, 0 for a Box.
+        symbol_start: the smallest symbol.
+        scale: what observations are divided by, the upper bound of a Box; 1 where that is not one finite number.
+        num_classes: number of actions.
+        action_start: the smallest action.
+    """
+
+    observation_shape: tuple[int, ...]
+    num_symbols: int
+    symbol_start: int
+    scale: float
+    num_classes: int
+    action_start: int
+
+    @classmethod
+    def of(cls, name: str, env: gym.Env[Any, Any]) -> Self:
+        """Task of an environment, for the agent called `name`.
+
+        Raises:
+            UnsupportedEnvironmentError: its spaces are of another kind.
+        """
+        observations, actions, label = env.observation_space, env.action_space, environment_label(env)
+        if not isinstance(actions, spaces.Discrete):
+            raise UnsupportedEnvironmentError(f"{name} needs a Discrete action space, but {label} has {actions}")
+        num_classes, action_start = int(actions.n), int(actions.start)
+        if isinstance(observations, spaces.Discrete):
+            return cls((), int(observations.n), int(observations.start), 1.0, num_classes, action_start)
+        if not isinstance(observations, spaces.Box):
+            raise UnsupportedEnvironmentError(
+                f"{name} needs a Box or Discrete observation space, but {label} has {observations}"
+            )
+        highs = np.unique(observations.high)
+        scale = float(highs[0]) if len(highs) == 1 and np.isfinite(highs[0]) and highs[0] > 0 else 1.0
+        return cls(tuple(observations.shape), 0, 0, scale, num_classes, action_start)
+
+    @classmethod
+    def from_data(cls, data: Any) -> Self:
+        """Task from `dataclasses.asdict` that went through JSON."""
+        return cls(
+            tuple(int(size) for size in data["observation_shape"]),
+            int(data["num_symbols"]),
+            int(data["symbol_start"]),
+            float(data["scale"]),
+            int(data["num_classes"]),
+            int(data["action_start"]),
+        )
+
+    def is_batch(self, observation: Any) -> bool:
+        """Whether observations have a leading dimension.
+
+        Raises:
+            ObservationError: the shape is neither that of one observation nor of a batch.
+        """
+        shape = np.shape(observation)
+        if shape == self.observation_shape:
+            return False
+        if shape[1:] == self.observation_shape and len(shape) == len(self.observation_shape) + 1:
+            return True
+        raise ObservationError(
+            f"an observation has shape {self.observation_shape}, a batch one dimension more; got {shape}"
+        )
+
+    def checked(self, observations: Any) -> np.ndarray:
+        """A batch of observations as an array; symbols are counted from 0.
+
+        Raises:
+            ObservationError: the shape is not (B, *observation_shape), or a symbol is unknown.
+        """
+        batch = np.asarray(observations)
+        if batch.shape[1:] != self.observation_shape or batch.ndim != len(self.observation_shape) + 1:
+            raise ObservationError(f"a batch has observations of shape {self.observation_shape}, got {batch.shape[1:]}")
+        return self.symbols(batch) if self.num_symbols else batch
+
+    def symbols(self, observations: np.ndarray) -> np.ndarray:
+        """Symbols of any shape, counted from 0.
+
+        Raises:
+            ObservationError: one is unknown.
+        """
+        if observations.dtype.kind not in "iu":
+            raise ObservationError(f"observations must be whole numbers, got {observations.dtype}")
+        counted: np.ndarray = observations.astype(np.int64) - self.symbol_start
+        wrong = (counted < 0) | (counted >= self.num_symbols)
+        if wrong.any():
+            last = self.symbol_start + self.num_symbols - 1
+            raise ObservationError(
+                f"observation {observations[wrong][0]} is unknown: {self.symbol_start} to {last} are allowed"
+            )
+        return counted
+
+
+def labelled_examples(name: str, env: gym.Env[Any, Any]) -> LabelledExamples:
+    """Examples of an environment, for the agent called `name`.
+
+    Raises:
+        UnsupportedEnvironmentError: it has none.
+    """
+    examples = getattr(env.unwrapped, "examples", None)
+    if not isinstance(examples, LabelledExamples):
+        raise UnsupportedEnvironmentError(f"{name} learns from labelled examples: {environment_label(env)} has none")
+    return examples

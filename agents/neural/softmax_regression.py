@@ -1,0 +1,19 @@
+"""Softmax regression: one dense layer, the least that can be called a network."""
+
+from dataclasses import dataclass
+
+from velodrome.agents.neural.architecture import Architecture, Dense, Flatten
+from velodrome.agents.neural.labelled_task import LabelledTask
+from velodrome.agents.neural.network_inputs import input_shape
+from velodrome.agents.neural.neural_classifier import NeuralClassifier
+
+
+@dataclass(kw_only=True, eq=False)
+class SoftmaxRegression(NeuralClassifier):
+    """softmax(x W + b) on any Box or Discrete observation, also known as multinomial logistic regression.
+
+    Source: Cox (1966); Kim (2017), Deep Learning Zero to All, lab 7.
+    """
+
+    def _architecture(self, task: LabelledTask) -> Architecture:
+        return Architecture(input_shape(task), (Flatten(), Dense(task.num_classes)))
