@@ -101,7 +101,7 @@ def test_the_lectures_networks_have_their_parameters(monkeypatch):
     assert text.splitlines()[-1].split() == ["total", "1,379,557"]
     assert "convolution_3  (B, 7, 7, 128)       73,856" in text
     assert "max_pooling_3  (B, 4, 4, 128)            0" in text
-    assert Ensemble(size=7).describe(env).startswith(f"7 members, {7 * 1379557:,} parameters")
+    assert Ensemble(size=7).describe(env) == f"7 members, each:\n{text}"
     assert SoftmaxRegression().describe(env).splitlines()[-1].split() == ["total", "7,850"]
     assert "batch_normalization_4" in ModernCNN().describe(DIGITS)
 
@@ -654,6 +654,10 @@ def test_any_keras_model_is_an_agent(tmp_path):
     loaded = Agent.load(tmp_path)
     assert np.array_equal(loaded.predict_logits(TEST.inputs), agent.predict_logits(TEST.inputs))
     assert "batch_normalization" in agent.describe()
+    several = Ensemble(member=KerasAgent(model=model), size=2)
+    several.train(DIGITS, episodes=200, seed=0)
+    assert several.act(TEST.inputs[0]) == several.act(TEST.inputs[:1])[0]
+    assert several.describe().startswith("2 members, each:\nModel:")
 
 
 def test_models_that_cannot_be_agents_are_refused():
@@ -757,6 +761,7 @@ def test_training_that_diverges_says_so():
 
 @pytest.mark.slow
 def test_the_deep_network_reads_digits():
+    # 0.9889, 0.9861 and 0.9944 for three seeds.
     agent = DeepCNN()
-    agent.train(DIGITS, episodes=60 * NUM_DIGITS, seed=0)
-    assert agent.accuracy(TEST.inputs, TEST.labels) >= 0.985
+    agent.train(DIGITS, episodes=40 * NUM_DIGITS, seed=0)
+    assert agent.accuracy(TEST.inputs, TEST.labels) >= 0.98

@@ -140,11 +140,6 @@ class Architecture:
         return sum(placed.num_parameters for placed in self.placed())
 
     @property
-    def has_dropout(self) -> bool:
-        """Whether any layer drops values in training."""
-        return any(isinstance(layer, Dropout) for layer in self.layers)
-
-    @property
     def weight_shapes(self) -> dict[str, Shape]:
         """Shape of each weight, by "layer/weight"."""
         return {f"{placed.name}/{name}": shape for placed in self.placed() for name, shape in placed.weights.items()}

@@ -1,4 +1,4 @@
-"""Training images moved and turned at random, and the moved copies that are asked for a second opinion."""
+"""Training images moved and turned at random, and the neighbours of a test image."""
 
 import numpy as np
 

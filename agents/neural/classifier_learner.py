@@ -105,7 +105,7 @@ class ClassifierLearner(Learner):
 
         if not self._augmentation.test_time:
             return answer(images)
-        return mean_opinion(np.stack([answer(moved(images, *offset)) for offset in NEIGHBOURS]))
+        return log_mean_probabilities(np.stack([answer(moved(images, *offset)) for offset in NEIGHBOURS]))
 
     def arrays(self) -> dict[str, np.ndarray]:
         flat = {"step": self._state["step"].numpy()}
@@ -123,7 +123,7 @@ class ClassifierLearner(Learner):
         self._state = state
 
 
-def mean_opinion(logits: np.ndarray) -> np.ndarray:
+def log_mean_probabilities(logits: np.ndarray) -> np.ndarray:
     """Logarithm of the mean softmax, float32 (B, num_classes), of logits (number, B, num_classes)."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

@@ -23,10 +23,11 @@ COMBINATIONS: tuple[str, ...] = get_args(Combine)
 
 @dataclass(kw_only=True, eq=False)
 class Ensemble(SupervisedAgent):
-    """Members that differ in their first weights, in what they drop and in how their images are moved.
+    """Networks of one kind that learn from the same batches and decide together.
 
-    The learning rate, the batches and the held-out examples are the member's. The training log counts the
-    predictions of all members together.
+    Members differ in their first weights, in what they drop and in how their images are moved. The learning rate,
+    the batches and the held-out examples are the member's. The training log counts the predictions of all members
+    together.
 
     Args:
         member: configuration of each member.
@@ -82,6 +83,8 @@ class Ensemble(SupervisedAgent):
         return self._classifier._new_early_stopping()
 
     def _act_on_one(self, observation: np.ndarray) -> int:
+        if not self._classifier.acts_by_numpy:
+            return super()._act_on_one(observation)
         binding = self._binding
         state = (binding.num_calls, binding.examples_seen)
         if self._numpy_networks is None or self._numpy_networks[0] != state:
@@ -89,7 +92,9 @@ class Ensemble(SupervisedAgent):
             parts = [_member_arrays(arrays, number) for number in range(self.size)]
             self._numpy_networks = state, [self._classifier._exported(binding.task, part) for part in parts]
         networks = self._numpy_networks[1]
-        logits = np.stack([self._classifier._opinion(network, binding.task, observation) for network in networks])
+        logits = np.stack(
+            [self._classifier._logits_by_numpy(network, binding.task, observation) for network in networks]
+        )
         return int(np.argmax(combined(logits[:, np.newaxis], self.combine)[0]))
 
     def predict_logits(self, images: Any) -> np.ndarray:
@@ -110,10 +115,8 @@ class Ensemble(SupervisedAgent):
 
     def describe(self, env: gym.Env[Any, Any] | str | None = None) -> str:
         """Layers, output shapes and parameters of a member; see `NeuralClassifier.describe`."""
-        architecture = self._classifier._architecture(self._classifier._task_of(env) if env else self._binding.task)
-        return f"{self.size} members, {self.size * architecture.num_parameters:,} parameters, each\n" + (
-            architecture.describe()
-        )
+        task = self._binding.task if env is None else self._classifier._task_of(env)
+        return f"{self.size} members, each:\n{self._classifier._describe(task)}"
 
 
 class EnsembleLearner(Learner):

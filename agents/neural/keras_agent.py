@@ -1,9 +1,8 @@
 """The user's own Keras model as an agent."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-import gymnasium as gym
 import numpy as np
 
 from velodrome.agents.neural.architecture import Architecture
@@ -35,6 +34,8 @@ class KerasAgent(NeuralClassifier):
 
     model: Any
 
+    acts_by_numpy: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         if hasattr(self.model, "to_json"):
             self.model = self.model.to_json()
@@ -56,8 +57,7 @@ class KerasAgent(NeuralClassifier):
     def _act_on_one(self, observation: np.ndarray) -> int:
         return SupervisedAgent._act_on_one(self, observation)
 
-    def describe(self, env: gym.Env[Any, Any] | str | None = None) -> str:
-        """Keras' summary of the model."""
+    def _describe(self, task: LabelledTask) -> str:
         lines: list[str] = []
         keras_model(self.model, np.random.default_rng(0)).summary(print_fn=lambda text, **_: lines.append(text))
         return "\n".join(lines)

@@ -8,7 +8,7 @@ from velodrome.agents.neural.schedules import ScheduleName
 
 @dataclass(kw_only=True, eq=False)
 class ModernCNN(DeepCNN):
-    """`deep_cnn` with batch normalisation, a one-cycle learning rate, images moved by a pixel, and a fifth opinion.
+    """`deep_cnn` with batch normalisation, a one-cycle learning rate, shifted images and test-time augmentation.
 
     The learning rate's cycle is laid out over the budget of the call of `train`, unless `epochs` is given.
     """

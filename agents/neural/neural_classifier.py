@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -18,7 +18,7 @@ from velodrome.agents.neural.architecture import (
     Rectifier,
 )
 from velodrome.agents.neural.augmentation import NEIGHBOURS, moved
-from velodrome.agents.neural.classifier_learner import Augmentation, ClassifierLearner, mean_opinion
+from velodrome.agents.neural.classifier_learner import Augmentation, ClassifierLearner, log_mean_probabilities
 from velodrome.agents.neural.early_stopping import EarlyStopping
 from velodrome.agents.neural.labelled_task import LabelledTask
 from velodrome.agents.neural.learner import Learner
@@ -73,6 +73,8 @@ class NeuralClassifier(SupervisedAgent):
     test_time_augmentation: bool = False
     validation: int = 0
     patience: int = 0
+
+    acts_by_numpy: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_one_of(self.name, "schedule", self.schedule, SCHEDULE_NAMES)
@@ -134,7 +136,7 @@ class NeuralClassifier(SupervisedAgent):
         state = (binding.num_calls, binding.examples_seen)
         if self._numpy_network is None or self._numpy_network[0] != state:
             self._numpy_network = state, self._exported(task, binding.arrays())
-        return self._opinion(self._numpy_network[1], task, observation)
+        return self._logits_by_numpy(self._numpy_network[1], task, observation)
 
     def _exported(self, task: LabelledTask, arrays: dict[str, np.ndarray]) -> NumpyNetwork:
         """The network that acts, in NumPy, from a learner's arrays."""
@@ -142,12 +144,12 @@ class NeuralClassifier(SupervisedAgent):
         weights = {name.removeprefix(part): array for name, array in arrays.items() if name.startswith(part)}
         return NumpyNetwork(self._architecture(task), weights)
 
-    def _opinion(self, network: NumpyNetwork, task: LabelledTask, observation: np.ndarray) -> np.ndarray:
+    def _logits_by_numpy(self, network: NumpyNetwork, task: LabelledTask, observation: np.ndarray) -> np.ndarray:
         """Logits float32 (num_classes,) of an exported network for one observation."""
         inputs = network_inputs(task, observation)
         if self.test_time_augmentation:
-            opinions = network.logits(np.concatenate([moved(inputs, *offset) for offset in NEIGHBOURS]))
-            mean: np.ndarray = mean_opinion(opinions[:, np.newaxis])[0]
+            each = network.logits(np.concatenate([moved(inputs, *offset) for offset in NEIGHBOURS]))
+            mean: np.ndarray = log_mean_probabilities(each[:, np.newaxis])[0]
             return mean
         logits: np.ndarray = network.logits(inputs)[0]
         return logits
@@ -173,7 +175,10 @@ class NeuralClassifier(SupervisedAgent):
         Args:
             env: of which environment; the one that the agent was trained on if None.
         """
-        return self._architecture(self._task_of(env)).describe()
+        return self._describe(self._task_of(env))
+
+    def _describe(self, task: LabelledTask) -> str:
+        return self._architecture(task).describe()
 
     def _task_of(self, env: gym.Env[Any, Any] | str | None) -> LabelledTask:
         if env is None:

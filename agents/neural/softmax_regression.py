@@ -10,7 +10,7 @@ from velodrome.agents.neural.neural_classifier import NeuralClassifier
 
 @dataclass(kw_only=True, eq=False)
 class SoftmaxRegression(NeuralClassifier):
-    """softmax(x W + b) on any Box or Discrete observation, also known as multinomial logistic regression.
+    """Softmax regression, softmax(x W + b), on any Box or Discrete observation; it remembers nothing.
 
     Source: Cox (1966); Kim (2017), Deep Learning Zero to All, lab 7.
     """

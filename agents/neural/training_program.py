@@ -1,7 +1,7 @@
 """The compiled functions of a classifier: a training step and an answer, from weights to weights."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from velodrome.agents.neural.adam import AdamState, adam_update
@@ -45,13 +45,8 @@ class TrainingProgram:
             inputs, labels = tf.TensorSpec((size, *network.input_shape), tf.float32), tf.TensorSpec((size,), tf.int64)
             return [state, inputs, labels, tf.TensorSpec((), tf.float32), network.draw_specs(size)]
 
-        # TensorFlow warns of many traces of one function; functions of its own for each program are not one.
-        def step(*arguments: Any) -> Any:
-            return self._traced_step(*arguments)
-
-        def logits(*arguments: Any) -> Any:
-            return network.logits(*arguments)
-
+        # TensorFlow warns when one function is traced often; a `partial` is a function of its own.
+        step, logits = partial(self._traced_step), partial(network.logits)
         self._step = tf.function(step, autograph=False, input_signature=signature(None))
         self._compiled_step = tf.function(
             step, autograph=False, jit_compile=True, input_signature=signature(batch_size)
