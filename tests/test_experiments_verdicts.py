@@ -239,7 +239,9 @@ def templates_of(path):
     return found - singular
 
 
-@pytest.mark.parametrize("name", ["verdicts", "leader_sentences", "field_sentences", "languages", "facts", "report"])
+@pytest.mark.parametrize(
+    "name", ["verdicts", "leader_sentences", "field_sentences", "languages", "facts", "report", "titles"]
+)
 def test_every_template_has_korean_with_known_fields(name):
     templates = templates_of(Path(reporting.__file__).with_name(f"{name}.py"))
     # Docstrings that show a template.

@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
+from velodrome.agents.errors import UnsupportedEnvironmentError
 from velodrome.agents.neural.labelled_task import LabelledTask, ObservationError
 from velodrome.agents.neural.learner import Learner
 from velodrome.agents.neural.recurrent_acting import EpisodeReader
@@ -16,7 +16,6 @@ from velodrome.agents.neural.recurrent_network import RecurrentNetwork
 from velodrome.agents.neural.recurrent_training import RecurrentLearner
 from velodrome.agents.neural.sequence_loss import sequence_loss
 from velodrome.agents.neural.supervised_agent import SupervisedAgent
-from velodrome.envs.make import make_environment
 from velodrome.policies.configuration import ConfigurationError, require_one_of, require_whole_number
 
 
@@ -176,14 +175,6 @@ class CharRNN(SupervisedAgent):
         rows.append(("total", "", f"{sum(network.sizes):,}"))
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows)
-
-    def _task_of(self, env: gym.Env[Any, Any] | str | None) -> LabelledTask:
-        if env is None:
-            return self._binding.task
-        environment = make_environment(env)
-        task = LabelledTask.of(self.name, environment)
-        self._check_task(task, environment_label(environment))
-        return task
 
     def _checked(
         self, sequences: ArrayLike, lengths: ArrayLike | None

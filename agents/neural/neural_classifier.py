@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 
-from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
+from velodrome.agents.errors import UnsupportedEnvironmentError
 from velodrome.agents.neural.architecture import (
     Architecture,
     BatchNormalization,
@@ -30,7 +30,6 @@ from velodrome.agents.neural.supervised_agent import SupervisedAgent
 from velodrome.agents.neural.training_program import Objective
 from velodrome.envs.datasets.dataset import LabelledExamples
 from velodrome.envs.datasets.stratification import stratified_places
-from velodrome.envs.make import make_environment
 from velodrome.policies.configuration import (
     ConfigurationError,
     require_number,
@@ -179,14 +178,6 @@ class NeuralClassifier(SupervisedAgent):
 
     def _describe(self, task: LabelledTask) -> str:
         return self._architecture(task).describe()
-
-    def _task_of(self, env: gym.Env[Any, Any] | str | None) -> LabelledTask:
-        if env is None:
-            return self._binding.task
-        environment = make_environment(env)
-        task = LabelledTask.of(self.name, environment)
-        self._check_task(task, environment_label(environment))
-        return task
 
 
 @dataclass(kw_only=True, eq=False)

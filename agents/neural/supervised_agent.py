@@ -10,7 +10,13 @@ import gymnasium as gym
 import numpy as np
 
 from velodrome.agents.agent import LOOPS, Agent, Callback, Loop
-from velodrome.agents.errors import BudgetError, UnsupportedEnvironmentError, check_budget, check_count
+from velodrome.agents.errors import (
+    BudgetError,
+    UnsupportedEnvironmentError,
+    check_budget,
+    check_count,
+    environment_label,
+)
 from velodrome.agents.neural.early_stopping import EarlyStopping
 from velodrome.agents.neural.labelled_task import LabelledTask, labelled_examples
 from velodrome.agents.neural.learner import Learner
@@ -107,6 +113,19 @@ class SupervisedAgent(Agent):
         if self._bound is None:
             raise UnsupportedEnvironmentError(f"{self.name} has not been trained or loaded yet: call train first")
         return self._bound
+
+    def _task_of(self, env: gym.Env[Any, Any] | str | None) -> LabelledTask:
+        """What is learnt on an environment, checked; without one, what was learnt.
+
+        Raises:
+            UnsupportedEnvironmentError: the agent cannot learn there, or has not learnt anything yet.
+        """
+        if env is None:
+            return self._binding.task
+        environment = make_environment(env)
+        task = LabelledTask.of(self.name, environment)
+        self._check_task(task, environment_label(environment))
+        return task
 
     @property
     def losses(self) -> np.ndarray:

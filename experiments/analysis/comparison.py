@@ -178,6 +178,10 @@ class Comparison:
         """Labels of the agents that are compared, best first."""
         return [agent.label for agent in self.agents if self.letters[agent.label]]
 
+    def agent(self, label: str) -> AgentScores:
+        """The scores of an agent."""
+        return next(agent for agent in self.agents if agent.label == label)
+
     def difference_to_reference(self, label: str) -> Difference | None:
         """An agent's mean less the reference's, with its interval; None for the reference and what is not compared."""
         pair = self.pairs.get((label, self.reference or ""))

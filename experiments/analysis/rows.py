@@ -59,7 +59,7 @@ def agent_row(
 
 def comparison_row(agent: str, comparison: Comparison) -> dict[str, Any]:
     """What a comparison says of an agent: mean, IQM, difference to the reference; NaN for the unknown."""
-    scores = next(one for one in comparison.agents if one.label == agent)
+    scores = comparison.agent(agent)
     low, high = ends(scores.interval)
     row: dict[str, Any] = {"agent": agent, "letters": comparison.letters[agent], "seeds": scores.num_seeds}
     return row | {"mean": scores.mean, "mean_low": low, "mean_high": high} | _decisive(agent, comparison)
@@ -73,7 +73,7 @@ def ends(interval: Interval) -> tuple[float, float]:
 
 def _decisive(agent: str, comparison: Comparison) -> dict[str, Any]:
     """Interquartile mean and difference to the reference, by the measure that decides."""
-    scores = next(one for one in comparison.agents if one.label == agent)
+    scores = comparison.agent(agent)
     value, interval = iqm_of(scores)
     low, high = ends(interval)
     part: dict[str, Any] = {"iqm": value, "iqm_low": low, "iqm_high": high, "compared_with": comparison.reference or ""}
@@ -124,7 +124,7 @@ def _share(value: float, best: float) -> float:
 
 
 def _gap(agent: str, comparison: Comparison, best: float) -> float:
-    scores = next(one for one in comparison.agents if one.label == agent)
+    scores = comparison.agent(agent)
     return _UNKNOWN if scores.problem or not math.isfinite(best) else optimality_gap(scores.values, best)
 
 

@@ -5,8 +5,6 @@ from pathlib import Path
 
 from velodrome.experiments.errors import ExperimentError
 
-PICTURE_ENDINGS = (".png", ".svg", ".pdf")
-
 
 def experiment_folder(directory: Path, name: str) -> Path:
     """Where the table and plots of an experiment go."""

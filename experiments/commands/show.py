@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from velodrome.experiments.analysis.analysis import AnalysisOptions
-from velodrome.experiments.commands.folders import PICTURE_ENDINGS, check_folder, experiment_folder
+from velodrome.experiments.commands.folders import check_folder, experiment_folder
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.results import Results
 
@@ -38,13 +38,13 @@ def plot_command(
     over: str | None,
 ) -> None:
     """`velodrome plot`: draw stored results."""
-    from velodrome.experiments.plotting.figures import draw, write_figure
+    from velodrome.experiments.plotting.figures import ENDINGS, draw, write_figure
 
     results = load(directories, experiment)
     name = kind if metric is None else f"{kind}_{metric}"
     picture = out or experiment_folder(directories[0], results.name) / f"{name}.png"
-    if picture.suffix.lower() not in PICTURE_ENDINGS:
-        raise ExperimentError(f"--out must end in {', '.join(PICTURE_ENDINGS)}, got {picture}")
+    if picture.suffix.lower() not in ENDINGS:
+        raise ExperimentError(f"--out must end in {', '.join(ENDINGS)}, got {picture}")
     check_folder(picture.parent, "--out")
     figure = draw(results, kind, metric=metric, environment=environment, parameter=parameter, over=over)
     try:

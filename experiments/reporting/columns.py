@@ -9,7 +9,9 @@ from velodrome.experiments.analysis.comparison import Comparison
 from velodrome.experiments.analysis.margins import Margin
 from velodrome.experiments.analysis.measures import MEASURES, Measure
 from velodrome.experiments.analysis.rows import comparison_row
+from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.numbers import MISSING, count, estimate, is_known, percent, share, speed
+from velodrome.experiments.reporting.titles import margin_title, overall_title
 
 FAILED = "failed"
 _ENDS = ("mean", "low", "high")
@@ -45,9 +47,10 @@ def sections_of(analysis: Analysis) -> list[Section]:
     """Tables of an experiment: one an environment, then one over all, then the margins of a crossed experiment."""
     sections = [_environment_section(one) for one in analysis.environments]
     if analysis.overall is not None:
-        over = f"{analysis.overall.num_environments} environments together"
         heading = "normalised score" if analysis.overall.is_normalised else "mean success"
-        sections.append(_comparison_section(over, "agent", analysis.overall.comparison, heading))
+        sections.append(
+            _comparison_section(overall_title(analysis.overall, Words()), "agent", analysis.overall.comparison, heading)
+        )
     measures = {one.environment: one.measure for one in analysis.environments}
     return sections + [_margin_section(margin, measures[margin.environment]) for margin in analysis.margins]
 
@@ -86,10 +89,9 @@ def _comparison_section(
 
 
 def _margin_section(margin: Margin, measure: Measure) -> Section:
-    other = "learner" if margin.factor == "policy" else "policy"
-    number_of = f"{margin.num_averaged} {other.removesuffix('y')}{'ies' if other == 'policy' else 's'}"
-    title = f"{margin.environment}: each {margin.factor}, mean over {number_of}"
-    return _comparison_section(title, margin.factor, margin.comparison, measure.heading, measure.is_rate)
+    return _comparison_section(
+        margin_title(margin, Words()), margin.factor, margin.comparison, measure.heading, measure.is_rate
+    )
 
 
 def _others(measure: Measure, rows: Sequence[Row]) -> list[Measure]:

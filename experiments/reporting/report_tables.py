@@ -7,7 +7,7 @@ from velodrome.experiments.analysis.analysis import Analysis
 from velodrome.experiments.reporting.columns import Section, sections_of
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.numbers import MISSING
-from velodrome.experiments.reporting.verdicts import margin_title
+from velodrome.experiments.reporting.titles import margin_title, overall_title
 
 _NUMBER = re.compile(r"(?P<number>-?(?:\d[\d,]*)?\.?\d+(?:e[+-]?\d+)?)(?: (?P<unit>[kM])\b)?")
 _UNITS = {"k": 1e3, "M": 1e6}
@@ -55,7 +55,7 @@ def report_tables(analysis: Analysis, words: Words) -> ReportTables:
     sections = sections_of(analysis)
     titles = [one.environment for one in analysis.environments]
     if analysis.overall is not None:
-        titles.append(words("{number} environments together", number=analysis.overall.num_environments))
+        titles.append(overall_title(analysis.overall, words))
     titles += [margin_title(margin, words) for margin in analysis.margins]
     tables = [_table(section, title, words) for section, title in zip(sections, titles, strict=True)]
     first, last = len(analysis.environments), len(tables) - len(analysis.margins)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from velodrome.experiments.analysis.analysis import Analysis, EnvironmentAnalysis
 from velodrome.experiments.analysis.comparison import AgentScores, Comparison
-from velodrome.experiments.analysis.margins import Margin
 from velodrome.experiments.reporting import field_sentences, leader_sentences
 from velodrome.experiments.reporting.comparison_groups import Groups
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.numbers import estimate, is_known
 from velodrome.experiments.reporting.sentence_parts import Scale, SentenceParts
+from velodrome.experiments.reporting.titles import margin_title, overall_title
 
 if TYPE_CHECKING:
     from velodrome.experiments.results import Results
@@ -78,7 +78,7 @@ def verdicts(analysis: Analysis, results: "Results", language: str = "en") -> li
     paragraphs += [_of_environment(one, analysis, words) for one in analysis.environments]
     if analysis.overall is not None:
         overall = analysis.overall
-        title = words("{number} environments together", number=overall.num_environments)
+        title = overall_title(overall, words)
         scale = (
             Scale(words("normalised score"), True, 1.0, 0.0)
             if overall.is_normalised
@@ -110,16 +110,6 @@ def words_of(results: "Results", language: str) -> Words:
     factors = results.settings.get("factors", {})
     levels = [level for factor in factors.values() for level in factor.values()]
     return Words.of(language, [*results.agents, *levels])
-
-
-def margin_title(margin: Margin, words: Words) -> str:
-    """What a margin is a mean over."""
-    template = (
-        "{environment}: each policy, mean over {number} learners"
-        if margin.factor == "policy"
-        else "{environment}: each learner, mean over {number} policies"
-    )
-    return words(template, environment=margin.environment, number=margin.num_averaged)
 
 
 def _of_environment(one: EnvironmentAnalysis, analysis: Analysis, words: Words) -> Verdict:

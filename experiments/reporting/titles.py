@@ -1,0 +1,20 @@
+"""Titles of what is averaged over environments, learners or policies."""
+
+from velodrome.experiments.analysis.margins import Margin
+from velodrome.experiments.analysis.overall import Overall
+from velodrome.experiments.reporting.languages import Words
+
+
+def overall_title(overall: Overall, words: Words) -> str:
+    """Of all environments."""
+    return words("{number} environments together", number=overall.num_environments)
+
+
+def margin_title(margin: Margin, words: Words) -> str:
+    """What a margin is a mean over."""
+    template = (
+        "{environment}: each policy, mean over {number} learners"
+        if margin.factor == "policy"
+        else "{environment}: each learner, mean over {number} policies"
+    )
+    return words(template, environment=margin.environment, number=margin.num_averaged)
