@@ -76,6 +76,26 @@ class Classification(gym.Env[NDArray[Any], int]):
         self._index: int | None = None
         self._guess: int | None = None
 
+    @property
+    def contents_digest(self) -> str:
+        """SHA-256 of the dataset's images and labels, all splits: what a path alone does not tell."""
+        return self.dataset.digest
+
+    @property
+    def evaluation_arguments(self) -> dict[str, Any] | None:
+        """What differs in the environment on which an agent that learnt here is evaluated; None where nothing does.
+
+        What was learnt from the training images, with some held out or not, is judged by the test images.
+        """
+        return {"split": "test"} if self.split == "train" else None
+
+    @property
+    def description(self) -> str:
+        """Dataset, number of images and where they come from, such as for a table's footnote."""
+        number = len(self.examples.labels)
+        images = "1 image" if number == 1 else f"{number:,} images"
+        return f"{self.dataset.name}: {images} of the {self.split} split ({self.dataset.source})"
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:

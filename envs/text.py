@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any, SupportsInt, cast
 
@@ -9,14 +10,11 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from velodrome.envs.argument_checks import check_choice, check_integer, did_you_mean
-from velodrome.envs.datasets.checks import DatasetError
+from velodrome.envs.argument_checks import check_choice, check_integer
 from velodrome.envs.datasets.dataset import LabelledExamples
-from velodrome.envs.datasets.files import existing_path
 from velodrome.envs.shuffled_passes import ShuffledPasses
-from velodrome.envs.texts import TEXTS
+from velodrome.envs.texts import chosen_text, vocabulary_of
 
-_DEFAULT = "hihello"
 _SHOWN = 60
 
 
@@ -24,9 +22,10 @@ class Text(gym.Env[int, int]):
     """Read a text character by character, and say each time which comes next.
 
     ## Description
-    The vocabulary is the text's characters, each once, sorted by code point. Which character follows may depend
-    on more than the present one ("h" is followed by "i" and by "e" in "hihello"), so the observation is no state,
-    there are no transition probabilities `P`, and agents that remember can do better than agents that do not.
+    The vocabulary is the text's characters, each once, sorted by code point, unless another is given. Which
+    character follows may depend on more than the present one ("h" is followed by "i" and by "e" in "hihello"), so
+    the observation is no state, there are no transition probabilities `P`, and agents that remember can do better
+    than agents that do not.
 
     ## Action Space
     Discrete(size of the vocabulary): the character that comes next.
@@ -49,6 +48,8 @@ class Text(gym.Env[int, int]):
     ## Arguments
     One of `text`, `path`, of a UTF-8 file, taken as it is, its line ends included, and `name`: "hello", "hihello"
     (the default), "if_you_want_you" or "long_sentence". `window=None`, steps an episode; None is the whole text.
+    `vocabulary=None`, a string of different characters in any order, those of the text among them: that of another
+    text, so that an agent that learnt there can act here.
 
     ## Reference
     Kim (2017), Deep Learning Zero to All, lab 12: its texts, and its windows of 10 characters.
@@ -65,13 +66,14 @@ class Text(gym.Env[int, int]):
         path: str | Path | None = None,
         name: str | None = None,
         window: int | None = None,
+        vocabulary: str | None = None,
         render_mode: str | None = None,
     ) -> None:
         check_choice("render_mode", render_mode, (None, *self.metadata["render_modes"]))
-        self.text = _text(text, path, name)
+        self.text, self._label = chosen_text(text, path, name)
         last = len(self.text) - 1
         self.window = last if window is None else check_integer("window", window, minimum=1, maximum=last)
-        self.vocabulary = "".join(sorted(set(self.text)))
+        self.vocabulary = vocabulary_of(self.text, vocabulary)
         numbers = {character: number for number, character in enumerate(self.vocabulary)}
         self.encoded = np.fromiter((numbers[character] for character in self.text), dtype=np.int64, count=last + 1)
         self.encoded.flags.writeable = False
@@ -83,6 +85,26 @@ class Text(gym.Env[int, int]):
         self._start: int | None = None
         self._guesses: list[int] = []
         self._num_right = 0
+
+    @property
+    def contents_digest(self) -> str:
+        """SHA-256 of the text and the vocabulary: what a path alone does not tell."""
+        # Python's texts may hold halves of a character, which UTF-8 has not.
+        parts = [part.encode("utf-8", "surrogatepass") for part in (self.vocabulary, self.text)]
+        return hashlib.sha256(b"%d\n" % len(parts[0]) + parts[0] + parts[1]).hexdigest()
+
+    @property
+    def evaluation_arguments(self) -> dict[str, Any] | None:
+        """None: an agent that learnt here is evaluated here, for a text has no test split."""
+        return None
+
+    @property
+    def description(self) -> str:
+        """The text and its length, such as for a table's footnote."""
+        number = len(self.text) - self.window
+        if number == 1:
+            return f"{self._label}: 1 text of {self.window:,} guess{'es' if self.window > 1 else ''}"
+        return f"{self._label}: {number:,} windows of {self.window:,}"
 
     @property
     def examples(self) -> LabelledExamples:
@@ -128,40 +150,6 @@ class Text(gym.Env[int, int]):
         guessed = "".join(self.vocabulary[guess] for guess in self._guesses)
         lines = (f"text    {_visible(read[-_SHOWN:])}", f"guessed {_visible((' ' + guessed)[-_SHOWN:])}")
         return "\n".join((*lines, f"{self._num_right} of {len(self._guesses)} right")) + "\n"
-
-
-def _text(text: object, path: object, name: object) -> str:
-    given = [f"{key}=" for key, value in (("text", text), ("path", path), ("name", name)) if value is not None]
-    if len(given) > 1:
-        raise DatasetError(f"give one of text=, path= and name=, got {' and '.join(given)}")
-    if path is not None:
-        return _long_enough(f"the text in {str(path)!r}", _read(path))
-    if text is not None:
-        return _long_enough("text", text)
-    chosen = _DEFAULT if name is None else name
-    # A tuple, because what is given may have no hash.
-    if chosen not in tuple(TEXTS):
-        listed = ", ".join(map(repr, TEXTS))
-        raise DatasetError(f"name must be one of {listed}, got {chosen!r}{did_you_mean(chosen, TEXTS)}")
-    return TEXTS[str(chosen)]
-
-
-def _read(path: object) -> str:
-    found = existing_path(path)
-    try:
-        return found.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{found} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}") from None
-    except OSError as error:
-        raise DatasetError(f"{found} cannot be read: {error.strerror or error}") from None
-
-
-def _long_enough(what: str, text: object) -> str:
-    if not isinstance(text, str):
-        raise DatasetError(f"{what} must be a text, got {text!r}")
-    if len(text) < 2:
-        raise DatasetError(f"{what} must have at least two characters, one to read and one to guess, got {text!r}")
-    return text
 
 
 def _visible(text: str) -> str:

@@ -105,6 +105,47 @@ def test_splits_are_told_apart():
     assert sizes == [1300, 137, 360]
 
 
+def test_contents_are_told_by_a_digest_and_not_by_a_path(tmp_path):
+    small = dataset()
+    parts = {name: getattr(small, name) for name in ("x_train", "y_train", "x_test", "y_test")}
+    np.savez(tmp_path / "images.npz", **parts)
+    envs = [
+        Classification(small),
+        Classification(small, split="test"),
+        Classification(path=tmp_path / "images.npz", validation=2),
+    ]
+    assert {env.contents_digest for env in envs} == {small.digest}
+    np.savez(tmp_path / "images.npz", **parts | {"y_test": small.y_test[::-1]})
+    assert Classification(path=tmp_path / "images.npz").contents_digest != small.digest
+    with pytest.raises(AttributeError):
+        envs[0].contents_digest = ""
+
+
+def test_what_was_learnt_on_training_images_is_evaluated_on_test_images():
+    for validation in (0, 137):
+        env = Classification(validation=validation)
+        assert env.evaluation_arguments == {"split": "test"}
+        evaluated = Classification(validation=validation, **env.evaluation_arguments)
+        assert len(evaluated.examples.labels) == 360
+        assert evaluated.evaluation_arguments is None
+    assert Classification(split="validation", validation=137).evaluation_arguments is None
+
+
+def test_descriptions_tell_what_was_shown_but_no_folder(tmp_path):
+    assert Classification(split="test").description == (
+        "digits: 360 images of the test split (scikit-learn's digits of 8x8 pixels)"
+    )
+    assert Classification(validation=37).description.startswith("digits: 1,400 images of the train split")
+    small = dataset()
+    assert Classification(small).description == "small: 7 images of the train split (arrays in memory)"
+    one = Dataset("one", small.x_train, small.y_train, small.x_test[:1], small.y_test[:1], source="a scan")
+    assert Classification(one, split="test").description == "one: 1 image of the test split (a scan)"
+    np.savez(
+        tmp_path / "own.npz", x_train=small.x_train, y_train=small.y_train, x_test=small.x_test, y_test=small.y_test
+    )
+    assert Classification(path=tmp_path / "own.npz").description == "own: 7 images of the train split (own.npz)"
+
+
 def test_an_environment_made_anew_goes_on_where_its_stream_was():
     env = gym.make(ID, dataset=dataset())
     indices_of(env, 9, seed=3)

@@ -10,6 +10,7 @@ import sys
 import types
 import zipfile
 from collections import Counter
+from dataclasses import FrozenInstanceError
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -208,11 +209,75 @@ def test_a_file_is_loaded_once_until_it_changes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     dataset = load_dataset(path=path)
     assert load_dataset(path="small.npz") is dataset
-    assert (dataset.name, dataset.source) == ("small", str(path))
+    assert (dataset.name, dataset.source, dataset.path) == ("small", "small.npz", path)
     saved(path, **arrays(num_train=40))
     os.utime(path, ns=(1, 1))
     assert len(load_dataset(path=path).x_train) == 40
     assert load_dataset(dataset) is dataset
+
+
+def test_a_link_is_called_by_its_own_name(tmp_path):
+    target = saved(tmp_path / "0123abcd.npz")
+    (tmp_path / "small.npz").symlink_to(target)
+    dataset = load_dataset(path=tmp_path / "small.npz")
+    assert (dataset.name, dataset.source) == ("small", "small.npz")
+
+
+def test_the_same_contents_have_the_same_digest_wherever_they_are(tmp_path):
+    given = arrays()
+    folder = tmp_path / "keras" / "datasets" / "fashion-mnist"
+    write_idx(folder, given)
+    one, other = tmp_path / "one.npz", tmp_path / "other.npz"
+    np.savez(one, **given)
+    # Compressed, in another order, with another array among them, of other types, and laid out by columns.
+    changed = {"y_test": given["y_test"].astype(">i4"), "x_train": np.asfortranarray(given["x_train"].astype(np.int64))}
+    np.savez_compressed(other, more=np.zeros(3), **dict(reversed((given | changed).items())))
+    everywhere = [
+        Dataset("arrays", **given),
+        load_dataset("fashion_mnist"),
+        load_dataset(path=one),
+        load_dataset("mnist", path=other),
+        pickle.loads(pickle.dumps(load_dataset(path=one))),
+    ]
+    digests = {dataset.digest for dataset in everywhere}
+    assert len(digests) == 1
+    assert len(digests.pop()) == 64
+
+
+def test_a_digest_is_the_same_on_every_machine():
+    images = np.array([[[0.0, 0.25]], [[0.5, 1.0]]])
+    assert Dataset("two", images, [0, 1], images, [1, 0]).digest == (
+        "9f97e85fc8f3b129a33999b6ddf4d67d17607e1c74cf9bf65e518237958aee91"
+    )
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_value_has_a_part_in_the_digest(part):
+    given = arrays()
+    other = {name: array.copy() for name, array in given.items()}
+    other[part][3] = (other[part][3] + 1) % 10
+    assert Dataset("small", **given).digest != Dataset("small", **other).digest
+
+
+def test_shapes_and_types_have_a_part_in_the_digest():
+    given = arrays(shape=(4, 6))
+    digest = Dataset("small", **given).digest
+    images = ("x_train", "x_test")
+    turned = {name: given[name].reshape(-1, 6, 4) for name in images}
+    channel = {name: given[name][..., np.newaxis] for name in images}
+    fractions = {name: np.zeros(given[name].shape) for name in images}
+    zeros = {name: np.zeros(given[name].shape, dtype=np.uint8) for name in images}
+    digests = [Dataset("small", **(given | changed)).digest for changed in (turned, channel, fractions, zeros)]
+    assert len({digest, *digests}) == 5
+
+
+def test_a_digest_is_computed_once_and_cannot_be_set(monkeypatch):
+    dataset = Dataset("small", **arrays())
+    digest = dataset.digest
+    monkeypatch.setattr("hashlib.sha256", None)
+    assert dataset.digest == digest
+    with pytest.raises(FrozenInstanceError):
+        dataset.digest = ""
 
 
 def test_files_are_refused_in_a_line(tmp_path, monkeypatch):
@@ -287,12 +352,12 @@ def test_mnist_is_looked_for_in_the_documented_order(tmp_path, monkeypatch):
     for seed, place in enumerate((given, named / "mnist.npz", keras / "mnist.npz")):
         place.parent.mkdir(parents=True, exist_ok=True)
         saved(place, **arrays(seed=seed))
-    assert load_dataset("mnist").source.startswith(str(keras / "mnist.npz"))
+    assert load_dataset("mnist").path == keras / "mnist.npz"
     monkeypatch.setenv("VELODROME_DATA", str(named))
-    assert load_dataset("mnist").source.startswith(str(named / "mnist.npz"))
-    assert load_dataset("mnist", given).source.startswith(str(given))
-    assert load_dataset("mnist", keras).source.startswith(str(keras / "mnist.npz"))
-    assert load_dataset("mnist").source.endswith("(not the published MNIST: its SHA-256 differs)")
+    assert load_dataset("mnist").path == named / "mnist.npz"
+    assert load_dataset("mnist", given).path == given
+    assert load_dataset("mnist", keras).path == keras / "mnist.npz"
+    assert load_dataset("mnist", given).source == "given.npz, by its SHA-256 not the published MNIST"
     (named / "mnist.npz").unlink()
     assert load_dataset("mnist", given).name == "mnist"
     assert "has no fashion_mnist.npz" in refusal(lambda: load_dataset("fashion_mnist", named))
@@ -304,7 +369,7 @@ def test_fashion_mnist_is_read_from_the_files_in_which_keras_keeps_it(tmp_path):
     write_idx(folder, given)
     dataset = load_dataset("fashion_mnist")
     assert all(np.array_equal(getattr(dataset, part), given[part]) for part in PARTS)
-    assert dataset.source == str(folder)
+    assert (dataset.source, dataset.path) == ("fashion-mnist/", folder)
     labels = folder / "t10k-labels-idx1-ubyte.gz"
     for content in (gzip.compress(struct.pack(">2i", 2051, 10) + bytes(10)), labels.read_bytes()[:20], b"no gzip"):
         labels.write_bytes(content)
@@ -325,6 +390,7 @@ def test_keras_downloads_what_is_not_there(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "keras", types.SimpleNamespace(datasets=types.SimpleNamespace(mnist=mnist)))
     dataset = load_dataset("mnist")
     assert dataset.source.startswith("downloaded by Keras")
+    assert dataset.path is None
     assert load_dataset("mnist") is dataset
     assert calls == ["load_data"]
     assert capsys.readouterr().out == ""
@@ -353,6 +419,6 @@ def test_the_published_mnist_is_told_by_its_sha256(monkeypatch):
         pytest.skip("VELODROME_DATA names no folder with mnist.npz")
     monkeypatch.setenv("VELODROME_DATA", str(REAL_DATA))
     mnist = load_dataset("mnist")
-    assert mnist.source.endswith("(as published, by its SHA-256)")
+    assert mnist.source == "mnist.npz, by its SHA-256 as published"
     assert (mnist.x_train.shape, mnist.x_test.shape) == ((60_000, 28, 28), (10_000, 28, 28))
     assert len(mnist.examples("train", validation=5000).labels) == 55_000

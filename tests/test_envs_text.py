@@ -97,6 +97,55 @@ def test_a_file_is_taken_as_it_is(tmp_path):
         assert Text(path=tmp_path / "text.txt").text == "ab\nba\n"
 
 
+def test_another_texts_vocabulary_makes_the_same_numbers_of_the_same_characters():
+    long = Text(name="long_sentence")
+    short = Text("a ship", vocabulary=long.vocabulary)
+    assert short.vocabulary == long.vocabulary
+    assert "".join(long.vocabulary[number] for number in short.encoded) == "a ship"
+    assert (short.observation_space, short.action_space) == (long.observation_space, long.action_space)
+    check_env(gym.make(ID, text="a ship", vocabulary=long.vocabulary).unwrapped)
+    observations, rewards, _ = read(short, right, seed=0)
+    assert rewards == [1.0] * 5
+    assert observations == short.encoded.tolist()
+
+
+def test_the_order_of_a_given_vocabulary_is_of_no_matter():
+    assert Text("hello", vocabulary="zoleh").vocabulary == "ehloz"
+    assert Text("hello", vocabulary="ehlo").contents_digest == Text("hello").contents_digest
+
+
+def test_contents_are_told_by_a_digest_and_not_by_a_path(tmp_path):
+    (tmp_path / "one.txt").write_text("hihello", encoding="utf-8")
+    (tmp_path / "other.txt").write_text("hihello", encoding="utf-8-sig")
+    envs = [Text(), Text("hihello"), *(Text(path=tmp_path / f"{name}.txt", window=3) for name in ("one", "other"))]
+    digests = {env.contents_digest for env in envs}
+    assert digests == {"b6cad500cf4e0b3cc91df0998c3f1e81b916e2b84c63cd24723cd52bfd114020"}
+    (tmp_path / "one.txt").write_text("hihallo")
+    digests.add(Text(path=tmp_path / "one.txt").contents_digest)
+    # What is in the vocabulary and what in the text is told apart, and any text has a digest.
+    digests |= {Text(text, vocabulary=letters).contents_digest for text, letters in (("abab", "ab"), ("ab", "ab"))}
+    digests.add(Text("hihello", vocabulary="ehilox").contents_digest)
+    digests.add(Text("\ud800\udc00").contents_digest)
+    assert len(digests) == 6
+    with pytest.raises(AttributeError):
+        envs[0].contents_digest = ""
+
+
+def test_texts_say_what_they_are_and_are_evaluated_as_they_are(tmp_path):
+    (tmp_path / "own.txt").write_text("ab" * 1000)
+    descriptions = {
+        Text().description: "hihello: 1 text of 6 guesses",
+        Text(name="hello", window=4).description: "hello: 1 text of 4 guesses",
+        Text(name="long_sentence", window=10).description: "long_sentence: 170 windows of 10",
+        Text("ab\n").description: "'ab\\n': 1 text of 2 guesses",
+        Text("ab").description: "'ab': 1 text of 1 guess",
+        Text(path=tmp_path / "own.txt", window=9).description: "own.txt: 1,991 windows of 9",
+    }
+    assert list(descriptions) == list(descriptions.values())
+    assert len(Text("ab" * 1000).description) < 100
+    assert Text().evaluation_arguments is None
+
+
 def test_a_tabular_agent_learns_what_can_be_known_without_memory():
     trial = vd.run("q_learning(discount=0)", f"{ID}(text='abcab')", episodes=200, seed=0)
     assert (trial.evaluation.success_rate, trial.evaluation.mean_return) == (1.0, 4.0)
@@ -151,6 +200,11 @@ def test_misuse_is_told_in_a_line():
         ({"path": "empty.txt"}, "the text in 'empty.txt' must have at least two characters"),
         ({"path": "latin.txt"}, "latin.txt is not UTF-8: byte 1 is 0xe4"),
         ({"path": "."}, "cannot be read"),
+        ({"vocabulary": "ehil"}, "character 'o' of the text is not in the vocabulary 'ehil'"),
+        ({"vocabulary": ""}, "character 'h' of the text is not in the vocabulary ''"),
+        ({"vocabulary": "ehillo"}, "vocabulary must have each character once, got 'l' 2 times"),
+        ({"vocabulary": ["h", "i"]}, "vocabulary must be a text of different characters, got ['h', 'i']"),
+        ({"text": "a\nb", "vocabulary": "ab"}, "character '\\n' of the text is not in the vocabulary 'ab'"),
         ({"window": 0}, "window must be an integer of at least 1 and at most 6, got 0"),
         ({"window": 7}, "window must be an integer of at least 1 and at most 6, got 7"),
         ({"render_mode": "rgb_array"}, "render_mode must be one of None, 'ansi', got 'rgb_array'"),

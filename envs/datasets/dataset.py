@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,7 +43,8 @@ class Dataset:
         y_train: their classes, int64 (num_images,).
         x_test: images to be tested on, of the same size and type.
         y_test: their classes.
-        source: where the images come from, in words.
+        source: where the images come from, in words that are the same on every machine.
+        path: of the file or folder that was read; None for arrays.
         num_classes: classes are numbered 0 to num_classes - 1.
 
     Raises:
@@ -53,6 +57,7 @@ class Dataset:
     x_test: NDArray[Any] = field(repr=False)
     y_test: NDArray[np.int64] = field(repr=False)
     source: str = "arrays in memory"
+    path: Path | None = None
     num_classes: int = field(init=False)
     _held_out: dict[int, tuple[LabelledExamples, LabelledExamples]] = field(init=False, repr=False)
 
@@ -83,6 +88,18 @@ class Dataset:
     def image_shape(self) -> tuple[int, ...]:
         """Height and width, and channels where there are any."""
         return self.x_train.shape[1:]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all images and labels, hexadecimal: the same for the same contents, wherever they were read."""
+        digest = hashlib.sha256()
+        for name in ("x_train", "y_train", "x_test", "y_test"):
+            array = getattr(self, name)
+            # Little-endian on every machine.
+            stored = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
+            digest.update(f"{name} {stored.dtype.str} {stored.shape}\n".encode())
+            digest.update(stored.data)
+        return digest.hexdigest()
 
     def examples(self, split: str = "train", validation: int = 0) -> LabelledExamples:
         """The examples of one split.

@@ -37,7 +37,7 @@ def load_digits() -> Dataset:
         labels[~is_test],
         images[is_test],
         labels[is_test],
-        source="the digits of 8x8 pixels that come with scikit-learn",
+        source="scikit-learn's digits of 8x8 pixels",
     )
 
 

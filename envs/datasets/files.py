@@ -38,13 +38,12 @@ def existing_path(path: object) -> Path:
     return found
 
 
-def load_npz(path: Path, name: str | None = None, source: str | None = None) -> Dataset:
+def load_npz(path: Path, name: str | None = None) -> Dataset:
     """Dataset of an .npz file with the arrays x_train, y_train, x_test and y_test.
 
     Args:
         path: of the file.
         name: of the dataset; the file's name without its ending by default.
-        source: in words; the path by default.
 
     Raises:
         DatasetError: beginning with the path, for a file that is no .npz, is damaged, does not fit into half of the
@@ -54,7 +53,7 @@ def load_npz(path: Path, name: str | None = None, source: str | None = None) -> 
         _look_over(path)
         with np.load(path, allow_pickle=False) as arrays:
             read = {key: arrays[key] for key in KEYS}
-        return Dataset(name or path.stem, **read, source=source or str(path))
+        return Dataset(name or path.stem, **read, source=path.name, path=path)
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from None
     except MemoryError:
@@ -94,7 +93,8 @@ def _size(archive: zipfile.ZipFile, key: str) -> int:
         shape, dtype = _header(member)
         start = member.tell()
     if dtype.hasobject:
-        raise DatasetError(f"{key} holds Python objects, which are not read: save an array of numbers")
+        wanted = "one array of numbers" + (", with all images of one size" if key.startswith("x") else "")
+        raise DatasetError(f"{key} holds Python objects, which are not read: save {wanted}")
     size = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if start + size != entry.file_size:
         raise DatasetError(f"{key} is damaged: {entry.file_size - start} bytes where its shape says {size}")

@@ -61,7 +61,8 @@ def _unknown(name: object) -> str:
 def _identity(path: Path) -> tuple[str, int, int]:
     """What tells that a file is still the same one: place, time of change and size."""
     state = path.stat()
-    return str(path.resolve()), state.st_mtime_ns, state.st_size
+    # Not resolved: a link's own name is what the file is called.
+    return str(path.absolute()), state.st_mtime_ns, state.st_size
 
 
 @lru_cache(maxsize=1)

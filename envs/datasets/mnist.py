@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import importlib
 import os
@@ -61,7 +62,7 @@ def read_mnist(name: str, location: Path) -> Dataset:
             for part, prefix in (("train", "train"), ("test", "t10k"))
             for letter, (kind, magic) in zip("xy", _IDX_MAGIC.items(), strict=True)
         }
-        dataset = Dataset(name, **parts, source=str(location))
+        dataset = Dataset(name, **parts, source=f"{location.name}/", path=location)
     else:
         dataset = load_npz(location, name)
     if (dataset.image_shape, dataset.num_classes) != (_SHAPE, _CLASSES):
@@ -115,12 +116,5 @@ def _with_verdict(dataset: Dataset) -> Dataset:
     for array in (dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test):
         digest.update(np.ascontiguousarray(array, dtype=np.uint8).data)
     is_canonical = dataset.x_train.dtype == np.uint8 and digest.hexdigest() == _MNIST_SHA256
-    verdict = "as published, by its SHA-256" if is_canonical else "not the published MNIST: its SHA-256 differs"
-    return Dataset(
-        dataset.name,
-        dataset.x_train,
-        dataset.y_train,
-        dataset.x_test,
-        dataset.y_test,
-        source=f"{dataset.source} ({verdict})",
-    )
+    verdict = "as published" if is_canonical else "not the published MNIST"
+    return dataclasses.replace(dataset, source=f"{dataset.source}, by its SHA-256 {verdict}")
