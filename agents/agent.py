@@ -83,6 +83,14 @@ class Agent(Configuration, ABC):
         Greedy by default, changing nothing that training depends on; with `explore=True` the policy chooses.
         """
 
+    def episodes_per_epoch(self, num_examples: int) -> int:
+        """Episodes of one pass through an environment's labelled examples: those that the agent does not hold out.
+
+        Args:
+            num_examples: of the environment.
+        """
+        return num_examples
+
     def begin_episode(self) -> None:
         """Forget what was read of an episode: what `act` is asked next is the first observation of another one.
 

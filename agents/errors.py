@@ -43,14 +43,30 @@ def check_budget(episodes: Any, steps: Any) -> tuple[int | None, int | None]:
     Raises:
         BudgetError: none, both, or not a whole number of at least 1.
     """
-    if episodes is not None and steps is not None:
-        raise BudgetError(f"give episodes or steps, not both (got episodes={episodes}, steps={steps})")
-    if episodes is None and steps is None:
-        raise BudgetError("give a budget: episodes or steps, a whole number of at least 1")
-    return (
-        None if episodes is None else check_count("episodes", episodes),
-        None if steps is None else check_count("steps", steps),
-    )
+    budget = _one_count({"episodes": episodes, "steps": steps})
+    return budget["episodes"], budget["steps"]
+
+
+def check_budget_or_epochs(episodes: Any, steps: Any, epochs: Any) -> tuple[int | None, int | None, int | None]:
+    """The same of three budgets.
+
+    Raises:
+        BudgetError: none, several, or not a whole number of at least 1.
+    """
+    budget = _one_count({"episodes": episodes, "steps": steps, "epochs": epochs})
+    return budget["episodes"], budget["steps"], budget["epochs"]
+
+
+def _one_count(budgets: dict[str, Any]) -> dict[str, int | None]:
+    given = {name: amount for name, amount in budgets.items() if amount is not None}
+    *first, last = budgets
+    names = f"{', '.join(first)} or {last}"
+    if len(given) > 1:
+        got = ", ".join(f"{name}={amount}" for name, amount in given.items())
+        raise BudgetError(f"give {names}, one of them (got {got})")
+    if not given:
+        raise BudgetError(f"give a budget: {names}, a whole number of at least 1")
+    return {name: check_count(name, given[name]) if name in given else None for name in budgets}
 
 
 def check_count(field: str, value: Any) -> int:

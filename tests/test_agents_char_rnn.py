@@ -402,6 +402,15 @@ def test_what_acting_refuses(trained):
         CharRNN().act(0)
 
 
+def test_what_was_learnt_on_one_text_can_be_tried_on_another(trained):
+    learnt = text_environment(name="hihello").unwrapped
+    beginning = text_environment(text="hihel", vocabulary=learnt.vocabulary)
+    assert read_to_the_end(trained, beginning) == "ihel"
+    # Of its own seven characters, the "l" is the first that is none of the five learnt.
+    with pytest.raises(ObservationError, match=r"^observation 5 is unknown: 0 to 4 are allowed$"):
+        read_to_the_end(trained, text_environment(text="hi, hello"))
+
+
 def test_training_ends_the_episode_that_was_read():
     agent = CharRNN()
     env = text_environment(name="hihello")

@@ -38,6 +38,8 @@ class Rectifier:
 class BatchNormalization:
     """Each channel to mean 0 and variance 1 in the batch, then scaled and shifted; moving averages when acting.
 
+    The averages are corrected for their start, so that they can be used after the first step.
+
     Source: Ioffe & Szegedy (2015).
     """
 

@@ -76,6 +76,9 @@ class Ensemble(SupervisedAgent):
     def _learning_rate_at(self, epochs_seen: float, epochs: float) -> float:
         return self._classifier._learning_rate_at(epochs_seen, epochs)
 
+    def episodes_per_epoch(self, num_examples: int) -> int:
+        return self._classifier.episodes_per_epoch(num_examples)
+
     def _held_out(self, examples: LabelledExamples) -> np.ndarray:
         return self._classifier._held_out(examples)
 

@@ -70,7 +70,8 @@ class KerasNetwork(Network):
     def draw_specs(self, batch_size: int | None) -> list[Any]:
         return [tensorflow().TensorSpec((2,), tensorflow().int64)]
 
-    def train_logits(self, weights: Weights, inputs: Any, draws: list[Any]) -> tuple[Any, Weights]:
+    def train_logits(self, weights: Weights, inputs: Any, draws: list[Any], step: Any) -> tuple[Any, Weights]:
+        # Whatever a layer moves from step to step, it moves as in Keras' own training.
         logits, others = self._run(weights, inputs, draws[0], is_training=True)
         names = [variable.path for variable in self._model.non_trainable_variables]
         return logits, {name: value for name, value in zip(names, others, strict=True) if name in weights}

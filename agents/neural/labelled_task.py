@@ -9,6 +9,7 @@ from gymnasium import spaces
 
 from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
 from velodrome.envs.datasets.dataset import LabelledExamples
+from velodrome.envs.wrapper_chain import is_transparent, wrappers_of
 
 
 class ObservationError(ValueError):
@@ -115,10 +116,29 @@ class LabelledTask:
 def labelled_examples(name: str, env: gym.Env[Any, Any]) -> LabelledExamples:
     """Examples of an environment, for the agent called `name`.
 
+    They are those of `env.unwrapped`, so that a wrapper may change rewards and count steps, but neither what is
+    observed nor what an action means.
+
     Raises:
-        UnsupportedEnvironmentError: it has none.
+        UnsupportedEnvironmentError: it has none, or a wrapper around it may change what they say.
     """
     examples = getattr(env.unwrapped, "examples", None)
     if not isinstance(examples, LabelledExamples):
         raise UnsupportedEnvironmentError(f"{name} learns from labelled examples: {environment_label(env)} has none")
+    for wrapper in wrappers_of(env):
+        if not _keeps_meaning(wrapper):
+            raise UnsupportedEnvironmentError(
+                f"{name} learns from the labelled examples of {environment_label(env)} as they are, but wrapper "
+                f"{type(wrapper).__name__} may change what is observed or what an action means: change the dataset"
+            )
     return examples
+
+
+def _keeps_meaning(wrapper: gym.Wrapper[Any, Any, Any, Any]) -> bool:
+    """Whether `wrapper` leaves observations and actions alone, as far as can be known."""
+    inner = wrapper.env
+    if (wrapper.observation_space, wrapper.action_space) != (inner.observation_space, inner.action_space):
+        return False
+    kind = type(wrapper)
+    changes_reward_only = kind.step is gym.RewardWrapper.step and kind.reset is gym.Wrapper.reset
+    return changes_reward_only or is_transparent(wrapper)

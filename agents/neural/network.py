@@ -60,13 +60,14 @@ class Network(ABC):
         """Tensor specifications of what `draw` gives; None stands for any number of examples."""
 
     @abstractmethod
-    def train_logits(self, weights: Weights, inputs: Any, draws: list[Any]) -> tuple[Any, Weights]:
+    def train_logits(self, weights: Weights, inputs: Any, draws: list[Any], step: Any) -> tuple[Any, Weights]:
         """Logits (B, num_classes) in training mode, and new values of the weights without gradient.
 
         Args:
             weights: of the network, tensors.
             inputs: float32 (B, *input_shape).
             draws: from `draw`.
+            step: number of this training step, from 1, float32 ().
         """
 
     @abstractmethod
@@ -122,17 +123,17 @@ class LayeredNetwork(Network):
         placed = self.architecture.placed()
         return [one.output_shape for one in placed if isinstance(one.layer, Dropout)]
 
-    def train_logits(self, weights: Weights, inputs: Any, draws: list[Any]) -> tuple[Any, Weights]:
-        return self._run(weights, inputs, draws)
+    def train_logits(self, weights: Weights, inputs: Any, draws: list[Any], step: Any) -> tuple[Any, Weights]:
+        return self._run(weights, inputs, draws, step)
 
     def logits(self, weights: Weights, inputs: Any) -> Any:
-        return self._run(weights, inputs, None)[0]
+        return self._run(weights, inputs, [], None)[0]
 
-    def _run(self, weights: Weights, values: Any, draws: list[Any] | None) -> tuple[Any, Weights]:
-        """Logits and moved averages; in inference mode where there are no draws."""
+    def _run(self, weights: Weights, values: Any, draws: list[Any], step: Any) -> tuple[Any, Weights]:
+        """Logits and moved averages; in inference mode where there is no step."""
         averages: Weights = {}
         placed = self.architecture.placed()
-        is_training, left = draws is not None, list(draws or ())
+        is_training, left = step is not None, list(draws)
         for place, (name, layer) in enumerate((one.name, one.layer) for one in placed):
             if isinstance(layer, Convolution):
                 values = tensorflow().nn.conv2d(values, weights[f"{name}/kernel"], 1, "SAME")
@@ -148,7 +149,7 @@ class LayeredNetwork(Network):
                 if is_training:
                     values = fast_dropout(values, layer.rate, left.pop(0))
             elif isinstance(layer, BatchNormalization):
-                values, moved = _normalized(name, layer, weights, values, is_training=is_training)
+                values, moved = _normalized(name, layer, weights, values, step)
                 averages |= moved
             else:
                 values = _simple(name, layer, weights, values)
@@ -180,15 +181,14 @@ def _simple(name: str, layer: Layer, weights: Weights, values: Any) -> Any:
     return tf.reshape(values, [-1, size])
 
 
-def _normalized(
-    name: str, layer: BatchNormalization, weights: Weights, values: Any, *, is_training: bool
-) -> tuple[Any, Weights]:
+def _normalized(name: str, layer: BatchNormalization, weights: Weights, values: Any, step: Any) -> tuple[Any, Weights]:
     """Normalised values and, in training, the moved averages."""
     tf = tensorflow()
     gamma, beta = weights[f"{name}/gamma"], weights[f"{name}/beta"]
     old = {key: weights[f"{name}/{key}"] for key in ("moving_mean", "moving_variance")}
     # The fused operation takes pictures only.
     pictures = values if len(values.shape) == 4 else values[:, tf.newaxis, tf.newaxis]
+    is_training = step is not None
     options = {"scale": gamma, "offset": beta, "epsilon": layer.epsilon, "is_training": is_training}
     averages = {} if is_training else {"mean": old["moving_mean"], "variance": old["moving_variance"]}
     result, mean, variance = tf.compat.v1.nn.fused_batch_norm(pictures, **options, **averages)
@@ -196,9 +196,15 @@ def _normalized(
         result = result[:, 0, 0]
     if not is_training:
         return result, {}
-    found = {"moving_mean": mean, "moving_variance": variance}
-    moved = {
-        f"{name}/{key}": old[key] * layer.momentum + tf.stop_gradient(found[key]) * (1.0 - layer.momentum)
-        for key in found
-    }
-    return result, moved
+    found = {"moving_mean": tf.stop_gradient(mean), "moving_variance": tf.stop_gradient(variance)}
+    share = _newest_share(layer.momentum, step)
+    return result, {f"{name}/{key}": old[key] + (found[key] - old[key]) * share for key in found}
+
+
+def _newest_share(momentum: float, step: Any) -> Any:
+    """Share of the newest batch in moving averages without bias: all of the first, 1 - momentum in the long run.
+
+    As Kingma & Ba (2015) correct Adam's moments, dividing by 1 - momentum^step, but corrected already when stored:
+    the values before the first step, which belong to no data, have no part in them.
+    """
+    return (1.0 - momentum) / (1.0 - tensorflow().pow(momentum, step))

@@ -118,6 +118,9 @@ class NeuralClassifier(SupervisedAgent):
         laid_out = epochs if self.epochs is None else self.epochs
         return self.learning_rate * learning_rate_share(self.schedule, epochs_seen / laid_out)
 
+    def episodes_per_epoch(self, num_examples: int) -> int:
+        return num_examples - min(self.validation, num_examples - 1)
+
     def _held_out(self, examples: LabelledExamples) -> np.ndarray:
         if not self.validation:
             return super()._held_out(examples)

@@ -13,7 +13,7 @@ from velodrome.agents.agent import LOOPS, Agent, Callback, Loop
 from velodrome.agents.errors import (
     BudgetError,
     UnsupportedEnvironmentError,
-    check_budget,
+    check_budget_or_epochs,
     check_count,
     environment_label,
 )
@@ -138,13 +138,14 @@ class SupervisedAgent(Agent):
         *,
         episodes: int | None = None,
         steps: int | None = None,
+        epochs: int | None = None,
         seed: int | None = None,
         loop: Loop = "auto",
         callback: Callback | None = None,
         callback_every: int = 100,
         success: str | None = None,
     ) -> TrainingLog:
-        """Learn from exactly `episodes` examples, or from as many as have `steps` labels.
+        """Learn from exactly `episodes` examples, from as many as have `steps` labels, or from all `epochs` times.
 
         A second call on the same environment goes on in the present pass, unless a `seed` is given: then the
         order and all other chance begin anew, and what was learnt stays. `loop` is accepted and not needed.
@@ -155,7 +156,7 @@ class SupervisedAgent(Agent):
             UnsupportedEnvironmentError: the environment has no labelled examples, or spaces of another kind.
             DivergedError: the loss is no longer finite.
         """
-        episodes, steps = check_budget(episodes, steps)
+        episodes, steps, epochs = check_budget_or_epochs(episodes, steps, epochs)
         require_one_of(self.name, "loop", loop, LOOPS)
         callback_every = check_count("callback_every", callback_every)
         if seed is not None:
@@ -169,6 +170,8 @@ class SupervisedAgent(Agent):
         rule = success_rule(environment, success)
         examples = labelled_examples(self.name, environment)
         num_steps = int(np.prod(examples.labels.shape[1:], dtype=np.int64))
+        if epochs is not None:
+            episodes = epochs * self.episodes_per_epoch(len(examples.labels))
         if episodes is None:
             assert steps is not None
             episodes, rest = divmod(steps, num_steps)

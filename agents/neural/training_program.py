@@ -82,7 +82,7 @@ class TrainingProgram:
         variables = [weights[name] for name in trained]
         with tf.GradientTape() as tape:
             tape.watch(variables)
-            logits, averages = self._network.train_logits(weights, inputs, draws)
+            logits, averages = self._network.train_logits(weights, inputs, draws, state["step"] + 1.0)
             loss = self._loss(logits, labels)
         gradients = tape.gradient(loss, variables)
         moments = AdamState(
