@@ -20,6 +20,7 @@ from velodrome.agents.neural.keras_runtime import KerasRuntimeError
 from velodrome.agents.neural.labelled_task import ObservationError
 from velodrome.agents.neural.mlp import MLP
 from velodrome.agents.neural.modern_cnn import ModernCNN
+from velodrome.agents.neural.neural_bandit import NeuralBandit
 from velodrome.agents.neural.simple_cnn import SimpleCNN
 from velodrome.agents.neural.softmax_regression import SoftmaxRegression
 from velodrome.agents.neural.supervised_agent import SupervisedAgent
@@ -50,6 +51,7 @@ __all__ = [
     "ModernCNN",
     "NStepQ",
     "NStepSarsa",
+    "NeuralBandit",
     "ObservationError",
     "PolicyFailureError",
     "PolicyIteration",

@@ -1,1 +1,1 @@
-"""Agents that learn from labelled examples with neural networks; nothing here imports tensorflow until it is needed."""
+"""Agents with neural networks, learning from labels or from reward; nothing here imports tensorflow until needed."""
