@@ -66,6 +66,7 @@ def train_with_checkpoints(
     Raises:
         BudgetError: not exactly one positive budget.
         EnvironmentFailureError: as from `Agent.train`; episodes are counted from the trial's start.
+        NoProgressError: the agent's log is empty, or of more than was asked for.
     """
     episodes, steps = check_budget(episodes, steps)
     options: dict[str, Any] = {"loop": loop, "success": success}
@@ -82,6 +83,10 @@ def train_with_checkpoints(
         return trial.train(episodes, steps)
     finally:
         trial.env.close()
+
+
+class NoProgressError(RuntimeError):
+    """An agent trained for nothing, or for more than its budget; the message is one line."""
 
 
 class _CheckpointedTrial:
@@ -159,9 +164,11 @@ class _CheckpointedTrial:
     def _segment(self, agent: Agent, env: gym.Env[Any, Any], left: dict[str, Any], episodes: int) -> TrainingLog:
         """Train for so many episodes, or less if the budget ends before."""
         seed, self.seed = self.seed, None
-        return agent.train(
+        log = agent.train(
             env, **left, seed=seed, callback=lambda finished: False, callback_every=episodes, **self.options
         )
+        _check_progress(agent, log, left)
+        return log
 
     def _write(self) -> Path | None:
         """A checkpoint that is still to be proven, or None."""
@@ -218,6 +225,16 @@ class _CheckpointedTrial:
         place = f"again from episode {self.proven_episodes + 1}" if self.proven_episodes else "again"
         label = environment_label(self.env)
         self.notes.append(f"{label} cannot be checkpointed: {reason}; an interrupted trial starts {place}")
+
+
+def _check_progress(agent: Agent, log: TrainingLog, left: dict[str, Any]) -> None:
+    """Refuse a log with which the trial would never end."""
+    budget, most = next((field, value) for field, value in left.items() if value is not None)
+    if not log.episodes + log.steps or getattr(log, budget) > most:
+        raise NoProgressError(
+            f"{agent.name} was to train for 1 to {most} {budget}, but its log has {log.episodes} episodes and "
+            f"{log.steps} steps"
+        )
 
 
 def _identity(learner: Agent, key: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """A trial that is interrupted and continues from its checkpoints has the result of one that never was."""
 
+import dataclasses
 import functools
 import os
 import re
@@ -210,6 +211,34 @@ def test_an_agent_that_cannot_be_checkpointed_trains_without(tmp_path):
     assert log.loop == "planning"
     assert agent.act(14) in range(4)
     assert list(tmp_path.iterdir()) == []
+
+
+class ToldOtherwise(agents.QLearning):
+    """Its log says that so many more episodes were finished than asked for; -1000 is an empty log."""
+
+    name = "told_otherwise"
+    more = 0
+
+    def train(self, env, *, episodes=None, **options):
+        log = super().train(env, episodes=episodes, **options)
+        count = max(0, episodes + self.more)
+        return dataclasses.replace(
+            log,
+            returns=np.zeros(count),
+            lengths=np.ones(count, dtype=np.int64),
+            terminated=np.ones(count, dtype=np.bool_),
+            successes=None,
+            steps=count,
+        )
+
+
+@pytest.mark.parametrize(("more", "told"), [(-1000, "0 episodes and 0 steps"), (1, "9 episodes and 9 steps")])
+def test_an_agent_that_would_never_come_to_its_end_is_refused(more, told, tmp_path):
+    agent = ToldOtherwise()
+    agent.more = more
+    message = f"told_otherwise was to train for 1 to 8 episodes, but its log has {told}"
+    with pytest.raises(checkpoints.NoProgressError, match=f"^{message}$"):
+        train(agent, Walk, tmp_path / "t", episodes=8)
 
 
 class Masked(Walk):
