@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-COMMANDS = sorted(path for path in BENCHMARKS.glob("*.py") if path.stem != "measuring")
+SHARED = {"measuring", "peer_networks"}
+COMMANDS = sorted(path for path in BENCHMARKS.glob("*.py") if path.stem not in SHARED)
 
 
 @pytest.fixture
@@ -16,9 +17,9 @@ def benchmarks(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
-def _run(name, *options):
+def _run(name, *options, timeout=120):
     command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
 
 
 def test_the_compiled_loop_equals_the_c_loop(benchmarks):
@@ -72,11 +73,41 @@ def test_every_benchmark_says_what_it_shows(command):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["scaling", "start_up"])
+@pytest.mark.parametrize("name", ["acting", "cnn_training", "recurrent_training", "scaling", "start_up"])
 def test_a_slower_benchmark_runs(name):
-    finished = _run(name, "--quick")
+    # Several of them start tensorflow in processes of their own.
+    finished = _run(name, "--quick", timeout=400)
     assert finished.returncode == 0, finished.stderr
     assert "other programs took" in finished.stdout
+
+
+@pytest.mark.parametrize(("text", "window"), [("hihello", 0), ("if you want", 4)])
+def test_the_peers_of_a_character_rnn_learn_the_same_windows(benchmarks, text, window):
+    import numpy as np
+    import recurrent_training
+
+    from velodrome.envs.text import Text
+
+    examples = Text(text, window=window or None).examples
+    inputs, labels, characters = recurrent_training.windows_of(text, window)
+    assert np.array_equal(inputs, examples.inputs)
+    assert np.array_equal(labels, examples.labels)
+    assert characters == len(set(text))
+
+
+def test_weights_for_the_peers_of_an_agent_are_in_keras_order(benchmarks, tmp_path):
+    import acting
+    import numpy as np
+
+    from velodrome.agents.saving import write_agent
+
+    class Saved:
+        def save(self, folder):
+            names = ["dense_1/bias", "dense_1/kernel", "convolution_1/bias", "convolution_1/kernel"]
+            arrays = {f"network/weights/{name}": np.array(place) for place, name in enumerate(names)}
+            write_agent(folder, {}, arrays | {"network/first/dense_1/bias": np.array(9)})
+
+    assert acting.weights_of(Saved(), tmp_path) == [3, 2, 1, 0]
 
 
 def test_a_table_aligns_its_columns(benchmarks, capsys):
