@@ -76,6 +76,16 @@ class Agent(Configuration, ABC):
             EnvironmentFailureError: the environment raised or returned something that is not allowed.
         """
 
+    def check_environment(self, env: gym.Env[Any, Any]) -> None:
+        """Refuse an environment in which the agent cannot learn; neither of the two changes.
+
+        `train` refuses the same. Experiments ask before anything runs; an agent of your own need not override it.
+
+        Raises:
+            UnsupportedEnvironmentError: the agent cannot handle the environment; one line.
+        """
+        return None
+
     @abstractmethod
     def act(self, observation: Any, *, explore: bool = False) -> Any:
         """Action for one observation, or actions for a batch (leading dimension).

@@ -64,6 +64,16 @@ class PlanningAgent(Agent):
         """Action values float64 (num_states, num_actions)."""
         return self._greedy.action_values
 
+    def check_environment(self, env: gym.Env[Any, Any]) -> None:
+        self._model_of(env)
+        index_observations(env, self.name)
+
+    def _model_of(self, env: gym.Env[Any, Any]) -> TransitionModel:
+        try:
+            return TransitionModel.of(env)
+        except TransitionModelError as error:
+            raise UnsupportedEnvironmentError(f"{self.name} plans on a transition model: {error}") from None
+
     def train(
         self,
         env: gym.Env[Any, Any] | SampledModel | str,
@@ -87,10 +97,7 @@ class PlanningAgent(Agent):
             model, index, start = env.model, ObservationIndex(((env.model.num_states, 0),), 0), 0
         else:
             environment = make_environment(env)
-            try:
-                model = TransitionModel.of(environment)
-            except TransitionModelError as error:
-                raise UnsupportedEnvironmentError(f"{self.name} plans on a transition model: {error}") from None
+            model = self._model_of(environment)
             index = index_observations(environment, self.name)
             start = int(getattr(environment.action_space, "start", 0))
         rng = role_generator(self._seed, "acting")

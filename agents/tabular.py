@@ -118,6 +118,9 @@ class TabularAgent(Agent):
             raise UnsupportedEnvironmentError(f"{self.name} has not been trained or loaded yet: call train first")
         return self._bound
 
+    def check_environment(self, env: gym.Env[Any, Any]) -> None:
+        TabularBinding().check(self, env)
+
     def train(
         self,
         env: gym.Env[Any, Any] | SampledModel | str,

@@ -60,9 +60,7 @@ class TabularBinding:
             UnsupportedEnvironmentError: the agent cannot handle the spaces.
         """
         if environment is not self.environment:
-            self._check_spaces(agent, environment)
-            if agent.action_mask:
-                _check_masks(environment)
+            self.check(agent, environment)
         if seed is not None or not self.is_ready:
             self.seed = fresh_seed() if seed is None else seed
             rng = role_generator(self.seed, "agent")
@@ -89,9 +87,7 @@ class TabularBinding:
         Raises:
             UnsupportedEnvironmentError: its spaces are others.
         """
-        self._check_spaces(agent, environment)
-        if agent.action_mask:
-            _check_masks(environment)
+        self.check(agent, environment)
         self._enter(agent, environment)
 
     def _enter(self, agent: "TabularAgent", environment: Any) -> None:
@@ -131,6 +127,16 @@ class TabularBinding:
         self.progress = Progress()
         self.stepper.next_action = -1
         agent._begin_anew(self.memory)
+
+    def check(self, agent: "TabularAgent", environment: Any) -> None:
+        """Learn an environment's spaces.
+
+        Raises:
+            UnsupportedEnvironmentError: the agent cannot handle them, or they are others than before.
+        """
+        self._check_spaces(agent, environment)
+        if agent.action_mask:
+            _check_masks(environment)
 
     def _check_spaces(self, agent: "TabularAgent", environment: Any) -> None:
         if isinstance(environment, SampledModel):

@@ -10,11 +10,14 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from velodrome.envs.argument_checks import check_choice
+from velodrome.envs.argument_checks import check_choice, did_you_mean
+from velodrome.envs.datasets.checks import DatasetError
 from velodrome.envs.datasets.dataset import Dataset, LabelledExamples
 from velodrome.envs.datasets.loading import load_dataset
 from velodrome.envs.image_drawing import draw_picture, draw_text
 from velodrome.envs.shuffled_passes import ShuffledPasses
+
+_JUDGES = ("test", "validation")
 
 
 class Classification(gym.Env[NDArray[Any], int]):
@@ -45,7 +48,8 @@ class Classification(gym.Env[NDArray[Any], int]):
     ## Arguments
     `dataset="digits"`, or "mnist", "fashion_mnist", or a Dataset; `path=None`, of an .npz file, see
     `load_dataset`; `split="train"`, or "test" or "validation"; `validation=0`, the number of training images that
-    are in "validation" and not in "train".
+    are in "validation" and not in "train"; `evaluation="test"`, or "validation": the split that judges what was
+    learnt from the training images.
 
     ## Reference
     Osband et al. (2020), Behaviour Suite for Reinforcement Learning, `mnist`. Differences: a wrong guess costs
@@ -63,11 +67,13 @@ class Classification(gym.Env[NDArray[Any], int]):
         split: str = "train",
         path: str | Path | None = None,
         validation: int = 0,
+        evaluation: str = "test",
         render_mode: str | None = None,
     ) -> None:
         check_choice("render_mode", render_mode, (None, *self.metadata["render_modes"]))
+        check_evaluation(evaluation, validation)
         self.dataset = load_dataset(dataset, path)
-        self.split = split
+        self.split, self.validation, self.evaluation = split, validation, evaluation
         self.examples: LabelledExamples = self.dataset.examples(split, validation)
         self.observation_space = image_space(self.dataset)
         self.action_space = cast("spaces.Space[int]", spaces.Discrete(self.dataset.num_classes))
@@ -81,20 +87,26 @@ class Classification(gym.Env[NDArray[Any], int]):
         """SHA-256 of the dataset's images and labels, all splits: what a path alone does not tell."""
         return self.dataset.digest
 
-    @property
-    def evaluation_arguments(self) -> dict[str, Any] | None:
-        """What differs in the environment on which an agent that learnt here is evaluated; None where nothing does.
+    def evaluation_environment(self) -> Classification:
+        """The environment on which an agent that learnt here is evaluated.
 
-        What was learnt from the training images, with some held out or not, is judged by the test images.
+        What was learnt from the training images is judged by the test images, or by those held out where
+        `evaluation="validation"`; what was learnt from other splits by the same images.
         """
-        return {"split": "test"} if self.split == "train" else None
+        if self.split != "train":
+            return self
+        return Classification(self.dataset, self.evaluation, validation=self.validation)
+
+    @property
+    def examples_in_words(self) -> str:
+        """How many images of which split."""
+        number = len(self.examples.labels)
+        return f"{'1 image' if number == 1 else f'{number:,} images'} of the {self.split} split"
 
     @property
     def description(self) -> str:
         """Dataset, number of images and where they come from, such as for a table's footnote."""
-        number = len(self.examples.labels)
-        images = "1 image" if number == 1 else f"{number:,} images"
-        return f"{self.dataset.name}: {images} of the {self.split} split ({self.dataset.source})"
+        return f"{self.dataset.name}: {self.examples_in_words} ({self.dataset.source})"
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -131,6 +143,19 @@ class Classification(gym.Env[NDArray[Any], int]):
             raise gym.error.ResetNeeded("call reset() before render()")
         draw = draw_text if self.render_mode == "ansi" else draw_picture
         return draw(self.examples.inputs[self._index], int(self.examples.labels[self._index]), self._guess)
+
+
+def check_evaluation(evaluation: object, validation: int) -> None:
+    """Refuse a split that cannot judge.
+
+    Raises:
+        DatasetError: it is neither "test" nor "validation", or there are no images for validation.
+    """
+    if evaluation not in _JUDGES:
+        listed = " or ".join(map(repr, _JUDGES))
+        raise DatasetError(f"evaluation must be {listed}, got {evaluation!r}{did_you_mean(evaluation, _JUDGES)}")
+    if evaluation == "validation" and not validation:
+        raise DatasetError("evaluation='validation' needs validation=, the number of training images to hold out")
 
 
 def image_space(dataset: Dataset) -> spaces.Box:

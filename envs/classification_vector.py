@@ -14,7 +14,7 @@ from numpy.random import SeedSequence
 from numpy.typing import ArrayLike, NDArray
 
 from velodrome.envs.argument_checks import check_choice, check_integer
-from velodrome.envs.classification import image_space
+from velodrome.envs.classification import check_evaluation, image_space
 from velodrome.envs.datasets.dataset import Dataset, LabelledExamples
 from velodrome.envs.datasets.loading import load_dataset
 from velodrome.envs.shuffled_passes import ShuffledPasses
@@ -35,6 +35,7 @@ class ClassificationVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
         split: likewise.
         path: likewise.
         validation: likewise.
+        evaluation: likewise.
         render_mode: None; pictures are drawn by `Classification`.
         autoreset_mode: when the next image follows a guess: "NextStep", in a step of its own that ignores the
             action; "SameStep", with info["final_obs"] and info["final_info"]; "Disabled", on
@@ -52,6 +53,7 @@ class ClassificationVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
         split: str = "train",
         path: str | Path | None = None,
         validation: int = 0,
+        evaluation: str = "test",
         render_mode: None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
     ) -> None:
@@ -61,8 +63,9 @@ class ClassificationVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
             check_choice("autoreset_mode", autoreset_mode, _MODES)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode}
+        check_evaluation(evaluation, validation)
         self.dataset = load_dataset(dataset, path)
-        self.split = split
+        self.split, self.evaluation = split, evaluation
         self.examples: LabelledExamples = self.dataset.examples(split, validation)
         self.single_observation_space = image_space(self.dataset)
         self.single_action_space = spaces.Discrete(self.dataset.num_classes)

@@ -93,18 +93,22 @@ class Text(gym.Env[int, int]):
         parts = [part.encode("utf-8", "surrogatepass") for part in (self.vocabulary, self.text)]
         return hashlib.sha256(b"%d\n" % len(parts[0]) + parts[0] + parts[1]).hexdigest()
 
+    def evaluation_environment(self) -> Text:
+        """This environment: an agent that learnt here is evaluated here, for a text has no test split."""
+        return self
+
     @property
-    def evaluation_arguments(self) -> dict[str, Any] | None:
-        """None: an agent that learnt here is evaluated here, for a text has no test split."""
-        return None
+    def examples_in_words(self) -> str:
+        """How many windows of which length."""
+        number = len(self.text) - self.window
+        if number == 1:
+            return f"1 text of {self.window:,} guess{'es' if self.window > 1 else ''}"
+        return f"{number:,} windows of {self.window:,}"
 
     @property
     def description(self) -> str:
         """The text and its length, such as for a table's footnote."""
-        number = len(self.text) - self.window
-        if number == 1:
-            return f"{self._label}: 1 text of {self.window:,} guess{'es' if self.window > 1 else ''}"
-        return f"{self._label}: {number:,} windows of {self.window:,}"
+        return f"{self._label}: {self.examples_in_words}"
 
     @property
     def examples(self) -> LabelledExamples:

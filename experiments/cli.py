@@ -84,11 +84,13 @@ def run(
     *,
     episodes: int | None = None,
     steps: int | None = None,
+    epochs: int | None = None,
     seed: int = 0,
     loop: Literal["auto", "generic", "compiled"] = "auto",
     success: str | None = None,
     evaluation_episodes: int = 100,
     save: Path | None = None,
+    figures: Path | None = None,
     render: Literal["human", "ansi"] | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -97,21 +99,24 @@ def run(
     Args:
         agent: expression, such as "q_learning(discount=0.9, policy=epsilon_greedy(epsilon=0.1))".
         environment: expression, such as "FrozenLake-v1(is_slippery=False)".
-        episodes: training episodes; give this or --steps.
+        episodes: training episodes; give one of --episodes, --steps and --epochs.
         steps: training steps.
+        epochs: passes through the environment's labelled examples.
         seed: of the whole run.
         loop: "compiled" insists on the fast loop, "generic" on the Python loop.
         success: success rule instead of the environment's own, such as "return > 0".
-        evaluation_episodes: sampled episodes where the greedy policy's value cannot be computed.
+        evaluation_episodes: sampled episodes where the greedy policy's value cannot be computed, nor be asked of all
+            labelled examples.
         save: folder to save the trained agent in.
+        figures: folder for pictures of what was learnt from labelled examples, and where it fails.
         render: after training, show one greedy episode in a window (human) or as text (ansi).
         json: print one JSON object instead of text.
     """
     from velodrome.experiments.commands.run import run_command
 
     run_command(
-        agent, environment, episodes=episodes, steps=steps, seed=seed, loop=loop, success=success,
-        evaluation_episodes=evaluation_episodes, save=save, render=render, as_json=json,
+        agent, environment, episodes=episodes, steps=steps, epochs=epochs, seed=seed, loop=loop, success=success,
+        evaluation_episodes=evaluation_episodes, save=save, figures=figures, render=render, as_json=json,
     )  # fmt: skip
 
 
@@ -123,6 +128,7 @@ def compare(
     seeds: int | None = None,
     episodes: int | None = None,
     steps: int | None = None,
+    epochs: int | None = None,
     until_decided: Annotated[bool, Parameter(negative="")] = False,
     max_seeds: int | None = None,
     metric: Metric | None = None,
@@ -150,6 +156,7 @@ def compare(
         seeds: number of seeds instead of the experiment's.
         episodes: training episodes of every trial instead of the experiment's budgets.
         steps: training steps of every trial instead of the experiment's budgets.
+        epochs: passes through the labelled examples of every trial instead of the experiment's budgets.
         until_decided: add seeds, only to agents of undecided pairs, until every pair is decided; --seeds is then the
             number at the first look.
         max_seeds: the most seeds of an agent, with --until-decided.
@@ -181,8 +188,9 @@ def compare(
     }
     options = AnalysisOptions(metric=metric, baseline=baseline, threshold=threshold, difference=difference)
     return compare_command(
-        experiment, seeds=seeds, episodes=episodes, steps=steps, out=out, until_decided=until_decided,
-        max_seeds=max_seeds, options=options, run_options=run_options, track=track or (), quiet=quiet, as_json=json,
+        experiment, seeds=seeds, budget={"episodes": episodes, "steps": steps, "epochs": epochs}, out=out,
+        until_decided=until_decided, max_seeds=max_seeds, options=options, run_options=run_options, track=track or (),
+        quiet=quiet, as_json=json,
     )  # fmt: skip
 
 

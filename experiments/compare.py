@@ -24,6 +24,7 @@ def compare(
     seeds: int | Iterable[int] | None = None,
     episodes: int | None = None,
     steps: int | None = None,
+    epochs: int | None = None,
     success: str | None = None,
     evaluation_episodes: int = 100,
     name: str = "comparison",
@@ -53,17 +54,20 @@ def compare(
 
     Args:
         agents: agents or their expressions, by label or in a list (the expression is then the label); a table
-            such as {"agent": "dyna_q", "episodes": 200} gives one a budget of its own.
+            such as {"agent": "dyna_q", "episodes": 200} gives one a budget of its own, and "environments": [label] the
+            environments on which alone it takes part.
         environments: environment expressions, configurations or factories, likewise.
         policies: policies or their expressions, likewise, to be crossed with the learners: how to explore.
         learners: agents whose policy is left open, or their expressions, likewise, {"learner": "dyna_q", "episodes":
             200} with a budget of its own; q_learning if None. Learner and policy make the agent "learner · policy".
         seeds: how many (0, 1, 2, …), 30 if None, or the seeds themselves; with `until_decided`, how many at the first
             look, 10 (or `max_seeds`, if fewer) if None.
-        episodes: training episodes of a trial; give this or `steps`.
+        episodes: training episodes of a trial; give one of `episodes`, `steps` and `epochs`.
         steps: training steps of a trial.
+        epochs: passes through an environment's labelled examples; an episode is one of them.
         success: success rule instead of the environments' own, such as "return > 0".
-        evaluation_episodes: sampled episodes of the greedy policy where its value cannot be computed.
+        evaluation_episodes: sampled episodes of the greedy policy where its value can neither be computed nor be asked
+            of all labelled examples.
         name: of the experiment.
         description: the question that it answers, in a sentence.
         until_decided: add seeds to agents of undecided pairs alone, until all pairs of each environment are decided
@@ -83,9 +87,10 @@ def compare(
         progress: called with the state of the run, a few times a second.
 
     Raises:
-        BudgetError: no positive budget, or two.
+        BudgetError: no positive budget, two, or epochs without labelled examples.
         ExperimentError: no agent, environment or seed, something given twice, a learner and a policy that cannot
-            be crossed, numbers of seeds that cannot be, nothing to decide, or with `strict` a warning.
+            be crossed, an agent that cannot learn in an environment, numbers of seeds that cannot be, nothing to
+            decide, or with `strict` a warning.
         StoreError: the store in `out` is damaged, foreign or newer than this release.
         ValueError: an expression cannot be read; one line.
     """
@@ -94,8 +99,8 @@ def compare(
         raise ExperimentError("metric needs until_decided=True: it is what decides between agents")
     plan = make_plan(
         agents, environments, policies=policies, learners=learners, seeds=DEFAULT_SEEDS if seeds is None else seeds,
-        episodes=episodes, steps=steps, success=success, evaluation_episodes=evaluation_episodes, name=name,
-        description=description,
+        episodes=episodes, steps=steps, epochs=epochs, success=success, evaluation_episodes=evaluation_episodes,
+        name=name, description=description,
     )  # fmt: skip
     options = RunOptions(
         out=out, workers=workers, cluster=cluster, trial_timeout=trial_timeout, checkpoint_every=checkpoint_every,

@@ -49,7 +49,7 @@ def cross(
                     raise ExperimentError(f"another agent has the label {label!r}: change one of them")
                 agents[label] = CrossedEntry(
                     agent=with_policy(learner, policy), episodes=entry.episodes, steps=entry.steps,
-                    learner=learner_label, policy=policy_label,
+                    epochs=entry.epochs, learner=learner_label, policy=policy_label,
                 )  # fmt: skip
             except ExperimentError as error:
                 mistakes.append(Mistake(("learners", learner_label), f"with policy {policy_label!r}: {error}"))

@@ -1,6 +1,6 @@
 """Agents, learners, policies and environments as users give them: an expression or object, or a table around it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import gymnasium as gym
@@ -14,9 +14,11 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.expressions.environment_configuration import EnvironmentConfiguration
 from velodrome.experiments.inputs import read_agent, read_environment
 from velodrome.experiments.mistakes import CheckedModel, Mistake, mistake_lines, shown
+from velodrome.policies.configuration import closest
 from velodrome.policies.policy import Policy
 
-ONE_BUDGET = "give episodes or steps, and not both"
+BUDGETS = ("episodes", "steps", "epochs")
+ONE_BUDGET = "give episodes, steps or epochs, one of them"
 _AN_AGENT = "an expression such as 'q_learning(discount=0.9)'"
 _A_POLICY = "an expression such as 'epsilon_greedy(epsilon=0.1)'"
 _AN_ENVIRONMENT = "an expression such as 'FrozenLake-v1'"
@@ -28,6 +30,12 @@ def _plain_integer(given: Any) -> Any:
     return int(given) if isinstance(given, np.integer) else given
 
 
+def budgets_in(given: Any) -> list[str]:
+    """Which budgets an entry gives, as users write it or checked."""
+    fields = given if isinstance(given, Mapping) else getattr(given, "__dict__", {})
+    return [name for name in BUDGETS if fields.get(name) is not None]
+
+
 # Budgets are counted in 64 bits, in the loops and in the store.
 Count = Annotated[int, BeforeValidator(_plain_integer), Field(ge=1, le=2**63 - 1)]
 
@@ -37,11 +45,11 @@ class _Entry(CheckedModel):
 
     episodes: Count | None = None
     steps: Count | None = None
+    epochs: Count | None = None
 
     @classmethod
     def mistakes_between_fields(cls, given: Mapping[str, Any]) -> list[Mistake]:
-        has_both = given.get("episodes") is not None and given.get("steps") is not None
-        return [Mistake((), ONE_BUDGET)] if has_both else []
+        return [Mistake((), ONE_BUDGET)] if len(budgets_in(given)) > 1 else []
 
 
 class AgentEntry(_Entry):
@@ -50,12 +58,15 @@ class AgentEntry(_Entry):
     Attributes:
         agent: its expression, or the agent.
         episodes: training episodes of its trials, before the environment's and the experiment's budget.
-        steps: training steps of its trials, likewise; not both.
+        steps: training steps of its trials, likewise; one budget alone.
+        epochs: passes through an environment's labelled examples, likewise.
+        environments: labels of those on which it takes part; all if None.
     """
 
     shorthand: ClassVar[str | None] = "agent"
 
     agent: str | InstanceOf[Agent] = Field(description=_AN_AGENT)
+    environments: list[str] | None = None
 
     @field_validator("agent", mode="before")
     @classmethod
@@ -72,7 +83,8 @@ class LearnerEntry(_Entry):
     Attributes:
         learner: its expression, or the agent; its policy is left open.
         episodes: training episodes of its trials, before the environment's and the experiment's budget.
-        steps: training steps of its trials, likewise; not both.
+        steps: training steps of its trials, likewise; one budget alone.
+        epochs: passes through an environment's labelled examples, likewise.
     """
 
     shorthand: ClassVar[str | None] = "learner"
@@ -126,7 +138,8 @@ class EnvironmentEntry(_Entry):
     Attributes:
         environment: its expression, its configuration, or a function that makes it.
         episodes: training episodes of its trials, before the experiment's budget.
-        steps: training steps of its trials, likewise; not both.
+        steps: training steps of its trials, likewise; one budget alone.
+        epochs: passes through its labelled examples, likewise.
         success: success rule instead of the experiment's and the environment's own.
     """
 
@@ -152,6 +165,41 @@ class EnvironmentEntry(_Entry):
         if success is not None:
             parse_success_rule(success)
         return success
+
+
+def mistakes_about_places(agents: Mapping[str, Any], environments: Collection[str]) -> list[Mistake]:
+    """Environments of agents that are not among the experiment's, and those on which no agent takes part.
+
+    Args:
+        agents: entries by label, as users write them or checked.
+        environments: labels.
+    """
+    mistakes, empty = [], set(environments)
+    for label, entry in agents.items():
+        places = places_of(entry)
+        if places is None:
+            empty.clear()
+            continue
+        empty -= set(places)
+        mistakes += [
+            Mistake(("agents", label, "environments"), f"no environment {place!r}{closest(place, environments)}")
+            for place in places
+            if place not in environments
+        ]
+        if not places:
+            mistakes.append(Mistake(("agents", label, "environments"), "must name at least one, or be left out"))
+    if agents and not mistakes:
+        left = [place for place in environments if place in empty]
+        mistakes += [Mistake(("environments", place), "no agent takes part on it") for place in left]
+    return mistakes
+
+
+def places_of(entry: Any) -> list[str] | None:
+    """Labels of the environments on which an agent takes part, None for all; of an entry that may be wrong."""
+    fields = entry if isinstance(entry, Mapping) else getattr(entry, "__dict__", {})
+    places = fields.get("environments")
+    is_list = isinstance(places, list) and all(isinstance(place, str) for place in places)
+    return places if is_list else None
 
 
 def read_agent_entry(label: str, given: Any) -> AgentEntry:

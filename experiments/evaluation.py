@@ -1,4 +1,4 @@
-"""How good is what an agent learnt: exactly where the model is known, by sampled episodes elsewhere."""
+"""How good is what an agent learnt: exactly where the model is known, on all examples, or by sampled episodes."""
 
 from dataclasses import dataclass
 from math import isfinite, sqrt
@@ -7,11 +7,14 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from numpy.typing import NDArray
 
 from velodrome.agents.agent import Agent
 from velodrome.agents.dynamic_programming import evaluate_policy
 from velodrome.agents.errors import EnvironmentFailureError, environment_label, one_line
 from velodrome.agents.seeding import environment_seed
+from velodrome.envs.datasets.dataset import LabelledExamples
+from velodrome.experiments.example_evaluation import guesses_of
 from velodrome.experiments.track import Track
 
 # A sampled episode of an environment without time limit is given up after so many steps.
@@ -23,12 +26,13 @@ class Evaluation:
     """Value of the greedy policy.
 
     Attributes:
-        method: "exact" (dynamic programming on the model) or "monte-carlo".
+        method: "exact" (dynamic programming on the model), "examples" (each labelled example once) or "monte-carlo".
         success_rate: probability of success, NaN without a success rule.
-        success_low: lower end of the 95 % Wilson interval; equal to the rate if exact.
+        success_low: lower end of the 95 % Wilson interval, where the examples are no sequences that of others of
+            their kind; equal to the rate if exact, and on sequences, all of which were asked.
         success_high: upper end.
         mean_return: expected undiscounted return.
-        episodes: sampled episodes, 0 if exact.
+        episodes: sampled episodes, or examples; 0 if exact.
     """
 
     method: str
@@ -47,7 +51,13 @@ def evaluate(agent: Agent, track: Track, *, seed: int, episodes: int = 100) -> E
         track: the environment.
         seed: the run's seed; sampled episodes use its evaluation stream.
         episodes: how many to sample where the value cannot be computed.
+
+    Raises:
+        EnvironmentFailureError: the environment raised or returned something that is not allowed.
     """
+    evaluation = track.contents.evaluation
+    if evaluation is not None and evaluation.reason is None:
+        return _on_examples(agent, track, evaluation.examples)
     policy = getattr(agent, "greedy_probabilities", None)
     if track.model is None or policy is None:
         return _sample(agent, track, seed, episodes)
@@ -66,6 +76,21 @@ def evaluate(agent: Agent, track: Track, *, seed: int, episodes: int = 100) -> E
     return Evaluation("exact", rate, rate, rate, value.expected_return, 0)
 
 
+def _on_examples(agent: Agent, track: Track, examples: LabelledExamples) -> Evaluation:
+    labels = examples.labels
+    is_sequence = labels.ndim == 2
+    env = track.make()
+    try:
+        guesses = guesses_of(agent, env, examples.inputs, is_sequence=is_sequence)
+    finally:
+        if env is not track.keeps_open:
+            env.close()
+    right = (guesses == labels).reshape(len(labels), -1)
+    returns, lengths = right.sum(axis=1, dtype=np.float64), np.full(len(labels), right.shape[1])
+    successes = track.rule.successes(returns, lengths, np.ones(len(labels), dtype=np.bool_), right.all(axis=1))
+    return _evaluated("examples", returns, successes, is_sample=not is_sequence)
+
+
 def _sample(agent: Agent, track: Track, seed: int, episodes: int) -> Evaluation:
     env = track.make()
     returns, lengths = np.zeros(episodes), np.zeros(episodes, dtype=np.int64)
@@ -82,12 +107,20 @@ def _sample(agent: Agent, track: Track, seed: int, episodes: int) -> Evaluation:
         if env is not track.keeps_open:
             env.close()
     successes = track.rule.successes(returns, lengths, terminated, reported)
-    mean_return = float(returns.mean())
+    return _evaluated("monte-carlo", returns, successes, is_sample=True)
+
+
+def _evaluated(
+    method: str, returns: NDArray[np.float64], successes: NDArray[np.bool_] | None, *, is_sample: bool
+) -> Evaluation:
+    """What episodes tell; their success has an interval where they are a sample of others."""
+    episodes, mean_return = len(returns), float(returns.mean())
     if successes is None:
         unknown = float("nan")
-        return Evaluation("monte-carlo", unknown, unknown, unknown, mean_return, episodes)
-    low, high = wilson_interval(int(successes.sum()), episodes)
-    return Evaluation("monte-carlo", float(successes.mean()), low, high, mean_return, episodes)
+        return Evaluation(method, unknown, unknown, unknown, mean_return, episodes)
+    rate = float(successes.mean())
+    low, high = wilson_interval(int(successes.sum()), episodes) if is_sample else (rate, rate)
+    return Evaluation(method, rate, low, high, mean_return, episodes)
 
 
 def _episode(agent: Agent, env: gym.Env[Any, Any], seed: int | None, place: str) -> tuple[float, int, bool, int]:

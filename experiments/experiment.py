@@ -9,7 +9,17 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from velodrome.envs.success_rules import parse_success_rule
 from velodrome.experiments.crossing import DEFAULT_LEARNER, NO_POLICIES, cross, crossed_label
-from velodrome.experiments.entries import ONE_BUDGET, AgentEntry, Count, EnvironmentEntry, LearnerEntry, PolicyEntry
+from velodrome.experiments.entries import (
+    ONE_BUDGET,
+    AgentEntry,
+    Count,
+    EnvironmentEntry,
+    LearnerEntry,
+    PolicyEntry,
+    budgets_in,
+    mistakes_about_places,
+    places_of,
+)
 from velodrome.experiments.expressions.expression import parse_expression
 from velodrome.experiments.inputs import LARGEST_SEED, MOST_SEEDS
 from velodrome.experiments.mistakes import CheckedModel, Mistake, shown
@@ -36,8 +46,9 @@ class Experiment(CheckedModel):
         learners: label to learner; empty for the default one where there are policies.
         agents: label to agent, the learners crossed with the policies among them.
         environments: label to environment.
-        episodes: training episodes of a trial; this or `steps`, or neither where every trial has a budget without.
+        episodes: training episodes of a trial; one of the three budgets, or none where every trial has one without.
         steps: training steps of a trial.
+        epochs: passes through an environment's labelled examples.
         seeds: how many, or the seeds themselves.
         evaluation_episodes: sampled episodes where the greedy policy's value cannot be computed.
         success: success rule instead of the environments' own.
@@ -51,6 +62,7 @@ class Experiment(CheckedModel):
     environments: dict[str, EnvironmentEntry] = Field(description=_ENTRIES)
     episodes: Count | None = None
     steps: Count | None = None
+    epochs: Count | None = None
     seeds: int | list[int] = 30
     evaluation_episodes: Count = 100
     success: str | None = None
@@ -110,7 +122,8 @@ class Experiment(CheckedModel):
                 mistakes += _label_mistakes(field, entries)
             elif isinstance(entries, list):
                 mistakes += _list_mistakes(field, entries)
-        return [*mistakes, *_crossing_mistakes(given), *_budget_mistakes(given)]
+        places = mistakes_about_places(_all_agents(given), list(_labelled(given.get("environments"))))
+        return [*mistakes, *places, *_crossing_mistakes(given), *_budget_mistakes(given)]
 
 
 def _different_seeds(seeds: list[Any]) -> list[int]:
@@ -184,16 +197,24 @@ def _labelled(entries: Any) -> Mapping[str, Any]:
 
 
 def _budget_mistakes(given: Mapping[str, Any]) -> list[Mistake]:
-    if all(given.get(field) is not None for field in ("episodes", "steps")):
-        return [Mistake((), ONE_BUDGET)]
-    if _has_budget(given):
-        return []
-    agents, environments = _labels_without_budget(_all_agents(given)), _labels_without_budget(given.get("environments"))
+    own = budgets_in(given)
+    if own:
+        return [Mistake((), ONE_BUDGET)] if len(own) > 1 else []
+    all_agents = _all_agents(given)
+    agents, environments = _labels_without_budget(all_agents), _labels_without_budget(given.get("environments"))
     if agents == [] or environments == []:
         return []
     if agents is None or environments is None:
         return [Mistake((), ONE_BUDGET)]
-    pairs = [f"{agent!r} on {environment!r}" for environment in environments for agent in agents]
+    places = {agent: places_of(all_agents[agent]) for agent in agents}
+    pairs = [
+        f"{agent!r} on {environment!r}"
+        for environment in environments
+        for agent in agents
+        if environment in (places[agent] or environments)
+    ]
+    if not pairs:
+        return []
     more = f" and {len(pairs) - _MOST_PAIRS_TOLD} more" if len(pairs) > _MOST_PAIRS_TOLD else ""
     return [Mistake((), f"{ONE_BUDGET}: no budget for {', '.join(pairs[:_MOST_PAIRS_TOLD])}{more}")]
 
@@ -212,12 +233,7 @@ def _all_agents(given: Mapping[str, Any]) -> dict[str, Any]:
 def _labels_without_budget(given: Any) -> list[str] | None:
     """Labels of the entries that own no budget; None where there are no entries to be read."""
     entries = _labelled(given)
-    return [label for label, entry in entries.items() if not _has_budget(entry)] if entries else None
-
-
-def _has_budget(entry: Any) -> bool:
-    fields = entry if isinstance(entry, Mapping) else getattr(entry, "__dict__", {})
-    return fields.get("episodes") is not None or fields.get("steps") is not None
+    return [label for label, entry in entries.items() if not budgets_in(entry)] if entries else None
 
 
 def _canonical(expression: str) -> str:

@@ -109,10 +109,22 @@ def _settings(
         "environments": _expressions([(part.environments, part.results.settings["environments"]) for part in parts]),
         **_budgets(parts, [pair for pair in pairs if any(pair in part.pairs for part in parts)]),
         "evaluation_episodes": common_evaluation_episodes(records),
+        **_contents(parts),
         "success": None,
         "success_of": rules,
         **seed_settings({pair: some for pair, some in seeds.items() if some}),
     }
+
+
+def _contents(parts: Sequence[JoinedPart]) -> dict[str, Any]:
+    """What environments read from files or arrays, where any does."""
+    contents: dict[str, Any] = {}
+    for part in parts:
+        for old, new in part.environments.items():
+            told = part.results.settings.get("contents", {}).get(old)
+            if told is not None:
+                contents.setdefault(new, told)
+    return {"contents": contents} if contents else {}
 
 
 def _expressions(labels: Sequence[tuple[Labels, Mapping[str, str]]]) -> Labels:

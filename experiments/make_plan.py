@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from velodrome.agents.errors import check_budget, check_count
+from velodrome.agents.errors import check_budget_or_epochs, check_count
 from velodrome.envs.success_rules import parse_success_rule
+from velodrome.experiments.checks.pair_checks import check_pairs
 from velodrome.experiments.crossing import NO_POLICIES, cross
 from velodrome.experiments.crossing_inputs import LearnerLike, PolicyLike, read_learner, read_policy
 from velodrome.experiments.entries import (
@@ -13,6 +14,9 @@ from velodrome.experiments.entries import (
     EnvironmentEntry,
     LearnerEntry,
     PolicyEntry,
+    budgets_in,
+    mistakes_about_places,
+    places_of,
     read_agent_entry,
     read_environment_entry,
     read_learner_entry,
@@ -21,12 +25,13 @@ from velodrome.experiments.entries import (
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.expressions.environment_configuration import EnvironmentConfiguration
 from velodrome.experiments.inputs import AgentLike, EnvironmentLike, read_agent, read_environment, read_seeds
-from velodrome.experiments.mistakes import field_path
+from velodrome.experiments.mistakes import Mistake, field_path
 from velodrome.experiments.plan import Plan, PlannedAgent, PlannedEnvironment
 from velodrome.experiments.track import Track
 from velodrome.policies.configuration import to_expression
 
-# A table is {"agent": …, "episodes": …} or {"environment": …, "steps": …, "success": …}, likewise for learners.
+# A table is {"agent": …, "epochs": …, "environments": […]} or {"environment": …, "steps": …, "success": …}, likewise
+# for learners.
 AgentInput = AgentLike | AgentEntry | Mapping[str, Any]
 LearnerInput = LearnerLike | LearnerEntry | Mapping[str, Any]
 PolicyInput = PolicyLike | PolicyEntry | Mapping[str, Any]
@@ -48,6 +53,7 @@ def make_plan(
     seeds: int | Iterable[int],
     episodes: int | None,
     steps: int | None,
+    epochs: int | None = None,
     evaluation_episodes: int = 100,
     success: str | None = None,
     name: str = "comparison",
@@ -56,9 +62,10 @@ def make_plan(
     """Plan of an experiment; the arguments are those of `compare`.
 
     Raises:
-        BudgetError: a budget that is not positive, two at once, or none for some trial.
-        ExperimentError: no agent, environment or seed, something given twice, or a learner and a policy that cannot
-            be crossed.
+        BudgetError: a budget that is not positive, two at once, none for some trial, or epochs where there are no
+            labelled examples.
+        ExperimentError: no agent, environment or seed, something given twice, an agent on an environment that there is
+            not or in which it cannot learn, or a learner and a policy that cannot be crossed.
         ValueError: an expression cannot be read or built, or an environment not be made; one line.
     """
     evaluation_episodes = check_count("evaluation_episodes", evaluation_episodes)
@@ -66,15 +73,18 @@ def make_plan(
     if environments is None:
         raise ExperimentError("give at least one environment")
     environment_entries = _by_label(environments, "environment", read_environment_entry, _environment_label)
-    every_pair_has_one = all(_has_budget(entry) for entry in agent_entries.values()) or all(
-        _has_budget(entry) for entry in environment_entries.values()
+    _refuse(mistakes_about_places(agent_entries, list(environment_entries)))
+    without = [label for label, entry in environment_entries.items() if not budgets_in(entry)]
+    every_pair_has_one = all(
+        budgets_in(entry) or not set(without).intersection(places_of(entry) or without)
+        for entry in agent_entries.values()
     )
-    if not every_pair_has_one or episodes is not None or steps is not None:
-        episodes, steps = check_budget(episodes, steps)
+    if not every_pair_has_one or any(given is not None for given in (episodes, steps, epochs)):
+        episodes, steps, epochs = check_budget_or_epochs(episodes, steps, epochs)
     if success is not None:
         parse_success_rule(success)
     all_seeds = read_seeds(seeds)
-    return Plan(
+    plan = Plan(
         name,
         description,
         {label: _planned_agent(label, entry) for label, entry in agent_entries.items()},
@@ -89,7 +99,13 @@ def make_plan(
             for label, entry in agent_entries.items()
             if isinstance(entry, CrossedEntry)
         },
+        epochs=epochs,
     )
+    for environment in plan.environments:
+        for agent in plan.agents_on(environment):
+            plan.budget(agent, environment)
+    check_pairs(plan)
+    return plan
 
 
 def _agent_entries(agents: Any, policies: Any, learners: Any) -> dict[str, AgentEntry]:
@@ -106,15 +122,19 @@ def _agent_entries(agents: Any, policies: Any, learners: Any) -> dict[str, Agent
         _by_label(policies, "policy", read_policy_entry, _policy_label),
         entries,
     )
-    if crossing.mistakes:
-        lines = [f"{field_path(mistake.location)}: {mistake.reason}" for mistake in crossing.mistakes]
-        raise ExperimentError("\n".join(lines))
+    _refuse(crossing.mistakes)
     return {**entries, **crossing.agents}
+
+
+def _refuse(mistakes: Sequence[Mistake]) -> None:
+    if mistakes:
+        raise ExperimentError("\n".join(f"{field_path(mistake.location)}: {mistake.reason}" for mistake in mistakes))
 
 
 def _planned_agent(label: str, entry: AgentEntry) -> PlannedAgent:
     _, agent = read_agent(entry.agent)
-    return PlannedAgent(label, agent, to_expression(agent), entry.episodes, entry.steps)
+    places = None if entry.environments is None else tuple(entry.environments)
+    return PlannedAgent(label, agent, to_expression(agent), entry.episodes, entry.steps, entry.epochs, places)
 
 
 def _planned_environment(label: str, entry: EnvironmentEntry, success: str | None) -> PlannedEnvironment:
@@ -126,7 +146,7 @@ def _planned_environment(label: str, entry: EnvironmentEntry, success: str | Non
         raise ExperimentError(f"environments.{label}: {error}") from None
     is_expression = isinstance(entry.environment, str | EnvironmentConfiguration)
     return PlannedEnvironment(
-        label, named.expression, named.make, track, rule, entry.episodes, entry.steps, is_expression
+        label, named.expression, named.make, track, rule, entry.episodes, entry.steps, entry.epochs, is_expression
     )
 
 
@@ -164,7 +184,3 @@ def _policy_label(entry: PolicyEntry) -> str:
 
 def _environment_label(entry: EnvironmentEntry) -> str:
     return read_environment(entry.environment).label
-
-
-def _has_budget(entry: AgentEntry | EnvironmentEntry) -> bool:
-    return entry.episodes is not None or entry.steps is not None

@@ -22,6 +22,8 @@ class PlannedAgent:
         expression: its canonical text.
         episodes: its own budget, or None.
         steps: its own budget, or None.
+        epochs: its own budget, or None.
+        environments: labels of those on which it takes part; all if None.
     """
 
     label: str
@@ -29,6 +31,8 @@ class PlannedAgent:
     expression: str
     episodes: int | None = None
     steps: int | None = None
+    epochs: int | None = None
+    environments: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,7 @@ class PlannedEnvironment:
         success: the experiment's rule for it, or None.
         episodes: its own budget, or None.
         steps: its own budget, or None.
+        epochs: its own budget, or None.
         is_expression: whether `expression` says all that is needed to make it.
     """
 
@@ -53,6 +58,7 @@ class PlannedEnvironment:
     success: str | None = None
     episodes: int | None = None
     steps: int | None = None
+    epochs: int | None = None
     is_expression: bool = True
 
 
@@ -78,6 +84,7 @@ class Plan:
         seeds: of the trials of each pair, in order.
         episodes: budget of those without one of their own, or None.
         steps: budget of those without one of their own, or None.
+        epochs: budget of those without one of their own, or None.
         evaluation_episodes: sampled episodes where a policy's value cannot be computed.
         success: the success rule of all environments, or None.
         seeds_of: seeds of pairs (agent, environment) that have others than `seeds`.
@@ -97,10 +104,26 @@ class Plan:
     seeds_of: Mapping[tuple[str, str], Sequence[int]] = field(default_factory=dict)
     sequential: Mapping[str, Any] | None = None
     factors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    epochs: int | None = None
+
+    def agents_on(self, environment: str) -> dict[str, PlannedAgent]:
+        """Label to agent, in order, of those that take part on an environment."""
+        return {
+            label: agent
+            for label, agent in self.agents.items()
+            if agent.environments is None or environment in agent.environments
+        }
 
     def budget(self, agent: str, environment: str) -> Budget:
-        """Budget of an agent on an environment: the agent's own, else the environment's, else the experiment's."""
+        """Budget of an agent on an environment: the agent's own, else the environment's, else the experiment's.
+
+        Raises:
+            BudgetError: it is in epochs, and the environment has no labelled examples.
+        """
         for owner in (self.agents[agent], self.environments[environment], self):
+            if owner.epochs is not None:
+                episodes = self.environments[environment].track.episodes_of(self.agents[agent].agent, owner.epochs)
+                return Budget(episodes, None, self.evaluation_episodes, owner.epochs)
             if owner.episodes is not None or owner.steps is not None:
                 return Budget(owner.episodes, owner.steps, self.evaluation_episodes)
         raise AssertionError("a plan without a budget is refused when it is made")
@@ -110,7 +133,7 @@ class Plan:
         """All trials, environment by environment, agent by agent, seed by seed."""
         trials = []
         for environment in self.environments.values():
-            for agent in self.agents.values():
+            for agent in self.agents_on(environment.label).values():
                 keys = self.keys(agent.label, environment.label)
                 seeds = self.seeds_of.get((agent.label, environment.label), self.seeds)
                 trials += [PlannedTrial(keys.of(seed), agent.label, environment.label, seed) for seed in seeds]
@@ -146,6 +169,7 @@ class Plan:
             None if place.is_expression else getattr(place.make, "__wrapped__", place.make),
             budget,
             place.track.rule.description if place.success is not None else None,
+            place.track.contents.digest,
         )
 
     def settings(self) -> dict[str, Any]:
@@ -170,6 +194,11 @@ class Plan:
             settings["own_seeds"] = own_seeds
         if self.sequential is not None:
             settings["sequential"] = dict(self.sequential)
+        if self.epochs is not None:
+            settings["epochs"] = self.epochs
+        contents = {label: place.track.contents.to_data() for label, place in self.environments.items()}
+        if any(contents.values()):
+            settings["contents"] = {label: told for label, told in contents.items() if told}
         if self.factors:
             settings["factors"] = {label: dict(levels) for label, levels in self.factors.items()}
         return settings
@@ -179,18 +208,19 @@ class Plan:
         return [
             {"agent": agent, "environment": environment, "seeds": list(self.seeds_of[agent, environment])}
             for environment in self.environments
-            for agent in self.agents
+            for agent in self.agents_on(environment)
             if list(self.seeds_of.get((agent, environment), self.seeds)) != self.seeds
         ]
 
     def _own_budgets(self) -> list[dict[str, Any]]:
-        """Where a budget differs from the experiment's."""
-        own = []
+        """Where a budget differs from the experiment's, or is counted in epochs."""
+        own: list[dict[str, Any]] = []
         for environment in self.environments:
-            for agent in self.agents:
+            for agent in self.agents_on(environment):
                 budget = self.budget(agent, environment)
                 if (budget.episodes, budget.steps) != (self.episodes, self.steps):
-                    own.append(
-                        {"agent": agent, "environment": environment, "episodes": budget.episodes, "steps": budget.steps}
-                    )
+                    pair = {"agent": agent, "environment": environment}
+                    amounts = {"episodes": budget.episodes, "steps": budget.steps}
+                    epochs = {} if budget.epochs is None else {"epochs": budget.epochs}
+                    own.append(pair | amounts | epochs)
         return own

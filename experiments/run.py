@@ -6,7 +6,7 @@ from typing import Any
 import gymnasium as gym
 
 from velodrome.agents.agent import Agent, Callback, Loop
-from velodrome.agents.errors import check_budget, check_count, environment_label
+from velodrome.agents.errors import check_budget_or_epochs, check_count, environment_label
 from velodrome.agents.seeding import check_seed
 from velodrome.experiments.expressions.environment_configuration import EnvironmentConfiguration
 from velodrome.experiments.inputs import NamedEnvironment, read_agent, read_environment
@@ -20,6 +20,7 @@ def run(
     *,
     episodes: int | None = None,
     steps: int | None = None,
+    epochs: int | None = None,
     seed: int = 0,
     loop: Loop = "auto",
     success: str | None = None,
@@ -32,12 +33,14 @@ def run(
     Args:
         agent: an agent (a copy learns: see `Trial.trained`) or its expression, such as "q_learning(discount=0.9)".
         env: an environment, its expression such as "FrozenLake-v1(is_slippery=False)", or a factory.
-        episodes: training episodes; give this or `steps`.
+        episodes: training episodes; give one of `episodes`, `steps` and `epochs`.
         steps: training steps.
+        epochs: passes through the environment's labelled examples; an episode is one of them.
         seed: of the whole run.
         loop: "compiled" insists on the fast loop, "generic" on the Python loop.
         success: success rule instead of the environment's own, such as "return > 0".
-        evaluation_episodes: sampled episodes where the value of the policy cannot be computed.
+        evaluation_episodes: sampled episodes where the value of the policy can neither be computed nor be asked of all
+            labelled examples.
         callback: called every `callback_every` episodes with the number finished; returning False stops.
         callback_every: in episodes.
 
@@ -45,13 +48,15 @@ def run(
         ValueError: a budget, seed, expression or environment that is not allowed; one line.
         EnvironmentFailureError: the environment raised or returned something that is not allowed.
     """
-    episodes, steps = check_budget(episodes, steps)
+    episodes, steps, epochs = check_budget_or_epochs(episodes, steps, epochs)
     evaluation_episodes = check_count("evaluation_episodes", evaluation_episodes)
     seed = check_seed(seed)
     label, learner = read_agent(agent)
     given = env if isinstance(env, gym.Env) else None
     named = _like(given) if given is not None else read_environment(env)
     track = Track.of(named.label, named.make, success, keeps_open=given)
+    if epochs is not None:
+        episodes = track.episodes_of(learner, epochs)
     return run_trial(
         label,
         learner,

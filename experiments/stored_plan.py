@@ -96,7 +96,9 @@ class StoredPlanMaker:
             agent = _agent_of(row["agent"], shared["agent"])
             environment = self._environment(trial.environment, row["environment"], success)
             rule = None if success is None else environment.track.rule.description
-            keys = TrialKeys(agent, environment.expression, environment.track.classes, None, budget, rule)
+            track = environment.track
+            digest = track.contents.digest
+            keys = TrialKeys(agent, environment.expression, track.classes, None, budget, rule, digest)
         except _NotRepeatableError:
             raise
         except Exception as error:
@@ -161,5 +163,7 @@ def _difference(stored: dict[str, Any], now: dict[str, Any]) -> str:
     changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     if changed:
         return f"its own code has changed: {', '.join(changed)}"
+    if stored.get("contents") != now.get("contents"):
+        return f"the contents of {stored['environment']} are no longer those that it was trained on"
     parts = [part for part in stored if stored[part] != now[part]]
     return f"this release reads its {' and '.join(parts)} differently"

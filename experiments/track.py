@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from velodrome.agents.agent import Agent
 from velodrome.agents.dynamic_programming import (
     ExactValue,
     NotConvergedError,
@@ -14,11 +15,13 @@ from velodrome.agents.dynamic_programming import (
     evaluate_policy,
     random_policy,
 )
+from velodrome.agents.errors import BudgetError
 from velodrome.agents.sampled_model import SampledModel
 from velodrome.envs.model_sampling import reason_not_sampled_from_model
 from velodrome.envs.success_rules import SuccessRule, success_rule
 from velodrome.envs.transition_model import NoTransitionModelError, TransitionModel
 from velodrome.envs.wrapper_chain import wrappers_of
+from velodrome.experiments.contents import Contents
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +34,12 @@ class Track:
         rule: decides which episodes succeed.
         model: its transition model, or None.
         success: outcomes with which a successful episode ends, bool (num_outcomes,), or None.
-        best: the best possible values, or None without a model.
-        random: the uniformly random policy's values, or None without a model.
+        best: the best possible values, or None where neither a model nor labelled examples tell.
+        random: the uniformly random policy's values, likewise.
         generic_reason: why the compiled loop cannot run it, or None where it can.
         keeps_open: the caller's own environment, which is never closed.
         classes: of the environment and the wrappers around it.
+        contents: images or texts that it has.
     """
 
     label: str
@@ -48,6 +52,7 @@ class Track:
     generic_reason: str | None
     keeps_open: gym.Env[Any, Any] | None = None
     classes: tuple[type, ...] = ()
+    contents: Contents = Contents()
 
     @classmethod
     def of(
@@ -69,18 +74,33 @@ class Track:
             model = _model_of(env)
             reason = reason_not_sampled_from_model(env)
             classes = tuple(type(layer) for layer in [*wrappers_of(env), env.unwrapped])
+            contents = Contents.of(env, rule)
         finally:
             if env is not keeps_open:
                 env.close()
         if model is None:
-            return cls(label, make, rule, None, None, None, None, reason, keeps_open, classes)
+            best, random = contents.best, contents.random
+            return cls(label, make, rule, None, None, best, random, reason, keeps_open, classes, contents)
         outcomes = rule.success_outcomes(model)
         try:
-            best: ExactValue | None = best_possible(model, outcomes)
+            best = best_possible(model, outcomes)
         except NotConvergedError:
             best = None
         random = evaluate_policy(model, random_policy(model), outcomes)
-        return cls(label, make, rule, model, outcomes, best, random, reason, keeps_open, classes)
+        return cls(label, make, rule, model, outcomes, best, random, reason, keeps_open, classes, contents)
+
+    def episodes_of(self, agent: Agent, epochs: int) -> int:
+        """Episodes of so many passes of an agent through the labelled examples.
+
+        Raises:
+            BudgetError: there are none.
+        """
+        number = self.contents.num_examples
+        if number is None:
+            raise BudgetError(
+                f"epochs are passes through labelled examples, and {self.label} has none: give episodes or steps"
+            )
+        return epochs * agent.episodes_per_epoch(number)
 
     def sampled_model(self) -> SampledModel:
         """The model for one trial of the compiled loop; the agent seeds its stream."""

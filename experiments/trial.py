@@ -20,11 +20,19 @@ from velodrome.experiments.track import Track
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train (episodes or steps) and how many episodes to evaluate where that needs sampling."""
+    """How long to train (episodes or steps) and how many episodes to evaluate where that needs sampling.
+
+    Attributes:
+        episodes: of training, or None.
+        steps: of training, or None.
+        evaluation_episodes: sampled where the value of a policy can neither be computed nor be asked of examples.
+        epochs: that the episodes are, where the user counts in them.
+    """
 
     episodes: int | None
     steps: int | None
     evaluation_episodes: int = 100
+    epochs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +175,9 @@ def run_trial(
         note = f"ran in the generic loop: {track.generic_reason}"
     if note:
         log = dataclasses.replace(log, notes=(note, *log.notes))
+    examples = track.contents.evaluation
+    if examples is not None and examples.reason is not None and not examples.is_of_training:
+        log = dataclasses.replace(log, notes=(*log.notes, f"was evaluated where it learnt: {examples.reason}"))
     evaluation = evaluate(learner, track, seed=seed, episodes=budget.evaluation_episodes)
     return Trial(label, track, seed, log, evaluation, learner)
 

@@ -88,18 +88,18 @@ def test_one_agent(folder, command):
 
 
 def test_all_trials_failed(folder, command):
-    stored("broken", ["value_iteration", "policy_iteration"], POLE, seeds=2, episodes=3)
+    stored("broken", ["hostile_agents:HopefulPlanner", "hostile_agents:HopefulImprover"], POLE, seeds=2, episodes=3)
     code, out, _ = command("table", "broken")
     assert code == 0
     assert "no trial is done" in out
-    assert "Failed: value_iteration on" in out
+    assert "Failed: hostile_agents:HopefulPlanner on" in out
     for kind in ("scores", "profiles", "improvement", "regret", "sweep"):
         code, _, err = command("plot", "broken", "--kind", kind)
         assert code == 2
         assert err.count("\n") == 1
     code, out, _ = command("report", "broken")
     assert code == 0
-    assert "value_iteration" in Path(out.strip()).read_text(encoding="utf-8")
+    assert "hostile_agents:HopefulPlanner" in Path(out.strip()).read_text(encoding="utf-8")
 
 
 def test_different_budgets_are_told_in_the_table(folder, command):

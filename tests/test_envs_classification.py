@@ -123,12 +123,23 @@ def test_contents_are_told_by_a_digest_and_not_by_a_path(tmp_path):
 
 def test_what_was_learnt_on_training_images_is_evaluated_on_test_images():
     for validation in (0, 137):
-        env = Classification(validation=validation)
-        assert env.evaluation_arguments == {"split": "test"}
-        evaluated = Classification(validation=validation, **env.evaluation_arguments)
-        assert len(evaluated.examples.labels) == 360
-        assert evaluated.evaluation_arguments is None
-    assert Classification(split="validation", validation=137).evaluation_arguments is None
+        judge = Classification(validation=validation).evaluation_environment()
+        assert (judge.split, len(judge.examples.labels)) == ("test", 360)
+        assert judge.evaluation_environment() is judge
+    held_out = Classification(validation=137, split="validation")
+    assert held_out.evaluation_environment() is held_out
+
+
+def test_images_held_out_may_be_the_judges():
+    learnt = Classification(validation=137, evaluation="validation")
+    judge = learnt.evaluation_environment()
+    assert judge.description == "digits: 137 images of the validation split (scikit-learn's digits of 8x8 pixels)"
+    assert judge.dataset is learnt.dataset
+    for make in (Classification, ClassificationVectorEnv):
+        with pytest.raises(DatasetError, match=r"^evaluation='validation' needs validation=, the number of training"):
+            make(evaluation="validation")
+        with pytest.raises(DatasetError, match=r"^evaluation must be 'test' or 'validation', got 'tset': did you mean"):
+            make(evaluation="tset")
 
 
 def test_descriptions_tell_what_was_shown_but_no_folder(tmp_path):

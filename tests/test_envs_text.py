@@ -143,7 +143,8 @@ def test_texts_say_what_they_are_and_are_evaluated_as_they_are(tmp_path):
     }
     assert list(descriptions) == list(descriptions.values())
     assert len(Text("ab" * 1000).description) < 100
-    assert Text().evaluation_arguments is None
+    text = Text()
+    assert text.evaluation_environment() is text
 
 
 def test_a_tabular_agent_learns_what_can_be_known_without_memory():

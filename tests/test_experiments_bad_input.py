@@ -100,8 +100,8 @@ def run(agent, environment=LAKE, *options):
         (run("q_learning", "FrozenLake"), "needs its version: 'FrozenLake-v1'"),
         (run("q_learning", LAKE, "--episodes", "0"), "episodes must be a whole number of at least 1, got 0"),
         (run("q_learning", LAKE, "--steps", "-3"), "steps must be a whole number of at least 1, got -3"),
-        (run("q_learning", LAKE, "--episodes", "5", "--steps", "5"), "give episodes or steps, not both"),
-        (["run", "q_learning", LAKE], "give a budget: episodes or steps"),
+        (run("q_learning", LAKE, "--episodes", "5", "--steps", "5"), "give episodes, steps or epochs, one of them"),
+        (["run", "q_learning", LAKE], "give a budget: episodes, steps or epochs"),
         (run("q_learning", "CartPole-v1"), "but CartPole-v1 has Box(4,); wrap it in velodrome.envs.Discretize"),
         (run("random", "Pendulum-v1"), "Pendulum-v1"),
         (run("value_iteration", "CartPole-v1"), "value_iteration plans on a transition model"),
@@ -131,7 +131,7 @@ def run(agent, environment=LAKE, *options):
         (["compare", "frozenlak"], "unknown experiment 'frozenlak': did you mean 'frozenlake'?"),
         (["compare", "nowhere.toml"], "experiment nowhere.toml: no such file"),
         (["compare", "frozenlake", "--seeds", "0"], "seeds must be a whole number of at least 1, got 0"),
-        (["compare", "frozenlake", "--episodes", "5", "--steps", "5"], "give episodes or steps, not both"),
+        (["compare", "frozenlake", "--episodes", "5", "--steps", "5"], "give episodes, steps or epochs, one of them"),
         (["compare", "frozenlake", "--workers", "-1"], "workers must be a whole number of at least 0, got -1"),
         (
             ["compare", "frozenlake", "--trial-timeout", "0"],
@@ -194,8 +194,8 @@ def test_every_wrong_agent_is_told_with_its_label(refused):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", "give episodes or steps, and not both"),
-        ("episodes = 5\nsteps = 5", "give episodes or steps, and not both"),
+        ("", "give episodes, steps or epochs, one of them"),
+        ("episodes = 5\nsteps = 5", "give episodes, steps or epochs, one of them"),
         ("episodes = 5.0", "episodes: input should be a valid integer, got 5.0"),
         ("episodes = true", "episodes: input should be a valid integer, got True"),
         ("episodes = 5\nseeds = 0", "seeds: must be a whole number of at least 1"),

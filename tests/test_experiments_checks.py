@@ -1,5 +1,6 @@
 """Checks before running: what is warned of, and that a sound experiment is not."""
 
+import dataclasses
 import random
 import threading
 import time
@@ -13,10 +14,12 @@ from gymnasium import spaces
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 
 import velodrome as vd
-from velodrome.agents import QLearning
+from velodrome.agents import QLearning, RandomAgent
 from velodrome.envs import ModelEnvironment, TransitionModel
 from velodrome.experiments.checks import environment_probe, plan_checks
+from velodrome.experiments.checks.pair_checks import check_pairs
 from velodrome.experiments.checks.plan_checks import check_plan
+from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.inputs import read_agent, read_environment
 from velodrome.experiments.plan import Plan, PlannedAgent, PlannedEnvironment
 from velodrome.experiments.track import Track
@@ -219,7 +222,7 @@ def test_unequal_budgets_are_told_with_who_has_which():
     warning = only_warning(["q_learning", "sarsa", "random"], budgets={"sarsa": {"episodes": 500}})
     assert warning == (
         "unequal budgets on 'FrozenLake-v1': 100 episodes for 'q_learning', 'random'; 500 episodes for 'sarsa'; "
-        "give every agent the same episodes or steps"
+        "give every agent the same episodes, steps or epochs"
     )
 
 
@@ -483,14 +486,44 @@ def test_the_machines_own_memory_is_the_default():
     assert "of memory are free" in warning
 
 
-def test_an_agent_that_cannot_handle_an_environment_is_told_with_the_others():
-    warning = only_warning(["q_learning", "random"], ["CartPole-v1"])
-    assert warning.startswith("every trial of 'q_learning' on environment 'CartPole-v1' will fail: q_learning needs a ")
-    assert "discretize(ID, bins=10)" in warning
-    assert "'value_iteration' on environment 'Blackjack-v1' will fail" in only_warning(
-        ["q_learning", "value_iteration"], ["Blackjack-v1"]
+def refusal(agents, environments):
+    with pytest.raises(ExperimentError) as caught:
+        check_pairs(plan_of(agents, environments))
+    return str(caught.value)
+
+
+def test_an_agent_that_cannot_learn_in_an_environment_is_refused():
+    line = refusal(["q_learning", "random"], ["CartPole-v1"])
+    assert line.startswith("agents.q_learning: q_learning needs a ")
+    assert line.endswith("wrap it in velodrome.envs.Discretize (command line: discretize(ID, bins=10))")
+    assert refusal(["random"], ["Pendulum-v1"]).startswith("agents.random: random needs a Discrete action space")
+    masked = "q_learning(action_mask=True)"
+    assert "the info of FrozenLake-v1 has no 'action_mask'" in refusal([masked], ["FrozenLake-v1"])
+    check_pairs(plan_of([masked, "value_iteration"], ["Taxi-v4"]))
+
+
+def test_every_pair_that_cannot_be_is_told_with_where_the_agent_can_learn():
+    places = ["FrozenLake-v1", "Blackjack-v1", "velodrome/Text-v0"]
+    lines = refusal(["q_learning", "value_iteration", "char_rnn"], places).splitlines()
+    assert len(lines) == 4
+    assert lines[0] == (
+        "agents.char_rnn: char_rnn learns from labelled examples: FrozenLake-v1 has none; "
+        "to leave the pair out, give it environments = ['velodrome/Text-v0']"
     )
-    assert "needs a Discrete action space" in only_warning(["random"], ["Pendulum-v1"])
+    assert [line.partition(":")[0] for line in lines[1:]] == [
+        "agents.value_iteration", "agents.char_rnn", "agents.value_iteration",
+    ]  # fmt: skip
+    assert lines[3].endswith("environments = ['FrozenLake-v1']")
+
+
+def test_what_raises_while_it_is_asked_is_left_to_its_trials():
+    class Broken(RandomAgent):
+        def check_environment(self, env):
+            raise RuntimeError("no idea")
+
+    plan = plan_of(["random"], ["CartPole-v1"])
+    plan = dataclasses.replace(plan, agents={"own": PlannedAgent("own", Broken(), "own")})
+    check_pairs(plan)
 
 
 def test_an_agent_of_ones_own_that_raises_is_left_to_its_trials():

@@ -249,7 +249,7 @@ def test_a_note_names_the_agent_and_the_environment_once():
         (ExperimentError, "give at least one seed", {"seeds": []}),
         (ExperimentError, "seeds must differ from each other, got", {"seeds": [1, 2, 1]}),
         (ConfigurationError, "seed must be a whole number of at least 0, got -1", {"seeds": [0, -1]}),
-        (BudgetError, "give episodes or steps, not both", {"steps": 3}),
+        (BudgetError, "give episodes, steps or epochs, one of them", {"steps": 3}),
         (BudgetError, "episodes must be a whole number of at least 1, got 0", {"episodes": 0}),
         (BudgetError, "give a budget", {"episodes": None}),
         (ExperimentError, "workers must be a whole number of at least 0, got -1", {"workers": -1}),
@@ -259,7 +259,7 @@ def test_a_note_names_the_agent_and_the_environment_once():
         (ExperimentError, "checkpoint_every must be a number of seconds above 0", {"checkpoint_every": -1}),
         (
             ExperimentError,
-            "agents.a: give episodes or steps, and not both",
+            "agents.a: give episodes, steps or epochs, one of them",
             {"agents": {"a": {"agent": "random", "episodes": 1, "steps": 1}}},
         ),
         (
@@ -338,7 +338,7 @@ def test_a_failing_trial_is_recorded_with_its_reason_and_the_others_go_on(worker
 
 
 def test_failed_trials_are_run_again_only_where_that_is_asked_for(tmp_path):
-    agents = {"planner": "value_iteration", "random": "random"}
+    agents = {"planner": "hostile_agents:HopefulPlanner", "random": "random"}
     settings = {"environments": "discretize(CartPole-v1, bins=2)", "evaluation_episodes": 1, "workers": 0}
     for retry, reused in ((False, 0), (False, 4), (True, 2)):
         told = []

@@ -219,7 +219,7 @@ REFUSED = {
     ),
     "two budgets of a learner": (
         {"Q": {"learner": "q_learning", "episodes": 5, "steps": 5}}, {"U": "ucb"},
-        ["learners.Q: give episodes or steps, and not both"],
+        ["learners.Q: give episodes, steps or epochs, one of them"],
     ),
     "labels that meet": (
         {"a": "sarsa", "a · b": "q_learning"}, {"b · c": "ucb", "c": "greedy"},
@@ -298,8 +298,8 @@ def test_all_mistakes_of_a_file_are_told_at_once():
         'policies.epsilon0: a label with a dot needs quotes: "epsilon0.1"',
         "learners.\" \": a label must be one line of visible text, got ' '",
         f"learners.E: with policy 'noise': {NO_PROBABILITIES}{ADVICE}",
-        "give episodes or steps, and not both: no budget for 'a' on 'FrozenLake-v1', 'E · noise' on 'FrozenLake-v1', "
-        "'E · epsilon0' on 'FrozenLake-v1' and 4 more",
+        "give episodes, steps or epochs, one of them: no budget for 'a' on 'FrozenLake-v1', "
+        "'E · noise' on 'FrozenLake-v1', 'E · epsilon0' on 'FrozenLake-v1' and 4 more",
     ]
 
 

@@ -31,13 +31,12 @@ class Witness(gym.Env):
 gym.register("own/Witness-v0", Witness)
 """
 WITNESS = "own_track:own/Witness-v0"
-ONE_BUDGET = "give episodes or steps, and not both"
+ONE_BUDGET = "give episodes, steps or epochs, one of them"
 AN_AGENT = "an expression such as 'q_learning(discount=0.9)'"
 AN_ENVIRONMENT = "an expression such as 'FrozenLake-v1'"
 ENTRIES = "a table of label = expression, or a list of expressions"
-FIELDS = (
-    "agents, description, environments, episodes, evaluation_episodes, learners, name, policies, seeds, steps, success"
-)
+_OTHERS = "evaluation_episodes, learners, name, policies, seeds, steps, success"
+FIELDS = f"agents, description, environments, episodes, epochs, {_OTHERS}"
 RULES = "allowed are 'return > NUMBER', 'return >= NUMBER', 'terminated', 'is_success' and 'none'"
 LARGEST = 2**63 - 1
 PARTS = {
@@ -285,7 +284,7 @@ MALFORMED = {
     ),
     "label with a dot": (file(agents="", end="[agents]\nepsilon0.1 = 'random'"), [
         f"agents.epsilon0.agent: field required: {AN_AGENT}",
-        "unknown field 'agents.epsilon0.1'; allowed: agent, episodes, steps",
+        "unknown field 'agents.epsilon0.1'; allowed: agent, environments, episodes, epochs, steps",
         'agents.epsilon0: a label with a dot needs quotes: "epsilon0.1"',
     ]),
     # Tables around one agent or environment.
@@ -299,12 +298,12 @@ MALFORMED = {
     ),
     "success rule of an agent": (
         agent("{agent = 'random', success = 'terminated'}"),
-        ["unknown field 'agents.a.success'; allowed: agent, episodes, steps"],
+        ["unknown field 'agents.a.success'; allowed: agent, environments, episodes, epochs, steps"],
     ),
     "table in a table": (agent("{agent = {agent = 'random'}}"), [f"agents.a.agent: must be {AN_AGENT}, got a table"]),
     "agent in an environment's table": (environment("{agent = 'random'}"), [
         f"environments.lake.environment: field required: {AN_ENVIRONMENT}",
-        "unknown field 'environments.lake.agent'; allowed: environment, episodes, steps, success",
+        "unknown field 'environments.lake.agent'; allowed: environment, episodes, epochs, steps, success",
     ]),
     # Expressions.
     "agent is a number": (agent("3"), [f"agents.a: must be {AN_AGENT}, got 3"]),

@@ -114,7 +114,7 @@ def test_environments_may_have_axes_of_different_units():
 
 
 def test_agents_whose_trials_all_failed_are_left_out():
-    agents = {"by chance": "random", "planner": "value_iteration"}
+    agents = {"by chance": "random", "planner": "hostile_agents:HopefulPlanner"}
     place = "discretize(CartPole-v1, bins=2)"
     figure = vd.compare(agents, place, seeds=2, episodes=5, evaluation_episodes=1, workers=0).plot("return")
     assert "mean of 2 seeds," in figure.get_suptitle()
@@ -139,7 +139,7 @@ def test_the_title_counts_the_seeds_that_are_drawn(tmp_path):
 
 def test_a_panel_without_any_curve_says_why():
     place = "discretize(CartPole-v1, bins=2)"
-    figure = vd.compare(["value_iteration"], place, seeds=1, episodes=5, workers=0).plot()
+    figure = vd.compare(["hostile_agents:HopefulPlanner"], place, seeds=1, episodes=5, workers=0).plot()
     assert (texts(figure.axes[0]), drawn(figure.axes[0])) == (["no trial is done"], {})
 
 

@@ -63,7 +63,7 @@ def lakes():
 @pytest.fixture(scope="module")
 def mixed():
     """One agent fails on one of the environments."""
-    agents = {"planner": "value_iteration", "learner": "q_learning(learning_rate=0.5)"}
+    agents = {"planner": "hostile_agents:HopefulPlanner", "learner": "q_learning(learning_rate=0.5)"}
     places = {"pole": "discretize(CartPole-v1, bins=2)", ICE: ENVIRONMENTS[ICE]}
     return vd.compare(agents, places, seeds=3, episodes=30, evaluation_episodes=2, workers=0, name="mixed")
 
@@ -197,7 +197,7 @@ def test_profiles_are_raw_where_no_scale_is_known(lakes):
 
 @pytest.mark.parametrize("kind", ["profiles", "improvement"])
 def test_agents_that_were_not_scored_everywhere_are_told(mixed, kind):
-    agents = AGENTS | {"planner": "value_iteration"}
+    agents = AGENTS | {"planner": "hostile_agents:HopefulPlanner"}
     places = {"pole": "discretize(CartPole-v1, bins=2)", ICE: ENVIRONMENTS[ICE]}
     results = vd.compare(agents, places, seeds=2, episodes=5, evaluation_episodes=1, workers=0)
     caption = draw(results, kind).get_suptitle()

@@ -28,26 +28,20 @@ from velodrome.agents.neural.keras_runtime import keras
 from velodrome.envs import Dataset, Discretize
 from velodrome.envs.datasets.dataset import LabelledExamples
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.evaluation import evaluate, wilson_interval
+from velodrome.experiments.evaluation import wilson_interval
+from velodrome.experiments.example_evaluation import guesses_of
 from velodrome.experiments.plotting.accuracy_by_epoch import FinalAccuracy, draw_accuracy_by_epoch, mean_by_epoch
 from velodrome.experiments.plotting.confident_mistakes import draw_confident_mistakes, most_confident_mistakes
 from velodrome.experiments.plotting.confusion_matrix import confusion_counts, draw_confusion_matrix
 from velodrome.experiments.plotting.figures import figure_bytes
 from velodrome.experiments.plotting.first_layer_filters import draw_first_layer_filters, first_layer_filters
-from velodrome.experiments.plotting.prediction_history import is_shown, joined, prediction_history, read_side_by_side
+from velodrome.experiments.plotting.prediction_history import is_shown, joined, prediction_history
 from velodrome.experiments.plotting.prediction_strip import MOST_LETTERS, draw_prediction_strip
 from velodrome.experiments.plotting.trial_figures import FIGURES, trial_figures
 
 DIGITS = "velodrome/Classification-v0"
 HIHELLO = "velodrome/Text-v0(name='hihello')"
 NUM_DIGITS = 1437
-
-
-def test_digits():
-    return gym.make(DIGITS, split="test")
-
-
-test_digits.__test__ = False
 
 
 def texts(axes):
@@ -58,9 +52,17 @@ def caption(figure):
     return figure.get_suptitle()
 
 
+def unwrapped(text):
+    return text.replace("\n", " ")
+
+
+def read_side_by_side(agent, sequences):
+    return guesses_of(agent, gym.make("velodrome/Text-v0"), sequences, is_sequence=True)
+
+
 @pytest.fixture(scope="module")
 def digits_trial():
-    """Two epochs and 100 images of softmax regression, evaluated on the training images."""
+    """Two epochs and 100 images of softmax regression, evaluated on the test images."""
     return vd.run("softmax_regression(learning_rate=0.01)", DIGITS, episodes=2 * NUM_DIGITS + 100, seed=3)
 
 
@@ -116,26 +118,17 @@ def test_only_those_that_are_wanted(digits_trial):
     assert list(FIGURES) == ["accuracy", "confusion", "mistakes", "filters", "strip"]
 
 
-def test_what_is_shown_is_of_the_environment_that_is_evaluated_on(digits_trial):
-    place = dataclasses.replace(digits_trial.track, label="the test part", make=test_digits)
-
-    @dataclasses.dataclass(frozen=True)
-    class TrackWithEvaluation(type(digits_trial.track)):
-        evaluation: object = None
-
-    own = {field.name: getattr(digits_trial.track, field.name) for field in dataclasses.fields(digits_trial.track)}
-    track = TrackWithEvaluation(**own | {"evaluation": place})
-    found = evaluate(digits_trial.trained, place, seed=3, episodes=360)
-    figures = trial_figures(dataclasses.replace(digits_trial, track=track, evaluation=found))
-    right = round(360 * found.success_rate)
-    assert f"{right} of 360 images right" in caption(figures["confusion"])
-    assert f"{360 - right} mistake" in caption(figures["mistakes"])
+def test_what_is_shown_is_of_the_images_that_are_evaluated_on(digits_trial, digits_figures):
+    right = round(360 * digits_trial.evaluation.success_rate)
+    assert f"{right} of 360 images right" in caption(digits_figures["confusion"])
+    assert f"{360 - right} mistake" in caption(digits_figures["mistakes"])
     for name in ("accuracy", "confusion", "mistakes"):
-        assert "seed 3, evaluated on the test part" in caption(figures[name])
+        assert "seed 3, evaluated on digits: 360 images of the test split" in unwrapped(caption(digits_figures[name]))
 
 
-def test_it_is_said_where_the_images_are_those_of_training(digits_figures):
-    assert "evaluated on the images of training" in caption(digits_figures["confusion"])
+def test_it_is_said_where_the_images_are_those_of_training():
+    trial = vd.run("softmax_regression", f"{DIGITS}(split='test')", episodes=360)
+    assert "evaluated on the images of training" in caption(trial_figures(trial, only=["confusion"])["confusion"])
 
 
 # ---- accuracy by epoch ----
@@ -161,9 +154,9 @@ def test_accuracy_shows_the_log_s_epochs_and_what_evaluation_found(digits_trial,
     assert hollow.get_markerfacecolor() == "white"
     found = digits_trial.evaluation
     assert final.get_ydata() == pytest.approx([found.success_rate])
-    assert interval.get_ydata() == pytest.approx(wilson_interval(round(100 * found.success_rate), 100))
+    assert interval.get_ydata() == pytest.approx(wilson_interval(round(360 * found.success_rate), 360))
     assert "2 epochs, hollow: 100 images of the next" in caption(digits_figures["accuracy"])
-    assert any("100 images" in text.replace("\n", " ") for text in texts(axes))
+    assert any("360 images" in unwrapped(text) for text in texts(axes))
 
 
 def test_held_out_examples_are_no_part_of_an_epoch():
@@ -303,14 +296,14 @@ def test_without_mistakes_a_sentence_says_so():
 
 
 def test_confidences_are_the_agent_s(digits_trial, digits_figures):
-    inputs, labels = gym.make(DIGITS).unwrapped.examples
+    inputs, labels = gym.make(DIGITS, split="test").unwrapped.examples
     logits = digits_trial.trained.predict_logits(inputs).astype(float)
     wrong = np.flatnonzero(logits.argmax(axis=1) != labels)
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     largest = (shares / shares.sum(axis=1, keepdims=True)).max(axis=1)[wrong].max()
     first = texts(digits_figures["mistakes"].axes[0])[0].splitlines()[-1]
     assert first == (f"{largest:.3f}" if largest < 0.9995 else "> 0.999")
-    assert f"the 24 most confident of {len(wrong)} mistakes in 1,437 images" in caption(digits_figures["mistakes"])
+    assert f"the 24 most confident of {len(wrong)} mistakes in 360 images" in caption(digits_figures["mistakes"])
 
 
 def test_of_an_ensemble_that_votes_confidence_is_the_share_of_votes():

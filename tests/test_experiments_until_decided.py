@@ -339,7 +339,7 @@ def test_pairs_stay_undecided_where_too_many_trials_fail():
 
 
 def test_an_agent_whose_trials_all_fail_is_left_out():
-    agents = RIVALS | {"planner": "value_iteration"}
+    agents = RIVALS | {"planner": "hostile_agents:HopefulPlanner"}
     results = corridor(agents, CORRIDOR, seeds=6, max_seeds=6)
     told = sequential(results, CORRIDOR)
     assert told["agents"] == ["q", "sarsa"]
@@ -350,7 +350,9 @@ def test_an_agent_whose_trials_all_fail_is_left_out():
 
 
 def test_where_nobody_is_left_there_is_nothing_to_decide():
-    results = corridor({"one": "value_iteration", "other": "policy_iteration"}, CORRIDOR, seeds=3)
+    results = corridor(
+        {"one": "hostile_agents:HopefulPlanner", "other": "hostile_agents:HopefulImprover"}, CORRIDOR, seeds=3
+    )
     told = sequential(results, CORRIDOR)
     assert told["agents"] == []
     assert list(told["excluded"]) == ["one", "other"]

@@ -338,7 +338,7 @@ KINDS = {
     "dyna": "dyna_q(planning_steps=3)",
     "lecture": "noise_q",
     "random": "random",
-    "planner": "value_iteration(discount=0.9)",
+    "planner": "hostile_agents:HopefulPlanner(discount=0.9)",
 }
 
 

@@ -142,7 +142,6 @@ def test_compare_names_the_environment_before_anything_runs(environment, message
 
 
 @pytest.mark.parametrize(("agent", "environment", "message"), PAIRS)
-@pytest.mark.xfail(strict=True, reason="agents meet their environments only when the trials run")
 def test_compare_names_a_pair_that_cannot_be_before_anything_runs(agent, environment, message, refused):
     options = {"episodes": 5, "seeds": 1, "workers": 0, "out": "results"}
     assert message in line_of(ValueError, vd.compare, {"someone": agent}, {"here": environment}, **options)

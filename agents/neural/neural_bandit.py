@@ -20,6 +20,7 @@ from velodrome.agents.errors import (
 )
 from velodrome.agents.generic_loop import EpisodeRecord, run_generic_loop
 from velodrome.agents.neural.bandit_binding import BanditBinding
+from velodrome.agents.neural.labelled_task import LabelledTask
 from velodrome.agents.neural.network_inputs import network_inputs
 from velodrome.agents.neural.neural_classifier import NeuralClassifier
 from velodrome.agents.neural.simple_cnn import SimpleCNN
@@ -111,6 +112,9 @@ class NeuralBandit(Agent):
     def losses(self) -> np.ndarray:
         """Loss of each training step of the last call of `train`, before its update, float64 (num_updates,)."""
         return np.array(self._binding.stepper.losses)
+
+    def check_environment(self, env: gym.Env[Any, Any]) -> None:
+        self._classifier._check_task(LabelledTask.of(self.name, env), environment_label(env))
 
     def train(
         self,

@@ -132,6 +132,10 @@ class SupervisedAgent(Agent):
         """Loss of each batch of the last call of `train`, before its update, float64 (num_batches,)."""
         return self._losses
 
+    def check_environment(self, env: gym.Env[Any, Any]) -> None:
+        labelled_examples(self.name, env)
+        self._check_task(LabelledTask.of(self.name, env), environment_label(env))
+
     def train(
         self,
         env: gym.Env[Any, Any] | str,

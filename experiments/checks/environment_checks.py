@@ -88,7 +88,8 @@ def _endless_without_model(
 
 
 def _trials_without_end(plan: Plan, environment: PlannedEnvironment, *, certainly: bool) -> str:
-    learners = [label for label, planned in plan.agents.items() if not isinstance(planned.agent, PlanningAgent)]
+    agents = plan.agents_on(environment.label)
+    learners = [label for label, planned in agents.items() if not isinstance(planned.agent, PlanningAgent)]
     for label in learners:
         episodes = plan.budget(label, environment.label).episodes
         if episodes is not None:

@@ -50,16 +50,17 @@ def check_budgets(plan: Plan) -> list[str]:
     where: dict[str, list[str]] = {}
     for environment in plan.environments:
         by_budget: dict[str, list[str]] = {}
-        for label, planned in plan.agents.items():
+        for label, planned in plan.agents_on(environment).items():
             if not isinstance(planned.agent, PlanningAgent):
                 budget = plan.budget(label, environment)
                 text = f"{budget.steps} steps" if budget.episodes is None else f"{budget.episodes} episodes"
+                text = text if budget.epochs is None else f"{budget.epochs} epochs"
                 by_budget.setdefault(text, []).append(label)
         if len(by_budget) > 1:
             told = "; ".join(f"{text} for {listed(labels)}" for text, labels in by_budget.items())
             where.setdefault(told, []).append(environment)
     return [
-        f"unequal budgets on {listed(environments)}: {told}; give every agent the same episodes or steps"
+        f"unequal budgets on {listed(environments)}: {told}; give every agent the same episodes, steps or epochs"
         for told, environments in where.items()
     ]
 

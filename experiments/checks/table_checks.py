@@ -1,12 +1,10 @@
-"""Checks of the tables that agents will keep, before they are allocated: can there be one, and does it fit?"""
+"""Checks of the tables that agents will keep, before they are allocated: do they fit into memory?"""
 
 from typing import Any
 
 import gymnasium as gym
 from gymnasium import spaces
 
-from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
-from velodrome.agents.planning import PlanningAgent
 from velodrome.agents.tabular import TabularAgent
 from velodrome.experiments.plan import Plan, PlannedAgent, PlannedEnvironment
 
@@ -14,7 +12,7 @@ from velodrome.experiments.plan import Plan, PlannedAgent, PlannedEnvironment
 def check_tables(
     plan: Plan, environment: PlannedEnvironment, env: gym.Env[Any, Any] | None, available_memory: int, workers: int
 ) -> list[str]:
-    """Tabular and planning agents that cannot handle an environment, or whose tables do not fit into memory.
+    """Tabular agents whose tables do not fit into memory; those that cannot handle the environment have none.
 
     Args:
         plan: its agents and number of seeds.
@@ -23,48 +21,30 @@ def check_tables(
         available_memory: in bytes.
         workers: trials that run at the same time; fewer if there are fewer seeds.
     """
-    refused: list[tuple[str, str]] = []
     too_large: list[tuple[int, str, tuple[int, int]]] = []
     at_once = max(1, min(workers, len(plan.seeds)))
-    for label, planned in plan.agents.items():
+    for label, planned in plan.agents_on(environment.label).items():
         try:
             shape = table_shape(planned, environment, env)
             size = 0 if shape is None else table_bytes(planned, *shape)
-        except UnsupportedEnvironmentError as error:
-            refused.append((label, str(error)))
-            continue
         except Exception:
-            # What is wrong with an agent of the user's own, its trials say, and where.
+            # An agent that cannot learn here is refused elsewhere; what is wrong with one of the user's own, its trials
+            # say, and where.
             continue
         if shape is not None and size * at_once > available_memory:
             too_large.append((size, label, shape))
-    return _refusal(environment, refused) + _excess(environment, too_large, available_memory, at_once)
+    return _excess(environment, too_large, available_memory, at_once)
 
 
 def table_shape(
     planned: PlannedAgent, environment: PlannedEnvironment, env: gym.Env[Any, Any] | None
 ) -> tuple[int, int] | None:
-    """Numbers of states and actions of an agent's tables, None where it keeps none or they are not known.
-
-    Raises:
-        UnsupportedEnvironmentError: the agent cannot handle the environment.
-    """
+    """Numbers of states and actions of an agent's tables, None where it keeps none or they are not known."""
     agent, model = planned.agent, environment.track.model
     if model is not None:
         return (model.num_states, model.num_actions) if isinstance(agent, TabularAgent) else None
-    if env is None:
+    if env is None or not isinstance(agent, TabularAgent) or not isinstance(env.action_space, spaces.Discrete):
         return None
-    if isinstance(agent, PlanningAgent):
-        raise UnsupportedEnvironmentError(
-            f"{agent.name} plans on a transition model, and {environment_label(env)} has none; leave one of the two out"
-        )
-    if not isinstance(agent, TabularAgent):
-        return None
-    if not isinstance(env.action_space, spaces.Discrete):
-        raise UnsupportedEnvironmentError(
-            f"{agent.name} needs a Discrete action space, but {environment_label(env)} has {env.action_space}; "
-            "leave one of the two out"
-        )
     return agent._index_observations(env).num_states, int(env.action_space.n)
 
 
@@ -83,16 +63,6 @@ def table_bytes(planned: PlannedAgent, num_states: int, num_actions: int) -> int
     per_pair = size(2, 2) - least - per_state - per_action
     more_states, more_actions = num_states - 1, num_actions - 1
     return least + per_state * more_states + per_action * more_actions + per_pair * more_states * more_actions
-
-
-def _refusal(environment: PlannedEnvironment, refused: list[tuple[str, str]]) -> list[str]:
-    by_reason: dict[str, list[str]] = {}
-    for label, reason in refused:
-        by_reason.setdefault(reason, []).append(label)
-    return [
-        f"every trial of {listed(labels)} on environment {environment.label!r} will fail: {reason}"
-        for reason, labels in by_reason.items()
-    ]
 
 
 def _excess(

@@ -29,8 +29,7 @@ def compare_command(
     experiment: str,
     *,
     seeds: int | None,
-    episodes: int | None,
-    steps: int | None,
+    budget: dict[str, int | None],
     out: Path,
     until_decided: bool,
     max_seeds: int | None,
@@ -50,7 +49,7 @@ def compare_command(
 
     check_sequential(until_decided, max_seeds)
     told = read_experiment(experiment)
-    plan = _plan(told, seeds, episodes, steps)
+    plan = _plan(told, seeds, budget)
     options.check(list(plan.agents))
     trackers = [open_tracker(text, out) for text in track]
     check_folder(out, "--out")
@@ -80,7 +79,7 @@ def compare_command(
         _print(results, options, folder, out)
     if not results.failures:
         return 0
-    asked_for = {"seeds": seeds, "episodes": episodes, "steps": steps, "out": out, "track": track}
+    asked_for: dict[str, Any] = {"seeds": seeds} | budget | {"out": out, "track": track}
     asked_for |= {"until_decided": until_decided, "max_seeds": max_seeds} | asdict(options)
     # How often trials save their state decides nothing, and is never left out by the command line.
     asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
@@ -90,21 +89,21 @@ def compare_command(
     return 1
 
 
-def _plan(told: "Experiment", seeds: int | None, episodes: int | None, steps: int | None) -> "Plan":
+def _plan(told: "Experiment", seeds: int | None, budget: dict[str, int | None]) -> "Plan":
     """The plan of an experiment file, with the seeds and the budget of the command line."""
     from velodrome.experiments.make_plan import make_plan
 
     agents, environments = dict(told.agents), dict(told.environments)
-    if episodes is None and steps is None:
-        episodes, steps = told.episodes, told.steps
+    if all(amount is None for amount in budget.values()):
+        budget = {name: getattr(told, name) for name in budget}
     else:
-        no_budget = {"episodes": None, "steps": None}
+        no_budget = dict.fromkeys(budget)
         agents = {label: entry.model_copy(update=no_budget) for label, entry in agents.items()}
         environments = {label: entry.model_copy(update=no_budget) for label, entry in environments.items()}
     return make_plan(
-        agents, environments, seeds=told.seeds if seeds is None else seeds, episodes=episodes, steps=steps,
-        evaluation_episodes=told.evaluation_episodes, success=told.success, name=told.name,
-        description=told.description,
+        agents, environments, seeds=told.seeds if seeds is None else seeds, episodes=budget["episodes"],
+        steps=budget["steps"], epochs=budget["epochs"], evaluation_episodes=told.evaluation_episodes,
+        success=told.success, name=told.name, description=told.description,
     )  # fmt: skip
 
 

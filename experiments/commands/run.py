@@ -10,13 +10,15 @@ from rich.console import Console
 from rich.text import Text
 
 from velodrome.agents.agent import Loop
-from velodrome.agents.errors import check_budget
+from velodrome.agents.errors import check_budget_or_epochs
 from velodrome.experiments.commands.folders import check_folder
+from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.expressions.catalogue import build_agent
 from velodrome.experiments.expressions.environment_configuration import build_environment
 from velodrome.experiments.progress import DelayedProgress
 from velodrome.experiments.results import json_ready
 from velodrome.experiments.run import run
+from velodrome.experiments.track import Track
 from velodrome.experiments.trial import Trial
 
 
@@ -26,19 +28,29 @@ def run_command(
     *,
     episodes: int | None,
     steps: int | None,
+    epochs: int | None,
     seed: int,
     loop: Loop,
     success: str | None,
     evaluation_episodes: int,
     save: Path | None,
+    figures: Path | None,
     render: str | None,
     as_json: bool,
 ) -> None:
-    """`velodrome run`: train, evaluate, report, and save or show what was learnt."""
-    check_budget(episodes, steps)
+    """`velodrome run`: train, evaluate, report, and save, draw or show what was learnt."""
+    check_budget_or_epochs(episodes, steps, epochs)
     learner, configuration = build_agent(agent), build_environment(environment)
+    if epochs is not None or figures is not None:
+        track = Track.of(configuration.label, configuration.make, success)
+        if epochs is not None:
+            episodes = track.episodes_of(learner, epochs)
+        if track.contents.num_examples is None:
+            raise ExperimentError(f"--figures are of labelled examples, and {track.label} has none")
     if save is not None:
         check_folder(save, "--save")
+    if figures is not None:
+        check_folder(figures, "--figures")
     if render is not None:
         from velodrome.experiments.render import check_render_mode
 
@@ -59,10 +71,12 @@ def run_command(
         )
     if save is not None:
         trial.trained.save(save)
+    if figures is not None:
+        _write_figures(trial, figures)
     if as_json:
         print(json.dumps(json_ready({**trial.record(), "agent": agent, "notes": list(trial.log.notes)}), indent=2))
     else:
-        _print_trial(agent, trial)
+        _print_trial(agent, trial, figures)
     if render is not None:
         from velodrome.experiments.render import play
 
@@ -70,18 +84,30 @@ def run_command(
         play(trial.trained, configuration, render, seed, sys.stderr if as_json else sys.stdout)
 
 
-def _print_trial(agent: str, trial: Trial) -> None:
+def _write_figures(trial: Trial, folder: Path) -> None:
+    from velodrome.experiments.plotting.figures import write_figure
+    from velodrome.experiments.plotting.trial_figures import trial_figures
+
+    try:
+        for name, figure in trial_figures(trial).items():
+            write_figure(figure, folder / f"{name}.png")
+    except OSError as error:
+        raise ExperimentError(f"--figures {folder}: {error.strerror or error}") from None
+
+
+def _print_trial(agent: str, trial: Trial, figures: Path | None) -> None:
     record = trial.record()
     lines = [
         ("agent", agent),
         ("environment", record["environment"]),
         ("trained", f"{record['episodes']:,} episodes, {record['steps']:,} steps, seed {record['seed']}"),
         ("training success", _percent(record["train_success_rate"], record["success_rule"])),
-        ("greedy success", _greedy(record)),
+        ("greedy success", _greedy(trial, record)),
         ("best possible", _percent(record["best_success_rate"])),
         ("random", _percent(record["random_success_rate"])),
         ("greedy return", _return(record)),
         ("loop", _loop(trial)),
+        ("figures", "" if figures is None else str(figures)),
     ]
     console = Console(highlight=False)
     for name, text in lines:
@@ -103,14 +129,20 @@ def _percent(rate: float, rule: str = "") -> str:
     return "" if math.isnan(rate) else f"{rate:.4f}" + (f"  ({rule})" if rule else "")
 
 
-def _greedy(record: dict[str, Any]) -> str:
+def _greedy(trial: Trial, record: dict[str, Any]) -> str:
     rate = record["greedy_success_rate"]
     if math.isnan(rate):
         return ""
     if record["evaluation"] == "exact":
         return f"{rate:.4f}  (exact)"
     low, high = record["greedy_success_rate_low"], record["greedy_success_rate_high"]
-    return f"{rate:.4f}  (95 % interval {low:.3f} to {high:.3f}, {record['evaluation_episodes']} sampled episodes)"
+    interval = f"95 % interval {low:.3f} to {high:.3f}"
+    if record["evaluation"] == "monte-carlo":
+        return f"{rate:.4f}  ({interval}, {record['evaluation_episodes']} sampled episodes)"
+    evaluation = trial.track.contents.evaluation
+    assert evaluation is not None
+    where = ("of training, " if evaluation.is_of_training else "") + f"each once: {evaluation.description}"
+    return f"{rate:.4f}  ({f'{interval}, ' if low < high else ''}{where})"
 
 
 def _return(record: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from velodrome.agents.agent import Agent
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.example_evaluation import guesses_of
 from velodrome.experiments.trial import fresh
 
 # Every iteration is looked at up to this one, then each that is later by this factor: many looks are slow.
@@ -73,25 +74,12 @@ def prediction_history(
             return
         if iteration >= due:
             due = iteration + 1 if iteration < EVERY_ITERATION_UP_TO else math.ceil(iteration * LATER_BY)
-        history.append(Prediction(iteration, finished, read_side_by_side(learner, inputs)))
+        history.append(Prediction(iteration, finished, guesses_of(learner, env, inputs, is_sequence=True)))
 
     log = learner.train(env, episodes=episodes, steps=steps, seed=seed, callback=look, callback_every=1)
     # After the last whole episode more may have been learnt, in one that the budget cut.
-    last = Prediction(iteration, log.episodes, read_side_by_side(learner, inputs))
+    last = Prediction(iteration, log.episodes, guesses_of(learner, env, inputs, is_sequence=True))
     return [*(one for one in history if one.iteration < iteration), last]
-
-
-def read_side_by_side(agent: Agent, sequences: NDArray[Any]) -> NDArray[np.int64]:
-    """What an agent guesses as it reads sequences from their beginning, step by step, as in evaluation.
-
-    Args:
-        agent: trained.
-        sequences: observations (num_sequences, num_steps).
-    """
-    agent.begin_episode()
-    guesses = [np.asarray(agent.act(column), dtype=np.int64) for column in sequences.T]
-    agent.begin_episode()
-    return np.stack(guesses, axis=1)
 
 
 def is_shown(iteration: int) -> bool:

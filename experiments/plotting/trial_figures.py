@@ -10,12 +10,11 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.agents.agent import Agent
 from velodrome.agents.neural.ensemble import Ensemble
 from velodrome.agents.neural.supervised_agent import SupervisedAgent
 from velodrome.envs.datasets.dataset import LabelledExamples
-from velodrome.envs.wrapper_chain import wrappers_of
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.example_evaluation import guesses_of
 from velodrome.experiments.plotting.accuracy_by_epoch import FinalAccuracy, counted_examples, draw_accuracy_by_epoch
 from velodrome.experiments.plotting.confident_mistakes import draw_confident_mistakes
 from velodrome.experiments.plotting.confusion_matrix import draw_confusion_matrix
@@ -33,9 +32,6 @@ from velodrome.policies.configuration import closest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# Questions are asked in parts, so that memory stays flat in the number of examples.
-BATCH = 1000
 
 
 def trial_figures(trial: Trial, *, only: Sequence[str] | None = None) -> "dict[str, Figure]":
@@ -58,24 +54,34 @@ def trial_figures(trial: Trial, *, only: Sequence[str] | None = None) -> "dict[s
     for name in wanted:
         if name not in FIGURES:
             raise ExperimentError(f"only must name {', '.join(FIGURES)}, got {name!r}{closest(name, FIGURES)}")
-    place = getattr(trial.track, "evaluation", None) or trial.track
-    with _made(place) as env:
-        examples = getattr(env.unwrapped, "examples", None)
-        if not isinstance(examples, LabelledExamples):
+    with _made(trial.track) as env:
+        learnt = getattr(env.unwrapped, "examples", None)
+        if not isinstance(learnt, LabelledExamples):
             return {}
-        subject = _Subject(trial, place, env, examples)
+        evaluation = trial.track.contents.evaluation
+        if evaluation is None or evaluation.reason is not None or evaluation.is_of_training:
+            subject = _Subject(trial, env, learnt, "")
+        else:
+            subject = _Subject(trial, env, evaluation.examples, evaluation.description)
         drawn = {name: FIGURES[name](subject) for name in FIGURES if name in wanted}
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
 @dataclass(frozen=True)
 class _Subject:
-    """A trial, and the environment that it was evaluated on: its track, the environment itself, its examples."""
+    """A trial, one of its environments, and the examples that it was evaluated on.
+
+    Attributes:
+        trial: that is drawn.
+        env: of its track.
+        examples: of evaluation.
+        description: of the examples; empty where they are those of training.
+    """
 
     trial: Trial
-    place: Track
     env: gym.Env[Any, Any]
     examples: LabelledExamples
+    description: str
 
     @property
     def agent(self) -> Any:
@@ -94,10 +100,13 @@ class _Subject:
 
     @property
     def title(self) -> str:
-        trial, place = self.trial, self.place
         plural = "s" * (len(self.examples.labels) > 1)
-        seen = f"the {self.noun}{plural} of training" if place is trial.track else place.label
-        return f"{trial.agent} on {trial.track.label}\nseed {trial.seed}, evaluated on {seen}"
+        seen = self.description or f"the {self.noun}{plural} of training"
+        return f"{self.trial_title}, evaluated on {seen}"
+
+    @property
+    def trial_title(self) -> str:
+        return f"{self.trial.agent} on {self.trial.track.label}\nseed {self.trial.seed}"
 
     @property
     def first_class(self) -> int:
@@ -135,14 +144,13 @@ class _Subject:
         """Class of each example, counted from 0."""
         if self.probabilities is not None:
             return np.asarray(self.probabilities.argmax(axis=1))
-        return _acted(self.agent, self.env, self.examples.inputs) - self.first_class
+        return guesses_of(self.agent, self.env, self.examples.inputs, is_sequence=False) - self.first_class
 
 
 def _accuracy(subject: _Subject) -> "Figure | None":
     trial, log, found = subject.trial, subject.trial.log, subject.trial.evaluation
-    with _made(trial.track) as env:
-        examples = getattr(env.unwrapped, "examples", None)
-    if not isinstance(examples, LabelledExamples) or not log.episodes:
+    num_examples = trial.track.contents.num_examples
+    if num_examples is None or not log.episodes:
         return None
     description = counted_examples(found.episodes, subject.noun)
     if subject.is_of_classes:
@@ -156,7 +164,7 @@ def _accuracy(subject: _Subject) -> "Figure | None":
         final = FinalAccuracy(found.mean_return / length, np.nan, np.nan, description)
     if right is None:
         return None
-    epoch = trial.trained.episodes_per_epoch(len(examples.labels))
+    epoch = trial.trained.episodes_per_epoch(num_examples)
     shown = final if np.isfinite(final.accuracy) else None
     return draw_accuracy_by_epoch(right, epoch, final=shown, noun=subject.noun, measure=measure, title=subject.title)
 
@@ -184,8 +192,9 @@ def _filters(subject: _Subject) -> "Figure | None":
     found = first_layer_filters(subject.agent)
     if found is None:
         return None
-    title = f"{subject.title.splitlines()[0]}\nseed {subject.trial.seed}"
-    return draw_first_layer_filters(found.weights, names=found.names, description=found.description, title=title)
+    return draw_first_layer_filters(
+        found.weights, names=found.names, description=found.description, title=subject.trial_title
+    )
 
 
 def _strip(subject: _Subject) -> "Figure | None":
@@ -222,18 +231,6 @@ FIGURES: "dict[str, Callable[[_Subject], Figure | None]]" = {
 
 def _text(vocabulary: str, numbers: NDArray[np.int64]) -> str:
     return "".join(vocabulary[number] for number in numbers)
-
-
-def _acted(agent: Agent, env: gym.Env[Any, Any], inputs: NDArray[Any]) -> NDArray[np.int64]:
-    """What an agent does on each example, as it sees it through the wrappers around the environment."""
-    seeing = [layer for layer in reversed(wrappers_of(env)) if isinstance(layer, gym.ObservationWrapper)]
-    parts = []
-    for first in range(0, len(inputs), BATCH):
-        observations: Any = inputs[first : first + BATCH]
-        for layer in seeing:
-            observations = np.stack([layer.observation(observation) for observation in observations])
-        parts.append(np.asarray(agent.act(observations), dtype=np.int64))
-    return np.concatenate(parts)
 
 
 @contextmanager

@@ -83,11 +83,15 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
 def _budgets(settings: Mapping[str, Any], words: Words) -> str:
     """How long trials train, with the budgets of their own; empty where that is not known."""
     parts = []
-    if settings["episodes"] is not None or settings["steps"] is not None:
-        parts.append(words("{amount} in each trial", amount=_amount(settings["episodes"], settings["steps"], words)))
+    common = _amount(settings, words)
+    if common:
+        parts.append(words("{amount} in each trial", amount=common))
     pairs: dict[str, list[tuple[str, str]]] = {}
     for row in settings.get("budgets", ()):
-        pairs.setdefault(_amount(row["episodes"], row["steps"], words), []).append((row["agent"], row["environment"]))
+        amount = _amount(row, words)
+        # Where all count in epochs, these are episodes of their own only in their number.
+        if amount != common:
+            pairs.setdefault(amount, []).append((row["agent"], row["environment"]))
     own = [f"{owner}: {amount}" for amount, some in pairs.items() for owner in _owners(some, settings, words)]
     if len(own) > MOST_PAIRS:
         own = [*own[:MOST_PAIRS], words("{number} more", number=len(own) - MOST_PAIRS)]
@@ -108,10 +112,12 @@ def _owners(pairs: Sequence[tuple[str, str]], settings: Mapping[str, Any], words
     return [where if is_of_all_agents else words("{agent} on {environment}", agent=who, environment=where)]
 
 
-def _amount(episodes: int | None, steps: int | None, words: Words) -> str:
-    if episodes is not None:
-        return words.counted("{number} episode", "{number} episodes", episodes)
-    return words.counted("{number} step", "{number} steps", steps or 0)
+def _amount(budget: Mapping[str, Any], words: Words) -> str:
+    """A budget in words; empty where there is none."""
+    for name in ("epochs", "episodes", "steps"):
+        if budget.get(name) is not None:
+            return words.counted(f"{{number}} {name.removesuffix('s')}", f"{{number}} {name}", budget[name])
+    return ""
 
 
 def _seeds(results: "Results", analysis: Analysis, words: Words) -> str:
@@ -144,6 +150,13 @@ def _environment(one: EnvironmentAnalysis, settings: Mapping[str, Any], words: W
     evaluations = {row["evaluation"] for row in rows}
     if "exact" in evaluations:
         parts.append(words("greedy policies evaluated exactly on the model"))
+    contents = settings.get("contents", {}).get(one.environment, {})
+    if "examples" in evaluations:
+        learnt, others = contents.get("learnt", ""), contents.get("evaluated", "")
+        if others:
+            parts.append(words("learnt on {learnt}, evaluated on {others}", learnt=learnt, others=others))
+        else:
+            parts.append(words("learnt and evaluated on {learnt}", learnt=learnt))
     if "monte-carlo" in evaluations and settings.get("evaluation_episodes"):
         number = f"{settings['evaluation_episodes']:,}"
         if "exact" in evaluations:

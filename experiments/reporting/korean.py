@@ -37,7 +37,7 @@ _FACTS = {
         "시드가 이렇게 적으면({fewest}개) 실제 포함률이 95 %보다 낮을 수 있습니다."
     ),
     "{agent} on {environment}: {amount}": "{environment}의 {agent}: {amount}",
-    "{number} episodes": "에피소드 {number}개", "{number} steps": "{number}스텝",
+    "{number} episodes": "에피소드 {number}개", "{number} steps": "{number}스텝", "{number} epochs": "{number}에포크",
     "added until decided, at most {most}": "판정될 때까지 추가, 최대 {most}개",
     "some pairs of agent and environment have others": "일부 에이전트와 환경은 다른 시드를 씁니다",
     "the same for all agents, so that differences are taken seed by seed": (
@@ -46,6 +46,8 @@ _FACTS = {
     "no trial is done": "완료된 시도가 없습니다", "success if {rule}": "성공 규칙: {rule}",
     "no success rule": "성공 규칙 없음",
     "greedy policies evaluated exactly on the model": "탐욕 정책을 전이 모델로 정확히 평가",
+    "learnt and evaluated on {learnt}": "학습과 평가 자료: {learnt}",
+    "learnt on {learnt}, evaluated on {others}": "학습 자료: {learnt}, 평가 자료: {others}",
     "greedy policies evaluated over {number} sampled episodes": "탐욕 정책을 에피소드 {number}개로 표본 평가",
     "compared by {measure}": "비교 기준: {measure}", "best possible {value}": "가능한 최선 {value}",
     "random policy {value}": "무작위 정책 {value}",

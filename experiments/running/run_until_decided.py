@@ -122,8 +122,11 @@ def run_until_decided(
         StoreError: as `compare`.
     """
     rule = UntilDecided.checked(max_seeds, first, metric)
-    if len(plan.agents) < 2:
-        raise ExperimentError(f"nothing to decide: {next(iter(plan.agents))!r} is the only agent, give at least two")
+    for label in plan.environments:
+        agents = plan.agents_on(label)
+        if len(agents) < 2:
+            only, where = next(iter(agents)), f" on {label!r}" if len(plan.agents) > 1 else ""
+            raise ExperimentError(f"nothing to decide: {only!r} is the only agent{where}, give at least two")
     plan = replace(plan, seeds=list(range(rule.first)))
     session = RunSession(options)
     # No warning of few seeds: how many are enough is what the looks decide.
@@ -137,7 +140,7 @@ def run_until_decided(
             warnings.warn(line, ExperimentWarning, stacklevel=3)
         comparisons = [
             SequentialComparison(
-                label, list(plan.agents), rule.design, most_seeds=MOST_TRIED * rule.max_seeds, metric=metric
+                label, list(plan.agents_on(label)), rule.design, most_seeds=MOST_TRIED * rule.max_seeds, metric=metric
             )
             for label in plan.environments
         ]
@@ -164,7 +167,8 @@ def _next_seeds(plan: Plan, comparisons: Sequence[SequentialComparison]) -> dict
     seeds_of: dict[tuple[str, str], range] = {}
     for comparison in comparisons:
         wanted = comparison.next_seeds()
-        seeds_of |= {(agent, comparison.environment): wanted.get(agent, range(0)) for agent in plan.agents}
+        agents = plan.agents_on(comparison.environment)
+        seeds_of |= {(agent, comparison.environment): wanted.get(agent, range(0)) for agent in agents}
     return seeds_of
 
 
@@ -181,7 +185,7 @@ def _so_far(plan: Plan, rule: UntilDecided, comparisons: Sequence[SequentialComp
 
 def _too_few_to_decide(plan: Plan, rule: UntilDecided) -> list[str]:
     """Where even agents that differ on every seed with the same sign could not be told apart at the last look."""
-    level, agents = rule.design.level, len(plan.agents)
+    level, agents = rule.design.level, max(len(plan.agents_on(environment)) for environment in plan.environments)
     pairs = agents * (agents - 1) // 2
     needed = 2
     while 2.0 ** (1 - needed) > level / pairs:

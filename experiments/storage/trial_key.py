@@ -23,8 +23,9 @@ class TrialKeys:
     """Keys of the trials of one agent on one environment, seed by seed.
 
     The specification holds the agent with all its parameters, the environment's expression, the budget, the
-    evaluation protocol, the seed and the version of results. Where the user's own code takes part (a policy or
-    agent class, an environment's factory) a fingerprint of it is added, so that edited code is run again.
+    evaluation protocol, the seed and the version of results. Where the environment reads images or a text, a digest of
+    them is added, and where the user's own code takes part (a policy or agent class, an environment's factory) a
+    fingerprint of it, so that what was edited is run again.
     Labels, workers and time-outs are not part of it.
 
     Args:
@@ -34,6 +35,7 @@ class TrialKeys:
         factory: the factory, where it is no expression.
         budget: of training and evaluation.
         success: the experiment's own success rule, or None.
+        contents: digest of the images or texts that the environment reads; None where its expression says all.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class TrialKeys:
         factory: Callable[[], Any] | None,
         budget: Budget,
         success: str | None,
+        contents: str | None = None,
     ) -> None:
         code = code_of(agent, classes, factory)
         self._shared: dict[str, Any] = {
@@ -56,6 +59,8 @@ class TrialKeys:
         if factory is not None:
             # The name of a factory does not tell how it makes the environment.
             self._shared["factory"] = True
+        if contents is not None:
+            self._shared["contents"] = contents
         if code:
             self._shared["code"] = code
         before, after = canonical_json(self._shared | {"seed": "?"}).split('"seed":"?"')
