@@ -1,6 +1,7 @@
 """Who learns: agents with `train`, `act`, `save` and `load`."""
 
 from velodrome.agents.agent import Agent
+from velodrome.agents.discretized import Discretized
 from velodrome.agents.double_q_learning import DoubleQLearning
 from velodrome.agents.dyna_q import DynaQ
 from velodrome.agents.errors import (
@@ -21,6 +22,7 @@ from velodrome.agents.neural.labelled_task import ObservationError
 from velodrome.agents.neural.mlp import MLP
 from velodrome.agents.neural.modern_cnn import ModernCNN
 from velodrome.agents.neural.neural_bandit import NeuralBandit
+from velodrome.agents.neural.row_rnn import RowRNN
 from velodrome.agents.neural.simple_cnn import SimpleCNN
 from velodrome.agents.neural.softmax_regression import SoftmaxRegression
 from velodrome.agents.neural.supervised_agent import SupervisedAgent
@@ -40,6 +42,7 @@ __all__ = [
     "BudgetError",
     "CharRNN",
     "DeepCNN",
+    "Discretized",
     "DivergedError",
     "DoubleQLearning",
     "DynaQ",
@@ -58,6 +61,7 @@ __all__ = [
     "QLambda",
     "QLearning",
     "RandomAgent",
+    "RowRNN",
     "Sarsa",
     "SavedAgentError",
     "SimpleCNN",

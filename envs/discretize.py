@@ -12,6 +12,7 @@ from gymnasium import spaces, utils
 from numpy.typing import ArrayLike, NDArray
 
 from velodrome.envs.argument_checks import check_integer
+from velodrome.envs.binning import Binning
 from velodrome.envs.wrapper_chain import name_of
 
 # Position and angle beyond which the episode ends, and speeds that are rarely exceeded.
@@ -56,34 +57,12 @@ class Discretize(gym.ObservationWrapper[int, Any, NDArray[Any]], utils.RecordCon
         known = _KNOWN_LIMITS.get(name_of(env), (space.low, space.high))
         self.low = _limits("low", known[0] if low is None else low, size, name_of(env))
         self.high = _limits("high", known[1] if high is None else high, size, name_of(env))
-        if not (self.low < self.high).all():
-            dimension = int(np.argmax(~(self.low < self.high)))
-            raise ValueError(
-                f"low must be below high, got {self.low[dimension]:g} and {self.high[dimension]:g} "
-                f"in dimension {dimension}"
-            )
-        num_bins = math.prod(self.bins.tolist())
-        if num_bins > np.iinfo(np.int32).max:
-            raise ValueError(f"bins must make at most {np.iinfo(np.int32).max} states, got {num_bins}")
-        self._dimensions = list(zip(self.low.tolist(), self.high.tolist(), self.bins.tolist(), strict=True))
-        self.observation_space = cast("spaces.Space[int]", spaces.Discrete(num_bins))
+        self.binning = Binning(self.bins, self.low, self.high)
+        self.observation_space = cast("spaces.Space[int]", spaces.Discrete(self.binning.num_bins))
 
     def observation(self, observation: NDArray[Any]) -> int:
         """Number of the bin that holds `observation`, an array of the wrapped space's shape."""
-        index = 0
-        # A handful of numbers: plain floats are ten times as fast as arrays here.
-        values = np.asarray(observation, dtype=np.float64).ravel().tolist()
-        for dimension, (value, (low, high, bins)) in enumerate(zip(values, self._dimensions, strict=True)):
-            if value <= low:
-                place = 0
-            elif value >= high:
-                place = bins - 1
-            elif value != value:
-                raise ValueError(f"observation has NaN in dimension {dimension}")
-            else:
-                place = min(int((value - low) / (high - low) * bins), bins - 1)
-            index = index * bins + place
-        return index
+        return self.binning.number_of(observation)
 
 
 def _bins(given: int | Sequence[int], size: int) -> NDArray[np.int64]:

@@ -25,6 +25,7 @@ from velodrome.agents import (
     KerasAgent,
     ModernCNN,
     ObservationError,
+    RowRNN,
     SavedAgentError,
     SimpleCNN,
     SoftmaxRegression,
@@ -62,6 +63,7 @@ AGENTS = {
     "simple_cnn": SimpleCNN(),
     "deep_cnn": DeepCNN(),
     "modern_cnn": ModernCNN(weight_averaging=0.9, rotate=5.0),
+    "row_rnn": RowRNN(cell="gru", hidden=16, learning_rate=0.01),
     "ensemble": Ensemble(member=MLP(hidden=8, dropout=0.2), size=3),
     "vote": Ensemble(member=SoftmaxRegression(), size=3, combine="vote"),
 }
@@ -113,6 +115,31 @@ def test_the_lectures_networks_have_their_parameters(monkeypatch):
     assert Ensemble(size=7).describe(env) == f"7 members, each:\n{text}"
     assert SoftmaxRegression().describe(env).splitlines()[-1].split() == ["total", "7,850"]
     assert "batch_normalization_4" in ModernCNN().describe(DIGITS)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_rows_are_read_as_keras_layers_read_steps(cell):
+    agent = RowRNN(cell=cell, hidden=7)
+    agent.train(digits(), episodes=200, seed=0)
+    layer = {"rnn": keras().layers.SimpleRNN, "lstm": keras().layers.LSTM, "gru": keras().layers.GRU}[cell]
+    model = keras().Sequential([keras().Input((8, 8)), layer(7), keras().layers.Dense(10)])
+    arrays = agent._binding.arrays()
+    places = [f"row_recurrence_1/{name}" for name in ("kernel", "recurrent_kernel", "bias")]
+    model.set_weights([arrays[f"weights/{name}"] for name in (*places, "dense_1/kernel", "dense_1/bias")])
+    inputs = TEST.inputs[:40]
+    np.testing.assert_allclose(agent.predict_logits(inputs), model.predict_on_batch(inputs), atol=1e-5)
+    assert agent.describe().splitlines()[-1].split() == ["total", f"{model.count_params()}"]
+
+
+def test_rows_are_read_from_the_top_with_all_their_colours():
+    images = np.zeros((20, 4, 5, 3), dtype=np.uint8)
+    images[:10, 0], images[10:, 3, :, 2] = 255, 255
+    labels = np.repeat([0, 1], 10)
+    env = gym.make(DIGITS, dataset=Dataset("colours", images, labels, images, labels))
+    agent = RowRNN(hidden=8, learning_rate=0.05)
+    assert "row_recurrence_1  (B, 8)" in agent.describe(env)
+    agent.train(env, epochs=60, seed=0)
+    assert agent.accuracy(images, labels) == 1.0
 
 
 # The contract

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from velodrome.agents.neural.recurrent_cells import CELLS, CellName
+
 Shape = tuple[int, ...]
 
 
@@ -76,7 +78,20 @@ class Dense:
     has_bias: bool = True
 
 
-Layer = Convolution | MaxPooling | Rectifier | BatchNormalization | Dropout | Flatten | Dense
+@dataclass(frozen=True)
+class RowRecurrence:
+    """A recurrent cell that reads an image row by row from the top; its output is that after the last row.
+
+    Attributes:
+        cell: "rnn", "lstm" or "gru".
+        units: outputs of the cell.
+    """
+
+    cell: CellName
+    units: int
+
+
+Layer = Convolution | MaxPooling | Rectifier | BatchNormalization | Dropout | Flatten | Dense | RowRecurrence
 
 _NAMES: dict[type, str] = {
     Convolution: "convolution",
@@ -86,6 +101,7 @@ _NAMES: dict[type, str] = {
     Dropout: "dropout",
     Flatten: "flatten",
     Dense: "dense",
+    RowRecurrence: "row_recurrence",
 }
 
 
@@ -147,16 +163,14 @@ class Architecture:
         return {f"{placed.name}/{name}": shape for placed in self.placed() for name, shape in placed.weights.items()}
 
     def first_weights(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Weights before learning, float32, by "layer/weight": kernels by Glorot & Bengio (2010), uniform."""
+        """Weights before learning, float32, by "layer/weight": kernels by Glorot & Bengio (2010), uniform.
+
+        Those of a recurrent cell are as of `Cell.initial_weights`.
+        """
         arrays = {}
-        for name, shape in self.weight_shapes.items():
-            if name.endswith("/kernel"):
-                fan_in, fan_out = prod(shape[:-1]), prod(shape[:-2]) * shape[-1]
-                limit = sqrt(6.0 / (fan_in + fan_out))
-                array = rng.uniform(-limit, limit, shape)
-            else:
-                array = np.full(shape, 1.0 if name.endswith(("/gamma", "/moving_variance")) else 0.0)
-            arrays[name] = array.astype(np.float32)
+        for placed in self.placed():
+            for name, array in _first_weights(placed, rng).items():
+                arrays[f"{placed.name}/{name}"] = array.astype(np.float32)
         return arrays
 
     def describe(self) -> str:
@@ -167,6 +181,22 @@ class Architecture:
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
         return "\n".join(lines)
+
+
+def _first_weights(placed: PlacedLayer, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    layer = placed.layer
+    if isinstance(layer, RowRecurrence):
+        num_inputs = placed.weights["kernel"][0]
+        return CELLS[layer.cell].initial_weights(num_inputs, layer.units, rng)._asdict()
+    arrays = {}
+    for name, shape in placed.weights.items():
+        if name == "kernel":
+            fan_in, fan_out = prod(shape[:-1]), prod(shape[:-2]) * shape[-1]
+            limit = sqrt(6.0 / (fan_in + fan_out))
+            arrays[name] = rng.uniform(-limit, limit, shape)
+        else:
+            arrays[name] = np.full(shape, 1.0 if name in ("gamma", "moving_variance") else 0.0)
+    return arrays
 
 
 def _shapes(layer: Layer, shape: Shape) -> tuple[Shape, dict[str, Shape]]:
@@ -186,6 +216,9 @@ def _shapes(layer: Layer, shape: Shape) -> tuple[Shape, dict[str, Shape]]:
         return shape, dict.fromkeys(names, (shape[-1],))
     if isinstance(layer, Flatten):
         return (prod(shape),), {}
+    if isinstance(layer, RowRecurrence):
+        shapes = CELLS[layer.cell].weight_shapes(prod(shape[1:]), layer.units)
+        return (layer.units,), shapes._asdict()
     return shape, {}
 
 

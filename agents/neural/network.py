@@ -17,10 +17,12 @@ from velodrome.agents.neural.architecture import (
     MaxPooling,
     PlacedLayer,
     Rectifier,
+    RowRecurrence,
 )
 from velodrome.agents.neural.fast_dropout import draw_dropout, fast_dropout
 from velodrome.agents.neural.fast_max_pool import fast_max_pool
 from velodrome.agents.neural.keras_runtime import tensorflow
+from velodrome.agents.neural.recurrent_cells import CELLS, Activations, CellWeights, last_output
 
 Weights = dict[str, Any]
 
@@ -174,11 +176,24 @@ def _simple(name: str, layer: Layer, weights: Weights, values: Any) -> Any:
         return tf.nn.bias_add(values, weights[f"{name}/bias"]) if layer.has_bias else values
     if isinstance(layer, Rectifier):
         return tf.nn.relu(values)
+    if isinstance(layer, RowRecurrence):
+        return _read_rows(name, layer, weights, values)
     assert isinstance(layer, Flatten)
     size = 1
     for length in values.shape[1:]:
         size *= length
     return tf.reshape(values, [-1, size])
+
+
+def _read_rows(name: str, layer: RowRecurrence, weights: Weights, values: Any) -> Any:
+    tf, cell = tensorflow(), CELLS[layer.cell]
+    own = CellWeights(*(weights[f"{name}/{part}"] for part in CellWeights._fields))
+    height, width, channels = values.shape[1:]
+    # One product for all rows; then they are unrolled, for images have few.
+    projected = tf.matmul(tf.reshape(values, [-1, width * channels]), own.kernel) + cell.input_bias(own)
+    rows = tf.unstack(tf.reshape(projected, [-1, height, projected.shape[-1]]), axis=1)
+    zeros = tf.zeros((tf.shape(values)[0], layer.units))
+    return last_output(cell, Activations(tf.tanh, tf.sigmoid), rows, zeros, own)
 
 
 def _normalized(name: str, layer: BatchNormalization, weights: Weights, values: Any, step: Any) -> tuple[Any, Weights]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from velodrome.agents.errors import UnsupportedEnvironmentError
 from velodrome.agents.neural.labelled_task import LabelledTask
 
 
@@ -15,6 +16,18 @@ def input_shape(task: LabelledTask) -> tuple[int, ...]:
 def is_image(task: LabelledTask) -> bool:
     """Whether observations have a height and a width."""
     return len(task.observation_shape) in (2, 3)
+
+
+def require_images(name: str, task: LabelledTask, label: str) -> None:
+    """Refuse observations that are no images, for the agent called `name`, on the environment called `label`.
+
+    Raises:
+        UnsupportedEnvironmentError: they are none.
+    """
+    if not is_image(task):
+        raise UnsupportedEnvironmentError(
+            f"{name} needs images, (height, width) or (height, width, channels), but {label} has none"
+        )
 
 
 def network_inputs(task: LabelledTask, observations: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from velodrome.agents.neural.early_stopping import EarlyStopping
 from velodrome.agents.neural.labelled_task import LabelledTask
 from velodrome.agents.neural.learner import Learner
 from velodrome.agents.neural.network import LayeredNetwork, Network
-from velodrome.agents.neural.network_inputs import is_image, network_inputs
+from velodrome.agents.neural.network_inputs import is_image, network_inputs, require_images
 from velodrome.agents.neural.numpy_network import NumpyNetwork
 from velodrome.agents.neural.schedules import SCHEDULE_NAMES, ScheduleName, learning_rate_share
 from velodrome.agents.neural.supervised_agent import SupervisedAgent
@@ -198,10 +198,7 @@ class ConvolutionalClassifier(NeuralClassifier):
         super().__post_init__()
 
     def _check_task(self, task: LabelledTask, label: str) -> None:
-        if not is_image(task):
-            raise UnsupportedEnvironmentError(
-                f"{self.name} needs images, (height, width) or (height, width, channels), but {label} has none"
-            )
+        require_images(self.name, task, label)
         super()._check_task(task, label)
 
     def _block(self, filters: int, dropout: float = 0.0) -> tuple[Layer, ...]:

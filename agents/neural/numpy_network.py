@@ -13,7 +13,9 @@ from velodrome.agents.neural.architecture import (
     MaxPooling,
     PlacedLayer,
     Rectifier,
+    RowRecurrence,
 )
+from velodrome.agents.neural.recurrent_cells import CELLS, NUMPY_ACTIVATIONS, Cell, CellWeights, last_output
 
 
 class NumpyNetwork:
@@ -56,7 +58,17 @@ def _apply(placed: PlacedLayer, weights: dict[str, np.ndarray], values: np.ndarr
         return normalized
     if isinstance(layer, Flatten):
         return values.reshape(len(values), -1)
+    if isinstance(layer, RowRecurrence):
+        return _read_rows(CELLS[layer.cell], CellWeights(**weights), values)
     return values
+
+
+def _read_rows(cell: Cell, weights: CellWeights, values: np.ndarray) -> np.ndarray:
+    rows = values.reshape(*values.shape[:2], -1)
+    projected = rows @ weights.kernel + cell.input_bias(weights)
+    zeros = np.zeros((len(values), len(weights.recurrent_kernel)), dtype=np.float32)
+    output: np.ndarray = last_output(cell, NUMPY_ACTIVATIONS, list(projected.swapaxes(0, 1)), zeros, weights)
+    return output
 
 
 def _convolve(values: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Recurrent cells as plain formulas, which NumPy and TensorFlow run alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -101,6 +101,22 @@ class Cell:
         if self.num_gates == 4:
             bias[hidden : 2 * hidden] = 1.0
         return CellWeights(glorot_uniform(shapes.kernel, rng), _orthogonal(shapes.recurrent_kernel, rng), bias)
+
+
+def last_output(cell: Cell, functions: Activations, projected: Sequence[Any], zeros: Any, weights: CellWeights) -> Any:
+    """Output of a cell that has read some steps from the first to the last, beginning with nothing.
+
+    Args:
+        cell: that reads.
+        functions: of NumPy or TensorFlow.
+        projected: for each step, its inputs times the kernel, plus the inputs' bias, (batch, num_gates * hidden).
+        zeros: (batch, hidden), of the same kind.
+        weights: of the cell.
+    """
+    state: State = (zeros,) * cell.num_states
+    for inputs in projected:
+        state = cell.step(functions, inputs, state, weights)
+    return state[0]
 
 
 CELLS: dict[str, Cell] = {

@@ -41,7 +41,7 @@ AGENTS: dict[str, Callable[..., Agent]] = {
             agents.RandomAgent, agents.QLearning, agents.Sarsa, agents.ExpectedSarsa, agents.DoubleQLearning,
             agents.NStepQ, agents.NStepSarsa, agents.QLambda, agents.DynaQ, agents.ValueIteration,
             agents.PolicyIteration, agents.SoftmaxRegression, agents.MLP, agents.SimpleCNN, agents.DeepCNN,
-            agents.ModernCNN, agents.Ensemble, agents.CharRNN, agents.NeuralBandit,
+            agents.ModernCNN, agents.RowRNN, agents.Ensemble, agents.CharRNN, agents.NeuralBandit, agents.Discretized,
         )
     },
     "dummy_q": agents.dummy_q,

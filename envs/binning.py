@@ -1,0 +1,62 @@
+"""Numbers the bins of a continuous observation."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+class Binning:
+    """Equal bins between low and high in every dimension, numbered together, the last dimension fastest.
+
+    Values outside count to the outermost bin; dimensions of a single bin are not looked at.
+
+    Args:
+        bins: of each dimension, whole numbers (num_dimensions,).
+        low: smallest values, (num_dimensions,).
+        high: largest values, likewise.
+
+    Raises:
+        ValueError: a limit is not below the other, or there are more bins than 32 bits count.
+    """
+
+    def __init__(self, bins: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> None:
+        is_below = low < high
+        if not is_below.all():
+            dimension = int(np.argmin(is_below))
+            raise ValueError(
+                f"low must be below high, got {low[dimension]:g} and {high[dimension]:g} in dimension {dimension}"
+            )
+        self.num_bins = math.prod(bins.tolist())
+        if self.num_bins > np.iinfo(np.int32).max:
+            raise ValueError(f"bins must make at most {np.iinfo(np.int32).max} states, got {self.num_bins}")
+        self._dimensions = [
+            (place, *limits)
+            for place, limits in enumerate(zip(low.tolist(), high.tolist(), bins.tolist(), strict=True))
+            if limits[2] > 1
+        ]
+
+    def number_of(self, observation: ArrayLike) -> int:
+        """Number of the bin that holds one observation, flattened of at least as many dimensions as there are bins.
+
+        Raises:
+            ValueError: it has a NaN.
+        """
+        index = 0
+        # A handful of numbers: plain floats are ten times as fast as arrays here.
+        values = np.asarray(observation, dtype=np.float64).ravel().tolist()
+        for dimension, low, high, bins in self._dimensions:
+            value = values[dimension]
+            if value <= low:
+                place = 0
+            elif value >= high:
+                place = bins - 1
+            elif value != value:
+                raise ValueError(f"observation has NaN in dimension {dimension}")
+            else:
+                place = min(int((value - low) / (high - low) * bins), bins - 1)
+            index = index * bins + place
+        return index
