@@ -54,13 +54,14 @@ class Contents:
     def to_data(self) -> dict[str, Any]:
         """What readers of results are told, JSON-ready; empty of an environment without contents.
 
-        "learnt" describes what was learnt from, "num_examples" is how many examples that are, and "evaluated" on which
-        others agents were evaluated, empty where they are the same.
+        "learnt" describes what was learnt from, "num_examples" is how many examples that are, "num_guesses" how many
+        labels each has, and "evaluated" on which others agents were evaluated, empty where they are the same.
         """
         told: dict[str, Any] = {"learnt": self.description} if self.description else {}
         if self.num_examples is not None:
             told["num_examples"] = self.num_examples
         if self.evaluation is not None:
             is_of_training = self.evaluation.is_of_training or self.evaluation.reason is not None
+            told["num_guesses"] = int(self.evaluation.examples.labels[0].size)
             told["evaluated"] = "" if is_of_training else self.evaluation.number_in_words
         return told

@@ -194,6 +194,9 @@ class Plan:
             settings["own_seeds"] = own_seeds
         if self.sequential is not None:
             settings["sequential"] = dict(self.sequential)
+        places = {label: agent.environments for label, agent in self.agents.items() if agent.environments is not None}
+        if places:
+            settings["environments_of"] = {label: list(own) for label, own in places.items()}
         if self.epochs is not None:
             settings["epochs"] = self.epochs
         contents = {label: place.track.contents.to_data() for label, place in self.environments.items()}

@@ -115,6 +115,24 @@ def test_notes_tell_budgets_in_epochs():
     assert results.curve_grid("text", "longer").ends[-1] == 3
 
 
+@pytest.mark.parametrize(
+    ("budgets", "told"),
+    [
+        ({"text": 4, "digits": 1}, "digits: 1 epoch; text: 4 epochs."),
+        ({"text": 1, "digits": 1}, "every agent: 1 epoch."),
+        ({"table": 4, "digits": 1, "text": 2}, "digits: 1 epoch; chance on text: 2 epochs; table: 4 epochs."),
+        ({"chance": 1, "table": 2}, "chance: 1 epoch; table: 2 epochs."),
+    ],
+)
+def test_notes_tell_whose_budgets_they_are_in_few_words(budgets, told):
+    agents = {"chance": {"agent": "random"}, "table": {"agent": "q_learning(discount=0)", "environments": ["text"]}}
+    places = {"digits": {"environment": IMAGES}, "text": {"environment": TEXT}}
+    for label, epochs in budgets.items():
+        (agents if label in agents else places)[label]["epochs"] = epochs
+    results = vd.compare(agents, places, seeds=1, workers=0)
+    assert f"Training: {told}" in footnotes(results)
+
+
 def test_epochs_need_labelled_examples():
     line = f"epochs are passes through labelled examples, and {LAKE} has none: give episodes or steps"
     with pytest.raises(BudgetError, match=f"^{line}$"):

@@ -65,6 +65,7 @@ class EnvironmentAnalysis:
         best: the measure's value for the best possible policy, NaN if not known.
         random: likewise, of the uniformly random policy.
         threshold: success rate to be reached in training; None without success rule.
+        num_guesses: labels of an example, where agents are evaluated on examples; 1 elsewhere.
     """
 
     environment: str
@@ -74,6 +75,7 @@ class EnvironmentAnalysis:
     best: float
     random: float
     threshold: Threshold | None
+    num_guesses: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +132,8 @@ def _analysed(results: "Results", environment: str, options: AnalysisOptions) ->
         next((float(record[column]) for record in done if not math.isnan(record[column])), math.nan)
         for column in (measure.best_column, measure.random_column)
     )
-    return EnvironmentAnalysis(environment, measure, comparison, tuple(rows), best, random, threshold)
+    num_guesses = results.settings.get("contents", {}).get(environment, {}).get("num_guesses", 1)
+    return EnvironmentAnalysis(environment, measure, comparison, tuple(rows), best, random, threshold, num_guesses)
 
 
 def _secondary(records: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:

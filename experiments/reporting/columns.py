@@ -13,7 +13,7 @@ from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.numbers import MISSING, count, estimate, is_known, percent, share, speed
 from velodrome.experiments.reporting.titles import margin_title, overall_title
 
-FAILED = "failed"
+FAILED, REWARD_A_GUESS = "failed", "reward a guess"
 _ENDS = ("mean", "low", "high")
 Row = dict[str, Any]
 
@@ -61,7 +61,7 @@ def _environment_section(one: EnvironmentAnalysis) -> Section:
         Column(FAILED, lambda row: str(row["failed"]) if row["failed"] else MISSING),
         Column("letters", lambda row: row["letters"] or MISSING),
         _mean_column(measure.heading, measure.name, measure.is_rate),
-        *[_mean_column(other.heading, other.name, other.is_rate) for other in _others(measure, rows)],
+        *_columns_of_others(one),
         Column("of best", lambda row: percent(row["share_of_best"]) if is_known(row["share_of_best"]) else MISSING),
         _difference_column(one.comparison, measure.is_rate),
         _iqm_column(measure.is_rate),
@@ -92,6 +92,21 @@ def _margin_section(margin: Margin, measure: Measure) -> Section:
     return _comparison_section(
         margin_title(margin, Words()), margin.factor, margin.comparison, measure.heading, measure.is_rate
     )
+
+
+def _columns_of_others(one: EnvironmentAnalysis) -> list[Column]:
+    """Of the measures beside the one that decides; an episode of many guesses is told by the share that is right."""
+    others = _others(one.measure, one.rows)
+    by_return = [other for other in others if other.name == "greedy_return" and one.num_guesses > 1]
+    columns = [_mean_column(other.heading, other.name, other.is_rate) for other in others if other not in by_return]
+    if by_return:
+
+        def cell(row: Row) -> str:
+            mean, low, high = (row[f"greedy_return_{end}"] / one.num_guesses for end in _ENDS)
+            return estimate(mean, low, high, is_rate=True)
+
+        columns.insert(0, Column(REWARD_A_GUESS, cell))
+    return columns
 
 
 def _others(measure: Measure, rows: Sequence[Row]) -> list[Measure]:

@@ -53,6 +53,9 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
         settle = words("A number of seeds settles a difference if it finds it with probability .8 (power).")
         facts.append(Fact(words("settle"), settle))
     rows = [row for one in scored for row in one.rows]
+    if any(one.num_guesses > 1 and one.measure.name == "greedy_success_rate" for one in scored):
+        text = words("Mean reward of a step of the greedy policy: of a text, the share of its letters guessed right.")
+        facts.append(Fact(words("reward a guess"), text))
     if any(is_known(row["iqm"]) for row in rows):
         facts.append(
             Fact("IQM", words("Interquartile mean: of the middle half of the seeds, so that no outlier decides."))
@@ -101,15 +104,24 @@ def _budgets(settings: Mapping[str, Any], words: Words) -> str:
 def _owners(pairs: Sequence[tuple[str, str]], settings: Mapping[str, Any], words: Words) -> list[str]:
     """Who has a budget: agents on environments in one phrase where each of them has it on each, else pair by pair."""
     agents, environments = (list(dict.fromkeys(labels)) for labels in zip(*pairs, strict=True))
-    is_of_all_agents, is_everywhere = (
-        len(some) == len(settings[kind]) for some, kind in ((agents, "agents"), (environments, "environments"))
-    )
+    own = set(pairs)
+    everybody = _who_takes_part(settings)
+    if own == {pair for pair in everybody if pair[1] in environments}:
+        is_everywhere = len(environments) == len(settings["environments"])
+        return [words("every agent") if is_everywhere else ", ".join(environments)]
+    if own == {pair for pair in everybody if pair[0] in agents}:
+        return [", ".join(agents)]
     if len(pairs) < len(agents) * len(environments):
         return [words("{agent} on {environment}", agent=agent, environment=place) for agent, place in pairs]
-    who, where = ", ".join(agents), ", ".join(environments)
-    if is_everywhere:
-        return [words("every agent") if is_of_all_agents else who]
-    return [where if is_of_all_agents else words("{agent} on {environment}", agent=who, environment=where)]
+    return [words("{agent} on {environment}", agent=", ".join(agents), environment=", ".join(environments))]
+
+
+def _who_takes_part(settings: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Pairs of agent and environment."""
+    places = settings.get("environments_of", {})
+    return {
+        (agent, place) for agent in settings["agents"] for place in places.get(agent, list(settings["environments"]))
+    }
 
 
 def _amount(budget: Mapping[str, Any], words: Words) -> str:

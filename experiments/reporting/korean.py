@@ -64,6 +64,10 @@ _FACTS = {
     "What the returns in training fall short of the best expected return, summed over all episodes.": (
         "학습 중 리턴이 가능한 최선의 기대 리턴에 못 미친 양을 모든 에피소드에 걸쳐 더한 것입니다."
     ),
+    "reward a guess": "추측당 보상",
+    "Mean reward of a step of the greedy policy: of a text, the share of its letters guessed right.": (
+        "탐욕 정책이 한 스텝에서 받는 평균 보상입니다. 글에서는 맞힌 글자의 비율입니다."
+    ),
     "episodes to a rate": "성공률까지의 에피소드",
     "Median over seeds of the episodes until the mean success of the last {window} reached the rate; ∞ where "
     "half of the seeds or more never did.": (
