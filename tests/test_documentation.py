@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from velodrome import agents, envs, policies
+from velodrome.envs.datasets.mnist import find_file
 from velodrome.experiments.cli import main
 from velodrome.experiments.compare import compare
 from velodrome.experiments.experiment_file import read_experiment
@@ -23,7 +24,8 @@ DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 PAPERS = [*PAGES, ROOT / "README.ko.md", ROOT / "CHANGELOG.md"]
 
-# A fenced block, and the comment in the line above it: `file: NAME` also writes the block to a file of that name.
+# A fenced block, and the comment in the line above it: `file: NAME` also writes the block to a file of that name;
+# the commands of a block with `minutes` take that long, and run with the slow tests.
 BLOCK = re.compile(r"^(?:<!-- (?P<remark>[^\n]*) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 TABLE = re.compile(r"<!-- table: frozenlake -->\n(.*?)<!-- end of table -->", re.S)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -89,7 +91,7 @@ def test_the_code_and_the_commands_of_a_page_run(page, clean_process, capsys):
             # The empty lines make a traceback point into the page.
             exec(compile("\n" * block.line + block.text, str(page), "exec"), module.__dict__)
         for command in commands_of(block):
-            if command.startswith("velodrome "):
+            if command.startswith("velodrome ") and block.remark != "minutes":
                 code = exit_code_of(shlex.split(command)[1:])
                 assert code == 0, f"{command}\n{capsys.readouterr().err}"
 
@@ -140,6 +142,24 @@ def test_the_table_is_the_same_on_every_page():
     assert set(tables) == {"README.md", "README.ko.md", name_of(ROOT / "docs" / "lectures.md")}
     assert len({tuple(found) for found in tables.values()}) == 1
     assert tables["README.md"][0].count("| random |") == 3
+
+
+LONG = [
+    command
+    for page in PAGES
+    for block in blocks_of(page)
+    for command in commands_of(block)
+    if block.remark == "minutes" and command.startswith("velodrome ")
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", dict.fromkeys(LONG))
+def test_commands_that_take_minutes_run(command, clean_process, capsys):
+    if "mnist" in command and find_file("mnist") is None:
+        pytest.skip("no MNIST on this machine")
+    code = exit_code_of(shlex.split(command)[1:])
+    assert code == 0, f"{command}\n{capsys.readouterr().err}"
 
 
 @pytest.mark.slow
