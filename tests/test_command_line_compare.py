@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from collections import Counter
 from pathlib import Path
 
 import gymnasium as gym
@@ -149,6 +150,39 @@ def test_the_shipped_experiment_runs(capsys):
     assert main(["compare", "frozenlake", "--seeds", "2", "--episodes", "3", "--json"]) == 0
     assert len(strict(capsys.readouterr().out)["rows"]) == 14
     assert Path("results/frozenlake/learning.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "amounts", "pairs"),
+    [
+        ("digits", ["--epochs", "1"], {"digits": 4}),
+        ("characters", ["--epochs", "2"], {"hello": 6, "hihello": 6, "if you want you": 6, "long sentence": 6}),
+        ("everything", ["--episodes", "40"], {"digits": 8, "if you want you": 5}),
+    ],
+)
+def test_the_shipped_experiments_on_images_and_texts_run(capsys, name, amounts, pairs):
+    options = ["--seeds", "2", "--workers", "0", "--quiet", "--json", *amounts]
+    assert main(["compare", name, *options]) == 0
+    rows = strict(capsys.readouterr().out)["rows"]
+    assert Counter(row["environment"] for row in rows) == pairs
+    assert {row["seeds"] for row in rows} == {2}
+    assert {row["evaluation"] for row in rows} == {"examples"}
+    assert Path(f"results/{name}/learning.png").exists()
+
+
+def test_mnist_says_how_to_get_it_where_it_is_not(capsys, tmp_path, monkeypatch):
+    monkeypatch.delenv("VELODROME_DATA", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "none"))
+    # Without Keras nothing is downloaded.
+    monkeypatch.setitem(sys.modules, "keras", None)
+    assert main(["compare", "mnist"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1
+    assert "environments.MNIST: " in printed.err
+    for word in ("path=", "VELODROME_DATA", "Keras"):
+        assert word in printed.err
+    assert not Path("results").exists()
 
 
 def test_one_store_holds_experiments_with_other_settings_and_no_trial_is_lost(compare):

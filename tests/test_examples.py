@@ -17,6 +17,7 @@ SMALL = {
     "own_environment.py": (["5"], "value_iteration"),
     "compare_policies.py": (["5"], "optimistic"),
     "cartpole_discretized.py": (["5", "5"], "expected Sarsa"),
+    "labels_or_reward.py": (["1", "5"], "test images right"),
     "resume.py": (["5"], "10 seeds: 30 trials, 15 of them from the store"),
 }
 
