@@ -38,7 +38,7 @@ COURSES = {
     "simple_cnn": Course("simple_cnn", 15, 5000, 0.9885, 1, False),
     "deep_cnn": Course("deep_cnn", 15, 5000, 0.9938, 1, False),
     "modern_cnn": Course("modern_cnn", 4, 0, 0.9945, 3, True),
-    "ensemble": Course("ensemble(member=modern_cnn, size=7)", 2, 0, 0.9952, 1, True),
+    "ensemble": Course("ensemble(member=modern_cnn, size=7)", 4, 0, 0.9952, 1, True),
 }
 
 

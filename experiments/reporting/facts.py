@@ -74,13 +74,26 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
     if analysis.overall is not None and analysis.overall.is_normalised:
         text = words("Shares of the way from the random policy (0) to the best possible one (1).")
         facts.append(Fact(words("normalised score"), text))
-    if analysis.overall is not None and any(one.comparison.correction == "group-sequential" for one in scored):
-        text = words("Letters over all environments do not correct for the looks at the seeds.")
-        facts.append(Fact(words("over all environments"), text))
+    if analysis.overall is not None:
+        about = _about_overall(analysis, words)
+        facts += [Fact(words("over all environments"), about)] if about else []
     if analysis.margins:
         text = words("Means over the other factor, seed by seed; they hide how policy and learner act together.")
         facts.append(Fact(words("margins"), text))
     return facts
+
+
+def _about_overall(analysis: Analysis, words: Words) -> str:
+    """What a reader of the table over all environments must know; empty where there is nothing."""
+    assert analysis.overall is not None
+    told = []
+    everybody = {row["agent"] for one in analysis.environments for row in one.rows}
+    compared = len(analysis.overall.comparison.agents)
+    if compared < len(everybody):
+        told.append(words("Of the {number} agents with scores on each of them.", number=compared))
+    if any(one.comparison.correction == "group-sequential" for one in analysis.environments):
+        told.append(words("Letters over all environments do not correct for the looks at the seeds."))
+    return " ".join(told)
 
 
 def _budgets(settings: Mapping[str, Any], words: Words) -> str:
@@ -126,10 +139,11 @@ def _who_takes_part(settings: Mapping[str, Any]) -> set[tuple[str, str]]:
 
 def _amount(budget: Mapping[str, Any], words: Words) -> str:
     """A budget in words; empty where there is none."""
-    for name in ("epochs", "episodes", "steps"):
-        if budget.get(name) is not None:
-            return words.counted(f"{{number}} {name.removesuffix('s')}", f"{{number}} {name}", budget[name])
-    return ""
+    if budget.get("epochs") is not None:
+        return words.counted("{number} epoch", "{number} epochs", budget["epochs"])
+    if budget.get("episodes") is not None:
+        return words.counted("{number} episode", "{number} episodes", budget["episodes"])
+    return "" if budget.get("steps") is None else words.counted("{number} step", "{number} steps", budget["steps"])
 
 
 def _seeds(results: "Results", analysis: Analysis, words: Words) -> str:

@@ -28,6 +28,7 @@ _FACTS = {
     "{number} more": "그 밖에 {number}개",
     "{agent} on {environment}": "{environment}의 {agent}", "every agent": "모든 에이전트",
     "over all environments": "전체 환경",
+    "Of the {number} agents with scores on each of them.": "모든 환경에 점수가 있는 에이전트 {number}개만 비교합니다.",
     "Letters over all environments do not correct for the looks at the seeds.": (
         "전체 환경의 문자는 시드를 늘리며 여러 번 확인한 것을 보정하지 않은 것입니다."
     ),
