@@ -28,6 +28,7 @@ class JoinedPart:
             (self.environments[environment], self.agents[agent]): (environment, agent)
             for environment in self.results.environments
             for agent in self.results.agents
+            if environment in settings.get("environments_of", {}).get(agent, [environment])
             if "origin" not in settings or self.results.trials(environment, agent)
         }
 

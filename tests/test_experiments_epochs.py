@@ -255,6 +255,15 @@ def test_places_that_cannot_be_are_refused(places, line):
         plan_of({"a": {"agent": "random", "environments": places}}, {"digits": IMAGES, "text": TEXT}, episodes=5)
 
 
+def test_joined_results_miss_no_trial_of_who_took_no_part():
+    agents = {"chance": "random", "table": {"agent": "q_learning(discount=0)", "environments": ["text"]}}
+    places = {"text": TEXT, "abc": f"{TEXT}(text='abcabc')"}
+    one = vd.compare(agents, places, episodes=5, seeds=2, workers=0)
+    other = vd.compare({"rate": "sarsa(discount=0)"}, places, episodes=5, seeds=2, workers=0)
+    joined = vd.Results.joined([one, other])
+    assert joined.num_planned == len(joined.records) == 10
+
+
 def test_seeds_are_added_only_where_agents_take_part():
     agents = {
         "chance": "random",
