@@ -63,7 +63,7 @@ def _one_count(budgets: dict[str, Any]) -> dict[str, int | None]:
     names = f"{', '.join(first)} or {last}"
     if len(given) > 1:
         got = ", ".join(f"{name}={amount}" for name, amount in given.items())
-        raise BudgetError(f"give {names}, one of them (got {got})")
+        raise BudgetError(f"give {names}, {'not both' if len(budgets) == 2 else 'one of them'} (got {got})")
     if not given:
         raise BudgetError(f"give a budget: {names}, a whole number of at least 1")
     return {name: check_count(name, given[name]) if name in given else None for name in budgets}
