@@ -13,7 +13,7 @@ from gymnasium import spaces
 
 from velodrome.agents.agent import Agent, Callback, Loop
 from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
-from velodrome.agents.neural.labelled_task import ObservationError
+from velodrome.agents.neural.labelled_task import ObservationError, numbers
 from velodrome.agents.q_learning import QLearning
 from velodrome.agents.saving import SavedAgentError, write_agent
 from velodrome.agents.tabular import TabularAgent
@@ -54,18 +54,20 @@ class Discretized(Agent):
     def __post_init__(self) -> None:
         if not isinstance(self.agent, TabularAgent):
             raise ConfigurationError(f"{self.name}: agent must be a tabular agent, got {self.agent}")
-        numbers = (self.bins,) if isinstance(self.bins, int) else self.bins
-        for number in numbers:
+        bins = self.bins if isinstance(self.bins, tuple | list) else (self.bins,)
+        for number in bins:
             require_whole_number(self.name, "bins", number, 1)
         if self.dimensions is not None:
+            if not isinstance(self.dimensions, tuple | list):
+                raise ConfigurationError(f"{self.name}: dimensions must be a tuple of numbers, got {self.dimensions!r}")
             for number in self.dimensions:
                 require_whole_number(self.name, "dimensions", number, 0)
             if not self.dimensions or len(set(self.dimensions)) < len(self.dimensions):
                 raise ConfigurationError(f"{self.name}: dimensions must be different numbers, got {self.dimensions}")
             size = len(self.dimensions)
-            if len(numbers) not in (1, size):
+            if len(bins) not in (1, size):
                 raise ConfigurationError(
-                    f"{self.name}: bins must be one number or {size}, one a dimension, got {len(numbers)}"
+                    f"{self.name}: bins must be one number or {size}, one a dimension, got {len(bins)}"
                 )
         self._learner: TabularAgent = dataclasses.replace(self.agent)
         self._environment: gym.Env[Any, Any] | None = None
@@ -96,32 +98,39 @@ class Discretized(Agent):
         environment: Any = env
         if isinstance(env, str):
             environment = self._environment if self._environment_id == env else make_environment(env)
+        before = (self._environment, self._environment_id, self._seen, self._view)
         if environment is not self._environment:
             self._enter(environment)
         self._environment_id = env if isinstance(env, str) else None
         assert self._seen is not None
-        return self._learner.train(
-            self._seen, episodes=episodes, steps=steps, seed=seed, loop=loop, callback=callback,
-            callback_every=callback_every, success=success,
-        )  # fmt: skip
+        try:
+            return self._learner.train(
+                self._seen, episodes=episodes, steps=steps, seed=seed, loop=loop, callback=callback,
+                callback_every=callback_every, success=success,
+            )  # fmt: skip
+        except Exception:
+            if self._learner._bound is None:
+                # Refused before anything was learnt: any environment may come next.
+                self._environment, self._environment_id, self._seen, self._view = before
+            raise
 
     def act(self, observation: Any, *, explore: bool = False) -> Any:
         """Action for one observation, or actions for a batch.
 
         Raises:
             UnsupportedEnvironmentError: nothing was learnt yet.
-            ObservationError: the shape is neither that of one observation nor of a batch.
+            ObservationError: the shape is neither that of one observation nor of a batch, or a number is NaN.
         """
         if self._view is None:
             raise UnsupportedEnvironmentError(f"{self.name} has not been trained or loaded yet: call train first")
         shape, binning = self._view.shape, self._view.binning
-        found = np.shape(observation)
-        if found == shape:
-            return self._learner.act(binning.number_of(observation), explore=explore)
-        if found[1:] != shape:
-            raise ObservationError(f"an observation has shape {shape}, a batch one dimension more; got {found}")
-        numbers = [binning.number_of(one) for one in np.asarray(observation)]
-        return self._learner.act(np.array(numbers, dtype=np.int64), explore=explore)
+        given = numbers(observation)
+        if given.shape == shape:
+            return self._learner.act(_number_of(binning, given), explore=explore)
+        if given.shape[1:] != shape:
+            raise ObservationError(f"an observation has shape {shape}, a batch one dimension more; got {given.shape}")
+        states = [_number_of(binning, one) for one in given]
+        return self._learner.act(np.array(states, dtype=np.int64), explore=explore)
 
     def save(self, directory: str | Path) -> None:
         if self._view is None:
@@ -156,7 +165,7 @@ class Discretized(Agent):
         label, space = environment_label(environment), environment.observation_space
         if not isinstance(space, spaces.Box):
             raise UnsupportedEnvironmentError(f"{self.name} needs a Box observation space, but {label} has {space}")
-        bins: int | list[int] = self.bins if isinstance(self.bins, int) else list(self.bins)
+        bins: int | list[int] = list(self.bins) if isinstance(self.bins, tuple | list) else self.bins
         if self.dimensions is not None:
             size = math.prod(space.shape)
             outside = [number for number in self.dimensions if number >= size]
@@ -172,6 +181,13 @@ class Discretized(Agent):
             return Discretize(environment, bins, self.low, self.high)
         except ValueError as error:
             raise UnsupportedEnvironmentError(f"{self.name}: {error}") from None
+
+
+def _number_of(binning: Binning, observation: np.ndarray) -> int:
+    try:
+        return binning.number_of(observation)
+    except ValueError as error:
+        raise ObservationError(str(error)) from None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Agents on disk: a JSON manifest and one .npz of arrays whose SHA-256 the manifest holds; no pickle."""
+"""Agents on disk: a JSON manifest and one .npz of arrays, with the SHA-256 of both in the manifest; no pickle."""
 
 import hashlib
 import io
@@ -12,6 +12,7 @@ import numpy as np
 FORMAT = "velodrome-agent"
 FORMAT_VERSION = 1
 MANIFEST, ARRAYS = "manifest.json", "arrays.npz"
+MANIFEST_DIGEST = "manifest_sha256"
 
 
 class SavedAgentError(ValueError):
@@ -34,8 +35,10 @@ def write_agent(directory: str | Path, manifest: dict[str, Any], arrays: dict[st
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     content = buffer.getvalue()
     header = {"format": FORMAT, "version": FORMAT_VERSION, "sha256": hashlib.sha256(content).hexdigest()}
+    whole = header | manifest
+    whole[MANIFEST_DIGEST] = _digest_of(whole)
     _replace(folder / ARRAYS, content)
-    _replace(folder / MANIFEST, (json.dumps(header | manifest, indent=2) + "\n").encode())
+    _replace(folder / MANIFEST, (json.dumps(whole, indent=2) + "\n").encode())
 
 
 def read_agent(directory: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -58,6 +61,9 @@ def read_agent(directory: str | Path) -> tuple[dict[str, Any], dict[str, np.ndar
         raise SavedAgentError(
             f"{folder / MANIFEST} has format version {manifest.get('version')!r}; this release reads {FORMAT_VERSION}"
         )
+    # Agents that were saved before there was this digest have none.
+    if MANIFEST_DIGEST in manifest and manifest[MANIFEST_DIGEST] != _digest_of(manifest):
+        raise SavedAgentError(f"{folder / MANIFEST} is damaged: its SHA-256 is not the one that it holds")
     if hashlib.sha256(content).hexdigest() != manifest.get("sha256"):
         raise SavedAgentError(f"{folder / ARRAYS} is damaged: its SHA-256 is not the manifest's")
     try:
@@ -65,6 +71,12 @@ def read_agent(directory: str | Path) -> tuple[dict[str, Any], dict[str, np.ndar
             return manifest, dict(stored)
     except (ValueError, zipfile.BadZipFile) as error:
         raise SavedAgentError(f"{folder / ARRAYS} cannot be read: {error}") from None
+
+
+def _digest_of(manifest: dict[str, Any]) -> str:
+    """SHA-256 of a manifest's entries without that digest itself."""
+    entries = {name: value for name, value in manifest.items() if name != MANIFEST_DIGEST}
+    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
 
 
 def _replace(path: Path, content: bytes) -> None:

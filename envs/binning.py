@@ -33,6 +33,7 @@ class Binning:
         self.num_bins = math.prod(bins.tolist())
         if self.num_bins > np.iinfo(np.int32).max:
             raise ValueError(f"bins must make at most {np.iinfo(np.int32).max} states, got {self.num_bins}")
+        self._size = len(bins)
         self._dimensions = [
             (place, *limits)
             for place, limits in enumerate(zip(low.tolist(), high.tolist(), bins.tolist(), strict=True))
@@ -40,14 +41,16 @@ class Binning:
         ]
 
     def number_of(self, observation: ArrayLike) -> int:
-        """Number of the bin that holds one observation, flattened of at least as many dimensions as there are bins.
+        """Number of the bin that holds one observation, (num_dimensions,) when flattened.
 
         Raises:
-            ValueError: it has a NaN.
+            ValueError: it has another size, or a NaN in a dimension that is looked at.
         """
         index = 0
         # A handful of numbers: plain floats are ten times as fast as arrays here.
         values = np.asarray(observation, dtype=np.float64).ravel().tolist()
+        if len(values) != self._size:
+            raise ValueError(f"observation must have {self._size} numbers, got {len(values)}")
         for dimension, low, high, bins in self._dimensions:
             value = values[dimension]
             if value <= low:

@@ -37,7 +37,7 @@ class Discretize(gym.ObservationWrapper[int, Any, NDArray[Any]], utils.RecordCon
 
     Raises:
         ValueError: if the space is not a Box, bins or limits do not fit it, or a limit is infinite; when
-            observing, if the observation has a NaN.
+            observing, if the observation has another size, or a NaN in a dimension of several bins.
     """
 
     def __init__(

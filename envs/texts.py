@@ -79,7 +79,8 @@ def vocabulary_of(text: str, given: object = None) -> str:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        # Not `read_text`, which makes one of the kinds of line ends.
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}") from None
     except OSError as error:

@@ -123,6 +123,14 @@ def test_a_loss_that_makes_no_sense_is_refused(arguments, message):
         sequence_loss(*arguments)
 
 
+@pytest.mark.parametrize("lengths", [[2], [2, 3], [[2, 3, 1]], 3], ids=str)
+def test_there_is_one_length_for_each_sequence(lengths):
+    agent = CharRNN(cell="gru", hidden=4)
+    agent.train("velodrome/Text-v0", episodes=1, seed=0)
+    with pytest.raises(ValueError, match=r"^lengths must be one for each of 3 sequences, got shape"):
+        agent.outputs(np.zeros((3, 4), dtype=np.int64), lengths=lengths)
+
+
 def test_lengths_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="lengths must be whole numbers from 0 to 4"):
         length_mask([2, 5], 4)

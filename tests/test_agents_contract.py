@@ -227,6 +227,8 @@ def edit_manifest(folder, **changes):
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
     manifest.update(changes)
+    # Without its own digest, as agents had been saved before there was one.
+    del manifest["manifest_sha256"]
     path.write_text(json.dumps({key: value for key, value in manifest.items() if value is not ...}), encoding="utf-8")
 
 
@@ -248,6 +250,12 @@ def foreign_arrays(folder):
 
 DAMAGES = {
     "a flipped bit": (flip_a_bit, "damaged"),
+    "a changed manifest": (
+        lambda f: (f / "manifest.json").write_text(
+            (f / "manifest.json").read_text().replace('"start": 0', '"start": 3')
+        ),
+        "manifest.json is damaged",
+    ),
     "a truncated file": (lambda f: (f / "arrays.npz").write_bytes(b"PK"), "damaged"),
     "no arrays": (lambda f: (f / "arrays.npz").unlink(), "arrays.npz is missing"),
     "no manifest": (lambda f: (f / "manifest.json").unlink(), "manifest.json is missing"),

@@ -181,3 +181,48 @@ def test_a_bin_holds_what_lies_between_its_limits(observation, first, second):
         inner = min(max(value, low), low + 2.0)
         width = 2.0 / bins
         assert low + place * width - 1e-9 <= inner <= low + (place + 1) * width + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"bins": 2.5}, "bins must be a whole number of at least 1, got 2.5"),
+        ({"bins": None}, "bins must be a whole number of at least 1, got None"),
+        ({"dimensions": 5}, "dimensions must be a tuple of numbers, got 5"),
+        ({"dimensions": (1.5,)}, "dimensions must be a whole number of at least 0, got 1.5"),
+    ],
+    ids=str,
+)
+def test_parameters_of_another_type_are_refused(parameters, message):
+    with pytest.raises(ConfigurationError, match=f"^discretized: {message}"):
+        Discretized(**parameters)
+
+
+def test_a_refused_training_leaves_it_free_for_other_environments():
+    agent = Discretized(bins=3)
+    with pytest.raises(UnsupportedEnvironmentError, match="Discrete action space"):
+        agent.train("Pendulum-v1", episodes=1)
+    with pytest.raises(ValueError, match="episodes must be"):
+        agent.train(gym.make("MountainCar-v0"), episodes=0)
+    with pytest.raises(UnsupportedEnvironmentError, match="call train first"):
+        agent.act(np.zeros(3))
+    assert agent.train(pole(), episodes=2, seed=0).episodes == 2
+
+
+def test_an_observation_that_is_none_is_refused():
+    agent = Discretized(bins=3)
+    agent.train(pole(), episodes=2, seed=0)
+    for observation, message in (
+        (np.full(4, np.nan), "NaN in dimension 0"),
+        (["a", "b", "c", "d"], "must be numbers"),
+        ([[1.0], [1.0, 2.0]], "must be arrays of numbers"),
+    ):
+        with pytest.raises(ObservationError, match=message):
+            agent.act(observation)
+
+
+def test_observations_of_another_size_are_refused_by_the_bins():
+    binning = Binning(np.array([2, 2]), np.zeros(2), np.ones(2))
+    for values in ([0.5], [0.5, 0.5, 0.5]):
+        with pytest.raises(ValueError, match=rf"observation must have 2 numbers, got {len(values)}"):
+            binning.number_of(values)

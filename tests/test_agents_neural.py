@@ -43,6 +43,7 @@ from velodrome.agents.neural.architecture import (
 from velodrome.agents.neural.augmentation import moved, random_transforms
 from velodrome.agents.neural.fast_dropout import draw_dropout, fast_dropout
 from velodrome.agents.neural.fast_max_pool import fast_max_pool
+from velodrome.agents.neural.keras_network import KerasNetwork
 from velodrome.agents.neural.keras_runtime import keras, tensorflow
 from velodrome.agents.neural.network import LayeredNetwork
 from velodrome.agents.neural.schedules import SCHEDULE_NAMES, learning_rate_share
@@ -365,17 +366,24 @@ def test_damaged_and_foreign_files_are_refused(trained, tmp_path):
     (tmp_path / "arrays.npz").write_bytes(content)
     assert "is damaged" in message_of(SavedAgentError, Agent.load, tmp_path)
     agent.save(tmp_path)
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest = unsigned(tmp_path)
     del manifest["task"]
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     assert "is not complete: 'task'" in message_of(SavedAgentError, Agent.load, tmp_path)
+
+
+def unsigned(folder):
+    """A manifest without the digest that refuses its changes."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["manifest_sha256"]
+    return manifest
 
 
 def test_weights_of_another_size_are_refused(tmp_path):
     small = MLP(hidden=4)
     small.train(DIGITS, episodes=10, seed=0)
     small.save(tmp_path)
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest = unsigned(tmp_path)
     manifest["agent"]["hidden"] = 5
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     assert "dense_1/kernel has shape (64, 4)" in message_of(SavedAgentError, Agent.load, tmp_path)
@@ -574,7 +582,7 @@ def test_test_time_augmentation_is_the_mean_over_five_images(trained, tmp_path):
     offsets = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
     expected = agent.predict_logits(TEST.inputs[:30])
     agent.save(tmp_path)
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest = unsigned(tmp_path)
     manifest["agent"]["test_time_augmentation"] = False
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     alone = Agent.load(tmp_path)
@@ -749,7 +757,7 @@ def test_models_that_cannot_be_agents_are_refused():
     code = own_model(k, k.layers.Lambda(lambda inputs: inputs), k.layers.Dense(10))
     assert "a Lambda layer is code" in message_of(ConfigurationError, train, code)
     wide = k.Sequential([k.Input((8, 9)), k.layers.Flatten(), k.layers.Dense(10)])
-    assert "reads (None, 8, 9)" in message_of(UnsupportedEnvironmentError, train, wide)
+    assert "reads (8, 9), but observations of" in message_of(UnsupportedEnvironmentError, train, wide)
     unknown = k.Sequential([k.layers.Flatten(), k.layers.Dense(10)])
     assert "must begin with keras.Input" in message_of(ConfigurationError, train, unknown)
     assert "must be a keras.Model" in message_of(ConfigurationError, train, 3)
@@ -893,3 +901,137 @@ def test_the_deep_network_reads_digits():
     agent = DeepCNN()
     agent.train(DIGITS, episodes=40 * NUM_DIGITS, seed=0)
     assert agent.accuracy(TEST.inputs, TEST.labels) >= 0.98
+
+
+# Another environment, another seed
+
+
+def relabelled():
+    """The digits under other names."""
+    images, labels = make_environment(DIGITS).unwrapped.examples
+    dataset = Dataset("relabelled", images, (labels + 3) % 10, TEST.inputs, (TEST.labels + 3) % 10)
+    return gym.make(DIGITS, dataset=dataset)
+
+
+def test_early_stopping_begins_anew_in_another_environment_and_with_another_seed():
+    agent = SoftmaxRegression(learning_rate=0.01, validation=200, patience=1)
+    agent.train(DIGITS, epochs=12, seed=0)
+    before = agent.accuracy(TEST.inputs, TEST.labels)
+    env = relabelled()
+    agent.train(env, epochs=12)
+    assert before > 0.9
+    assert agent.accuracy(TEST.inputs, (TEST.labels + 3) % 10) > 0.85
+    agent.train(env, epochs=1, seed=1)
+    assert len(agent.losses) == 13
+
+
+def test_a_refused_environment_leaves_the_agent_free_for_others():
+    k = keras()
+    own = KerasAgent(model=k.Sequential([k.Input((8, 8)), k.layers.Flatten(), k.layers.Dense(9)]))
+    message_of(UnsupportedEnvironmentError, own.train, DIGITS, episodes=10)
+    nine = make_environment(DIGITS).unwrapped.examples
+    few = nine.labels < 9
+    dataset = Dataset("nine", nine.inputs[few], nine.labels[few], nine.inputs[few], nine.labels[few])
+    own.train(gym.make(DIGITS, dataset=dataset), episodes=10, seed=0)
+    held = SoftmaxRegression(validation=5000)
+    message_of(UnsupportedEnvironmentError, held.train, DIGITS, episodes=10)
+    assert "call train first" in message_of(UnsupportedEnvironmentError, held.act, TEST.inputs[0])
+
+
+def test_what_training_refuses_is_known_before():
+    k = keras()
+    own = KerasAgent(model=k.Sequential([k.Input((8, 8)), k.layers.Flatten(), k.layers.Dense(10)]))
+    own.check_environment(make_environment(DIGITS))
+    for agent, place in ((own, "velodrome/Text-v0"), (SoftmaxRegression(validation=1437), DIGITS)):
+        told = message_of(UnsupportedEnvironmentError, agent.check_environment, make_environment(place))
+        assert told == message_of(UnsupportedEnvironmentError, agent.train, place, episodes=10)
+
+
+# Observations and labels of other kinds
+
+
+def test_accuracy_takes_labels_in_a_column_and_no_other_shape(trained):
+    for name in ("softmax_regression", "ensemble"):
+        agent = trained[0][name]
+        right = agent.accuracy(TEST.inputs, TEST.labels)
+        assert agent.accuracy(TEST.inputs, TEST.labels[:, np.newaxis]) == right
+        for labels in (TEST.labels[:5], np.eye(10)[TEST.labels]):
+            assert "one for each of 360" in message_of(ObservationError, agent.accuracy, TEST.inputs, labels)
+
+
+@pytest.mark.parametrize(
+    ("observation", "message"),
+    [
+        (np.full((8, 8), np.nan), "observations must be finite, got nan"),
+        (np.full((8, 8), "a"), "observations must be numbers, got <U1"),
+        ([[1, 2], [3]], "observations must be arrays of numbers: "),
+    ],
+    ids=["not finite", "text", "ragged"],
+)
+def test_observations_that_are_no_numbers_are_refused(trained, observation, message):
+    for name in ("softmax_regression", "ensemble"):
+        assert message_of(ObservationError, trained[0][name].act, observation).startswith(message)
+
+
+def test_fractions_are_refused_where_whole_numbers_were_learnt_from():
+    images = np.random.default_rng(0).integers(0, 256, (40, 4, 4), dtype=np.uint8)
+    dataset = Dataset("noise", images, np.arange(40) % 2, images, np.arange(40) % 2)
+    agent = SoftmaxRegression()
+    agent.train(gym.make(DIGITS, dataset=dataset), episodes=40, seed=0)
+    assert agent.act(images[:3].astype(np.int64)).tolist() == agent.act(images[:3]).tolist()
+    for ask in (agent.act, agent.predict_logits):
+        told = message_of(ObservationError, ask, images / 255)
+        assert told == "observations must be whole numbers, as those learnt from up to 255, got float64"
+
+
+# Keras models in full
+
+
+def test_penalties_and_constraints_of_a_model_are_those_of_keras():
+    k = keras()
+    model = k.Sequential(
+        [
+            k.Input((8, 8)),
+            k.layers.Flatten(),
+            k.layers.Dense(
+                12,
+                kernel_regularizer=k.regularizers.L2(0.1),
+                kernel_constraint=k.constraints.MaxNorm(0.5),
+                name="hidden",
+            ),
+            k.layers.ReLU(),
+            k.layers.Dense(10, activity_regularizer=k.regularizers.L2(0.01), name="last"),
+        ]
+    )
+    network = KerasNetwork(model.to_json(), (8, 8), 10)
+    first = network.first_weights(np.random.default_rng(0))
+    model.set_weights(list(first.values()))
+    model.compile(k.optimizers.Adam(1e-2), k.losses.SparseCategoricalCrossentropy(from_logits=True))
+    program, tf, rng = training_program(network, Objective(), 20), tensorflow(), np.random.default_rng(1)
+    state, rate = program.first_state(first), tf.constant(1e-2)
+    for _ in range(5):
+        images, labels = rng.random((20, 8, 8), dtype=np.float32), rng.integers(0, 10, 20)
+        expected = float(np.asarray(model.train_on_batch(images, labels)))
+        draws = [tf.constant(draw) for draw in network.draw(rng, 20)]
+        state, _, loss = program.step(state, tf.constant(images), tf.constant(labels), rate, draws)
+        model.reset_metrics()
+        assert float(loss) == pytest.approx(expected, rel=1e-4)
+    for ours, theirs in zip(state["weights"].values(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs, atol=2e-4)
+    assert np.linalg.norm(state["weights"]["hidden/kernel"].numpy(), axis=0).max() < 0.51
+
+
+def test_weights_of_other_types_are_refused_in_a_line():
+    k = keras()
+    normalization = k.layers.Normalization()
+    normalization.adapt(TEST.inputs[:10].astype(np.float32))
+    given = k.layers.Normalization(mean=8.0, variance=30.0)
+
+    def train(*layers):
+        model = k.Sequential([k.Input((8, 8)), *layers, k.layers.Flatten(), k.layers.Dense(10)])
+        return KerasAgent(model=model).train(DIGITS, episodes=10, seed=0)
+
+    told = message_of(ConfigurationError, train, normalization)
+    assert "is int64, not float32; give Normalization its mean= and variance=" in told
+    assert "not float32" in message_of(ConfigurationError, train, k.layers.Dense(3, dtype="float64"))
+    assert train(given).episodes == 10

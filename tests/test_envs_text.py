@@ -114,6 +114,11 @@ def test_the_order_of_a_given_vocabulary_is_of_no_matter():
     assert Text("hello", vocabulary="ehlo").contents_digest == Text("hello").contents_digest
 
 
+def test_line_ends_of_a_file_are_characters(tmp_path):
+    (tmp_path / "text.txt").write_bytes(b"ab\r\nba\r")
+    assert Text(path=tmp_path / "text.txt").text == "ab\r\nba\r"
+
+
 def test_contents_are_told_by_a_digest_and_not_by_a_path(tmp_path):
     (tmp_path / "one.txt").write_text("hihello", encoding="utf-8")
     (tmp_path / "other.txt").write_text("hihello", encoding="utf-8-sig")

@@ -37,7 +37,10 @@ def test_every_example_is_run_here():
     assert {path.name for path in EXAMPLES.glob("*.py")} == set(SMALL)
 
 
-@pytest.mark.parametrize("name", SMALL)
+# Two processes that import tensorflow and compile two networks.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "labels_or_reward.py" else name for name in SMALL]
+)
 def test_an_example_runs(name, tmp_path):
     arguments, word = SMALL[name]
     done = run([str(EXAMPLES / name), *arguments], tmp_path)

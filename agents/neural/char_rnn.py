@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from velodrome.agents.errors import UnsupportedEnvironmentError
-from velodrome.agents.neural.labelled_task import LabelledTask, ObservationError
+from velodrome.agents.neural.labelled_task import LabelledTask, ObservationError, numbers
 from velodrome.agents.neural.learner import Learner
 from velodrome.agents.neural.recurrent_acting import EpisodeReader
 from velodrome.agents.neural.recurrent_cells import CELL_NAMES, CellName
@@ -179,7 +179,13 @@ class CharRNN(SupervisedAgent):
     def _checked(
         self, sequences: ArrayLike, lengths: ArrayLike | None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-        read = np.asarray(sequences)
+        read = numbers(sequences)
         if read.ndim != 2:
             raise ObservationError(f"sequences must be (batch, num_steps), got {read.shape}")
-        return self._binding.task.symbols(read), None if lengths is None else np.asarray(lengths)
+        symbols = self._binding.task.symbols(read)
+        if lengths is None:
+            return symbols, None
+        given = np.asarray(lengths)
+        if given.shape != (len(read),):
+            raise ValueError(f"lengths must be one for each of {len(read)} sequences, got shape {given.shape}")
+        return symbols, given

@@ -38,9 +38,10 @@ class EarlyStopping:
 
     def note(self, num_examples: int) -> str:
         """What happened, in one line."""
+        before = "1 epoch" if self.patience == 1 else f"{self.patience} epochs"
         return (
             f"stopped learning after epoch {self.num_epochs}: the accuracy on {num_examples} held-out examples "
-            f"was best, {self.best_accuracy:.4f}, {self.patience} epochs before"
+            f"was best, {self.best_accuracy:.4f}, {before} before"
         )
 
     def state(self) -> dict[str, Any]:

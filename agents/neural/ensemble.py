@@ -9,7 +9,7 @@ import numpy as np
 from velodrome.agents.agent import Agent
 from velodrome.agents.neural.deep_cnn import DeepCNN
 from velodrome.agents.neural.early_stopping import EarlyStopping
-from velodrome.agents.neural.labelled_task import LabelledTask
+from velodrome.agents.neural.labelled_task import LabelledTask, share_right
 from velodrome.agents.neural.learner import BatchOutcome, Learner
 from velodrome.agents.neural.neural_classifier import NeuralClassifier
 from velodrome.agents.neural.numpy_network import NumpyNetwork
@@ -113,8 +113,8 @@ class Ensemble(SupervisedAgent):
         return learner.member_logits(binding.task.checked(images))
 
     def accuracy(self, images: Any, labels: Any) -> float:
-        """Share of a batch for which `act` gives the label."""
-        return float(np.mean(self.act(np.asarray(images)) == np.asarray(labels)))
+        """Share of a batch for which `act` gives the label; see `NeuralClassifier.accuracy`."""
+        return share_right(self.act(np.asarray(images)), labels)
 
     def describe(self, env: gym.Env[Any, Any] | str | None = None) -> str:
         """Layers, output shapes and parameters of a member; see `NeuralClassifier.describe`."""

@@ -1,12 +1,14 @@
 """The user's own Keras model as an agent."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
 
+from velodrome.agents.errors import UnsupportedEnvironmentError
 from velodrome.agents.neural.architecture import Architecture
-from velodrome.agents.neural.keras_network import KerasNetwork, check_model_text, keras_model
+from velodrome.agents.neural.keras_network import KerasNetwork, check_model_text, keras_model, read_shape
 from velodrome.agents.neural.labelled_task import LabelledTask
 from velodrome.agents.neural.network import Network
 from velodrome.agents.neural.network_inputs import input_shape
@@ -49,6 +51,14 @@ class KerasAgent(NeuralClassifier):
 
     def _network(self, task: LabelledTask) -> Network:
         return KerasNetwork(self.model, input_shape(task), task.num_classes)
+
+    def _check_task(self, task: LabelledTask, label: str) -> None:
+        super()._check_task(task, label)
+        read = read_shape(self.model)
+        if read is not None and prod(read) != prod(input_shape(task)):
+            raise UnsupportedEnvironmentError(
+                f"{self.name}: the Keras model reads {read}, but observations of {label} are {input_shape(task)}"
+            )
 
     def _check_arrays(self, task: LabelledTask, arrays: dict[str, np.ndarray]) -> None:
         # Only Keras knows the shapes.

@@ -10,7 +10,7 @@ import numpy as np
 
 from velodrome.agents.errors import UnsupportedEnvironmentError
 from velodrome.agents.neural.keras_runtime import keras, tensorflow
-from velodrome.agents.neural.network import Network, Weights
+from velodrome.agents.neural.network import Network, TrainingOutput, Weights
 from velodrome.policies.configuration import ConfigurationError
 
 
@@ -29,6 +29,12 @@ class KerasNetwork(Network):
 
     def __init__(self, text: str, input_shape: tuple[int, ...], num_classes: int) -> None:
         self._key = (text, input_shape, num_classes)
+        for weight in self._model.weights:
+            if weight.dtype != "float32":
+                raise ConfigurationError(
+                    f"the Keras model's weight {weight.path!r} is {weight.dtype}, not float32"
+                    + ("; give Normalization its mean= and variance=" if weight.path.endswith("/count") else "")
+                )
         read, given = self._model.input_shape, self._model.output_shape
         if not isinstance(read, tuple) or None in read[1:] or prod(read[1:]) != prod(input_shape):
             raise UnsupportedEnvironmentError(f"the Keras model reads {read}, but observations are {input_shape}")
@@ -70,17 +76,22 @@ class KerasNetwork(Network):
     def draw_specs(self, batch_size: int | None) -> list[Any]:
         return [tensorflow().TensorSpec((2,), tensorflow().int64)]
 
-    def train_logits(self, weights: Weights, inputs: Any, draws: list[Any], step: Any) -> tuple[Any, Weights]:
+    def train_logits(self, weights: Weights, inputs: Any, draws: list[Any], step: Any) -> TrainingOutput:
         # Whatever a layer moves from step to step, it moves as in Keras' own training.
-        logits, others = self._run(weights, inputs, draws[0], is_training=True)
+        logits, others, penalties = self._run(weights, inputs, draws[0], is_training=True)
         names = [variable.path for variable in self._model.non_trainable_variables]
-        return logits, {name: value for name, value in zip(names, others, strict=True) if name in weights}
+        averages = {name: value for name, value in zip(names, others, strict=True) if name in weights}
+        return TrainingOutput(logits, averages, tensorflow().add_n(penalties) if penalties else None)
+
+    def constrained(self, weights: Weights) -> Weights:
+        constraints = {variable.path: variable.constraint for variable in self._model.trainable_variables}
+        return {name: constraints[name](value) if constraints[name] else value for name, value in weights.items()}
 
     def logits(self, weights: Weights, inputs: Any) -> Any:
         seed = tensorflow().constant([0, 0], tensorflow().int64)
         return self._run(weights, inputs, seed, is_training=False)[0]
 
-    def _run(self, weights: Weights, inputs: Any, seed: Any, *, is_training: bool) -> tuple[Any, list[Any]]:
+    def _run(self, weights: Weights, inputs: Any, seed: Any, *, is_training: bool) -> tuple[Any, list[Any], list[Any]]:
         tf, model = tensorflow(), self._model
         trained = [weights[variable.path] for variable in model.trainable_variables]
         # What is no weight is the state of a layer's random numbers, which follow this step's seed instead.
@@ -89,8 +100,10 @@ class KerasNetwork(Network):
             for place, variable in enumerate(model.non_trainable_variables)
         ]
         shaped = tf.reshape(inputs, (-1, *model.input_shape[1:]))
-        logits, others = model.stateless_call(trained, others, shaped, training=is_training)
-        return logits, others
+        logits, others, penalties = model.stateless_call(
+            trained, others, shaped, training=is_training, return_losses=True
+        )
+        return logits, others, penalties
 
 
 def check_model_text(owner: str, text: str) -> None:
@@ -108,6 +121,15 @@ def check_model_text(owner: str, text: str) -> None:
         ) from None
     if last.get("activation") == "softmax" or layers[-1].get("class_name") == "Softmax":
         raise ConfigurationError(f"{owner}: the model must give logits: leave the softmax of its last layer away")
+
+
+def read_shape(text: str) -> tuple[int, ...] | None:
+    """Shape of one observation that a model's text says it reads, without making it; None where it does not say."""
+    layers = json.loads(text)["config"]["layers"]
+    shapes = [layer["config"].get("batch_shape") for layer in layers if layer.get("class_name") == "InputLayer"]
+    if len(shapes) != 1 or not isinstance(shapes[0], list) or None in shapes[0][1:]:
+        return None
+    return tuple(shapes[0][1:])
 
 
 def keras_model(text: str, rng: np.random.Generator) -> Any:

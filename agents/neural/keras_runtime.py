@@ -2,12 +2,10 @@
 
 import importlib
 import os
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
+
+from velodrome.envs.keras_import import keras_on_tensorflow
 
 DETERMINISM_VARIABLE = "VELODROME_OP_DETERMINISM"
 
@@ -27,14 +25,9 @@ def tensorflow() -> Any:
     Raises:
         KerasRuntimeError: it is not installed, or Keras runs on another backend.
     """
-    # Both are read once, on import.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = "tensorflow"
     try:
-        with _native_messages_hidden():
-            module: Any = importlib.import_module("tensorflow")
-            backend = importlib.import_module("keras").config.backend()
+        backend = keras_on_tensorflow().config.backend()
+        module: Any = importlib.import_module("tensorflow")
     except ImportError as error:
         text = " ".join(str(error).split())
         raise KerasRuntimeError(f"neural agents need tensorflow, which cannot be imported: {text}") from error
@@ -50,29 +43,3 @@ def keras() -> Any:
     """The module `keras`, on TensorFlow; see `tensorflow`."""
     tensorflow()
     return importlib.import_module("keras")
-
-
-@contextmanager
-def _native_messages_hidden() -> Iterator[None]:
-    """Hold back what TensorFlow's libraries write to the standard error while they load; an error shows it.
-
-    They write before any log level is read, past `sys.stderr`.
-    """
-    try:
-        descriptor = 2
-        sys.stderr.flush()
-        kept = os.dup(descriptor)
-    except (OSError, ValueError, AttributeError):
-        yield
-        return
-    with tempfile.TemporaryFile() as messages:
-        os.dup2(messages.fileno(), descriptor)
-        try:
-            yield
-        except BaseException:
-            messages.seek(0)
-            os.write(kept, messages.read())
-            raise
-        finally:
-            os.dup2(kept, descriptor)
-            os.close(kept)

@@ -7,13 +7,45 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
+from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label, one_line
 from velodrome.envs.datasets.dataset import LabelledExamples
 from velodrome.envs.wrapper_chain import is_transparent, wrappers_of
 
 
 class ObservationError(ValueError):
     """An observation that the agent cannot act on; the message is one line."""
+
+
+# Kinds of whole numbers, and of all numbers.
+_WHOLE = "biu"
+_NUMBERS = "biuf"
+
+
+def numbers(observation: Any) -> np.ndarray:
+    """An observation or a batch as an array.
+
+    Raises:
+        ObservationError: it holds something else than numbers, or rows of different lengths.
+    """
+    try:
+        array = np.asarray(observation)
+    except (ValueError, TypeError) as error:
+        raise ObservationError(f"observations must be arrays of numbers: {one_line(error)}") from None
+    if array.dtype.kind not in _NUMBERS:
+        raise ObservationError(f"observations must be numbers, got {array.dtype}")
+    return array
+
+
+def share_right(guesses: np.ndarray, labels: Any) -> float:
+    """Share of the guesses (B,) that are the labels, (B,) or a column (B, 1).
+
+    Raises:
+        ObservationError: there is not one label for each guess.
+    """
+    right = np.asarray(labels)
+    if right.shape not in {guesses.shape, (*guesses.shape, 1)}:
+        raise ObservationError(f"labels must be one for each of {guesses.size} observations, got {right.shape}")
+    return float(np.mean(guesses == right.reshape(guesses.shape)))
 
 
 @dataclass(frozen=True)
@@ -27,6 +59,7 @@ class LabelledTask:
         scale: what observations are divided by, the upper bound of a Box; 1 where that is not one finite number.
         num_classes: number of actions.
         action_start: the smallest action.
+        is_whole: whether observations are whole numbers.
     """
 
     observation_shape: tuple[int, ...]
@@ -35,6 +68,7 @@ class LabelledTask:
     scale: float
     num_classes: int
     action_start: int
+    is_whole: bool
 
     @classmethod
     def of(cls, name: str, env: gym.Env[Any, Any]) -> Self:
@@ -48,14 +82,15 @@ class LabelledTask:
             raise UnsupportedEnvironmentError(f"{name} needs a Discrete action space, but {label} has {actions}")
         num_classes, action_start = int(actions.n), int(actions.start)
         if isinstance(observations, spaces.Discrete):
-            return cls((), int(observations.n), int(observations.start), 1.0, num_classes, action_start)
+            return cls((), int(observations.n), int(observations.start), 1.0, num_classes, action_start, True)
         if not isinstance(observations, spaces.Box):
             raise UnsupportedEnvironmentError(
                 f"{name} needs a Box or Discrete observation space, but {label} has {observations}"
             )
         highs = np.unique(observations.high)
         scale = float(highs[0]) if len(highs) == 1 and np.isfinite(highs[0]) and highs[0] > 0 else 1.0
-        return cls(tuple(observations.shape), 0, 0, scale, num_classes, action_start)
+        is_whole = observations.dtype.kind in _WHOLE
+        return cls(tuple(observations.shape), 0, 0, scale, num_classes, action_start, is_whole)
 
     @classmethod
     def from_data(cls, data: Any) -> Self:
@@ -67,6 +102,7 @@ class LabelledTask:
             float(data["scale"]),
             int(data["num_classes"]),
             int(data["action_start"]),
+            bool(data["is_whole"]),
         )
 
     def is_batch(self, observation: Any) -> bool:
@@ -75,7 +111,7 @@ class LabelledTask:
         Raises:
             ObservationError: the shape is neither that of one observation nor of a batch.
         """
-        shape = np.shape(observation)
+        shape = numbers(observation).shape
         if shape == self.observation_shape:
             return False
         if shape[1:] == self.observation_shape and len(shape) == len(self.observation_shape) + 1:
@@ -88,12 +124,22 @@ class LabelledTask:
         """A batch of observations as an array; symbols are counted from 0.
 
         Raises:
-            ObservationError: the shape is not (B, *observation_shape), or a symbol is unknown.
+            ObservationError: the shape is not (B, *observation_shape), a symbol is unknown, a number is not finite,
+                or there are fractions where whole numbers were learnt from, which have another scale.
         """
-        batch = np.asarray(observations)
+        batch = numbers(observations)
         if batch.shape[1:] != self.observation_shape or batch.ndim != len(self.observation_shape) + 1:
             raise ObservationError(f"a batch has observations of shape {self.observation_shape}, got {batch.shape[1:]}")
-        return self.symbols(batch) if self.num_symbols else batch
+        if self.num_symbols:
+            return self.symbols(batch)
+        if batch.dtype.kind == "f":
+            if self.is_whole:
+                raise ObservationError(
+                    f"observations must be whole numbers, as those learnt from up to {self.scale:g}, got {batch.dtype}"
+                )
+            if not np.isfinite(batch).all():
+                raise ObservationError(f"observations must be finite, got {batch[~np.isfinite(batch)][0]}")
+        return batch
 
     def symbols(self, observations: np.ndarray) -> np.ndarray:
         """Symbols of any shape, counted from 0.

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,20 @@ from velodrome.agents.neural.keras_runtime import tensorflow
 from velodrome.agents.neural.recurrent_cells import CELLS, Activations, CellWeights, last_output
 
 Weights = dict[str, Any]
+
+
+class TrainingOutput(NamedTuple):
+    """What a network makes of a training step's inputs.
+
+    Attributes:
+        logits: (B, num_classes).
+        averages: new values of weights without gradient.
+        penalty: that layers add to the loss, (); None where there is none.
+    """
+
+    logits: Any
+    averages: Weights
+    penalty: Any = None
 
 
 class Network(ABC):
@@ -62,8 +76,8 @@ class Network(ABC):
         """Tensor specifications of what `draw` gives; None stands for any number of examples."""
 
     @abstractmethod
-    def train_logits(self, weights: Weights, inputs: Any, draws: list[Any], step: Any) -> tuple[Any, Weights]:
-        """Logits (B, num_classes) in training mode, and new values of the weights without gradient.
+    def train_logits(self, weights: Weights, inputs: Any, draws: list[Any], step: Any) -> TrainingOutput:
+        """What one training step makes of inputs, in training mode.
 
         Args:
             weights: of the network, tensors.
@@ -71,6 +85,10 @@ class Network(ABC):
             draws: from `draw`.
             step: number of this training step, from 1, float32 ().
         """
+
+    def constrained(self, weights: Weights) -> Weights:
+        """Weights as they are kept after an update."""
+        return weights
 
     @abstractmethod
     def logits(self, weights: Weights, inputs: Any) -> Any:
@@ -125,8 +143,8 @@ class LayeredNetwork(Network):
         placed = self.architecture.placed()
         return [one.output_shape for one in placed if isinstance(one.layer, Dropout)]
 
-    def train_logits(self, weights: Weights, inputs: Any, draws: list[Any], step: Any) -> tuple[Any, Weights]:
-        return self._run(weights, inputs, draws, step)
+    def train_logits(self, weights: Weights, inputs: Any, draws: list[Any], step: Any) -> TrainingOutput:
+        return TrainingOutput(*self._run(weights, inputs, draws, step))
 
     def logits(self, weights: Weights, inputs: Any) -> Any:
         return self._run(weights, inputs, [], None)[0]

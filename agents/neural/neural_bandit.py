@@ -204,7 +204,7 @@ class NeuralBandit(Agent):
         """
         task, stepper = self._binding.task, self._binding.stepper
         if task.is_batch(observation):
-            rewards = stepper.model.expected_rewards(network_inputs(task, task.checked(observation)))
+            rewards = stepper.model.expected_rewards(task.checked(observation))
             if explore:
                 return np.array([stepper.explore(row) for row in rewards], dtype=np.int64) + task.action_start
             return np.argmax(rewards, axis=-1) + task.action_start
@@ -219,7 +219,7 @@ class NeuralBandit(Agent):
             ObservationError: not a batch of the environment's observations.
         """
         task, model = self._binding.task, self._binding.stepper.model
-        return model.expected_rewards(network_inputs(task, task.checked(observations)))
+        return model.expected_rewards(task.checked(observations))
 
     def describe(self, env: gym.Env[Any, Any] | str | None = None) -> str:
         """Layers, output shapes and parameters of the network; see `NeuralClassifier.describe`."""

@@ -20,7 +20,7 @@ from velodrome.agents.neural.architecture import (
 from velodrome.agents.neural.augmentation import NEIGHBOURS, moved
 from velodrome.agents.neural.classifier_learner import Augmentation, ClassifierLearner, log_mean_probabilities
 from velodrome.agents.neural.early_stopping import EarlyStopping
-from velodrome.agents.neural.labelled_task import LabelledTask
+from velodrome.agents.neural.labelled_task import LabelledTask, share_right
 from velodrome.agents.neural.learner import Learner
 from velodrome.agents.neural.network import LayeredNetwork, Network
 from velodrome.agents.neural.network_inputs import is_image, network_inputs, require_images
@@ -168,8 +168,16 @@ class NeuralClassifier(SupervisedAgent):
         return binding.learner.logits(binding.task.checked(images))
 
     def accuracy(self, images: Any, labels: Any) -> float:
-        """Share of a batch for which `act` gives the label."""
-        return float(np.mean(self.act(np.asarray(images)) == np.asarray(labels)))
+        """Share of a batch for which `act` gives the label.
+
+        Args:
+            images: (B, *observation_shape).
+            labels: (B,), or the same in a column.
+
+        Raises:
+            ObservationError: not a batch of the environment's observations, or not one label for each.
+        """
+        return share_right(self.act(np.asarray(images)), labels)
 
     def describe(self, env: gym.Env[Any, Any] | str | None = None) -> str:
         """Layers, output shapes and parameters, one line each.

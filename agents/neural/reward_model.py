@@ -10,6 +10,7 @@ import numpy as np
 from velodrome.agents.neural.classifier_learner import INFERENCE_BATCH
 from velodrome.agents.neural.keras_runtime import tensorflow
 from velodrome.agents.neural.labelled_task import LabelledTask
+from velodrome.agents.neural.network_inputs import network_inputs
 from velodrome.agents.neural.neural_classifier import NeuralClassifier
 from velodrome.agents.neural.reward_program import RewardProgram, reward_program
 from velodrome.agents.saving import SavedAgentError
@@ -80,14 +81,19 @@ class RewardModel:
             self.compile_seconds += time.perf_counter() - started
         return loss
 
-    def expected_rewards(self, inputs: np.ndarray) -> np.ndarray:
-        """Expected rewards float32 (B, num_actions) for inputs float32 (B, *input_shape), in bounded memory."""
-        tf, weights = tensorflow(), self._ready_state()["weights"]
+    def expected_rewards(self, observations: np.ndarray) -> np.ndarray:
+        """Expected rewards float32 (B, num_actions) for checked observations, in bounded memory."""
         parts = [
-            self._program.logits(weights, tf.constant(inputs[first : first + INFERENCE_BATCH])).numpy()
-            for first in range(0, len(inputs), INFERENCE_BATCH)
+            self._expected(network_inputs(self._task, observations[first : first + INFERENCE_BATCH]))
+            for first in range(0, len(observations), INFERENCE_BATCH)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self._task.num_classes), dtype=np.float32)
+
+    def _expected(self, inputs: np.ndarray) -> np.ndarray:
+        rewards: np.ndarray = self._program.logits(
+            self._ready_state()["weights"], tensorflow().constant(inputs)
+        ).numpy()
+        return rewards
 
     def expected_rewards_of_one(self, inputs: np.ndarray) -> np.ndarray:
         """Expected rewards float32 (num_actions,) for one observation float32 (1, *input_shape)."""
@@ -99,7 +105,7 @@ class RewardModel:
     def _answering(self) -> Callable[[np.ndarray], np.ndarray]:
         """How single observations are answered fastest with the present weights."""
         if not self._classifier.acts_by_numpy:
-            return self.expected_rewards
+            return self._expected
         if self._stored is not None:
             return self._classifier._exported(self._task, self._stored).logits
         weights = {f"weights/{name}": tensor.numpy() for name, tensor in self._ready_state()["weights"].items()}

@@ -133,8 +133,20 @@ class SupervisedAgent(Agent):
         return self._losses
 
     def check_environment(self, env: gym.Env[Any, Any]) -> None:
-        labelled_examples(self.name, env)
+        self._examples_of(env)
         self._check_task(LabelledTask.of(self.name, env), environment_label(env))
+
+    def _examples_of(self, env: gym.Env[Any, Any]) -> LabelledExamples:
+        """Examples of an environment, of which some are left to learn from.
+
+        Raises:
+            UnsupportedEnvironmentError: there are none, or all are held out.
+        """
+        examples = labelled_examples(self.name, env)
+        held_out = len(self._held_out(examples))
+        if held_out == len(examples.labels):
+            raise UnsupportedEnvironmentError(f"{self.name} holds out {held_out} examples, and there are no others")
+        return examples
 
     def train(
         self,
@@ -172,7 +184,7 @@ class SupervisedAgent(Agent):
             is_same = bound is not None and bound.environment_id == env
             environment = bound.environment if bound is not None and is_same else make_environment(env)
         rule = success_rule(environment, success)
-        examples = labelled_examples(self.name, environment)
+        examples = self._examples_of(environment)
         num_steps = int(np.prod(examples.labels.shape[1:], dtype=np.int64))
         if epochs is not None:
             episodes = epochs * self.episodes_per_epoch(len(examples.labels))
@@ -184,8 +196,10 @@ class SupervisedAgent(Agent):
         binding = self._bound or SupervisedBinding(self)
         binding.bind(environment, seed)
         binding.environment_id = env if isinstance(env, str) else None
-        self._bound = binding
         prepared = binding.learner.compile_seconds if binding.is_ready else 0.0
+        # Made first, so that an environment which the network cannot handle leaves nothing behind.
+        _ = binding.learner
+        self._bound = binding
         outcome = train_on_examples(
             self, binding, examples, episodes=episodes, callback=callback, callback_every=callback_every
         )

@@ -59,6 +59,8 @@ class SupervisedBinding:
         self.environment = environment
         self.num_environments += 1
         self.examples_seen = 0
+        # What was best elsewhere says nothing here.
+        self.early_stopping = self.agent._new_early_stopping()
 
     def resume(self, environment: Any) -> None:
         """Take an environment made anew for the one in which training stopped.

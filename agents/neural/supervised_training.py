@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from velodrome.agents.agent import Callback
-from velodrome.agents.errors import UnsupportedEnvironmentError
 from velodrome.agents.generic_loop import says_stop
 from velodrome.agents.neural.supervised_binding import SupervisedBinding
 from velodrome.envs.datasets.dataset import LabelledExamples
@@ -45,14 +44,11 @@ def train_on_examples(
     """See exactly `episodes` examples, or fewer if the callback says stop.
 
     Raises:
-        UnsupportedEnvironmentError: all examples are held out.
         DivergedError: the loss is not finite.
     """
     inputs, labels = examples.inputs, examples.labels - binding.task.action_start
     held_out = agent._held_out(examples)
     kept = np.setdiff1d(np.arange(len(labels)), held_out, assume_unique=True)
-    if not len(kept):
-        raise UnsupportedEnvironmentError(f"{agent.name} holds out {len(held_out)} examples, and there are no others")
     passes, order = ShuffledPasses(len(kept)), binding.order_sequence()
     symbols = binding.task.symbol_start if binding.task.num_symbols else 0
     learner, stopping = binding.learner, binding.early_stopping

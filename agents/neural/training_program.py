@@ -82,14 +82,16 @@ class TrainingProgram:
         variables = [weights[name] for name in trained]
         with tf.GradientTape() as tape:
             tape.watch(variables)
-            logits, averages = self._network.train_logits(weights, inputs, draws, state["step"] + 1.0)
-            loss = self._loss(logits, labels)
+            output = self._network.train_logits(weights, inputs, draws, state["step"] + 1.0)
+            logits, loss = output.logits, self._loss(output.logits, labels)
+            if output.penalty is not None:
+                loss += output.penalty
         gradients = tape.gradient(loss, variables)
         moments = AdamState(
             state["step"], [state["first"][name] for name in trained], [state["second"][name] for name in trained]
         )
         variables, moments = adam_update(variables, gradients, moments, learning_rate)
-        changed = weights | dict(zip(trained, variables, strict=True)) | averages
+        changed = weights | self._network.constrained(dict(zip(trained, variables, strict=True))) | output.averages
         new_state = {
             "weights": changed,
             "first": dict(zip(trained, moments.first, strict=True)),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import importlib
 import os
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from velodrome.envs.datasets.checks import DatasetError
 from velodrome.envs.datasets.dataset import Dataset
 from velodrome.envs.datasets.files import existing_path, load_npz, read_idx
+from velodrome.envs.keras_import import keras_on_tensorflow
 
 FOLDER_VARIABLE = "VELODROME_DATA"
 _SHAPE, _CLASSES = (28, 28), 10
@@ -80,12 +80,10 @@ def download(name: str) -> Dataset:
     Raises:
         DatasetError: naming all ways to get it, if this one fails too.
     """
-    # TensorFlow prints its build flags unless told not to before it is imported.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         # What Keras prints on the way is no output of a program that asked for data.
         with contextlib.redirect_stdout(sys.stderr):
-            loader = getattr(importlib.import_module("keras").datasets, name)
+            loader = getattr(keras_on_tensorflow().datasets, name)
             (x_train, y_train), (x_test, y_test) = loader.load_data()
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
