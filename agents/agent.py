@@ -101,6 +101,10 @@ class Agent(Configuration, ABC):
         """
         return num_examples
 
+    def acting_generator(self) -> np.random.Generator | None:
+        """Stream that `act` draws from where it does not explore, such as for ties; None where it draws nothing."""
+        return None
+
     def begin_episode(self) -> None:
         """Forget what was read of an episode: what `act` is asked next is the first observation of another one.
 

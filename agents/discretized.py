@@ -132,6 +132,9 @@ class Discretized(Agent):
         states = [_number_of(binning, one) for one in given]
         return self._learner.act(np.array(states, dtype=np.int64), explore=explore)
 
+    def acting_generator(self) -> np.random.Generator | None:
+        return self._learner.acting_generator()
+
     def save(self, directory: str | Path) -> None:
         if self._view is None:
             raise UnsupportedEnvironmentError(f"{self.name} has not been trained or loaded yet: call train first")

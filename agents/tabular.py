@@ -216,6 +216,9 @@ class TabularAgent(Agent):
             return np.array([binding.explore(state) for state in states], dtype=np.int64) + binding.action_start
         return binding.explore(binding.stepper.state_of(observation)) + binding.action_start
 
+    def acting_generator(self) -> np.random.Generator | None:
+        return self._binding.acting_rng
+
     @property
     def _greedy(self) -> GreedyTable:
         binding = self._binding

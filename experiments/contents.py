@@ -51,17 +51,28 @@ class Contents:
         random = random_on_examples(evaluation.examples.labels, num_actions, knows_success=knows_success)
         return cls(number, digest, description, evaluation, best, random)
 
+    @property
+    def reason_evaluated_where_learnt(self) -> str | None:
+        """Why agents that learnt from examples are asked of the same again, in sampled episodes; None where not."""
+        if self.evaluation is None:
+            return None if self.num_examples is None else "what its episodes reward is known to its class alone"
+        return None if self.evaluation.is_of_training else self.evaluation.reason
+
     def to_data(self) -> dict[str, Any]:
         """What readers of results are told, JSON-ready; empty of an environment without contents.
 
-        "learnt" describes what was learnt from, "num_examples" is how many examples that are, "num_guesses" how many
-        labels each has, and "evaluated" on which others agents were evaluated, empty where they are the same.
+        "learnt" describes what was learnt from, "digest" is its SHA-256, "num_examples" is how many examples that are,
+        "num_guesses" how many labels each has, where they are asked side by side, and "evaluated" on which others
+        agents were evaluated, empty where they are the same.
         """
         told: dict[str, Any] = {"learnt": self.description} if self.description else {}
+        if self.digest is not None:
+            told["digest"] = self.digest
         if self.num_examples is not None:
             told["num_examples"] = self.num_examples
         if self.evaluation is not None:
             is_of_training = self.evaluation.is_of_training or self.evaluation.reason is not None
-            told["num_guesses"] = int(self.evaluation.examples.labels[0].size)
+            if self.evaluation.reason is None:
+                told["num_guesses"] = int(self.evaluation.examples.labels[0].size)
             told["evaluated"] = "" if is_of_training else self.evaluation.number_in_words
         return told

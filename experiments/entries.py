@@ -30,6 +30,10 @@ def _plain_integer(given: Any) -> Any:
     return int(given) if isinstance(given, np.integer) else given
 
 
+def _plain_list(given: Any) -> Any:
+    return list(given) if isinstance(given, tuple) else given
+
+
 def budgets_in(given: Any) -> list[str]:
     """Which budgets an entry gives, as users write it or checked."""
     fields = given if isinstance(given, Mapping) else getattr(given, "__dict__", {})
@@ -66,7 +70,7 @@ class AgentEntry(_Entry):
     shorthand: ClassVar[str | None] = "agent"
 
     agent: str | InstanceOf[Agent] = Field(description=_AN_AGENT)
-    environments: list[str] | None = None
+    environments: Annotated[list[str], BeforeValidator(_plain_list)] | None = None
 
     @field_validator("agent", mode="before")
     @classmethod
@@ -198,8 +202,9 @@ def places_of(entry: Any) -> list[str] | None:
     """Labels of the environments on which an agent takes part, None for all; of an entry that may be wrong."""
     fields = entry if isinstance(entry, Mapping) else getattr(entry, "__dict__", {})
     places = fields.get("environments")
-    is_list = isinstance(places, list) and all(isinstance(place, str) for place in places)
-    return places if is_list else None
+    if not isinstance(places, list | tuple) or not all(isinstance(place, str) for place in places):
+        return None
+    return list(places)
 
 
 def read_agent_entry(label: str, given: Any) -> AgentEntry:

@@ -1,5 +1,7 @@
 """Exact values on labelled examples, where an episode is one of them and a right guess has reward 1."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,13 +26,8 @@ def best_on_examples(examples: LabelledExamples, *, knows_success: bool = True) 
     num_examples, num_steps = labels.shape
     if num_examples == 1:
         return ExactValue(1.0 if knows_success else None, float(num_steps))
-    seen = _beginnings(inputs)
-    num_right = sum(_most_frequent(seen[:, step], labels[:, step]) for step in range(num_steps))
-    if not knows_success:
-        return ExactValue(None, num_right / num_examples)
-    # Who was right so far knows the labels so far.
-    known = _beginnings(inputs, np.pad(labels[:, :-1], ((0, 0), (1, 0))))
-    return ExactValue(_most_right_throughout(known, labels) / num_examples, num_right / num_examples)
+    expected_return = _most_right(inputs, labels) / num_examples
+    return ExactValue(_most_right_throughout(inputs, labels) / num_examples if knows_success else None, expected_return)
 
 
 def random_on_examples(labels: NDArray[np.int64], num_actions: int, *, knows_success: bool = True) -> ExactValue:
@@ -45,47 +42,83 @@ def random_on_examples(labels: NDArray[np.int64], num_actions: int, *, knows_suc
     return ExactValue(float(num_actions) ** -num_steps if knows_success else None, num_steps / num_actions)
 
 
-def _beginnings(*sequences: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number of each example's beginning up to each step, int64 (num_examples, num_steps): alike where it is alike.
+class _Level(NamedTuple):
+    """Sequences at a step whose beginning up to there another one shares.
 
-    Args:
-        sequences: that make up the beginning, each (num_examples, num_steps).
+    Attributes:
+        groups: number of each sequence's beginning, from 0 without gaps.
+        labels: of the step.
+        remain: which of the sequences are on the next level too.
     """
-    numbers: NDArray[np.int64] = np.zeros(sequences[0].shape, dtype=np.int64)
-    before = np.zeros(len(numbers), dtype=np.int64)
-    for step in range(numbers.shape[1]):
-        columns = np.stack([before, *(sequence[:, step] for sequence in sequences)])
-        before = np.unique(columns, axis=1, return_inverse=True)[1].ravel()
-        numbers[:, step] = before
-    return numbers
+
+    groups: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    remain: NDArray[np.bool_]
 
 
-def _most_frequent(groups: NDArray[np.int64], labels: NDArray[np.int64]) -> int:
-    """How many labels are the most frequent one of their group, in all."""
-    pairs, counts = np.unique(np.stack([groups, labels]), axis=1, return_counts=True)
-    most = np.zeros(int(groups.max()) + 1, dtype=np.int64)
-    np.maximum.at(most, pairs[0], counts)
-    return int(most.sum())
+def _most_right(inputs: NDArray[np.int64], labels: NDArray[np.int64]) -> int:
+    """How many guesses can be right, where each knows what was read before it."""
+    num_examples, num_steps = labels.shape
+    rows, before = np.arange(num_examples), np.zeros(num_examples, dtype=np.int64)
+    num_right = 0
+    for step in range(num_steps):
+        before = _numbered(before, inputs[rows, step])
+        # A sequence that begins like no other is known from there on.
+        remain = _is_shared(before)
+        rows, before = rows[remain], _without_gaps(before[remain])
+        ones = np.ones(len(rows), dtype=np.int64)
+        num_right += num_examples - len(rows) + int(_best_choice(before, labels[rows, step], ones).sum())
+    return num_right
 
 
-def _most_right_throughout(beginnings: NDArray[np.int64], labels: NDArray[np.int64]) -> int:
+def _most_right_throughout(inputs: NDArray[np.int64], labels: NDArray[np.int64]) -> int:
     """How many sequences can be right from beginning to end.
 
-    From the last step to the first: a beginning is worth what the label chosen there leaves, and a label leaves what
-    the beginnings are worth that follow where it is right.
+    Who was right so far knows the labels so far. From the last step to the first: a beginning is worth what the best
+    label leaves, and a label leaves what the beginnings are worth that follow where it is right. A sequence that
+    begins like no other is worth one.
     """
-    num_steps = labels.shape[1]
-    # Worth of the beginnings one step later; after the last step every sequence is one.
-    following, worth = np.arange(len(labels)), np.ones(len(labels), dtype=np.int64)
-    for step in reversed(range(num_steps)):
-        now = beginnings[:, step]
-        # What follows a beginning holds its label, so that a label leaves beginnings that no other one leaves.
-        reached = np.unique(np.stack([now, labels[:, step], following]), axis=1)
-        left: dict[tuple[int, int], int] = {}
-        for beginning, label, later in reached.T.tolist():
-            left[beginning, label] = left.get((beginning, label), 0) + int(worth[later])
-        worth = np.zeros(int(now.max()) + 1, dtype=np.int64)
-        for (beginning, _), value in left.items():
-            worth[beginning] = max(worth[beginning], value)
-        following = now
-    return int(worth.sum())
+    num_examples, num_steps = labels.shape
+    rows, before = np.arange(num_examples), np.zeros(num_examples, dtype=np.int64)
+    levels: list[_Level] = []
+    for step in range(num_steps):
+        if step:
+            before = _numbered(before, labels[rows, step - 1])
+        before = _numbered(before, inputs[rows, step])
+        remain = _is_shared(before)
+        if levels:
+            levels[-1] = levels[-1]._replace(remain=remain)
+        rows, before = rows[remain], _without_gaps(before[remain])
+        levels.append(_Level(before, labels[rows, step], np.zeros(len(rows), dtype=np.bool_)))
+    following, worth = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    for level in reversed(levels):
+        left = np.ones(len(level.groups), dtype=np.int64)
+        left[level.remain] = 0
+        # What follows is left once, however many sequences share it.
+        first = np.unique(following, return_index=True)[1]
+        left[np.flatnonzero(level.remain)[first]] = worth
+        following, worth = level.groups, _best_choice(level.groups, level.labels, left)
+    return int(num_examples - len(levels[0].groups) + worth.sum())
+
+
+def _numbered(*columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Numbers of pairs, from 0 without gaps: the same where both numbers are."""
+    first, second = (_without_gaps(column) for column in columns)
+    return _without_gaps(first * (int(second.max(initial=0)) + 1) + second)
+
+
+def _without_gaps(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.unique(numbers, return_inverse=True)[1]
+
+
+def _is_shared(numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return np.bincount(numbers)[numbers] > 1
+
+
+def _best_choice(groups: NDArray[np.int64], labels: NDArray[np.int64], left: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each group, the most that is left by choosing one label, which leaves what its members leave."""
+    pairs = _numbered(groups, labels)
+    of_pairs = np.bincount(pairs, weights=left).astype(np.int64)
+    best = np.zeros(int(groups.max(initial=-1)) + 1, dtype=np.int64)
+    np.maximum.at(best, groups, of_pairs[pairs])
+    return best

@@ -66,6 +66,10 @@ class JoinedPart:
         }
         return " / ".join(sorted(rules))
 
+    def digest(self, environment: str) -> str:
+        """Of the images or texts that its own environment reads; empty where its expression says all."""
+        return str(self.results.settings.get("contents", {}).get(environment, {}).get("digest", ""))
+
     def told(self, lines: Sequence[str]) -> list[str]:
         """Lines that may name agents or environments: with the name of the results where some were renamed."""
         renamed = any(old != new for labels in (self.agents, self.environments) for old, new in labels.items())
@@ -90,13 +94,14 @@ def numbered(names: Sequence[str]) -> list[str]:
 
 
 def tell_environments_apart(parts: Sequence[JoinedPart]) -> None:
-    """Give environments of one label that differ in expression or success rule labels of their own."""
+    """Give environments of one label that differ in expression, contents or success rule labels of their own."""
 
     def is_same(label: str, one: JoinedPart, other: JoinedPart) -> bool:
         first, second = (part.results.settings["environments"][label] for part in (one, other))
         if first and second:
             rules = {one.rule(label), other.rule(label)} - {""}
-            return first == second and len(rules) < 2
+            digests = {one.digest(label), other.digest(label)} - {""}
+            return first == second and len(rules) < 2 and len(digests) < 2
         # Which of several environments an unknown one is cannot be told.
         known = {part.results.settings["environments"].get(label, "") for part in parts} - {""}
         return first == second or len(known) == 1

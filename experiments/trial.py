@@ -175,9 +175,9 @@ def run_trial(
         note = f"ran in the generic loop: {track.generic_reason}"
     if note:
         log = dataclasses.replace(log, notes=(note, *log.notes))
-    examples = track.contents.evaluation
-    if examples is not None and examples.reason is not None and not examples.is_of_training:
-        log = dataclasses.replace(log, notes=(*log.notes, f"was evaluated where it learnt: {examples.reason}"))
+    reason = track.contents.reason_evaluated_where_learnt
+    if reason is not None:
+        log = dataclasses.replace(log, notes=(*log.notes, f"was evaluated where it learnt: {reason}"))
     evaluation = evaluate(learner, track, seed=seed, episodes=budget.evaluation_episodes)
     return Trial(label, track, seed, log, evaluation, learner)
 

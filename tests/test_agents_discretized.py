@@ -160,7 +160,7 @@ def test_environments_that_do_not_fit_are_refused_before_anything_runs(agent, en
     with pytest.raises(UnsupportedEnvironmentError) as caught:
         agent.check_environment(gym.make(environment))
     assert str(caught.value).startswith(message)
-    with pytest.raises(ValueError, match=r"^agents\.own: "):
+    with pytest.raises(ValueError, match=rf"^agents\.own on {environment!r}: "):
         vd.compare({"own": agent}, environment, seeds=1, episodes=1, workers=0)
 
 

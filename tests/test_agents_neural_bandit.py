@@ -293,8 +293,8 @@ def test_policies_explore(policy):
 def test_symbols_and_texts_are_learnt_with_discount_0():
     agent = small(network=SoftmaxRegression(), batch_size=6, learning_rate=0.05)
     log = agent.train("velodrome/Text-v0", episodes=400, seed=0)
-    alone = "neural_bandit learns the reward of each step alone (discount 0)"
-    assert log.notes == (f"{alone}, but episodes of velodrome/Text-v0 have several",)
+    alone = "learnt the reward of each step alone (discount 0)"
+    assert log.notes == (f"{alone}, though episodes of velodrome/Text-v0 have several",)
     assert log.lengths.tolist() == [6] * 400
     # As good as anything without memory.
     symbols, labels = make_environment("velodrome/Text-v0").unwrapped.examples

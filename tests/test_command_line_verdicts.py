@@ -66,6 +66,7 @@ def test_one_seed(folder, command):
     code, out, _ = command("table", "one")
     assert code == 0
     assert "One seed: nothing can be said of differences." in out
+    assert "only  are" not in out
     rows = json.loads(command("table", "one", "--format", "json")[1])["rows"]
     assert {row["letters"] for row in rows} == {"a"}
     assert {row["greedy_success_rate_low"] for row in rows} == {None}

@@ -494,9 +494,11 @@ def refusal(agents, environments):
 
 def test_an_agent_that_cannot_learn_in_an_environment_is_refused():
     line = refusal(["q_learning", "random"], ["CartPole-v1"])
-    assert line.startswith("agents.q_learning: q_learning needs a ")
+    assert line.startswith("agents.q_learning on 'CartPole-v1': q_learning needs a ")
     assert line.endswith("wrap it in velodrome.envs.Discretize (command line: discretize(ID, bins=10))")
-    assert refusal(["random"], ["Pendulum-v1"]).startswith("agents.random: random needs a Discrete action space")
+    assert refusal(["random"], ["Pendulum-v1"]).startswith(
+        "agents.random on 'Pendulum-v1': random needs a Discrete action space"
+    )
     masked = "q_learning(action_mask=True)"
     assert "the info of FrozenLake-v1 has no 'action_mask'" in refusal([masked], ["FrozenLake-v1"])
     check_pairs(plan_of([masked, "value_iteration"], ["Taxi-v4"]))
@@ -507,12 +509,14 @@ def test_every_pair_that_cannot_be_is_told_with_where_the_agent_can_learn():
     lines = refusal(["q_learning", "value_iteration", "char_rnn"], places).splitlines()
     assert len(lines) == 4
     assert lines[0] == (
-        "agents.char_rnn: char_rnn learns from labelled examples: FrozenLake-v1 has none; "
+        "agents.char_rnn on 'FrozenLake-v1': char_rnn learns from labelled examples: FrozenLake-v1 has none; "
         "to leave the pair out, give it environments = ['velodrome/Text-v0']"
     )
     assert [line.partition(":")[0] for line in lines[1:]] == [
-        "agents.value_iteration", "agents.char_rnn", "agents.value_iteration",
-    ]  # fmt: skip
+        "agents.value_iteration on 'Blackjack-v1'",
+        "agents.char_rnn on 'Blackjack-v1'",
+        "agents.value_iteration on 'velodrome/Text-v0'",
+    ]
     assert lines[3].endswith("environments = ['FrozenLake-v1']")
 
 

@@ -255,6 +255,25 @@ def test_places_that_cannot_be_are_refused(places, line):
         plan_of({"a": {"agent": "random", "environments": places}}, {"digits": IMAGES, "text": TEXT}, episodes=5)
 
 
+def test_places_may_be_a_tuple():
+    plan = plan_of({"a": {"agent": "random", "environments": ("text",)}, "b": "random"}, {"text": TEXT}, episodes=5)
+    assert plan.agents["a"].environments == ("text",)
+
+
+def test_pairs_are_refused_under_the_label_of_their_environment():
+    with pytest.raises(ExperimentError) as caught:
+        plan_of(["q_learning"], {"one": IMAGES, "other": IMAGES}, episodes=5)
+    lines = str(caught.value).splitlines()
+    assert [line.partition(": ")[0] for line in lines] == ["agents.q_learning on 'one'", "agents.q_learning on 'other'"]
+
+
+def test_steps_that_end_inside_a_text_are_refused_before_anything_runs():
+    agents = {"reader": "char_rnn", "chance": "random"}
+    with pytest.raises(ExperimentError, match=r"^agents\.reader on 'text': steps must be a multiple of 6, the labels"):
+        plan_of(agents, {"text": TEXT}, steps=7)
+    assert len(plan_of(agents, {"text": TEXT}, steps=12).trials) == 2
+
+
 def test_joined_results_miss_no_trial_of_who_took_no_part():
     agents = {"chance": "random", "table": {"agent": "q_learning(discount=0)", "environments": ["text"]}}
     places = {"text": TEXT, "abc": f"{TEXT}(text='abcabc')"}

@@ -22,6 +22,7 @@ from velodrome.experiments.evaluation import evaluate, wilson_interval
 from velodrome.experiments.example_evaluation import guesses_of
 from velodrome.experiments.example_values import best_on_examples, random_on_examples
 from velodrome.experiments.reporting.footnotes import footnotes
+from velodrome.experiments.reporting.tables import format_table
 from velodrome.experiments.storage.store import Store
 from velodrome.experiments.track import Track
 from velodrome.policies import EpsilonGreedy
@@ -147,6 +148,32 @@ def test_an_environment_of_ones_own_class_is_sampled():
 
     track = Track.of("own", Own)
     assert (track.contents.num_examples, track.contents.evaluation, track.best) == (1, None, None)
+    notes = vd.run("random", Own, episodes=5, seed=0).log.notes
+    assert notes[-1] == "was evaluated where it learnt: what its episodes reward is known to its class alone"
+
+
+def test_where_texts_are_cut_the_share_of_letters_is_not_told():
+    cut = gym.make(TEXT, max_episode_steps=3).spec
+    results = vd.compare({"a": "q_learning(discount=0)", "b": "random"}, {"cut": lambda: gym.make(cut)}, seeds=2,
+                         episodes=20, workers=0)  # fmt: skip
+    assert "num_guesses" not in results.settings["contents"]["cut"]
+    assert not any("reward a guess" in note for note in footnotes(results))
+    assert "cut: success if info['is_success']; learnt on hihello: 1 text" in "\n".join(footnotes(results))
+
+
+def test_a_share_of_letters_has_an_interval_within_its_limits():
+    agents = {"a": "q_learning(discount=0)", "b": "random"}
+    results = vd.compare(agents, TEXT, seeds=3, episodes=3, workers=0)
+    rows = results.rows()
+    assert min(row["greedy_return_low"] for row in rows) < 0
+    lines = [line for line in format_table(results, "markdown").splitlines() if line.startswith(("| a |", "| b |"))]
+    assert len(lines) == 2
+    assert not any("[-" in line.split("|")[5] for line in lines)
+
+
+def test_a_table_without_a_share_of_letters_does_not_explain_it():
+    results = vd.compare(["random", "q_learning(discount=0)"], f"{TEXT}(text='ab')", seeds=2, episodes=3, workers=0)
+    assert not any("reward a guess" in note for note in footnotes(results))
 
 
 def test_memory_is_flat_in_the_number_of_examples():
@@ -269,6 +296,16 @@ def test_a_file_that_changed_is_learnt_from_again_and_one_that_moved_is_not(tmp_
     path.unlink()
     path.write_bytes(content)
     assert told() == 2
+
+
+def test_joined_results_tell_other_contents_of_one_name_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place, results = f"{IMAGES}(path='stripes.npz')", []
+    for seed, name in ((0, "first"), (0, "same"), (1, "other")):
+        stripes(tmp_path, seed=seed)
+        results.append(vd.compare(["random"], place, seeds=2, episodes=5, name=name, workers=0))
+    assert vd.Results.joined(results[:2]).environments == [place]
+    assert vd.Results.joined(results[::2]).environments == [f"{place} (first)", f"{place} (other)"]
 
 
 def test_a_specification_holds_the_digest_of_contents_and_of_nothing_else(tmp_path):

@@ -174,6 +174,18 @@ def test_of_a_text_accuracy_is_of_characters(text_trial):
     assert axes.get_ylabel() == "share of characters guessed right"
 
 
+def test_a_success_rule_of_ones_own_is_not_called_accuracy():
+    trial = vd.run("random", DIGITS, episodes=30, seed=0, success="return >= 0")
+    axes = trial_figures(trial, only=["accuracy"])["accuracy"].axes[0]
+    assert axes.get_ylabel() == "success: return >= 0"
+
+
+def test_texts_that_are_cut_have_no_final_share():
+    trial = vd.run("random", "velodrome/Text-v0(max_episode_steps=3)", episodes=5, seed=0)
+    axes = trial_figures(trial, only=["accuracy"])["accuracy"].axes[0]
+    assert not any("evaluation" in text.get_text() for text in axes.texts)
+
+
 def test_a_final_accuracy_without_interval_has_no_bar():
     final = FinalAccuracy(1.0, np.nan, np.nan, "9 images")
     (axes,) = draw_accuracy_by_epoch([0, 1, 1, 1], 2, final=final).axes
@@ -418,6 +430,15 @@ def test_being_asked_changes_nothing(agent, arguments, episodes):
     by_logits = undisturbed.predict_logits(inputs if agent.name == "char_rnn" else inputs.ravel()).argmax(axis=-1)
     assert np.array_equal(history[-1].guesses.ravel(), by_logits.ravel())
     assert agent._bound is None
+
+
+@pytest.mark.parametrize("agent", ["random", "q_learning(discount=0)"])
+def test_who_acts_by_chance_ends_with_what_was_evaluated(agent):
+    trial = vd.run(agent, "velodrome/Text-v0", episodes=3, seed=0)
+    env = gym.make("velodrome/Text-v0")
+    history = prediction_history(trial.trained, env, episodes=3, seed=0)
+    right = history[-1].guesses == env.unwrapped.examples.labels
+    assert right.sum() == trial.evaluation.mean_return
 
 
 def test_iterations_are_batches():

@@ -194,7 +194,7 @@ class NeuralBandit(Agent):
 
     def _notes(self, environment: Any) -> tuple[str, ...]:
         label = environment_label(environment)
-        return (f"{self.name} learns the reward of each step alone (discount 0), but episodes of {label} have several",)
+        return (f"learnt the reward of each step alone (discount 0), though episodes of {label} have several",)
 
     def act(self, observation: Any, *, explore: bool = False) -> Any:
         """Action for one observation, or actions for a batch.

@@ -136,6 +136,17 @@ class SupervisedAgent(Agent):
         self._examples_of(env)
         self._check_task(LabelledTask.of(self.name, env), environment_label(env))
 
+    def check_steps(self, env: gym.Env[Any, Any], steps: int) -> None:
+        """Refuse a budget of steps that ends inside an example.
+
+        Raises:
+            BudgetError: it is no multiple of the labels that an example has.
+            UnsupportedEnvironmentError: there are no examples.
+        """
+        num_steps = _num_steps(labelled_examples(self.name, env))
+        if steps % num_steps:
+            raise BudgetError(f"steps must be a multiple of {num_steps}, the labels of an example, got {steps}")
+
     def _examples_of(self, env: gym.Env[Any, Any]) -> LabelledExamples:
         """Examples of an environment, of which some are left to learn from.
 
@@ -185,14 +196,13 @@ class SupervisedAgent(Agent):
             environment = bound.environment if bound is not None and is_same else make_environment(env)
         rule = success_rule(environment, success)
         examples = self._examples_of(environment)
-        num_steps = int(np.prod(examples.labels.shape[1:], dtype=np.int64))
+        num_steps = _num_steps(examples)
         if epochs is not None:
             episodes = epochs * self.episodes_per_epoch(len(examples.labels))
         if episodes is None:
             assert steps is not None
-            episodes, rest = divmod(steps, num_steps)
-            if rest:
-                raise BudgetError(f"steps must be a multiple of {num_steps}, the labels of an example, got {steps}")
+            self.check_steps(environment, steps)
+            episodes = steps // num_steps
         binding = self._bound or SupervisedBinding(self)
         binding.bind(environment, seed)
         binding.environment_id = env if isinstance(env, str) else None
@@ -253,3 +263,8 @@ class SupervisedAgent(Agent):
         except (KeyError, TypeError, ValueError) as error:
             raise SavedAgentError(f"the saved {self.name} agent is not complete: {error}") from None
         self._bound = binding
+
+
+def _num_steps(examples: LabelledExamples) -> int:
+    """Labels of an example."""
+    return int(np.prod(examples.labels.shape[1:], dtype=np.int64))

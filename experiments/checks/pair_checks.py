@@ -1,6 +1,7 @@
-"""Agents that cannot learn in an environment of theirs, refused before anything runs."""
+"""Agents that cannot learn in an environment of theirs, or not with their budget, refused before anything runs."""
 
-from velodrome.agents.errors import UnsupportedEnvironmentError
+from velodrome.agents.errors import BudgetError, UnsupportedEnvironmentError
+from velodrome.agents.neural.supervised_agent import SupervisedAgent
 from velodrome.agents.planning import PlanningAgent
 from velodrome.agents.tabular import TabularAgent
 from velodrome.experiments.checks.environment_probe import opened
@@ -18,7 +19,10 @@ def check_pairs(plan: Plan) -> None:
     for environment in plan.environments.values():
         for label, reason in _refusals(plan, environment).items():
             reasons[label, environment.label] = reason
-    lines = [f"agents.{label}: {reason}{_advice(plan, label, reasons)}" for (label, _), reason in reasons.items()]
+    lines = [
+        f"agents.{label} on {place!r}: {reason}{_advice(plan, label, reasons)}"
+        for (label, place), reason in reasons.items()
+    ]
     if lines:
         raise ExperimentError("\n".join(lines))
 
@@ -39,7 +43,10 @@ def _refusals(plan: Plan, environment: PlannedEnvironment) -> dict[str, str]:
             assert env is not None
             try:
                 planned.agent.check_environment(env)
-            except UnsupportedEnvironmentError as error:
+                steps = plan.budget(label, environment.label).steps
+                if steps is not None and isinstance(planned.agent, SupervisedAgent):
+                    planned.agent.check_steps(env, steps)
+            except (UnsupportedEnvironmentError, BudgetError) as error:
                 refusals[label] = str(error)
             except Exception:
                 # Likewise of an agent of the user's own.

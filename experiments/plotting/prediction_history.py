@@ -67,6 +67,16 @@ def prediction_history(
     history: list[Prediction] = []
     iteration, due = 0, 1
 
+    def ask() -> NDArray[np.int64]:
+        generator = learner.acting_generator()
+        if generator is None:
+            return guesses_of(learner, env, inputs, is_sequence=True)
+        # Who acts by chance draws each time what it would have drawn without being asked before.
+        before = generator.bit_generator.state
+        guesses = guesses_of(learner, env, inputs, is_sequence=True)
+        generator.bit_generator.state = before
+        return guesses
+
     def look(finished: int) -> None:
         nonlocal iteration, due
         iteration += 1
@@ -74,11 +84,11 @@ def prediction_history(
             return
         if iteration >= due:
             due = iteration + 1 if iteration < EVERY_ITERATION_UP_TO else math.ceil(iteration * LATER_BY)
-        history.append(Prediction(iteration, finished, guesses_of(learner, env, inputs, is_sequence=True)))
+        history.append(Prediction(iteration, finished, ask()))
 
     log = learner.train(env, episodes=episodes, steps=steps, seed=seed, callback=look, callback_every=1)
     # After the last whole episode more may have been learnt, in one that the budget cut.
-    last = Prediction(iteration, log.episodes, guesses_of(learner, env, inputs, is_sequence=True))
+    last = Prediction(iteration, log.episodes, ask())
     return [*(one for one in history if one.iteration < iteration), last]
 
 

@@ -155,13 +155,17 @@ def _accuracy(subject: _Subject) -> "Figure | None":
     description = counted_examples(found.episodes, subject.noun)
     if subject.is_of_classes:
         right, measure = log.successes, "accuracy"
+        if trial.track.rule.source == "experiment":
+            measure = f"success: {trial.track.rule.description}"
         final = FinalAccuracy(found.success_rate, found.success_low, found.success_high, description)
     else:
         # A window is all right or not, which says little of its characters; their share has no interval, because
         # those of one window are not independent.
         right, measure = log.returns / log.lengths, "share of characters guessed right"
         length = subject.examples.labels.shape[1]
-        final = FinalAccuracy(found.mean_return / length, np.nan, np.nan, description)
+        # Sampled episodes may be shorter.
+        share = found.mean_return / length if found.method == "examples" else np.nan
+        final = FinalAccuracy(share, np.nan, np.nan, description)
     if right is None:
         return None
     epoch = trial.trained.episodes_per_epoch(num_examples)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from velodrome.experiments.analysis.analysis import Analysis, EnvironmentAnalysis
 from velodrome.experiments.analysis.comparison import Comparison
 from velodrome.experiments.analysis.margins import Margin
@@ -94,15 +96,22 @@ def _margin_section(margin: Margin, measure: Measure) -> Section:
     )
 
 
+def tells_reward_a_guess(one: EnvironmentAnalysis) -> bool:
+    """Whether the table of an environment has that column."""
+    return one.num_guesses > 1 and any(other.name == "greedy_return" for other in _others(one.measure, one.rows))
+
+
 def _columns_of_others(one: EnvironmentAnalysis) -> list[Column]:
     """Of the measures beside the one that decides; an episode of many guesses is told by the share that is right."""
     others = _others(one.measure, one.rows)
-    by_return = [other for other in others if other.name == "greedy_return" and one.num_guesses > 1]
+    by_return = [other for other in others if other.name == "greedy_return"] if tells_reward_a_guess(one) else []
     columns = [_mean_column(other.heading, other.name, other.is_rate) for other in others if other not in by_return]
     if by_return:
 
         def cell(row: Row) -> str:
-            mean, low, high = (row[f"greedy_return_{end}"] / one.num_guesses for end in _ENDS)
+            # An interval of returns knows no limits, but shares have them.
+            shares = np.array([row[f"greedy_return_{end}"] for end in _ENDS]) / one.num_guesses
+            mean, low, high = np.clip(shares, 0.0, 1.0).tolist()
             return estimate(mean, low, high, is_rate=True)
 
         columns.insert(0, Column(REWARD_A_GUESS, cell))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from velodrome.experiments.analysis.analysis import Analysis, EnvironmentAnalysis
+from velodrome.experiments.reporting.columns import tells_reward_a_guess
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.numbers import is_known, score, share
 
@@ -53,7 +54,7 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
         settle = words("A number of seeds settles a difference if it finds it with probability .8 (power).")
         facts.append(Fact(words("settle"), settle))
     rows = [row for one in scored for row in one.rows]
-    if any(one.num_guesses > 1 and one.measure.name == "greedy_success_rate" for one in scored):
+    if any(tells_reward_a_guess(one) for one in scored):
         text = words("Mean reward of a step of the greedy policy: of a text, the share of its letters guessed right.")
         facts.append(Fact(words("reward a guess"), text))
     if any(is_known(row["iqm"]) for row in rows):
@@ -90,7 +91,12 @@ def _about_overall(analysis: Analysis, words: Words) -> str:
     everybody = {row["agent"] for one in analysis.environments for row in one.rows}
     compared = len(analysis.overall.comparison.agents)
     if compared < len(everybody):
-        told.append(words("Of the {number} agents with scores on each of them.", number=compared))
+        told.append(
+            words.counted(
+                "Of the one agent with scores on each of them.", "Of the {number} agents with scores on each of them.",
+                compared,
+            )
+        )  # fmt: skip
     if any(one.comparison.correction == "group-sequential" for one in analysis.environments):
         told.append(words("Letters over all environments do not correct for the looks at the seeds."))
     return " ".join(told)
@@ -183,6 +189,8 @@ def _environment(one: EnvironmentAnalysis, settings: Mapping[str, Any], words: W
             parts.append(words("learnt on {learnt}, evaluated on {others}", learnt=learnt, others=others))
         else:
             parts.append(words("learnt and evaluated on {learnt}", learnt=learnt))
+    elif contents.get("learnt"):
+        parts.append(words("learnt on {learnt}", learnt=contents["learnt"]))
     if "monte-carlo" in evaluations and settings.get("evaluation_episodes"):
         number = f"{settings['evaluation_episodes']:,}"
         if "exact" in evaluations:

@@ -105,7 +105,7 @@ def against_random(said: SentenceParts) -> str:
     above = [one for one in known if one.interval.low > scale.random + slack]
     below = [one for one in known if one.interval.high < scale.random - slack]
     level = [one for one in known if one.interval.width == 0 and one not in (*above, *below)]
-    if len(above) + len(level) == len(groups.ranked):
+    if not above or len(above) + len(level) == len(groups.ranked):
         return ""
     return words.counted(
         "By the 95 % intervals only {above} is above the random policy ({random}){below}.",

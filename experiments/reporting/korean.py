@@ -47,6 +47,7 @@ _FACTS = {
     "no trial is done": "완료된 시도가 없습니다", "success if {rule}": "성공 규칙: {rule}",
     "no success rule": "성공 규칙 없음",
     "greedy policies evaluated exactly on the model": "탐욕 정책을 전이 모델로 정확히 평가",
+    "learnt on {learnt}": "학습 자료: {learnt}",
     "learnt and evaluated on {learnt}": "학습과 평가 자료: {learnt}",
     "learnt on {learnt}, evaluated on {others}": "학습 자료: {learnt}, 평가 자료: {others}",
     "greedy policies evaluated over {number} sampled episodes": "탐욕 정책을 에피소드 {number}개로 표본 평가",
