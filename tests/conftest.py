@@ -1,7 +1,5 @@
 """Shared by all tests: reproducible hypothesis runs, and what it means that two runs are the same."""
 
-import os
-
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -15,11 +13,6 @@ def pytest_configure(config):
     # Warnings are errors (pyproject.toml); these come from other packages and say nothing about ours.
     for ignored in ("ignore::DeprecationWarning:pkg_resources", "ignore:pkg_resources is deprecated"):
         config.addinivalue_line("filterwarnings", ignored)
-
-
-def pytest_xdist_auto_num_workers(config):
-    # One more than there are cores: many tests wait for programs of their own.
-    return (os.cpu_count() or 1) + 1
 
 
 def _bits(array):
