@@ -229,6 +229,7 @@ print(test_agents_neural_bandit.with_all_chance(12))
 """
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_in_another_process():
     folder = __file__.rpartition("/")[0]
     done = subprocess.run([sys.executable, "-c", REPEAT, folder], capture_output=True, text=True, check=True)

@@ -11,6 +11,8 @@ import pytest
 
 from velodrome.experiments import run_progress
 from velodrome.experiments.cli import main
+from velodrome.experiments.experiment_file import read_experiment
+from velodrome.experiments.make_plan import make_plan
 from velodrome.experiments.results import Results
 from velodrome.experiments.storage.store import Store
 
@@ -152,18 +154,27 @@ def test_the_shipped_experiment_runs(capsys):
     assert Path("results/frozenlake/learning.png").exists()
 
 
+def test_the_shipped_experiments_can_be_run():
+    for name, number in (("digits", 4 * 8), ("characters", 24 * 10), ("everything", 13 * 11)):
+        told = read_experiment(name)
+        plan = make_plan(
+            told.agents, told.environments, seeds=told.seeds, episodes=told.episodes, steps=None, epochs=told.epochs
+        )
+        assert len(plan.trials) == number
+
+
 @pytest.mark.parametrize(
     ("name", "amounts", "pairs"),
     [
         ("digits", ["--epochs", "1"], {"digits": 4}),
-        # Twelve networks are traced.
+        # Many networks are traced.
         pytest.param(
             "characters",
             ["--epochs", "2"],
             {"hello": 6, "hihello": 6, "if you want you": 6, "long sentence": 6},
             marks=pytest.mark.slow,
         ),
-        ("everything", ["--episodes", "40"], {"digits": 8, "if you want you": 5}),
+        pytest.param("everything", ["--episodes", "40"], {"digits": 8, "if you want you": 5}, marks=pytest.mark.slow),
     ],
 )
 def test_the_shipped_experiments_on_images_and_texts_run(capsys, name, amounts, pairs):

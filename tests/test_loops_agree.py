@@ -62,8 +62,17 @@ def assert_loops_agree(result, differences):
     return check
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("learner", LEARNERS)
+def crossed(rows, columns, every):
+    """All pairs as parameters; each `every`-th one along the diagonals is quick to run, so that all of both are."""
+    return [
+        pytest.param(row, column, marks=() if (place + number) % every == 0 else pytest.mark.slow)
+        for place, row in enumerate(rows)
+        for number, column in enumerate(columns)
+    ]
+
+
+# Each pair is compiled, which takes a second.
+@pytest.mark.parametrize(("learner", "policy"), crossed(LEARNERS, POLICIES, every=4))
 def test_every_policy_with_every_learner(learner, policy, garnet, assert_loops_agree):
     if learner == "expected_sarsa" and POLICIES[policy].probabilities is None:
         pytest.skip("expected_sarsa refuses a policy without probabilities")
@@ -77,7 +86,14 @@ def test_the_random_agent(garnet, assert_loops_agree):
 
 @pytest.mark.parametrize("rate_clock", CLOCKS)
 @pytest.mark.parametrize("parameter_clock", CLOCKS)
-@pytest.mark.parametrize("learner", ["q_learning", "n_step_sarsa", "expected_sarsa"])
+@pytest.mark.parametrize(
+    "learner",
+    [
+        "q_learning",
+        pytest.param("n_step_sarsa", marks=pytest.mark.slow),
+        pytest.param("expected_sarsa", marks=pytest.mark.slow),
+    ],
+)
 def test_schedules_on_every_clock(learner, parameter_clock, rate_clock, garnet, assert_loops_agree):
     agent, parameters = LEARNERS[learner]
     policy = policies.EpsilonGreedy(epsilon=policies.Exponential(0.9, 0.97, 0.05, clock=parameter_clock))

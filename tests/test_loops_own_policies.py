@@ -238,7 +238,14 @@ def choose_in_a_new_process(folder, reached, action):
     return loop, int(chosen)
 
 
-@pytest.mark.parametrize("reached", ["a module's function", "a module's tuple", "a jitted function"])
+@pytest.mark.parametrize(
+    "reached",
+    [
+        "a module's function",
+        pytest.param("a module's tuple", marks=pytest.mark.slow),
+        pytest.param("a jitted function", marks=pytest.mark.slow),
+    ],
+)
 def test_an_edit_is_noticed_by_the_next_process(tmp_path, reached):
     before = choose_in_a_new_process(tmp_path, reached, 1)
     after = choose_in_a_new_process(tmp_path, reached, 2)
