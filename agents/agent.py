@@ -93,6 +93,13 @@ class Agent(Configuration, ABC):
         Greedy by default, changing nothing that training depends on; with `explore=True` the policy chooses.
         """
 
+    def check_steps(self, env: gym.Env[Any, Any], steps: int) -> None:
+        """Refuse a budget of steps that `train` would refuse in an environment; most agents can stop at any step.
+
+        Raises:
+            BudgetError: it cannot be kept exactly.
+        """
+
     def episodes_per_epoch(self, num_examples: int) -> int:
         """Episodes of one pass through an environment's labelled examples: those that the agent does not hold out.
 

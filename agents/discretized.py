@@ -98,7 +98,6 @@ class Discretized(Agent):
         environment: Any = env
         if isinstance(env, str):
             environment = self._environment if self._environment_id == env else make_environment(env)
-        before = (self._environment, self._environment_id, self._seen, self._view)
         if environment is not self._environment:
             self._enter(environment)
         self._environment_id = env if isinstance(env, str) else None
@@ -111,7 +110,7 @@ class Discretized(Agent):
         except Exception:
             if self._learner._bound is None:
                 # Refused before anything was learnt: any environment may come next.
-                self._environment, self._environment_id, self._seen, self._view = before
+                self._environment = self._environment_id = self._seen = self._view = None
             raise
 
     def act(self, observation: Any, *, explore: bool = False) -> Any:

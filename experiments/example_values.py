@@ -101,10 +101,10 @@ def _most_right_throughout(inputs: NDArray[np.int64], labels: NDArray[np.int64])
     return int(num_examples - len(levels[0].groups) + worth.sum())
 
 
-def _numbered(*columns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Numbers of pairs, from 0 without gaps: the same where both numbers are."""
-    first, second = (_without_gaps(column) for column in columns)
-    return _without_gaps(first * (int(second.max(initial=0)) + 1) + second)
+def _numbered(groups: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Numbers of pairs, from 0 without gaps: the same where group, from 0 without gaps, and value are."""
+    second = _without_gaps(values)
+    return _without_gaps(groups * (int(second.max(initial=0)) + 1) + second)
 
 
 def _without_gaps(numbers: NDArray[np.int64]) -> NDArray[np.int64]:

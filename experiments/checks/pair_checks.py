@@ -1,7 +1,6 @@
 """Agents that cannot learn in an environment of theirs, or not with their budget, refused before anything runs."""
 
 from velodrome.agents.errors import BudgetError, UnsupportedEnvironmentError
-from velodrome.agents.neural.supervised_agent import SupervisedAgent
 from velodrome.agents.planning import PlanningAgent
 from velodrome.agents.tabular import TabularAgent
 from velodrome.experiments.checks.environment_probe import opened
@@ -44,7 +43,7 @@ def _refusals(plan: Plan, environment: PlannedEnvironment) -> dict[str, str]:
             try:
                 planned.agent.check_environment(env)
                 steps = plan.budget(label, environment.label).steps
-                if steps is not None and isinstance(planned.agent, SupervisedAgent):
+                if steps is not None:
                     planned.agent.check_steps(env, steps)
             except (UnsupportedEnvironmentError, BudgetError) as error:
                 refusals[label] = str(error)

@@ -98,13 +98,13 @@ def _margin_section(margin: Margin, measure: Measure) -> Section:
 
 def tells_reward_a_guess(one: EnvironmentAnalysis) -> bool:
     """Whether the table of an environment has that column."""
-    return one.num_guesses > 1 and any(other.name == "greedy_return" for other in _others(one.measure, one.rows))
+    return any(column.heading == REWARD_A_GUESS for column in _columns_of_others(one))
 
 
 def _columns_of_others(one: EnvironmentAnalysis) -> list[Column]:
     """Of the measures beside the one that decides; an episode of many guesses is told by the share that is right."""
     others = _others(one.measure, one.rows)
-    by_return = [other for other in others if other.name == "greedy_return"] if tells_reward_a_guess(one) else []
+    by_return = [other for other in others if other.name == "greedy_return" and one.num_guesses > 1]
     columns = [_mean_column(other.heading, other.name, other.is_rate) for other in others if other not in by_return]
     if by_return:
 
