@@ -1,5 +1,7 @@
 """Shared by all tests: reproducible hypothesis runs, and what it means that two runs are the same."""
 
+import signal
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -13,6 +15,14 @@ def pytest_configure(config):
     # Warnings are errors (pyproject.toml); these come from other packages and say nothing about ours.
     for ignored in ("ignore::DeprecationWarning:pkg_resources", "ignore:pkg_resources is deprecated"):
         config.addinivalue_line("filterwarnings", ignored)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs_heed_ctrl_c():
+    """What a shell starts in the background ignores Ctrl-C, and so would all programs that tests start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def _bits(array):

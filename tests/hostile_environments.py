@@ -19,6 +19,7 @@ from velodrome.policies import Policy
 LENGTH = 4
 TIME_LIMIT = 12
 ODDS = 1 / 60
+GO_ON = ".go-on"
 LOCK = threading.Lock()
 # Made by trials of this process.
 makes = []
@@ -27,7 +28,9 @@ makes = []
 class Corridor(gym.Env):
     """Four squares to the right end, where a reward of 1 waits; every tenth step slips. It has no transition model.
 
-    The environment variable CORRIDOR_PAUSE holds the seconds that every step takes: it is not part of a trial's key.
+    Environment variables, which are not part of a trial's key, say how fast trials go: CORRIDOR_PAUSE holds the seconds
+    that every step takes; of trials that begin, those after the first CORRIDOR_MOST in the journal wait until there is
+    a file named as the journal with `GO_ON` behind it, so that no run is over before it was disturbed.
 
     Args:
         journal: file to which a line is added for every trial that begins.
@@ -49,8 +52,18 @@ class Corridor(gym.Env):
         if seed is not None and self.journal and is_in("run_trial") and not is_in("evaluate"):
             with Path(self.journal).open("a") as file:
                 file.write(f"{os.getpid()} {self.number} {seed}\n")
+                place = file.tell()
+            self.wait_for_turn(place)
         self.square = self.steps = 0
         return self.square, {}
+
+    def wait_for_turn(self, place):
+        most = os.environ.get("CORRIDOR_MOST")
+        if most is None:
+            return
+        number = Path(self.journal).read_bytes()[:place].count(b"\n")
+        while number > int(most) and not Path(self.journal + GO_ON).exists():
+            time.sleep(0.005)
 
     def step(self, action):
         if self.pause and is_in("run_trial"):

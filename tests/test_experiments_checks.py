@@ -6,6 +6,7 @@ import threading
 import time
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
@@ -204,15 +205,23 @@ def test_usual_environments_give_no_warning(environment):
     assert warnings_of(["q_learning", "random"], [environment]) == []
 
 
-def test_the_checks_of_an_ordinary_plan_take_little_time():
-    plan = plan_of(["q_learning", "sarsa", "random"], ["FrozenLake-v1", "Taxi-v4", "discretize(CartPole-v1, bins=4)"])
+def test_the_checks_of_an_ordinary_plan_make_few_environments_and_take_few_steps():
+    made, steps = [], []
+
+    class Counted(gym.Wrapper):
+        def __init__(self):
+            super().__init__(vd.envs.Discretize(gym.make("CartPole-v1"), bins=4))
+            made.append(self)
+
+        def step(self, action):
+            steps.append(action)
+            return super().step(action)
+
+    plan = plan_of(["q_learning", "sarsa", "random"], ["FrozenLake-v1", "Taxi-v4", Counted])
+    made.clear(), steps.clear()
     check_plan(plan)
-    times = []
-    for _ in range(3):
-        started = time.perf_counter()
-        check_plan(plan)
-        times.append(time.perf_counter() - started)
-    assert min(times) < 0.5
+    assert 1 <= len(made) <= 5
+    assert 1 <= len(steps) <= 300
 
 
 # Budgets
@@ -330,18 +339,18 @@ def test_an_environment_that_hangs_does_not_hang_the_checks(where):
     class Hangs(Endless):
         def reset(self, *, seed=None, options=None):
             if where == "reset":
-                go_on.wait(60)
+                go_on.wait(600)
             return super().reset(seed=seed)
 
         def step(self, action):
-            go_on.wait(60)
+            go_on.wait(600)
             return super().step(action)
 
     plan = plan_of(environments=[Hangs])
     started = time.monotonic()
     try:
         assert check_plan(plan) == []
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 300
     finally:
         go_on.set()
 
@@ -361,11 +370,13 @@ def test_a_slow_environment_is_not_stepped_for_long():
 
 
 def test_a_slow_environment_is_compared_over_fewer_steps(monkeypatch):
-    monkeypatch.setattr(environment_probe, "PROBE_SECONDS", 1.0)
+    seconds = [0.0]
+    monkeypatch.setattr(environment_probe, "PROBE_SECONDS", 60.0)
+    monkeypatch.setattr(environment_probe, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
 
     class Slow(AlwaysSeedZero):
         def step(self, action):
-            time.sleep(0.01)
+            seconds[0] += 0.6
             return super().step(action)
 
     assert "ignores reset(seed=…)" in only_warning(environments=[Slow])

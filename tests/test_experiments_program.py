@@ -49,12 +49,12 @@ def test_ctrl_c_in_the_midst_of_training():
         "q_learning",
         "slow_track:own/Slow-v0",
         "--steps",
-        "10000000",
+        "1000000000000",
     ]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr.readline() == "started\n"
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=30)
+        out, err = running.communicate(timeout=120)
     assert (running.returncode, out, err) == (130, "", "velodrome: stopped\n")
 
 

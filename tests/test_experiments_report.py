@@ -286,7 +286,7 @@ def test_browser_prints_it(browser, page):
 def test_browser_saves_the_numbers(browser, page):
     browser.get(page.as_uri())
     browser.find_element("css selector", "a.download").click()
-    for _ in range(100):
+    for _ in range(600):
         saved = list(browser.downloads.glob("*.csv"))
         if saved:
             break
