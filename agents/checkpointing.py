@@ -17,6 +17,7 @@ from velodrome.agents.environment_streams import NotRestorableError, environment
 from velodrome.agents.errors import UnsupportedEnvironmentError
 from velodrome.agents.saving import SavedAgentError
 from velodrome.agents.training_log import TrainingLog
+from velodrome.envs.array_files import read_arrays
 
 FORMAT = "velodrome-checkpoint"
 FORMAT_VERSION = 1
@@ -95,9 +96,8 @@ class Checkpoint:
                 there, here = content["identity"].get(name), identity.get(name)
                 if there != here:
                     raise CheckpointError(f"its {name} is {there}, not {here}")
-            with np.load(directory / LOG, allow_pickle=False) as arrays:
-                entries = content["log"] | {"notes": tuple(content["log"]["notes"])}
-                log = TrainingLog(**({"successes": None} | dict(arrays) | entries))
+            entries = content["log"] | {"notes": tuple(content["log"]["notes"])}
+            log = TrainingLog(**({"successes": None} | read_arrays(directory / LOG) | entries))
             return cls(directory, content["identity"], content["streams"], log)
         except CheckpointError:
             raise

@@ -3,11 +3,12 @@
 import hashlib
 import io
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from velodrome.envs.array_files import ArrayFileError, read_arrays
 
 FORMAT = "velodrome-agent"
 FORMAT_VERSION = 1
@@ -55,6 +56,8 @@ def read_agent(directory: str | Path) -> tuple[dict[str, Any], dict[str, np.ndar
         raise SavedAgentError(f"no saved agent in {folder}: {Path(error.filename).name} is missing") from None
     except (OSError, ValueError) as error:
         raise SavedAgentError(f"{folder / MANIFEST} cannot be read: {error}") from None
+    except RecursionError:
+        raise SavedAgentError(f"{folder / MANIFEST} cannot be read: it is nested too deeply") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise SavedAgentError(f"{folder / MANIFEST} is not the manifest of a saved agent")
     if manifest.get("version") != FORMAT_VERSION:
@@ -67,9 +70,8 @@ def read_agent(directory: str | Path) -> tuple[dict[str, Any], dict[str, np.ndar
     if hashlib.sha256(content).hexdigest() != manifest.get("sha256"):
         raise SavedAgentError(f"{folder / ARRAYS} is damaged: its SHA-256 is not the manifest's")
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            return manifest, dict(stored)
-    except (ValueError, zipfile.BadZipFile) as error:
+        return manifest, read_arrays(io.BytesIO(content))
+    except ArrayFileError as error:
         raise SavedAgentError(f"{folder / ARRAYS} cannot be read: {error}") from None
 
 

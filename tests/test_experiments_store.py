@@ -244,7 +244,13 @@ def ended(seed, status="done"):
     if status != "done":
         return identity, TrialOutcome(key, status, error="it broke", error_place="somewhere.py:1 in step")
     curves = EpisodeCurves(np.arange(5.0) + seed, np.arange(5), np.arange(5) > 2)
-    metrics = dict.fromkeys(METRICS, 0.5) | {"loop": "generic", "evaluation": "exact", "success_rule": "", "steps": 7}
+    metrics = dict.fromkeys(METRICS, 0.5) | {
+        "loop": "generic",
+        "evaluation": "exact",
+        "success_rule": "",
+        "steps": 7,
+        "episodes": 5,
+    }
     return identity, TrialOutcome(key, "done", metrics | {"train_seconds": 1.0}, curves.pack(), ("a note",))
 
 

@@ -7,18 +7,16 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from velodrome.envs.argument_checks import did_you_mean
+from velodrome.envs.array_files import ArrayFileError, array_size, check_memory
 from velodrome.envs.datasets.checks import DatasetError
 from velodrome.envs.datasets.dataset import Dataset
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
-# Of the free memory: the type may have to be changed, which takes a second copy of a part.
-_LARGEST_SHARE = 0.5
 _UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error)
 
 
@@ -54,7 +52,7 @@ def load_npz(path: Path, name: str | None = None) -> Dataset:
         with np.load(path, allow_pickle=False) as arrays:
             read = {key: arrays[key] for key in KEYS}
         return Dataset(name or path.stem, **read, source=path.name, path=path)
-    except DatasetError as error:
+    except (DatasetError, ArrayFileError) as error:
         raise DatasetError(f"{path}: {error}") from None
     except MemoryError:
         raise DatasetError(f"{path} does not fit into memory") from None
@@ -76,38 +74,16 @@ def _look_over(path: Path) -> None:
                 hint = did_you_mean(key, present).replace("did you mean", "is it called")
                 listed = ", ".join(map(repr, present[:8])) or "nothing"
                 raise DatasetError(f"array {key!r} is missing{hint or f': there is {listed}'}")
-        size = sum(_size(archive, key) for key in KEYS)
-    import psutil
-
-    free = psutil.virtual_memory().available
-    if size > _LARGEST_SHARE * free:
-        raise DatasetError(
-            f"its arrays take {size / 1e9:.1f} GB, more than half of the free memory, {free / 1e9:.1f} GB"
-        )
+        check_memory(sum(_size(archive, key) for key in KEYS))
 
 
 def _size(archive: zipfile.ZipFile, key: str) -> int:
-    """Bytes of an array, by its header; the file's own list must say the same."""
-    entry = archive.getinfo(f"{key}.npy")
-    with archive.open(entry) as member:
-        shape, dtype = _header(member)
-        start = member.tell()
-    if dtype.hasobject:
+    try:
+        return array_size(archive, key)
+    except ArrayFileError as error:
         wanted = "one array of numbers" + (", with all images of one size" if key.startswith("x") else "")
-        raise DatasetError(f"{key} holds Python objects, which are not read: save {wanted}")
-    size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if start + size != entry.file_size:
-        raise DatasetError(f"{key} is damaged: {entry.file_size - start} bytes where its shape says {size}")
-    return size
-
-
-def _header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = np.lib.format.read_magic(member)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in readers:
-        raise DatasetError(f"array format {version[0]}.{version[1]} is not one of numbers")
-    shape, _, dtype = readers[version](member)
-    return shape, dtype
+        advice = f": save {wanted}" if "Python objects" in str(error) else ""
+        raise DatasetError(f"{error}{advice}") from None
 
 
 def read_idx(path: Path, magic: int) -> NDArray[np.uint8]:

@@ -168,7 +168,7 @@ def _telling(plan: Plan, trackers: Sequence[Tracker]) -> OutcomeCallback:
         tracked = TrackedTrial(
             plan.name, trial.agent, trial.environment, trial.seed, trial.key, json.loads(specification),
             outcome.status, outcome.error, outcome.metrics,
-            None if outcome.curves is None else EpisodeCurves.unpack(outcome.curves),
+            None if outcome.curves is None else EpisodeCurves.unpack(outcome.curves, outcome.metrics["episodes"]),
         )  # fmt: skip
         for tracker in trackers:
             tracker.trial(tracked)

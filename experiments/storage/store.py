@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from velodrome.experiments.running.trial_outcome import TrialOutcome
-from velodrome.experiments.storage.episode_curves import EpisodeCurves, PackedCurves
+from velodrome.experiments.storage.episode_curves import CurvesError, EpisodeCurves, PackedCurves
 from velodrome.experiments.storage.store_file import (
     STORE_FILE,
     StoreError,
@@ -313,24 +313,32 @@ class Store:
         Raises:
             StoreError: one does not match its checksum.
         """
+        for key, _, packed in self._packed_curves(keys):
+            yield key, packed
+
+    def _packed_curves(self, keys: Sequence[str]) -> Iterator[tuple[str, Any, PackedCurves]]:
+        """Key, number of episodes and compressed curves."""
         with as_store_errors(self.path):
             for first in range(0, len(keys), _BATCH):
                 rows = self.connection.execute(
-                    "SELECT trials.key, curves_sha256, returns, lengths, successes FROM trials "
+                    "SELECT trials.key, episodes, curves_sha256, returns, lengths, successes FROM trials "
                     "LEFT JOIN curves ON curves.key = trials.key "
                     f"WHERE curves_sha256 IS NOT NULL AND trials.key IN {_KEYS}",
                     (json.dumps(keys[first : first + _BATCH]),),
                 )
-                for key, checksum, *columns in rows:
+                for key, episodes, checksum, *columns in rows:
                     packed = PackedCurves(*columns)
                     if not isinstance(packed.returns, bytes) or curves_sha256(packed) != checksum:
                         raise StoreError(f"{self._place()} is damaged: the curves of trial {key} do not match")
-                    yield str(key), packed
+                    yield str(key), episodes, packed
 
     def curves(self, keys: Sequence[str]) -> Iterator[tuple[str, EpisodeCurves]]:
         """Key and curves of those of the trials that have any; raises as `packed_curves` does."""
-        for key, packed in self.packed_curves(keys):
-            yield key, EpisodeCurves.unpack(packed)
+        for key, episodes, packed in self._packed_curves(keys):
+            try:
+                yield key, EpisodeCurves.unpack(packed, episodes if isinstance(episodes, int) else -1)
+            except CurvesError as error:
+                raise StoreError(f"{self._place()} is damaged: trial {key}: {error}") from None
 
     def provenance(self, identifier: int) -> dict[str, Any]:
         """How a trial was run: versions, commit, command, machine.
