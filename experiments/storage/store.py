@@ -22,6 +22,7 @@ from velodrome.experiments.storage.store_file import (
     transaction,
 )
 from velodrome.experiments.storage.store_schema import CONTENT_COLUMNS, IDENTITY, METRICS, TRIAL_COLUMNS
+from velodrome.experiments.storage.stored_content import check_row, read_json, read_settings
 from velodrome.experiments.storage.trial_key import canonical_json, key_of_specification
 from velodrome.policies.configuration import closest
 
@@ -276,8 +277,10 @@ class Store:
             ).fetchall()
         if _experiment_digest(row[1:5], trials) != row[5] or _sha256(f"{row[5]} {row[6]}") != row[7]:
             raise StoreError(f"{self._place()} is damaged: the experiment {row[1]!r} does not match its checksum")
-        warnings = tuple(json.loads(row[4]))
-        return StoredExperiment(int(row[0]), row[1], row[2], json.loads(row[3]), warnings, trials)
+        with as_store_errors(self.path):
+            settings = read_settings(row[3], trials)
+            warnings = tuple(read_json(row[4], [str], "warnings"))
+        return StoredExperiment(int(row[0]), row[1], row[2], settings, warnings, trials)
 
     def trials(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The rows of those of the trials that have ended, by key: every column but the checksum.
@@ -297,6 +300,7 @@ class Store:
                     if _checksum(row) != checksum or key_of_specification(row[1]) != row[0]:
                         raise StoreError(f"{self._place()} is damaged: trial {row[0]} does not match its checksum")
                     found[row[0]] = dict(zip(TRIAL_COLUMNS, row, strict=True))
+                    check_row(found[row[0]])
         return found
 
     def keys(self, status: str | None = None) -> list[str]:
@@ -352,7 +356,8 @@ class Store:
             ).fetchone()
         if row is None or _sha256(row[0]) != row[1]:
             raise StoreError(f"{self._place()} is damaged: provenance {identifier} does not match its checksum")
-        content: dict[str, Any] = json.loads(row[0])
+        with as_store_errors(self.path):
+            content: dict[str, Any] = read_json(row[0], {str: object}, "provenance")
         return content
 
     def content_digest(self) -> str:

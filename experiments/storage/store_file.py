@@ -13,6 +13,7 @@ from velodrome.experiments.storage.store_schema import (
     migrate,
     schema_of,
 )
+from velodrome.experiments.storage.stored_content import ContentError
 
 STORE_FILE = "trials.sqlite"
 BUSY_SECONDS = 60.0
@@ -117,6 +118,8 @@ def as_store_errors(path: Path | None) -> Iterator[None]:
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         # A message of SQLite's may quote a damaged name.
         raise StoreError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+    except ContentError as error:
+        raise StoreError(f"{path} is damaged: {error}") from None
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror or error}") from None
 

@@ -1,0 +1,136 @@
+"""The kinds of values that a store holds: a forged one has right checksums and anything behind them."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from velodrome.experiments.storage.store_schema import CIRCUMSTANCES, IDENTITY, METRICS, REMARKS
+
+# What JSON, SQLite and NumPy all hold.
+LARGEST_INTEGER = 2**63 - 1
+# A tuple lists alternatives; {str: kind} is a mapping of any names, and {"name": kind, …} one of these names, of which
+# those that end in "?" may be missing; [kind] is a list.
+Kind = Any
+_SETTINGS: Kind = {
+    "agents": {str: str},
+    "environments": {str: str},
+    "episodes": (int, None),
+    "steps": (int, None),
+    "epochs?": (int, None),
+    "budgets": [{"agent": str, "environment": str, "episodes": (int, None), "steps": (int, None), "epochs?": int}],
+    "seeds": [int],
+    "evaluation_episodes": int,
+    "success": (str, None),
+    "success_of": {str: str},
+    "own_seeds?": [{"agent": str, "environment": str, "seeds": [int]}],
+    "sequential?": {str: object},
+    "environments_of?": {str: [str]},
+    "contents?": {str: {"learnt?": str, "digest?": str, "num_examples?": int, "num_guesses?": int, "evaluated?": str}},
+    "factors?": {str: {str: str}},
+}
+_OF_DECLARATION = {"TEXT": (str,), "INTEGER": (int,), "REAL": (float, int)}
+# The types that the columns of a trial hold.
+_COLUMNS = {
+    name: {*_OF_DECLARATION[kind.split()[0]], *(() if "NOT NULL" in kind or "KEY" in kind else (type(None),))}
+    for name, kind in (IDENTITY | METRICS | REMARKS | CIRCUMSTANCES).items()
+}
+_COUNTS = ("episodes", "steps", "evaluation_episodes", "train_seconds", "wall_seconds", "cpu_seconds")
+
+
+class ContentError(ValueError):
+    """Content of a kind that no release has written; the message is one line."""
+
+
+def read_json(text: Any, kind: Kind, name: str) -> Any:
+    """Return the content of a JSON text, which is of a kind.
+
+    Raises:
+        ContentError: it is no JSON, or of another kind.
+    """
+    try:
+        content = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        raise ContentError(f"{name} is not JSON") from None
+    found = _fault(content, kind, name)
+    if found:
+        raise ContentError(found)
+    return content
+
+
+def read_settings(text: Any, trials: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """Return the settings of an experiment, as `Plan.settings` gave them.
+
+    Args:
+        text: JSON.
+        trials: of the experiment: key, agent label, environment label, seed.
+
+    Raises:
+        ContentError: something else, or trials of agents and environments that the settings do not name.
+    """
+    settings: dict[str, Any] = read_json(text, {str: object}, "settings")
+    found = _fault(settings, _SETTINGS, "settings")
+    if found:
+        raise ContentError(found)
+    for trial in trials:
+        if any(type(value) is not kind for value, kind in zip(trial, (str, str, str, int), strict=True)):
+            raise ContentError("an experiment's trial is no key, agent, environment and seed")
+        if trial[1] not in settings["agents"] or trial[2] not in settings["environments"]:
+            raise ContentError(f"the settings do not name {trial[1]!r} on {trial[2]!r}")
+    return settings
+
+
+def check_row(row: Mapping[str, Any]) -> None:
+    """Refuse a row of the table of trials with a value that its column does not hold.
+
+    Raises:
+        ContentError: naming the column.
+    """
+    for name, kinds in _COLUMNS.items():
+        if type(row[name]) not in kinds:
+            raise ContentError(_wrong(row[name], name))
+    for name in _COUNTS:
+        if row[name] is not None and not 0 <= row[name] < math.inf:
+            raise ContentError(f"{name} is {row[name]!r}")
+    read_json(row["notes"], [str], "notes")
+
+
+def _fault(value: Any, kind: Kind, name: str) -> str:
+    """Where a value is not of a kind, in words; empty where it is."""
+    if isinstance(kind, tuple):
+        return "" if any(not _fault(value, one, name) for one in kind) else _wrong(value, name)
+    if kind is None or kind is object:
+        return "" if kind is object or value is None else _wrong(value, name)
+    if isinstance(kind, list):
+        return _fault_in_list(value, kind[0], name)
+    if isinstance(kind, dict):
+        return _fault_in_mapping(value, kind, name)
+    is_kind = isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool)
+    if is_kind and isinstance(value, int):
+        is_kind = abs(value) <= LARGEST_INTEGER
+    return "" if is_kind else _wrong(value, name)
+
+
+def _fault_in_list(value: Any, kind: Kind, name: str) -> str:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return _wrong(value, name)
+    return next((found for item in value if (found := _fault(item, kind, name))), "")
+
+
+def _fault_in_mapping(value: Any, kind: Mapping[Any, Kind], name: str) -> str:
+    if not isinstance(value, Mapping):
+        return _wrong(value, name)
+    if str in kind:
+        return next((found for item in value.values() if (found := _fault(item, kind[str], name))), "")
+    for entry, own in kind.items():
+        key = entry.rstrip("?")
+        if key in value:
+            if found := _fault(value[key], own, f"{name}.{key}"):
+                return found
+        elif not entry.endswith("?"):
+            return f"{name} lacks {key!r}"
+    return ""
+
+
+def _wrong(value: Any, name: str) -> str:
+    return f"{name} holds a {type(value).__name__} that does not belong there"
