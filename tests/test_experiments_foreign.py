@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -289,7 +290,7 @@ def test_files_that_are_none_of_stable_baselines3_are_refused(tmp_path):
     refuse("whole number from 0", seed=-1)
     refuse("in the keys", source={("A", "E", 0): file})
     np.savez(tmp_path / "evaluations.npz", timesteps=[1], results=np.array([[1], [2, 3]], dtype=object))
-    refuse("EvalCallback: Object arrays cannot be loaded")
+    refuse("EvalCallback: results holds Python objects")
     (tmp_path / "evaluations.npz").write_bytes(b"PK nothing")
     refuse("no file of Stable-Baselines3's EvalCallback")
 
@@ -403,3 +404,66 @@ def test_scores_of_rliable_become_one_trial_a_run_and_task():
 def test_other_scores_are_refused(scores, options, message):
     with pytest.raises(ExperimentError, match=message):
         from_rliable(scores, **options)
+
+
+# Values that no run can have
+
+
+MONITOR = '#{"t_start": 0.0, "env_id": "CartPole-v1"}\nr,l,t\n20.0,20,0.1\n'
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("20.0,1e30,0.2", "column 'l' must be a whole number of steps from 1, got 1e+30"),
+        ("20.0,inf,0.2", "column 'l' must be a whole number of steps from 1, got inf"),
+        ("20.0,-5,0.2", "column 'l' must be a whole number of steps from 1, got -5"),
+        ("20.0,0,0.2", "column 'l' must be a whole number of steps from 1, got 0"),
+        ("20.0,2.5,0.2", "column 'l' must be a whole number of steps from 1, got 2.5"),
+        ("inf,20,0.2", "column 'r' must be a finite number, got inf"),
+        ("20.0,20,inf", "column 't' must be a finite number, got inf"),
+    ],
+)
+def test_impossible_rows_of_a_monitor_are_refused_with_row_and_column(tmp_path, row, reason):
+    file = tmp_path / "monitor.csv"
+    file.write_text(MONITOR + row + "\n")
+    with pytest.raises(ExperimentError) as refused:
+        read_stable_baselines3(file, agent="DQN", seed=0)
+    assert str(refused.value) == f"{file}, line 4: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("scores", "reason"),
+    [
+        (np.array([[1.0 + 2.0j]]), "scores of A: must be real numbers, got complex ones"),
+        ([[0.5], [np.inf]], "scores of A: run 1, column 0 is inf, not a finite number"),
+    ],
+)
+def test_scores_in_rliables_form_must_be_finite_real_numbers(scores, reason):
+    with pytest.raises(ExperimentError, match=re.escape(reason)):
+        from_rliable({"A": scores})
+
+
+@pytest.mark.parametrize("score", [np.inf, -np.inf, 10**400])
+def test_a_score_of_a_table_must_be_finite(score):
+    frame = pd.DataFrame({"agent": ["A"], "environment": ["e"], "seed": [0], "greedy_mean_return": [score]}, index=[7])
+    with pytest.raises(ExperimentError, match="column 'greedy_mean_return', row 7: must be a finite number"):
+        vd.Results.from_frame(frame)
+
+
+@pytest.mark.parametrize("column", ["agent", "environment"])
+@pytest.mark.parametrize("label", ["A\x1b[31m", "A\nB", "A\r", "A\u2028", "A\x9b"])
+def test_labels_that_would_command_a_terminal_are_refused(column, label):
+    row = {"agent": "A", "environment": "e", "seed": 0, "greedy_mean_return": 1.0} | {column: label}
+    with pytest.raises(ExperimentError, match="one line without control characters") as refused:
+        vd.Results.from_frame(pd.DataFrame([row]))
+    assert label not in str(refused.value)
+    with pytest.raises(ExperimentError, match="one line without control characters"):
+        from_rliable({label: [[1.0]]})
+
+
+def test_returns_of_a_curve_must_be_finite():
+    frame = pd.DataFrame({"agent": ["A"], "environment": ["e"], "seed": [0], "greedy_mean_return": [1.0]})
+    curves = pd.DataFrame({"agent": "A", "environment": "e", "seed": 0, "episode": [0, 1], "return": [1.0, np.inf]})
+    with pytest.raises(ExperimentError, match="curves: column 'return', row 1: must be a finite number"):
+        vd.Results.from_frame(frame, curves=curves)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.foreign.trials import curve_of
+from velodrome.experiments.foreign.trials import MOST_STEPS, curve_of
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def curves_of_frame(frame: "DataFrame") -> dict[TrialIdentity, EpisodeCurves]:
 
 
 def _seed(value: Any) -> int:
-    if value != int(value):
+    if not 0 <= value < 2**63 or value != int(value):
         raise ExperimentError(f"curves: column 'seed' must hold whole numbers, got {value}")
     return int(value)
 
@@ -72,10 +72,14 @@ def _curve(trial: TrialIdentity, frame: "DataFrame") -> EpisodeCurves:
     lengths = None
     if "length" in frame.columns and frame["length"].notna().any():
         values = frame["length"].to_numpy(np.float64, na_value=np.nan)
-        if not ((values >= 1) & (values == np.floor(values)) & np.isfinite(values)).all():
+        if not ((values >= 1) & (values == np.floor(values)) & (values <= MOST_STEPS)).all():
             raise ExperimentError(f"curves: lengths of {trial} must be whole numbers of steps from 1, or all unknown")
         lengths = values.astype(np.int64)
-    return curve_of(frame["return"].to_numpy(np.float64), lengths, _successes(trial, frame))
+    returns = frame["return"].to_numpy(np.float64)
+    if not np.isfinite(returns).all():
+        row = frame.index[~np.isfinite(returns)][0]
+        raise ExperimentError(f"curves: column 'return', row {row!r}: must be a finite number")
+    return curve_of(returns, lengths, _successes(trial, frame))
 
 
 def _successes(trial: TrialIdentity, frame: "DataFrame") -> np.ndarray | None:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.foreign.curve_frames import TrialIdentity, curves_of_frame
-from velodrome.experiments.foreign.trials import COLUMNS, SCORE_COLUMNS, ForeignTrial, foreign_results, is_missing
+from velodrome.experiments.foreign.trials import (
+    COLUMNS,
+    SCORE_COLUMNS,
+    ForeignTrial,
+    foreign_results,
+    is_missing,
+    is_printable,
+)
+from velodrome.experiments.inputs import LARGEST_SEED
 from velodrome.experiments.results import Results
 from velodrome.experiments.running.trial_outcome import STATUSES
 from velodrome.policies.configuration import closest
@@ -117,12 +125,18 @@ def _kind(column: str) -> str:
     return {"TEXT": "text", "INTEGER": "count", "REAL": "number"}[COLUMNS[column]]
 
 
-def _number(value: Any, place: str, column: str) -> float:
+def _number(value: Any, place: str, column: str, allowed: str = "a finite number") -> float:
     if _is_absent(value):
         return math.nan
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ExperimentError(f"{place}: must be a number, got {value!r}")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if math.isinf(number):
+        raise ExperimentError(f"{place}: must be {allowed}")
+    return number
 
 
 def _rate(value: Any, place: str, column: str) -> float:
@@ -140,11 +154,12 @@ def _duration(value: Any, place: str, column: str) -> float:
 
 
 def _count(value: Any, place: str, column: str) -> float | int:
-    number = _number(value, place, column)
+    allowed = "a whole number from 0 to 2**63 - 1"
+    number = _number(value, place, column, allowed)
     if is_missing(number):
         return number
-    if number < 0 or not number.is_integer():
-        raise ExperimentError(f"{place}: must be a whole number from 0, got {number:g}")
+    if not 0 <= number <= LARGEST_SEED or not number.is_integer():
+        raise ExperimentError(f"{place}: must be {allowed}, got {number:g}")
     return int(value) if isinstance(value, Integral) else int(number)
 
 
@@ -166,6 +181,8 @@ def _label(value: Any, place: str, column: str) -> str:
     text = _text(value, place, column)
     if not text.strip():
         raise ExperimentError(f"{place}: every trial needs one, got {value!r}")
+    if not is_printable(text):
+        raise ExperimentError(f"{place}: must be one line without control characters, got {text!r}")
     return text
 
 

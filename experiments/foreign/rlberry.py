@@ -149,6 +149,10 @@ def _run_numbers(place: str, rows: "DataFrame") -> np.ndarray:
 
 def _numbers(place: str, what: str, series: "Series[Any]") -> np.ndarray:
     try:
-        return np.asarray(series.to_numpy(np.float64))
+        numbers = np.asarray(series.to_numpy(np.float64))
     except (TypeError, ValueError):
         raise ExperimentError(f"{place}: {what!r} must hold numbers") from None
+    if not np.isfinite(numbers).all():
+        row = series.index[~np.isfinite(numbers)][0]
+        raise ExperimentError(f"{place}, row {row!r}: {what!r} must be a finite number")
+    return numbers

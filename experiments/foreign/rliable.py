@@ -62,15 +62,22 @@ def from_rliable(
 
 def _array(agent: str, values: ArrayLike) -> np.ndarray[Any, np.dtype[np.float64]]:
     try:
-        array = np.asarray(values, dtype=np.float64)
+        array = np.asarray(np.real(values), dtype=np.float64)
     except (TypeError, ValueError):
         raise ExperimentError(f"scores of {agent}: must be an array of numbers (num_runs, num_environments)") from None
+    if np.iscomplexobj(values):
+        raise ExperimentError(f"scores of {agent}: must be real numbers, got complex ones")
     if array.ndim == 3:
         raise ExperimentError(
             f"scores of {agent}: shape {array.shape} has a third axis; choose a point, as in [:, :, -1]"
         )
     if array.ndim != 2 or not array.size:
         raise ExperimentError(f"scores of {agent}: must be of shape (num_runs, num_environments), got {array.shape}")
+    if np.isinf(array).any():
+        run, column = np.argwhere(np.isinf(array))[0]
+        raise ExperimentError(
+            f"scores of {agent}: run {run}, column {column} is {array[run, column]}, not a finite number"
+        )
     return array
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -10,10 +9,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from velodrome.envs.array_files import ArrayFileError, read_arrays
 from velodrome.envs.success_rules import INFO
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.evaluation import wilson_interval
-from velodrome.experiments.foreign.trials import ForeignTrial, curve_of, foreign_results
+from velodrome.experiments.foreign.trials import MOST_STEPS, ForeignTrial, curve_of, foreign_results
 from velodrome.experiments.results import Results
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 
@@ -181,6 +181,13 @@ def _read_monitor(file: Path) -> _MonitorFile:
         if np.isnan(numbers).any():
             row = int(np.flatnonzero(np.isnan(pd.to_numeric(frame[column], errors="coerce")))[0])
             raise ExperimentError(f"{file}, line {row + 3}: column {column!r} holds no number")
+        possible = np.isfinite(numbers)
+        if column == "l":
+            possible &= (numbers >= 1) & (numbers == np.floor(numbers)) & (numbers <= MOST_STEPS)
+        if not possible.all():
+            row = int(np.flatnonzero(~possible)[0])
+            allowed = "a whole number of steps from 1" if column == "l" else "a finite number"
+            raise ExperimentError(f"{file}, line {row + 3}: column {column!r} must be {allowed}, got {numbers[row]:g}")
         columns.append(numbers)
     returns, lengths, times = columns
     known = header.get("env_id")
@@ -200,14 +207,15 @@ def _successes(frame: Any) -> NDArray[np.bool_] | None:
 def _read_evaluations(file: Path) -> tuple[int, dict[str, Any]]:
     """Steps and metrics of the last evaluation."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            timesteps, results = arrays["timesteps"], arrays["results"]
-            successes = arrays["successes"] if "successes" in arrays.files else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(file)
+        timesteps, results, successes = arrays["timesteps"], arrays["results"], arrays.get("successes")
+    except (ArrayFileError, KeyError) as error:
         reason = " ".join(str(error).strip("'\"").split())
         raise ExperimentError(f"{file}: no file of Stable-Baselines3's EvalCallback: {reason}") from None
     if results.ndim != 2 or len(timesteps) != len(results) or not results.size:
         raise ExperimentError(f"{file}: results of shape {results.shape} for {len(timesteps)} evaluations")
+    if results.dtype.kind not in "biuf" or not np.isfinite(results).all():
+        raise ExperimentError(f"{file}: results must be finite numbers")
     last = np.asarray(results[-1], dtype=np.float64)
     metrics: dict[str, Any] = {
         "greedy_mean_return": float(last.mean()),

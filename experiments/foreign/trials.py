@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ COLUMNS: dict[str, str] = METRICS | {
 }
 SCORE_COLUMNS: tuple[str, ...] = tuple(measure.column for measure in MEASURES.values())
 RULE_NOT_KNOWN = "not stated"
+# Larger whole numbers are not all floats.
+MOST_STEPS = 2**53
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +76,9 @@ def foreign_results(
     by_pair: dict[Pair, dict[int, dict[str, Any]]] = {}
     curves: dict[str, EpisodeCurves] = {}
     for trial in trials:
+        for what, label in (("agent", trial.agent), ("environment", trial.environment)):
+            if not is_printable(label):
+                raise ExperimentError(f"{what} must be one line without control characters, got {label!r}")
         record = _record(trial, origin)
         seeds = by_pair.setdefault((trial.environment, trial.agent), {})
         if trial.seed in seeds:
@@ -166,6 +172,11 @@ def _key(origin: Origin, record: Mapping[str, Any], curve: EpisodeCurves | None)
     for array in () if curve is None else (curve.returns, curve.lengths, curve.successes):
         digest.update(b"-" if array is None else array.tobytes())
     return digest.hexdigest()
+
+
+def is_printable(label: str) -> bool:
+    """Whether a label is one line without control characters, which would command the terminal that prints it."""
+    return not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in label)
 
 
 def is_missing(value: Any) -> bool:
