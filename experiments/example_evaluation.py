@@ -62,16 +62,34 @@ def guesses_of(agent: Agent, env: gym.Env[Any, Any], inputs: NDArray[Any], *, is
         Actions, int64 (num_examples,) or (num_examples, num_steps).
     """
     wrappers = [layer for layer in reversed(wrappers_of(env)) if isinstance(layer, gym.ObservationWrapper)]
-    parts = []
+    guesses = np.empty(inputs.shape if is_sequence else len(inputs), dtype=np.int64)
     for first in range(0, len(inputs), BATCH):
-        some = inputs[first : first + BATCH]
+        rows = slice(first, first + BATCH)
         agent.begin_episode()
         if is_sequence:
-            parts.append(np.stack([_acted(agent, wrappers, column) for column in some.T], axis=1))
+            _act_step_by_step(agent, wrappers, inputs[rows], guesses[rows])
         else:
-            parts.append(_acted(agent, wrappers, some))
+            guesses[rows] = _acted(agent, wrappers, inputs[rows])
     agent.begin_episode()
-    return np.concatenate(parts)
+    return guesses
+
+
+def _act_step_by_step(
+    agent: Agent,
+    wrappers: Sequence["gym.ObservationWrapper[Any, Any, Any]"],
+    sequences: NDArray[Any],
+    guesses: NDArray[np.int64],
+) -> None:
+    """Fill the guesses on some sequences, (num_sequences, num_steps), in the order of the steps.
+
+    An agent that has nothing to forget between episodes remembers nothing within them either: it is asked about as many
+    steps at once as make a batch. It draws the same random numbers in the same order.
+    """
+    remembers = type(agent).begin_episode is not Agent.begin_episode
+    width = 1 if remembers else max(1, BATCH // len(sequences))
+    for first in range(0, sequences.shape[1], width):
+        some = sequences[:, first : first + width].T
+        guesses[:, first : first + width] = _acted(agent, wrappers, some.ravel()).reshape(some.shape).T
 
 
 def _acted(
