@@ -332,3 +332,23 @@ def test_a_table_of_failures_says_what_failed_and_compares_nobody():
     assert "| hostile_agents:HopefulPlanner | 2 |" in text
     assert "Letters" not in text
     assert (some.table()["verdict"] == "not compared").all()
+
+
+def test_one_seed_counts_once_over_several_environments():
+    """Environments on which a seed scores the same are no more evidence, for intervals, tests and IQM."""
+    values = np.linspace(0.1, 0.8, 8) ** 2
+    seeds = tuple(range(8))
+    once, thrice = (
+        [
+            AgentScores(label, tuple(SeedScores(label, seeds, scores) for _ in range(number)))
+            for label, scores in (("a", values), ("b", values[::-1] + 0.05))
+        ]
+        for number in (1, 3)
+    )
+    for alone, together in zip(once, thrice, strict=True):
+        assert together.interval.low == pytest.approx(alone.interval.low)
+        assert together.interval.high == pytest.approx(alone.interval.high)
+        assert together.interval_of(iqm).width > 0.8 * alone.interval_of(iqm).width
+    pairs = [compare_scores(agents).pairs["a", "b"] for agents in (once, thrice)]
+    assert pairs[0].p_value == pytest.approx(pairs[1].p_value)
+    assert pairs[0].difference.interval.width == pytest.approx(pairs[1].difference.interval.width)

@@ -18,6 +18,7 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.reporting.korean import KOREAN
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.particles import WithParticle
+from velodrome.experiments.reporting.footnotes import footnotes
 from velodrome.experiments.reporting.verdicts import MOST_SENTENCES, verdict_lines, verdicts
 from velodrome.experiments.results import Results
 
@@ -104,6 +105,14 @@ def test_agents_that_always_score_alike_make_no_pair_harder_to_decide():
     p_values = [row["p_value"] for row in alone.rows() if row["agent"] == "first"]
     assert p_values == [row["p_value"] for row in copies.rows() if row["agent"] == "first"]
     assert "always 0 beats first by .23" in text_of(copies)
+
+
+def test_verdicts_that_may_rest_on_rare_seeds_are_named():
+    scores = {"always": [1.0] * 10, "steady": [0.9] * 10, "poor": [0.1, 0.2] * 5}
+    notes = "\n".join(footnotes(results_of(scores)))
+    assert "rare seeds: One of two agents scored the same with every seed" in notes
+    assert "may be wrong (always against steady)." in notes
+    assert "rare seeds" not in "\n".join(footnotes(results_of({"A": spread(0.9, 0), "B": spread(0.1, 1)})))
 
 
 def test_one_seed_says_nothing_of_differences():
