@@ -25,8 +25,8 @@ class Aggregate:
         name: as in tables.
         of_rows: from one array (…, num_seeds) an environment to (…).
         standard_errors: likewise, the standard error of each; None where no formula is known.
-        influences: by how much each score moves the aggregate from what the mean score of its environment gives, to
-            first order: one array (num_seeds,) an environment, each of sum 0; None where no formula is known.
+        influences: by how much each score moves the aggregate, to first order: one array (num_seeds,) an environment,
+            each of sum 0; None where no formula is known.
     """
 
     name: str
