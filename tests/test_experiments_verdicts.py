@@ -15,10 +15,10 @@ import velodrome as vd
 from velodrome.experiments import reporting
 from velodrome.experiments.analysis.analysis import AnalysisOptions
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.reporting.footnotes import footnotes
 from velodrome.experiments.reporting.korean import KOREAN
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.particles import WithParticle
-from velodrome.experiments.reporting.footnotes import footnotes
 from velodrome.experiments.reporting.verdicts import MOST_SENTENCES, verdict_lines, verdicts
 from velodrome.experiments.results import Results
 
