@@ -245,7 +245,7 @@ def test_the_table_of_a_run_until_decided_holds_its_verdicts_by_its_measure():
     assert any("group-sequential permutation tests" in note for note in notes)
     # By another measure nothing was planned: a fixed comparison.
     other = some.analysis(AnalysisOptions(metric="train_return")).environments[0]
-    assert other.comparison.correction == "Holm"
+    assert other.comparison.correction == "max-T"
 
 
 def test_margins_are_means_over_the_other_factor_seed_by_seed(lakes):
@@ -289,7 +289,8 @@ def test_options_that_do_not_fit_get_a_line(lakes, options, message):
 def test_footnotes_state_interval_tests_correction_regret_and_threshold(lakes):
     notes = "\n".join(footnotes(lakes))
     assert "[ ]: 95 % interval of the mean over seeds" in notes
-    assert "not distinguishable: paired permutation tests with Holm's correction, family-wise error .05" in notes
+    tests = "paired permutation tests corrected by the largest statistic of all pairs (max-T)"
+    assert f"not distinguishable: {tests}, family-wise error .05" in notes
     assert "vs best / baseline: Mean difference on the same seeds" in notes
     assert "regret: What the returns in training fall short of the best expected return" in notes
     assert "episodes to a rate: Median over seeds of the episodes until the mean success of the last 40" in notes
@@ -331,3 +332,23 @@ def test_a_table_of_failures_says_what_failed_and_compares_nobody():
     assert "| hostile_agents:HopefulPlanner | 2 |" in text
     assert "Letters" not in text
     assert (some.table()["verdict"] == "not compared").all()
+
+
+def test_one_seed_counts_once_over_several_environments():
+    """Environments on which a seed scores the same are no more evidence, for intervals, tests and IQM."""
+    values = np.linspace(0.1, 0.8, 8) ** 2
+    seeds = tuple(range(8))
+    once, thrice = (
+        [
+            AgentScores(label, tuple(SeedScores(label, seeds, scores) for _ in range(number)))
+            for label, scores in (("a", values), ("b", values[::-1] + 0.05))
+        ]
+        for number in (1, 3)
+    )
+    for alone, together in zip(once, thrice, strict=True):
+        assert together.interval.low == pytest.approx(alone.interval.low)
+        assert together.interval.high == pytest.approx(alone.interval.high)
+        assert together.interval_of(iqm).width > 0.8 * alone.interval_of(iqm).width
+    pairs = [compare_scores(agents).pairs["a", "b"] for agents in (once, thrice)]
+    assert pairs[0].p_value == pytest.approx(pairs[1].p_value)
+    assert pairs[0].difference.interval.width == pytest.approx(pairs[1].difference.interval.width)

@@ -15,6 +15,7 @@ import velodrome as vd
 from velodrome.experiments import reporting
 from velodrome.experiments.analysis.analysis import AnalysisOptions
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.reporting.footnotes import footnotes
 from velodrome.experiments.reporting.korean import KOREAN
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.particles import WithParticle
@@ -89,11 +90,29 @@ def test_who_is_below_the_random_policy():
 
 
 def test_an_interval_that_leaves_out_zero_does_not_decide_alone():
-    always = {f"always {place}": [1.0] * 30 for place in range(5)}
-    agents = always | {"first": [1.0] * 23 + [0.0] * 7, "never": [0.0] * 30}
+    agents = {"best": [1.0] * 30}
+    for place in range(3):
+        agents[f"fails at {place}"] = [0.0 if seed // 6 == place else 1.0 for seed in range(30)]
     text = text_of(results_of(agents))
-    assert "first are not distinguishable with 30 seeds" in text
-    assert "interval leaves out 0, but among 21 pairs this can happen by chance (the two differ with 7 of 30" in text
+    assert "best and fails at 0 are not distinguishable with 30 seeds" in text
+    assert "interval leaves out 0, but among 6 pairs this can happen by chance (the two differ with 6 of 30" in text
+
+
+def test_agents_that_always_score_alike_make_no_pair_harder_to_decide():
+    scores = {"first": [1.0] * 23 + [0.0] * 7, "never": [0.0] * 30}
+    alone = results_of({"always": [1.0] * 30} | scores)
+    copies = results_of({f"always {place}": [1.0] * 30 for place in range(5)} | scores)
+    p_values = [row["p_value"] for row in alone.rows() if row["agent"] == "first"]
+    assert p_values == [row["p_value"] for row in copies.rows() if row["agent"] == "first"]
+    assert "always 0 beats first by .23" in text_of(copies)
+
+
+def test_verdicts_that_may_rest_on_rare_seeds_are_named():
+    scores = {"always": [1.0] * 10, "steady": [0.9] * 10, "poor": [0.1, 0.2] * 5}
+    notes = "\n".join(footnotes(results_of(scores)))
+    assert "rare seeds: One of two agents scored the same with every seed" in notes
+    assert "may be wrong (always against steady)." in notes
+    assert "rare seeds" not in "\n".join(footnotes(results_of({"A": spread(0.9, 0), "B": spread(0.1, 1)})))
 
 
 def test_one_seed_says_nothing_of_differences():

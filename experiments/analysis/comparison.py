@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from velodrome.experiments.statistics import (
     Interval,
     SequentialState,
     best_interval,
+    by_seed,
     compare_all_pairs,
     iqm,
     mean,
@@ -27,6 +28,8 @@ from velodrome.experiments.statistics import (
 )
 from velodrome.experiments.statistics.pairwise import letters_of
 
+# How the family-wise error over all pairs is held.
+Correction = Literal["max-T", "Holm", "max-T and Holm", "group-sequential"]
 Verdict = Literal["different", "not distinguishable", "undecided"]
 # Family-wise error over all pairs, and coverage of intervals.
 ERROR, LEVEL = 0.05, 0.95
@@ -58,6 +61,11 @@ class AgentScores:
         return [part.values for part in self.parts]
 
     @property
+    def seeds(self) -> list[tuple[int, ...]]:
+        """Seeds of the values, one sequence an environment."""
+        return [part.seeds for part in self.parts]
+
+    @property
     def num_seeds(self) -> int:
         """The fewest seeds of any environment."""
         return min(len(part.seeds) for part in self.parts)
@@ -79,7 +87,9 @@ class AgentScores:
         """95 % interval of an aggregate."""
         if self.problem:
             return Interval.unknown(LEVEL, self.problem)
-        interval = best_interval(self.values, aggregate, level=LEVEL)
+        scores = self.values if len(self.parts) == 1 else [by_seed(self.values, self.seeds, aggregate)]
+        # Numbers by seed are those of any aggregate, and their mean is it.
+        interval = best_interval(scores, aggregate if len(self.parts) == 1 else mean, level=LEVEL)
         return interval.within(0.0, 1.0) if self.is_rate else interval
 
 
@@ -119,16 +129,35 @@ class AgentPair:
     def difference(self) -> Difference | None:
         """First less second with its 95 % interval; None where they have no seed in common."""
         if not self.is_paired:
-            found = unpaired_difference(self.first.values, self.second.values, level=LEVEL)
+            found = unpaired_difference(*map(_numbers, (self.first, self.second)), level=LEVEL)
         elif all(self.seeds):
             ours, theirs = (
                 [part.at(seeds) for part, seeds in zip(agent.parts, self.seeds, strict=True)]
                 for agent in (self.first, self.second)
             )
-            found = paired_difference(ours, theirs, level=LEVEL)
+            shared = self.seeds if len(self.seeds) > 1 else None
+            found = paired_difference(ours, theirs, seeds=shared, level=LEVEL)
         else:
             return None
         return replace(found, interval=found.interval.within(-1.0, 1.0)) if self.first.is_rate else found
+
+    @cached_property
+    def overlooks_rare_seeds(self) -> bool:
+        """Whether the verdict "different" may rest on rare seeds that were not run.
+
+        So it is where one of the two scored the same with every seed, and the difference is no larger than chance may
+        make it for some scores between 0 and 1: √(log(2 / error) / 2n). The test takes differences for symmetric about
+        their mean, which those to a constant need not be. Returns have no such bound.
+
+        Source: Hoeffding (1963), "Probability Inequalities for Sums of Bounded Random Variables".
+        """
+        if self.verdict != "different" or self.difference is None:
+            return False
+        agents = (self.first, self.second)
+        if not any(all(np.ptp(part.values) == 0 for part in agent.parts) for agent in agents):
+            return False
+        bound = math.sqrt(math.log(2 / ERROR) / (2 * self.num_seeds))
+        return not self.first.is_rate or abs(self.difference.estimate) <= bound
 
     @property
     def detectable(self) -> float | None:
@@ -162,15 +191,16 @@ class Comparison:
         letters: by label; agents that share a letter are not distinguishable; empty for those not compared.
         pairs: by both labels, in either order.
         reference: label of the agent that the others are compared with; None without any scores.
-        correction: how the family-wise error is held: "Holm" or "group-sequential".
-        is_paired: whether scores are compared seed by seed.
+        correction: how the family-wise error is held: "max-T" over pairs on the same seeds, "Holm" over others, "max-T
+            and Holm" where there are both, or "group-sequential".
+        is_paired: whether the scores of all pairs are compared seed by seed.
     """
 
     agents: tuple[AgentScores, ...]
     letters: Mapping[str, str]
     pairs: Mapping[tuple[str, str], AgentPair] = field(repr=False)
     reference: str | None
-    correction: Literal["Holm", "group-sequential"]
+    correction: Correction
     is_paired: bool
 
     @property
@@ -199,8 +229,8 @@ def compare_scores(
 ) -> Comparison:
     """Rank agents by their means, and test all pairs.
 
-    Pairs are compared seed by seed on the seeds that both have, by permutation tests with Holm's correction; where the
-    agents have no two seeds in common, by unpaired ones.
+    Pairs are compared seed by seed on the seeds that both have, or as agents on different seeds where these are too
+    few, see `compare_all_pairs`. What a seed scores on several environments counts as one number.
 
     Args:
         agents: those with equal means stay in this order.
@@ -215,22 +245,21 @@ def compare_scores(
     reference = compared[0].label if compared else None
     if baseline is not None and any(agent.label == baseline for agent in compared):
         reference = baseline
-    is_paired = _have_common_seeds(compared)
-    p_values: dict[tuple[int, int], float] = {}
+    correction: Correction = "group-sequential"
     if sequential is not None:
-        verdicts = sequential.of([agent.label for agent in compared])
+        found = _decided(compared, sequential)
     else:
-        verdicts, p_values = _tested(compared, is_paired)
-    pairs: dict[tuple[str, str], AgentPair] = {}
-    number = len(verdicts)
-    for (first, second), verdict in verdicts.items():
-        pair = AgentPair(compared[first], compared[second], verdict, p_values.get((first, second)), is_paired, number)
-        pairs[pair.first.label, pair.second.label] = pairs[pair.second.label, pair.first.label] = pair
-    different = [indices for indices, verdict in verdicts.items() if verdict == "different"]
+        found, correction = _tested(compared)
+    pairs = {labels: pair for pair in found for labels in _both_orders(pair)}
+    places = {agent.label: place for place, agent in enumerate(compared)}
+    different = [(places[pair.first.label], places[pair.second.label]) for pair in found if pair.verdict == "different"]
     letters = dict.fromkeys((agent.label for agent in ranked), "")
     letters |= zip((agent.label for agent in compared), letters_of(range(len(compared)), different), strict=True)
-    correction: Literal["Holm", "group-sequential"] = "Holm" if sequential is None else "group-sequential"
-    return Comparison(tuple(ranked), letters, pairs, reference, correction, is_paired)
+    return Comparison(tuple(ranked), letters, pairs, reference, correction, all(pair.is_paired for pair in found))
+
+
+def _both_orders(pair: AgentPair) -> list[tuple[str, str]]:
+    return [(pair.first.label, pair.second.label), (pair.second.label, pair.first.label)]
 
 
 @dataclass(frozen=True)
@@ -256,42 +285,38 @@ class SequentialVerdicts:
         }
 
 
-def _have_common_seeds(agents: Sequence[AgentScores]) -> bool:
-    """Whether agents can be compared seed by seed: false only where none of the pairs has two seeds in common."""
-    if len(agents) < 2:
-        return True
-    shared = (
-        len(common_seeds(parts)) >= 2
-        for one, other in combinations(agents, 2)
-        for parts in zip(one.parts, other.parts, strict=True)
-    )
-    return any(shared) or any(agent.num_seeds < 2 for agent in agents)
+def _decided(compared: Sequence[AgentScores], sequential: SequentialVerdicts) -> list[AgentPair]:
+    """Pairs with the verdicts of a sequential comparison."""
+    verdicts = sequential.of([agent.label for agent in compared])
+    return [
+        AgentPair(compared[first], compared[second], verdict, None, True, len(verdicts))
+        for (first, second), verdict in verdicts.items()
+    ]
 
 
-def _tested(
-    compared: Sequence[AgentScores], is_paired: bool
-) -> tuple[dict[tuple[int, int], Verdict], dict[tuple[int, int], float]]:
-    """Verdicts and adjusted p-values of all pairs by permutation tests with Holm's correction."""
+def _tested(compared: Sequence[AgentScores]) -> tuple[list[AgentPair], Correction]:
+    """All pairs by permutation tests, and how their family-wise error is held."""
     if len(compared) < 2:
-        return {}, {}
-    if is_paired and len(compared[0].parts) == 1:
-        result = compare_all_pairs(
-            [agent.parts[0].values for agent in compared], seeds=[agent.parts[0].seeds for agent in compared],
-            level=ERROR,
-        )  # fmt: skip
-    elif is_paired:
-        shared = [common_seeds(parts) for parts in zip(*(agent.parts for agent in compared), strict=True)]
-        if not all(len(seeds) >= 2 for seeds in shared):
-            indices = combinations(range(len(compared)), 2)
-            return dict.fromkeys(indices, "not distinguishable"), {}
-        on_shared = [[part.at(seeds) for part, seeds in zip(agent.parts, shared, strict=True)] for agent in compared]
-        result = compare_all_pairs(on_shared, level=ERROR)
+        return [], "max-T"
+    if len(compared[0].parts) == 1:
+        scores: list[Any] = [agent.values[0] for agent in compared]
+        seeds: list[Any] = [agent.seeds[0] for agent in compared]
     else:
-        result = compare_all_pairs([agent.values for agent in compared], paired=False, level=ERROR)
-    verdicts: dict[tuple[int, int], Verdict] = {}
-    for pair in result.pairs:
-        verdicts[pair.first, pair.second] = "different" if pair.different else "not distinguishable"
-    return verdicts, {(pair.first, pair.second): pair.adjusted_p_value for pair in result.pairs}
+        scores, seeds = [agent.values for agent in compared], [agent.seeds for agent in compared]
+    result = compare_all_pairs(scores, seeds=seeds, level=ERROR)
+    pairs = [
+        AgentPair(
+            compared[pair.first], compared[pair.second], "different" if pair.different else "not distinguishable",
+            pair.adjusted_p_value, pair.is_paired, len(result.pairs),
+        )
+        for pair in result.pairs
+    ]  # fmt: skip
+    return pairs, result.correction
+
+
+def _numbers(agent: AgentScores) -> NDArray[np.float64]:
+    """One number a seed, of all environments."""
+    return by_seed(agent.values, agent.seeds)
 
 
 def iqm_of(agent: AgentScores) -> tuple[float, Interval]:
