@@ -19,7 +19,7 @@ from velodrome.agents.errors import BudgetError
 from velodrome.agents.sampled_model import SampledModel
 from velodrome.envs.model_sampling import reason_not_sampled_from_model
 from velodrome.envs.success_rules import SuccessRule, success_rule
-from velodrome.envs.transition_model import NoTransitionModelError, TransitionModel
+from velodrome.envs.transition_model import NoTransitionModelError, TransitionModel, UntrueModelError
 from velodrome.envs.wrapper_chain import wrappers_of
 from velodrome.experiments.contents import Contents
 
@@ -37,6 +37,8 @@ class Track:
         best: the best possible values, or None where neither a model nor labelled examples tell.
         random: the uniformly random policy's values, likewise.
         generic_reason: why the compiled loop cannot run it, or None where it can.
+        model_reason: why the transitions that it lists are not its model; None where they are, or it lists none.
+        is_untrue: whether that is because its own spaces or steps are not known to be those of the transitions.
         keeps_open: the caller's own environment, which is never closed.
         classes: of the environment and the wrappers around it.
         contents: images or texts that it has.
@@ -53,6 +55,8 @@ class Track:
     keeps_open: gym.Env[Any, Any] | None = None
     classes: tuple[type, ...] = ()
     contents: Contents = Contents()
+    model_reason: str | None = None
+    is_untrue: bool = False
 
     @classmethod
     def of(
@@ -68,10 +72,10 @@ class Track:
             UnknownEnvironmentError: it cannot be made.
             TransitionModelError: its P is not valid.
         """
-        env = make()
+        env = make() if keeps_open is None else keeps_open
         try:
             rule = success_rule(env, success)
-            model = _model_of(env)
+            model, model_reason, is_untrue = _model_of(env)
             reason = reason_not_sampled_from_model(env)
             classes = tuple(type(layer) for layer in [*wrappers_of(env), env.unwrapped])
             contents = Contents.of(env, rule)
@@ -80,7 +84,21 @@ class Track:
                 env.close()
         if model is None:
             best, random = contents.best, contents.random
-            return cls(label, make, rule, None, None, best, random, reason, keeps_open, classes, contents)
+            return cls(
+                label,
+                make,
+                rule,
+                None,
+                None,
+                best,
+                random,
+                reason,
+                keeps_open,
+                classes,
+                contents,
+                model_reason,
+                is_untrue,
+            )
         outcomes = rule.success_outcomes(model)
         try:
             best = best_possible(model, outcomes)
@@ -108,8 +126,10 @@ class Track:
         return SampledModel(self.model, self.rule, self.label)
 
 
-def _model_of(env: gym.Env[Any, Any]) -> TransitionModel | None:
+def _model_of(env: gym.Env[Any, Any]) -> tuple[TransitionModel | None, str | None, bool]:
+    """The model, or None with the reason why transitions that are there are none, and whether they are untrue."""
     try:
-        return TransitionModel.of(env)
-    except NoTransitionModelError:
-        return None
+        return TransitionModel.of(env), None, False
+    except NoTransitionModelError as error:
+        lists_any = hasattr(env.unwrapped, "P") or isinstance(getattr(env.unwrapped, "model", None), TransitionModel)
+        return None, str(error) if lists_any else None, isinstance(error, UntrueModelError)
