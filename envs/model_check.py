@@ -7,7 +7,7 @@ import math
 import random
 import time
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -35,7 +35,10 @@ FAR = 6.0
 FAR_ALONE = 7.0
 LEAST_EXPECTED = 10.0
 
-Outcome = tuple[int, float, bool]
+# Next state, reward, whether the episode terminated, and whether it succeeded where the model knows that.
+Outcome = tuple[int, float, bool, bool | None]
+# Of each state, the actions to choose from.
+Choices = list[list[int]]
 
 
 class Transitions(Protocol):
@@ -129,15 +132,16 @@ class _Check:
 
     def __init__(self, env: gym.Env[Any, Any], model: Transitions) -> None:
         self.env, self.model = env, model
-        self.rng = np.random.default_rng(SEED)
+        self.rng = random.Random(SEED)
         self.outcomes: dict[int, dict[Outcome, float]] = {}
-        self.seen: dict[int, Counter[Outcome]] = {}
+        self.seen: defaultdict[int, Counter[Outcome]] = defaultdict(Counter)
         self.starts: Counter[int] = Counter()
-        self.tries = np.zeros((model.num_states, model.num_actions), dtype=np.int64)
+        self.shape = model.num_states, model.num_actions
+        self.tries = [[0] * model.num_actions for _ in range(model.num_states)]
         self.reachable = reachable_states(model)
         self.num_steps = 0
-        self.stop_at = time.monotonic() + SECONDS
-        sizes = np.diff(model.offsets).reshape(model.num_states, model.num_actions)
+        self.began = time.thread_time(), time.monotonic()
+        sizes = np.diff(model.offsets).reshape(self.shape)
         kind = "certain" if (sizes[self.reachable] == 1).all() else "random"
         self.least, self.enough = TRIES[kind], STEPS[kind]
         self.longest = min(model.time_limit or LONGEST_EPISODE, LONGEST_EPISODE)
@@ -151,7 +155,7 @@ class _Check:
         for _ in range(LONG_EPISODES):
             self._episode(staying)
         while self.num_steps < self.enough:
-            self._episode(np.zeros_like(staying))
+            self._episode([list(range(self.model.num_actions))] * self.model.num_states)
             self.least += 1
             self._try_every_pair(self.least, stop_at=self.enough)
         for _ in range(RESETS - self.starts.total()):
@@ -161,48 +165,46 @@ class _Check:
     def _try_every_pair(self, least: int, stop_at: int | None = None) -> None:
         number = 0
         while stop_at is None or self.num_steps < stop_at:
-            wanted = (self.tries < least) & self.reachable[:, None]
+            tried = np.array(self.tries) >= least
+            wanted = ~tried & self.reachable[:, None]
             if not wanted.any():
                 return
             if self.num_steps > MOST_STEPS:
-                tried = int((self.reachable[:, None] & (self.tries >= least)).sum())
                 pairs = int(self.reachable.sum()) * self.model.num_actions
+                reached = int(tried[self.reachable].sum())
                 raise UntrueError(
-                    f"only {tried} of {pairs} pairs of state and action came up often enough to be compared with P"
+                    f"only {reached} of {pairs} pairs of state and action came up often enough to compare with P"
                 )
             if number % EPISODES_PER_PLAN == 0:
                 towards = self._plan(np.zeros(self.model.num_states), wanted)
             self._episode(towards)
             number += 1
 
-    def _plan(self, values: NDArray[np.float64], wanted: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-        """How soon each pair leads to a wanted one; without wanted ones, how likely the episode goes on."""
+    def _plan(self, values: NDArray[np.float64], wanted: NDArray[np.bool_] | None = None) -> Choices:
+        """Actions that lead to a wanted pair soonest; without wanted ones, those by which episodes last longest."""
         model = self.model
         kept = model.probabilities * ~model.terminated * (0.99 if wanted is not None else 1.0)
         for _ in range(PLAN_SWEEPS):
-            of_pairs = np.add.reduceat(kept * values[model.next_states], model.offsets[:-1]).reshape(self.tries.shape)
+            of_pairs = np.add.reduceat(kept * values[model.next_states], model.offsets[:-1]).reshape(self.shape)
             of_pairs = of_pairs if wanted is None else np.where(wanted, 1.0, of_pairs)
             before, values = values, of_pairs.max(axis=1)
             if np.abs(values - before).max() < 1e-4:
                 break
-        return np.asarray(of_pairs)
+        best = of_pairs >= values[:, None] - 1e-9
+        return [np.flatnonzero(row).tolist() for row in best]
 
-    def _episode(self, preference: NDArray[np.float64]) -> None:
+    def _episode(self, choices: Choices) -> None:
         state = self._reset()
         for _ in range(self.longest):
-            state, ended = self._step(state, self._choose(preference, state))
+            state, ended = self._step(state, self._choose(choices[state], state))
             if ended:
                 return
 
-    def _choose(self, preference: NDArray[np.float64], state: int) -> int:
-        row = preference[state]
-        best = np.flatnonzero(row >= row.max() - 1e-9)
-        if len(best) == 1:
-            return int(best[0])
+    def _choose(self, best: list[int], state: int) -> int:
         # Of equal ones, what was tried least half of the time, so that no order of trying is missed.
-        if self.rng.random() < 0.5:
-            return int(best[self.tries[state, best].argmin()])
-        return int(best[self.rng.integers(len(best))])
+        if len(best) > 1 and self.rng.random() < 0.5:
+            return min(best, key=self.tries[state].__getitem__)
+        return self.rng.choice(best)
 
     def _reset(self) -> int:
         observation, _ = self.env.reset()
@@ -214,48 +216,36 @@ class _Check:
 
     def _step(self, state: int, action: int) -> tuple[int, bool]:
         self.num_steps += 1
-        if self.num_steps % 100 == 0 and time.monotonic() > self.stop_at:
+        if self.num_steps % 100 == 0 and self._is_slow():
             raise UntrueError("its steps take too long to compare enough of them with P")
         observation, reward, terminated, truncated, info = self.env.step(action)
-        where = f"state {state}, action {action}"
-        if truncated:
-            raise _ContradictedError(f"{where}: its step truncated the episode, which is for a TimeLimit to do")
-        following = _as_state(observation, self.model.num_states)
-        outcome = (following, float(reward), bool(terminated))
+        following, reported = _as_state(observation, self.model.num_states), info.get("is_success")
+        outcome = (following, float(reward), bool(terminated), None if reported is None else bool(reported))
         pair = state * self.model.num_actions + action
-        listed = self._outcomes_of(pair)
-        if outcome not in listed:
-            raise _ContradictedError(
-                f"{where}: its step gave next state {outcome[0]}, reward {outcome[1]:g}, terminated {outcome[2]}, "
-                "which is not among the outcomes"
-            )
-        self._compare_success(where, pair, outcome, info)
-        self.tries[state, action] += 1
-        self.seen.setdefault(pair, Counter())[outcome] += 1
+        if truncated or outcome not in self._outcomes_of(pair):
+            raise _ContradictedError(f"state {state}, action {action}: {_in_words(outcome, bool(truncated))}")
+        self.tries[state][action] += 1
+        self.seen[pair][outcome] += 1
         return following, outcome[2]
+
+    def _is_slow(self) -> bool:
+        # The clock of this thread alone, so that a busy machine changes nothing, unless the environment waits.
+        return time.thread_time() - self.began[0] > SECONDS or time.monotonic() - self.began[1] > 10 * SECONDS
 
     def _outcomes_of(self, pair: int) -> dict[Outcome, float]:
         """Probability of each possible outcome; P may list one more than once."""
         if pair not in self.outcomes:
-            model, merged = self.model, dict[Outcome, float]()
-            for index in range(model.offsets[pair], model.offsets[pair + 1]):
-                outcome = (int(model.next_states[index]), float(model.rewards[index]), bool(model.terminated[index]))
-                if model.probabilities[index] > 0.0:
-                    merged[outcome] = merged.get(outcome, 0.0) + float(model.probabilities[index])
-            self.outcomes[pair] = merged
+            self.outcomes[pair] = self._merged(pair)
         return self.outcomes[pair]
 
-    def _compare_success(self, where: str, pair: int, outcome: Outcome, info: dict[str, Any]) -> None:
-        success, reported = self.model.success, info.get("is_success")
-        if success is None:
-            if reported is not None:
-                raise _ContradictedError(f"{where}: its info has is_success, of which the model says nothing")
-            return
-        own = slice(self.model.offsets[pair], self.model.offsets[pair + 1])
-        rows = zip(self.model.next_states[own], self.model.rewards[own], self.model.terminated[own], strict=True)
-        marks = [bool(mark) for row, mark in zip(rows, success[own], strict=True) if tuple(row) == outcome]
-        if reported is None or bool(reported) not in marks:
-            raise _ContradictedError(f"{where}: info['is_success'] is {reported!r}, the model says {marks[0]}")
+    def _merged(self, pair: int) -> dict[Outcome, float]:
+        model, merged = self.model, dict[Outcome, float]()
+        for index in range(model.offsets[pair], model.offsets[pair + 1]):
+            success = None if model.success is None else bool(model.success[index])
+            step = int(model.next_states[index]), float(model.rewards[index]), bool(model.terminated[index])
+            if model.probabilities[index] > 0.0:
+                merged[*step, success] = merged.get((*step, success), 0.0) + float(model.probabilities[index])
+        return merged
 
     def _compare_frequencies(self) -> None:
         initial = {state: float(p) for state, p in enumerate(self.model.initial_distribution) if p > 0.0}
@@ -298,6 +288,16 @@ def _as_state(observation: Any, num_states: int) -> int:
         text = " ".join(repr(observation).split())
         raise _ContradictedError(f"it observes {text[:60]}, which is not a state from 0 to {num_states - 1}")
     return int(observation)
+
+
+def _in_words(outcome: Outcome, truncated: bool) -> str:
+    if truncated:
+        return "its step truncated the episode, which is for a TimeLimit to do"
+    state, reward, terminated, success = outcome
+    reported = "" if success is None else f", is_success {success}"
+    return (
+        f"its step gave next state {state}, reward {reward:g}, terminated {terminated}{reported}, which P does not list"
+    )
 
 
 def _likelihood_ratio(counts: Counter[Any], probabilities: dict[Any, float]) -> tuple[float, int]:

@@ -110,15 +110,16 @@ class TransitionModel:
         unwrapped, limit = env.unwrapped, time_limit_of(env)
         _check_wrappers(env)
         own = getattr(unwrapped, "model", None)
-        has_own = isinstance(own, TransitionModel) and known_class_of(unwrapped) not in GYMNASIUM_CLASSES
-        if not has_own and not hasattr(unwrapped, "P"):
+        if not isinstance(own, TransitionModel) or known_class_of(unwrapped) in GYMNASIUM_CLASSES:
+            own = None
+        if own is None and not hasattr(unwrapped, "P"):
             raise NoTransitionModelError(f"{name_of(env)} has no transition model (no attribute P)")
         if getattr(unwrapped, "fickle_passenger", False):
             raise NoTransitionModelError(f"{name_of(env)} has no transition model: fickle_passenger is not in P")
         unknown = reason_not_known(unwrapped)
-        model = own.with_time_limit(limit) if has_own else cls._read(env, limit, is_known=unknown is None)
+        model = cls._read(env, limit, unknown is None) if own is None else own.with_time_limit(limit)
         reason = reason_other_spaces(env, model.num_states, model.num_actions)
-        if reason is None and has_own and not own._has_own_sums():
+        if reason is None and own is not None and not own._has_own_sums():
             reason = "the probabilities of its model were changed, but not their running sums, by which it steps"
         if reason is None and unknown is not None:
             reason = _reason_untrue(unwrapped, model, unknown)
@@ -127,7 +128,7 @@ class TransitionModel:
         return model._with_action_mask(unwrapped)
 
     @classmethod
-    def _read(cls, env: gym.Env[Any, Any], limit: int | None, *, is_known: bool) -> TransitionModel:
+    def _read(cls, env: gym.Env[Any, Any], limit: int | None, is_known: bool) -> TransitionModel:
         unwrapped: Any = env.unwrapped
         if hasattr(unwrapped, "initial_state_distrib"):
             return cls.from_outcomes(unwrapped.P, unwrapped.initial_state_distrib, time_limit=limit)
@@ -139,8 +140,12 @@ class TransitionModel:
             table = read_transition_table(unwrapped.P)
             start = only_start(copied(unwrapped), table.num_states)
             return cls.from_arrays(**table._asdict(), initial_distribution=start, time_limit=limit)
-        except (TransitionModelError, NotCopiedError) as error:
+        except TransitionModelError as error:
             raise NoTransitionModelError(f"{name_of(env)} has no transition model: {error}") from None
+        except NotCopiedError as error:
+            raise NoTransitionModelError(
+                f"{name_of(env)} has no transition model: it lacks initial_state_distrib, and {error}"
+            ) from None
 
     @classmethod
     def from_outcomes(

@@ -115,7 +115,7 @@ def lake_with_edited_rewards(_):
         table = env.unwrapped.P
         for state in table:
             for action in table[state]:
-                table[state][action] = [(p, n, r - 0.01 * (n % 3), end) for p, n, r, end in table[state][action]]
+                table[state][action] = [(p, n, 5 * r - (n % 4) * end, end) for p, n, r, end in table[state][action]]
         return env
 
     return make
@@ -493,20 +493,26 @@ def a_mixin_below_the_class(_):
 @sampled
 def transitions_that_are_only_told(_):
     class Told(FrozenLakeEnv):
+        asked_by_step = making = False
+
         @property
-        def P(self):  # noqa: N802 - Gymnasium's name
-            return self.told
+        def P(self):
+            return self.true if self.asked_by_step or self.making else self.told
 
         @P.setter
-        def P(self, table):  # noqa: N802
-            self.true, self.told = table, solid().unwrapped.P
+        def P(self, table):
+            self.true = table
+
+        def __init__(self):
+            self.making = True
+            super().__init__()
+            self.making, self.told = False, solid().unwrapped.P
 
         def step(self, action):
-            self.told, told = self.true, self.told
-            try:
-                return super().step(action)
-            finally:
-                self.told = told
+            self.asked_by_step = True
+            result = super().step(action)
+            self.asked_by_step = False
+            return result
 
     return limited(Told)
 
