@@ -19,7 +19,7 @@ class NoTransitionModelError(TransitionModelError):
 
 
 class UntrueModelError(NoTransitionModelError):
-    """An environment lists transitions, but does not step as they say."""
+    """An environment lists transitions, but is not known to step as they say."""
 
 
 def pair_name(pair: int, num_actions: int) -> str:

@@ -104,7 +104,8 @@ class TransitionModel:
 
         Raises:
             NoTransitionModelError: the environment has no model, or a wrapper or option may make `P` untrue of it.
-            UntrueModelError: its spaces or its steps are not those of `P`, or are not known to be.
+            UntrueModelError: its spaces or steps are not those of `P`, or are not known to be, or its own `P` has no
+                initial distribution and cannot be read without.
             TransitionModelError: `P` is invalid.
         """
         unwrapped, limit = env.unwrapped, time_limit_of(env)
@@ -141,9 +142,9 @@ class TransitionModel:
             start = only_start(copied(unwrapped), table.num_states)
             return cls.from_arrays(**table._asdict(), initial_distribution=start, time_limit=limit)
         except TransitionModelError as error:
-            raise NoTransitionModelError(f"{name_of(env)} has no transition model: {error}") from None
+            raise UntrueModelError(f"{name_of(env)} has no transition model: {error}") from None
         except NotCopiedError as error:
-            raise NoTransitionModelError(
+            raise UntrueModelError(
                 f"{name_of(env)} has no transition model: it lacks initial_state_distrib, and {error}"
             ) from None
 

@@ -99,7 +99,7 @@ class StoredPlanMaker:
             track = environment.track
             digest = track.contents.digest
             keys = TrialKeys(
-                agent, environment.expression, track.classes, None, budget, rule, digest, is_untrue=track.is_untrue
+                agent, environment.expression, track.classes, None, budget, rule, digest, transitions=track.transitions
             )
         except _NotRepeatableError:
             raise

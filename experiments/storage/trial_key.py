@@ -36,7 +36,8 @@ class TrialKeys:
         budget: of training and evaluation.
         success: the experiment's own success rule, or None.
         contents: digest of the images or texts that the environment reads; None where its expression says all.
-        is_untrue: whether the environment lists transitions that are not known to be true of its steps.
+        transitions: how those that the environment lists are used, where that is not as they stand: "untrue" or
+            "without start"; else None.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class TrialKeys:
         budget: Budget,
         success: str | None,
         contents: str | None = None,
-        is_untrue: bool = False,
+        transitions: str | None = None,
     ) -> None:
         code = code_of(agent, classes, factory)
         self._shared: dict[str, Any] = {
@@ -61,9 +62,9 @@ class TrialKeys:
         if factory is not None:
             # The name of a factory does not tell how it makes the environment.
             self._shared["factory"] = True
-        if is_untrue:
-            # Results of before were computed from such transitions.
-            self._shared["transitions"] = "untrue"
+        if transitions is not None:
+            # The first release used the untrue ones, and not those without start.
+            self._shared["transitions"] = transitions
         if contents is not None:
             self._shared["contents"] = contents
         if code:
