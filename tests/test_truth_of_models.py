@@ -20,10 +20,13 @@ from velodrome.envs import GridWorld, ModelEnvironment, TransitionModel, Transit
 from velodrome.envs.model_check import check_model
 from velodrome.envs.success_rules import success_rule
 from velodrome.experiments.storage.own_code import code_of
+from velodrome.experiments.storage.trial_key import TrialKeys
+from velodrome.experiments.track import Track
+from velodrome.experiments.trial import Budget
 
 ZOO = zoo.EXACT | zoo.SAMPLED
 LEARNER = "q_learning(learning_rate=0.3, policy=epsilon_greedy(epsilon=0.2, ties='first'))"
-TRAINING, EPISODES, MANY_EPISODES = 200, 400, 20_000
+TRAINING, EPISODES, MANY_EPISODES = 200, 300, 20_000
 # By chance one estimate in 16,000.
 LARGEST = 4.0
 
@@ -161,14 +164,15 @@ def test_what_cannot_be_copied_is_not_checked_and_has_no_model():
         ("fewer_actions", "wrapper NeverUp changes a space"),
         ("pairs_observed_by_the_class", "observation space must be Discrete(16) as in P, got MultiDiscrete"),
         ("edited_probabilities_without_their_sums", "were changed, but not their running sums"),
-        ("wrapper_patched_on_its_class", "wrapper TimeLimit may change it"),
+        ("wrapper_patched_on_its_class", "TimeLimit.step was replaced"),
     ],
 )
 def test_notes_say_why_nothing_is_computed(name, words, monkeypatch):
     notes = trained_in(ZOO[name](monkeypatch)).log.notes
-    (note,) = [note for note in notes if note.startswith("was evaluated in sampled episodes: ")]
-    assert words in note
-    assert "\n" not in note
+    assert notes[0].startswith("ran in the generic loop: ")
+    assert all(note.startswith("was evaluated in sampled episodes: ") for note in notes[1:])
+    assert any(words in note for note in notes)
+    assert not any("\n" in note for note in notes)
 
 
 def test_no_note_where_no_transitions_are_listed():
@@ -204,6 +208,25 @@ def test_a_patch_that_comes_later_and_goes_again_is_seen(monkeypatch):
         assert code_of(agents.QLearning(), [FrozenLakeEnv]) != code
     assert code_of(agents.QLearning(), [FrozenLakeEnv]) == code
     assert trained_in(zoo.solid).log.loop == "compiled"
+
+
+@pytest.mark.parametrize(
+    ("name", "transitions"),
+    [
+        ("slippery_lake", None),
+        ("holes_hurt", "untrue"),
+        ("own_environment_without_initial_distribution", "without start"),
+    ],
+)
+def test_trials_have_keys_of_their_own_where_transitions_are_not_used_as_they_stand(name, transitions, monkeypatch):
+    track = Track.of(name, ZOO[name](monkeypatch))
+    assert track.transitions == transitions
+    budget = Budget(10, None)
+    plain, own = (
+        TrialKeys(agents.QLearning(), name, (), None, budget, None, transitions=kind).of(0)
+        for kind in (None, track.transitions)
+    )
+    assert (plain == own) is (transitions is None)
 
 
 def table(**changes):
