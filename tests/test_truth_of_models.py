@@ -25,7 +25,7 @@ from velodrome.experiments.track import Track
 from velodrome.experiments.trial import Budget
 
 ZOO = zoo.EXACT | zoo.SAMPLED
-LEARNER = "q_learning(learning_rate=0.3, policy=epsilon_greedy(epsilon=0.2, ties='first'))"
+LEARNER = "q_learning(learning_rate=0.3, initial_value=1, policy=epsilon_greedy(epsilon=0.2, ties='first'))"
 TRAINING, EPISODES, MANY_EPISODES = 200, 300, 20_000
 # By chance one estimate in 16,000.
 LARGEST = 4.0
