@@ -310,11 +310,8 @@ def test_an_object_with_edited_transitions_is_evaluated_as_itself():
 
 def test_evaluation_leaves_an_object_where_training_left_it():
     env = TimeLimit(zoo.SAMPLED["holes_hurt"](None)().unwrapped, 40)
-    left = []
-    trial = vd.run(
-        LEARNER, env, steps=150, seed=0, callback=lambda _: left.append(None), callback_every=1, evaluation_episodes=3
-    )
-    alone = agents.QLearning(learning_rate=0.3, policy=trial.trained.policy)
+    trial = vd.run(LEARNER, env, steps=150, seed=0, evaluation_episodes=3)
+    alone = agents.QLearning(learning_rate=0.3, initial_value=1, policy=trial.trained.policy)
     other = TimeLimit(zoo.SAMPLED["holes_hurt"](None)().unwrapped, 40)
     alone.train(other, steps=150, seed=0)
     assert (env.unwrapped.s, env._elapsed_steps) == (other.unwrapped.s, other._elapsed_steps)
