@@ -12,7 +12,7 @@ import numpy as np
 
 from velodrome.agents.compiler import compiled_loop, report_not_compilable
 from velodrome.agents.episode_ends import EpisodeEnds
-from velodrome.agents.errors import PolicyFailureError, policy_failure
+from velodrome.agents.errors import PolicyFailureError, UnsupportedEnvironmentError, policy_failure
 from velodrome.agents.generic_loop import Progress, says_stop
 from velodrome.agents.interruption import Interruption, current_interruption
 from velodrome.agents.sampled_model import SampledModel
@@ -60,6 +60,7 @@ def run_compiled_loop(
         NotCompilableError: Numba cannot compile the policy; nothing has been changed.
         PolicyFailureError: the policy chose an action that does not exist.
         TrainingInterruptedError: see `interruptible`.
+        UnsupportedEnvironmentError: the tables are not those of the model's states and actions.
         TrainingTimeoutError: see `interruptible`.
     """
     from velodrome.agents.compiled_loop import (
@@ -80,6 +81,12 @@ def run_compiled_loop(
         parameter_clock=parameters.clock, rate_clock=rates.clock,
     )  # fmt: skip
     model = sampled.model
+    if memory.action_values.shape != (model.num_states, model.num_actions) or stepper.state >= model.num_states:
+        # Compiled code would read and write beyond the end of the tables.
+        raise UnsupportedEnvironmentError(
+            f"{sampled.label} has spaces of {memory.action_values.shape[0]} states and {memory.action_values.shape[1]} "
+            f"actions, but its transition model has {model.num_states} and {model.num_actions}"
+        )
     arrays = ModelArrays(
         model.offsets, model.cumulative, model.next_states, model.rewards, model.terminated,
         model.initial_cumulative, model.time_limit if model.time_limit is not None else 1 << 62,

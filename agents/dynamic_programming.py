@@ -38,8 +38,14 @@ def evaluate_policy(model: TransitionModel, policy: np.ndarray, success: np.ndar
         model: the environment's model.
         policy: action probabilities, float64 (S, A).
         success: outcomes with which a successful episode ends, bool (num_outcomes,), or None.
+
+    Raises:
+        ValueError: the policy or the successes are not those of the model's states, actions and outcomes.
     """
     policy = np.ascontiguousarray(policy, dtype=np.float64)
+    _check_shape("policy", policy, (model.num_states, model.num_actions))
+    if success is not None:
+        _check_shape("success", success, (model.num_outcomes,))
     if model.time_limit is not None:
         from velodrome.agents.dynamic_programming_kernels import policy_values_within
 
@@ -58,7 +64,10 @@ def best_possible(model: TransitionModel, success: np.ndarray | None) -> ExactVa
 
     Raises:
         NotConvergedError: there is no time limit and the optimum is not finite.
+        ValueError: the successes are not those of the model's outcomes.
     """
+    if success is not None:
+        _check_shape("success", success, (model.num_outcomes,))
     rate = None if success is None else _start_value(model, _success_values(model, success, None))
     limit = model.time_limit
     values, settled = _repeat(
@@ -97,10 +106,17 @@ def backed_up(model: TransitionModel, values: np.ndarray, discount: float) -> np
     """Action values float64 (S, A) of taking one action and then earning `values` (S,)."""
     from velodrome.agents.dynamic_programming_kernels import action_values_of
 
+    _check_shape("values", values, (model.num_states,))
     kept = discount * _continuing(model)
     return np.asarray(
         action_values_of(model.offsets, model.probabilities, model.next_states, model.rewards, kept, values)
     )
+
+
+def _check_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Refuse an array that compiled code would read beyond its end."""
+    if array.shape != shape:
+        raise ValueError(f"{name} must have the shape {shape} of the transition model, got {array.shape}")
 
 
 def _continuing(model: TransitionModel) -> np.ndarray:

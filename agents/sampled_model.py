@@ -9,7 +9,7 @@ import numpy as np
 from velodrome.agents.errors import environment_label
 from velodrome.envs.model_sampling import reason_not_sampled_from_model
 from velodrome.envs.success_rules import SuccessRule, success_rule
-from velodrome.envs.transition_model import TransitionModel
+from velodrome.envs.transition_model import NoTransitionModelError, TransitionModel
 
 
 @dataclass(eq=False)
@@ -35,8 +35,12 @@ class SampledModel:
         reason = reason_not_sampled_from_model(env)
         if reason is not None:
             return reason
+        try:
+            model = TransitionModel.of(env)
+        except NoTransitionModelError as error:
+            return str(error)
         return cls(
-            model=TransitionModel.of(env),
+            model=model,
             generator=env.unwrapped.np_random,
             rule=success_rule(env, success),
             label=environment_label(env),

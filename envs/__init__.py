@@ -25,7 +25,12 @@ from velodrome.envs.river_swim import RiverSwim
 from velodrome.envs.success_rules import SuccessRule, SuccessRuleError, parse_success_rule, success_rule
 from velodrome.envs.text import Text
 from velodrome.envs.texts import TEXTS
-from velodrome.envs.transition_model import NoTransitionModelError, TransitionModel, TransitionModelError
+from velodrome.envs.transition_model import (
+    NoTransitionModelError,
+    TransitionModel,
+    TransitionModelError,
+    UntrueModelError,
+)
 
 __all__ = [
     "DATASETS",
@@ -51,6 +56,7 @@ __all__ = [
     "TransitionModel",
     "TransitionModelError",
     "UnknownEnvironmentError",
+    "UntrueModelError",
     "list_environments",
     "load_dataset",
     "make_environment",

@@ -10,12 +10,14 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from velodrome.envs.argument_checks import check_choice
+from velodrome.envs.known_dynamics import steps_by_its_model
 from velodrome.envs.transition_model import TransitionModel
 from velodrome.envs.transition_view import TransitionView
 
 _NOT_RESET = -1
 
 
+@steps_by_its_model
 class ModelEnvironment(gym.Env[int, int]):
     """Base of environments with finitely many states and actions.
 

@@ -8,16 +8,19 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import wrappers
-from gymnasium.envs.toy_text.cliffwalking import CliffWalkingEnv
-from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from gymnasium.envs.toy_text.taxi import TaxiEnv
 
-from velodrome.envs.model_environment import ModelEnvironment
-from velodrome.envs.wrapper_chain import name_of, time_limit_of, wrappers_of
+from velodrome.envs.known_dynamics import (
+    DYNAMICS,
+    GYMNASIUM_CLASSES,
+    known_class_of,
+    reason_not_known,
+    replaced_on_instance,
+)
+from velodrome.envs.transition_model import reason_other_spaces
+from velodrome.envs.wrapper_chain import keeps_spaces, name_of, reason_steps_change, time_limit_of, wrappers_of
 
 _KNOWN_WRAPPERS = (wrappers.TimeLimit, wrappers.OrderEnforcing, wrappers.PassiveEnvChecker)
-_KNOWN_ENVIRONMENTS = (FrozenLakeEnv, TaxiEnv, CliffWalkingEnv)
-_DYNAMICS = ("step", "reset", "np_random")
 
 
 def reason_not_sampled_from_model(env: gym.Env[Any, Any]) -> str | None:
@@ -27,32 +30,38 @@ def reason_not_sampled_from_model(env: gym.Env[Any, Any]) -> str | None:
     outcome = argmax(cumulative > uniform), index 0 if none exceeds it. Asking changes nothing.
     """
     unwrapped = env.unwrapped
-    layers = [*wrappers_of(env), unwrapped]
-    for layer in layers[:-1]:
-        if type(layer) not in _KNOWN_WRAPPERS:
+    for layer in wrappers_of(env):
+        if type(layer) not in _KNOWN_WRAPPERS or not keeps_spaces(layer):
             return f"wrapper {type(layer).__name__} may change steps"
-    for layer in layers:
-        replaced = next((name for name in _DYNAMICS if name in vars(layer)), None)
-        if replaced is not None:
-            return f"{type(layer).__name__}.{replaced} was replaced on this instance"
+        changed = replaced_on_instance(layer, DYNAMICS) or reason_steps_change(layer)
+        if changed is not None:
+            return changed
     return _reason_by_class(unwrapped) or _reason_by_generator(unwrapped) or _reason_by_render_mode(unwrapped)
 
 
 def _reason_by_class(unwrapped: gym.Env[Any, Any]) -> str | None:
-    kind = type(unwrapped)
-    if isinstance(unwrapped, ModelEnvironment):
-        for name in _DYNAMICS:
-            owner = next(base for base in kind.__mro__ if name in vars(base))
-            if owner not in (ModelEnvironment, gym.Env):
-                return f"{owner.__name__} overrides {name}"
-        return None
-    if not hasattr(unwrapped, "P"):
+    kind, known = type(unwrapped), known_class_of(unwrapped)
+    if known is None and not hasattr(unwrapped, "P"):
         return f"{name_of(unwrapped)} has no transition model"
-    if kind not in _KNOWN_ENVIRONMENTS:
+    unknown = reason_not_known(unwrapped)
+    if unknown is not None:
+        return unknown
+    if known in GYMNASIUM_CLASSES and kind is not known:
         return f"how {kind.__name__} draws its steps is not known"
     if getattr(unwrapped, "fickle_passenger", False):
         return "fickle_passenger draws outside P"
-    return None
+    sizes = _sizes_of_model(unwrapped)
+    return None if sizes is None else reason_other_spaces(unwrapped, *sizes)
+
+
+def _sizes_of_model(unwrapped: Any) -> tuple[int, int] | None:
+    """Numbers of states and actions, None where `P` cannot be read, which says so on its own."""
+    try:
+        if type(unwrapped) in GYMNASIUM_CLASSES:
+            return len(unwrapped.P), len(unwrapped.P[0])
+        return unwrapped.model.num_states, unwrapped.model.num_actions
+    except (AttributeError, LookupError, TypeError):
+        return None
 
 
 def _reason_by_generator(unwrapped: gym.Env[Any, Any]) -> str | None:

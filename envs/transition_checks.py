@@ -15,7 +15,11 @@ class TransitionModelError(ValueError):
 
 
 class NoTransitionModelError(TransitionModelError):
-    """An environment has no model, or one that is not true of its steps."""
+    """An environment has no model, or none that is known to be true of its steps."""
+
+
+class UntrueModelError(NoTransitionModelError):
+    """An environment lists transitions, but is not known to step as they say."""
 
 
 def pair_name(pair: int, num_actions: int) -> str:

@@ -11,11 +11,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from velodrome.envs import transition_checks as checks
-from velodrome.envs.transition_checks import NoTransitionModelError, TransitionModelError
+from velodrome.envs.environment_copy import NotCopiedError, copied
+from velodrome.envs.known_dynamics import (
+    DYNAMICS,
+    GYMNASIUM_CLASSES,
+    known_class_of,
+    reason_not_known,
+    replaced_on_instance,
+)
+from velodrome.envs.model_check import UntrueError, check_model, only_start
+from velodrome.envs.transition_checks import NoTransitionModelError, TransitionModelError, UntrueModelError
 from velodrome.envs.transition_table import cumulative_inside_pairs, read_transition_table
-from velodrome.envs.wrapper_chain import is_transparent, name_of, time_limit_of, wrappers_of
+from velodrome.envs.wrapper_chain import is_transparent, keeps_spaces, name_of, time_limit_of, wrappers_of
 
-__all__ = ["NoTransitionModelError", "TransitionModel", "TransitionModelError"]
+__all__ = ["NoTransitionModelError", "TransitionModel", "TransitionModelError", "UntrueModelError"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,33 +98,55 @@ class TransitionModel:
     def of(cls, env: gym.Env[Any, Any]) -> TransitionModel:
         """Read the model of a Gymnasium environment from `env.unwrapped.P` and its initial distribution.
 
-        The time limit is that of the TimeLimit wrappers in the chain, None without one.
+        The time limit is that of the TimeLimit wrappers in the chain, None without one. An environment whose `step`
+        and `reset` are not known to follow `P` is played, as a copy, until it is known that they do, or do not. Where
+        it has no initial distribution, it must start in one and the same state.
 
         Raises:
-            NoTransitionModelError: the environment has no model, or a wrapper or option makes `P` untrue of it.
+            NoTransitionModelError: the environment has no model, or a wrapper or option may make `P` untrue of it.
+            UntrueModelError: its spaces or steps are not those of `P`, or are not known to be, or its own `P` has no
+                initial distribution and cannot be read without.
             TransitionModelError: `P` is invalid.
         """
-        unwrapped = env.unwrapped
-        for wrapper in wrappers_of(env):
-            if not is_transparent(wrapper):
-                raise NoTransitionModelError(
-                    f"{name_of(env)} has no transition model: wrapper {type(wrapper).__name__} may change it"
-                )
+        unwrapped, limit = env.unwrapped, time_limit_of(env)
+        _check_wrappers(env)
         own = getattr(unwrapped, "model", None)
-        if isinstance(own, TransitionModel):
-            return own.with_time_limit(time_limit_of(env))._with_action_mask(unwrapped)
-        if not hasattr(unwrapped, "P"):
+        if not isinstance(own, TransitionModel) or known_class_of(unwrapped) in GYMNASIUM_CLASSES:
+            own = None
+        if own is None and not hasattr(unwrapped, "P"):
             raise NoTransitionModelError(f"{name_of(env)} has no transition model (no attribute P)")
         if getattr(unwrapped, "fickle_passenger", False):
             raise NoTransitionModelError(f"{name_of(env)} has no transition model: fickle_passenger is not in P")
-        if not hasattr(unwrapped, "initial_state_distrib"):
+        unknown = reason_not_known(unwrapped)
+        model = cls._read(env, limit, unknown is None) if own is None else own.with_time_limit(limit)
+        reason = reason_other_spaces(env, model.num_states, model.num_actions)
+        if reason is None and own is not None and not own._has_own_sums():
+            reason = "the probabilities of its model were changed, but not their running sums, by which it steps"
+        if reason is None and unknown is not None:
+            reason = _reason_untrue(unwrapped, model, unknown)
+        if reason is not None:
+            raise UntrueModelError(f"{name_of(env)} has no transition model: {reason}")
+        return model._with_action_mask(unwrapped)
+
+    @classmethod
+    def _read(cls, env: gym.Env[Any, Any], limit: int | None, is_known: bool) -> TransitionModel:
+        unwrapped: Any = env.unwrapped
+        if hasattr(unwrapped, "initial_state_distrib"):
+            return cls.from_outcomes(unwrapped.P, unwrapped.initial_state_distrib, time_limit=limit)
+        if is_known:
             raise NoTransitionModelError(
                 f"{name_of(env)} has no initial distribution (no attribute initial_state_distrib)"
             )
-        model = cls.from_outcomes(unwrapped.P, unwrapped.initial_state_distrib, time_limit=time_limit_of(env))
-        for name, size in (("observation", model.num_states), ("action", model.num_actions)):
-            _check_space(name, getattr(unwrapped, f"{name}_space", None), size)
-        return model._with_action_mask(unwrapped)
+        try:
+            table = read_transition_table(unwrapped.P)
+            start = only_start(copied(unwrapped), table.num_states)
+            return cls.from_arrays(**table._asdict(), initial_distribution=start, time_limit=limit)
+        except TransitionModelError as error:
+            raise UntrueModelError(f"{name_of(env)} has no transition model: {error}") from None
+        except NotCopiedError as error:
+            raise UntrueModelError(
+                f"{name_of(env)} has no transition model: it lacks initial_state_distrib, and {error}"
+            ) from None
 
     @classmethod
     def from_outcomes(
@@ -212,6 +243,13 @@ class TransitionModel:
         object.__setattr__(model, "time_limit", None if time_limit is None else int(time_limit))
         return model
 
+    def _has_own_sums(self) -> bool:
+        sums = cumulative_inside_pairs(self.probabilities, self.offsets)
+        initial = np.cumsum(self.initial_distribution)
+        return np.allclose(sums, self.cumulative, 0.0, 1e-9) and np.allclose(
+            initial, self.initial_cumulative, 0.0, 1e-9
+        )
+
     def _with_action_mask(self, unwrapped: gym.Env[Any, Any]) -> Self:
         mask = getattr(unwrapped, "action_mask", None)
         if self.action_mask is not None or not callable(mask):
@@ -236,10 +274,39 @@ def _initial_distribution(num_states: int, given: ArrayLike) -> NDArray[np.float
     return checks.as_floats("initial_distribution", given).copy()
 
 
-def _check_space(name: str, space: object, size: int) -> None:
-    if not isinstance(space, gym.spaces.Discrete):
-        raise TransitionModelError(f"{name} space must be Discrete({size}) as in P, got {space}")
-    if space.start != 0:
-        raise TransitionModelError(f"{name} space must start at 0, got start={space.start}")
-    if space.n != size:
-        raise TransitionModelError(f"{name} space must be Discrete({size}) as in P, got {space}")
+def _check_wrappers(env: gym.Env[Any, Any]) -> None:
+    for wrapper in wrappers_of(env):
+        if not keeps_spaces(wrapper):
+            raise UntrueModelError(
+                f"{name_of(env)} has no transition model: wrapper {type(wrapper).__name__} changes a space"
+            )
+        if not is_transparent(wrapper):
+            raise NoTransitionModelError(
+                f"{name_of(env)} has no transition model: wrapper {type(wrapper).__name__} may change it"
+            )
+
+
+def _reason_untrue(unwrapped: gym.Env[Any, Any], model: TransitionModel, unknown: str) -> str | None:
+    """Why an environment of unknown code is not known to step by its model, None where playing showed that it does."""
+    if replaced_on_instance(unwrapped, DYNAMICS) is not None:
+        return unknown
+    try:
+        check_model(copied(unwrapped), model)
+    except UntrueError as error:
+        return f"{error} ({unknown})"
+    except NotCopiedError as error:
+        return f"{unknown}, and its steps cannot be compared with P, because it {error}"
+    return None
+
+
+def reason_other_spaces(env: gym.Env[Any, Any], num_states: int, num_actions: int) -> str | None:
+    """Why an environment's spaces are not those of a model's states and actions, None where they are."""
+    for name, size in (("observation", num_states), ("action", num_actions)):
+        space = getattr(env, f"{name}_space", None)
+        if not isinstance(space, gym.spaces.Discrete):
+            return f"{name} space must be Discrete({size}) as in P, got {space}"
+        if space.start != 0:
+            return f"{name} space must start at 0, got start={space.start}"
+        if space.n != size:
+            return f"{name} space must be Discrete({size}) as in P, got {space}"
+    return None

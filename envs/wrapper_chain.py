@@ -7,6 +7,8 @@ from typing import Any
 import gymnasium as gym
 from gymnasium import wrappers
 
+from velodrome.envs.known_dynamics import reason_changed
+
 # They neither change what is observed, rewarded or done, nor draw random numbers.
 _TRANSPARENT = (
     wrappers.TimeLimit,
@@ -17,6 +19,7 @@ _TRANSPARENT = (
     wrappers.HumanRendering,
     wrappers.RenderCollection,
 )
+_PASSED_ON = ("step", "reset", "unwrapped")
 
 
 def wrappers_of(env: gym.Env[Any, Any]) -> list[gym.Wrapper[Any, Any, Any, Any]]:
@@ -35,11 +38,24 @@ def time_limit_of(env: gym.Env[Any, Any]) -> int | None:
 
 
 def is_transparent(wrapper: gym.Wrapper[Any, Any, Any, Any]) -> bool:
-    """Whether `wrapper` leaves observations, actions, rewards and dynamics alone, as far as can be known."""
-    if type(wrapper) in _TRANSPARENT:
-        return True
-    kind = type(wrapper)
-    return kind.step is gym.Wrapper.step and kind.reset is gym.Wrapper.reset
+    """Whether `wrapper` leaves observations, actions, their spaces, rewards and dynamics alone, as far as is known."""
+    return keeps_spaces(wrapper) and reason_steps_change(wrapper) is None
+
+
+def keeps_spaces(wrapper: gym.Wrapper[Any, Any, Any, Any]) -> bool:
+    """Whether the spaces of `wrapper` are those of what it wraps."""
+    inner = wrapper.env
+    pairs = (
+        (wrapper.observation_space, inner.observation_space),
+        (wrapper.action_space, inner.action_space),
+    )
+    return all(own is wrapped or own == wrapped for own, wrapped in pairs)
+
+
+def reason_steps_change(wrapper: gym.Wrapper[Any, Any, Any, Any]) -> str | None:
+    """Why steps and resets may come out of `wrapper` changed, None where they are passed on as they are."""
+    known = type(wrapper) if type(wrapper) in _TRANSPARENT else gym.Wrapper
+    return reason_changed(wrapper, known, _PASSED_ON)
 
 
 def name_of(env: gym.Env[Any, Any]) -> str:

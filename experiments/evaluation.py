@@ -58,10 +58,10 @@ def evaluate(agent: Agent, track: Track, *, seed: int, episodes: int = 100) -> E
     evaluation = track.contents.evaluation
     if evaluation is not None and evaluation.reason is None:
         return _on_examples(agent, track, evaluation.examples)
-    policy = getattr(agent, "greedy_probabilities", None)
+    policy = _policy_on_model(agent, track)
     if track.model is None or policy is None:
         return _sample(agent, track, seed, episodes)
-    value = evaluate_policy(track.model, policy(), track.success)
+    value = evaluate_policy(track.model, policy, track.success)
     if value.success_rate is None and track.rule.source != "none":
         sampled = _sample(agent, track, seed, episodes)
         return Evaluation(
@@ -74,6 +74,15 @@ def evaluate(agent: Agent, track: Track, *, seed: int, episodes: int = 100) -> E
         )
     rate = float("nan") if value.success_rate is None else value.success_rate
     return Evaluation("exact", rate, rate, rate, value.expected_return, 0)
+
+
+def _policy_on_model(agent: Agent, track: Track) -> NDArray[np.float64] | None:
+    """The agent's greedy policy (S, A), None without one for the states and actions of the track's model."""
+    probabilities = getattr(agent, "greedy_probabilities", None)
+    if track.model is None or probabilities is None:
+        return None
+    policy: NDArray[np.float64] = probabilities()
+    return policy if policy.shape == (track.model.num_states, track.model.num_actions) else None
 
 
 def _on_examples(agent: Agent, track: Track, examples: LabelledExamples) -> Evaluation:

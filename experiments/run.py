@@ -8,6 +8,7 @@ import gymnasium as gym
 from velodrome.agents.agent import Agent, Callback, Loop
 from velodrome.agents.errors import check_budget_or_epochs, check_count, environment_label
 from velodrome.agents.seeding import check_seed
+from velodrome.envs.environment_copy import NotCopiedError, copied
 from velodrome.experiments.expressions.environment_configuration import EnvironmentConfiguration
 from velodrome.experiments.inputs import NamedEnvironment, read_agent, read_environment
 from velodrome.experiments.track import Track
@@ -32,7 +33,8 @@ def run(
 
     Args:
         agent: an agent (a copy learns: see `Trial.trained`) or its expression, such as "q_learning(discount=0.9)".
-        env: an environment, its expression such as "FrozenLake-v1(is_slippery=False)", or a factory.
+        env: an environment, its expression such as "FrozenLake-v1(is_slippery=False)", or a factory. An environment is
+            evaluated as it stands after training: on a copy, or on itself where it cannot be copied.
         episodes: training episodes; give one of `episodes`, `steps` and `epochs`.
         steps: training steps.
         epochs: passes through the environment's labelled examples; an episode is one of them.
@@ -71,13 +73,13 @@ def run(
 
 
 def _like(env: gym.Env[Any, Any]) -> NamedEnvironment:
-    """Maker of environments like `env` for evaluation, or of `env` itself where it cannot be made again."""
+    """Maker of copies of `env` as it then stands, for evaluation, or of `env` itself where it cannot be copied."""
     label = environment_label(env)
 
     def make() -> gym.Env[Any, Any]:
         try:
-            return env if env.spec is None else gym.make(env.spec)
-        except Exception:
+            return copied(env)
+        except NotCopiedError:
             return env
 
     return NamedEnvironment(label, label, make)

@@ -98,7 +98,9 @@ class StoredPlanMaker:
             rule = None if success is None else environment.track.rule.description
             track = environment.track
             digest = track.contents.digest
-            keys = TrialKeys(agent, environment.expression, track.classes, None, budget, rule, digest)
+            keys = TrialKeys(
+                agent, environment.expression, track.classes, None, budget, rule, digest, transitions=track.transitions
+            )
         except _NotRepeatableError:
             raise
         except Exception as error:
@@ -165,5 +167,5 @@ def _difference(stored: dict[str, Any], now: dict[str, Any]) -> str:
         return f"its own code has changed: {', '.join(changed)}"
     if stored.get("contents") != now.get("contents"):
         return f"the contents of {stored['environment']} are no longer those that it was trained on"
-    parts = [part for part in stored if stored[part] != now[part]]
+    parts = [part for part in stored | now if stored.get(part) != now.get(part)]
     return f"this release reads its {' and '.join(parts)} differently"

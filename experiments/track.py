@@ -19,7 +19,7 @@ from velodrome.agents.errors import BudgetError
 from velodrome.agents.sampled_model import SampledModel
 from velodrome.envs.model_sampling import reason_not_sampled_from_model
 from velodrome.envs.success_rules import SuccessRule, success_rule
-from velodrome.envs.transition_model import NoTransitionModelError, TransitionModel
+from velodrome.envs.transition_model import NoTransitionModelError, TransitionModel, UntrueModelError
 from velodrome.envs.wrapper_chain import wrappers_of
 from velodrome.experiments.contents import Contents
 
@@ -37,6 +37,10 @@ class Track:
         best: the best possible values, or None where neither a model nor labelled examples tell.
         random: the uniformly random policy's values, likewise.
         generic_reason: why the compiled loop cannot run it, or None where it can.
+        model_reason: why the transitions that it lists are not its model, where that is not because of what is around
+            it; None elsewhere.
+        transitions: "untrue" where there is such a reason, "without start" where the model's start is that of its
+            resets, None elsewhere; for trials' keys.
         keeps_open: the caller's own environment, which is never closed.
         classes: of the environment and the wrappers around it.
         contents: images or texts that it has.
@@ -53,6 +57,8 @@ class Track:
     keeps_open: gym.Env[Any, Any] | None = None
     classes: tuple[type, ...] = ()
     contents: Contents = Contents()
+    model_reason: str | None = None
+    transitions: str | None = None
 
     @classmethod
     def of(
@@ -68,26 +74,26 @@ class Track:
             UnknownEnvironmentError: it cannot be made.
             TransitionModelError: its P is not valid.
         """
-        env = make()
+        env = make() if keeps_open is None else keeps_open
         try:
             rule = success_rule(env, success)
-            model = _model_of(env)
+            model, model_reason, transitions = _model_of(env)
             reason = reason_not_sampled_from_model(env)
             classes = tuple(type(layer) for layer in [*wrappers_of(env), env.unwrapped])
             contents = Contents.of(env, rule)
         finally:
             if env is not keeps_open:
                 env.close()
+        known = (keeps_open, classes, contents, model_reason, transitions)
         if model is None:
-            best, random = contents.best, contents.random
-            return cls(label, make, rule, None, None, best, random, reason, keeps_open, classes, contents)
+            return cls(label, make, rule, None, None, contents.best, contents.random, reason, *known)
         outcomes = rule.success_outcomes(model)
         try:
             best = best_possible(model, outcomes)
         except NotConvergedError:
             best = None
         random = evaluate_policy(model, random_policy(model), outcomes)
-        return cls(label, make, rule, model, outcomes, best, random, reason, keeps_open, classes, contents)
+        return cls(label, make, rule, model, outcomes, best, random, reason, *known)
 
     def episodes_of(self, agent: Agent, epochs: int) -> int:
         """Episodes of so many passes of an agent through the labelled examples.
@@ -108,8 +114,13 @@ class Track:
         return SampledModel(self.model, self.rule, self.label)
 
 
-def _model_of(env: gym.Env[Any, Any]) -> TransitionModel | None:
+def _model_of(env: gym.Env[Any, Any]) -> tuple[TransitionModel | None, str | None, str | None]:
+    """The model, or None with the reason why the transitions that an environment lists are none; `transitions`."""
     try:
-        return TransitionModel.of(env)
+        model = TransitionModel.of(env)
+    except UntrueModelError as error:
+        return None, str(error), "untrue"
     except NoTransitionModelError:
-        return None
+        return None, None, None
+    has_start = any(hasattr(env.unwrapped, name) for name in ("initial_state_distrib", "model"))
+    return model, None, None if has_start else "without start"

@@ -178,6 +178,8 @@ def run_trial(
     reason = track.contents.reason_evaluated_where_learnt
     if reason is not None:
         log = dataclasses.replace(log, notes=(*log.notes, f"was evaluated where it learnt: {reason}"))
+    if track.model_reason is not None:
+        log = dataclasses.replace(log, notes=(*log.notes, f"was evaluated in sampled episodes: {track.model_reason}"))
     evaluation = evaluate(learner, track, seed=seed, episodes=budget.evaluation_episodes)
     return Trial(label, track, seed, log, evaluation, learner)
 

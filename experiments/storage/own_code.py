@@ -17,7 +17,7 @@ from velodrome.policies.configuration import Configuration, parameters_of
 
 
 def code_of(agent: Any, classes: Iterable[type], factory: Callable[[], Any] | None = None) -> dict[str, str]:
-    """Name to SHA-256 of each class or factory that is neither ours nor of an installed package.
+    """Name to SHA-256 of each class, method or factory that is neither ours nor of an installed package.
 
     Args:
         agent: a configuration; its policy and schedules are looked at too.
@@ -29,6 +29,7 @@ def code_of(agent: Any, classes: Iterable[type], factory: Callable[[], Any] | No
         own.update(_own_classes(type(configuration)))
     for cls in classes:
         own.update(_own_classes(cls))
+        own.update(_own_methods(cls))
     if factory is not None:
         own[_name(factory)] = factory
     return {name: _fingerprint(thing) for name, thing in sorted(own.items())}
@@ -59,6 +60,17 @@ def _configurations(value: Any) -> Iterator[Configuration]:
 
 def _own_classes(cls: type) -> dict[str, type]:
     return {_name(base): base for base in cls.__mro__ if is_own(base.__module__)}
+
+
+def _own_methods(cls: type) -> dict[str, FunctionType]:
+    """The user's functions that stand in the place of methods of classes that are not the user's."""
+    return {
+        f"{_name(base)}.{name}": value
+        for base in cls.__mro__
+        if not is_own(base.__module__)
+        for name, value in vars(base).items()
+        if isinstance(value, FunctionType) and is_own(value.__globals__.get("__name__"))
+    }
 
 
 def _name(thing: Any) -> str:

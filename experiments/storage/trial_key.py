@@ -24,8 +24,8 @@ class TrialKeys:
 
     The specification holds the agent with all its parameters, the environment's expression, the budget, the
     evaluation protocol, the seed and the version of results. Where the environment reads images or a text, a digest of
-    them is added, and where the user's own code takes part (a policy or agent class, an environment's factory) a
-    fingerprint of it, so that what was edited is run again.
+    them is added, and where the user's own code takes part (a policy or agent class, an environment's factory, a method
+    put in the place of one of Gymnasium's) a fingerprint of it, so that what was edited is run again.
     Labels, workers and time-outs are not part of it.
 
     Args:
@@ -36,6 +36,8 @@ class TrialKeys:
         budget: of training and evaluation.
         success: the experiment's own success rule, or None.
         contents: digest of the images or texts that the environment reads; None where its expression says all.
+        transitions: how those that the environment lists are used, where that is not as they stand: "untrue" or
+            "without start"; else None.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class TrialKeys:
         budget: Budget,
         success: str | None,
         contents: str | None = None,
+        transitions: str | None = None,
     ) -> None:
         code = code_of(agent, classes, factory)
         self._shared: dict[str, Any] = {
@@ -59,6 +62,9 @@ class TrialKeys:
         if factory is not None:
             # The name of a factory does not tell how it makes the environment.
             self._shared["factory"] = True
+        if transitions is not None:
+            # The first release used the untrue ones, and not those without start.
+            self._shared["transitions"] = transitions
         if contents is not None:
             self._shared["contents"] = contents
         if code:
