@@ -7,9 +7,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from velodrome.agents.action_masks import best_available
 from velodrome.agents.tabular import TabularAgent
 from velodrome.policies.configuration import require_number, require_one_of
-from velodrome.policies.ties import best_value
 
 # A trace that has faded below this is dropped, which bounds the cost of a step.
 FADED = 1e-10
@@ -79,14 +79,15 @@ def make_learn_q_lambda(trace_decay: float, kept: float) -> Callable[..., None]:
     def learn_q_lambda(
         memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
         next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
+        mask: Any = None, next_mask: Any = None,
     ) -> None:  # fmt: skip
         row = memory.action_values[state]
-        if row[action] < best_value(row):
+        if row[action] < best_available(row, mask):
             forget_traces(memory)
         mark_visit(memory, state, action, kept)
         target = reward
         if not terminated:
-            target += discount * best_value(memory.action_values[next_state])
+            target += discount * best_available(memory.action_values[next_state], next_mask)
         spread_error(memory, learning_rate * (target - row[action]), discount * trace_decay)
         if ended:
             forget_traces(memory)
