@@ -100,7 +100,8 @@ class QLambda(TabularAgent):
     """Watkins's Q(λ): traces fade by γλ and are cut by an exploratory action; λ = 0 is Q-learning.
 
     An action counts as exploratory if its value is below the state's best when it is taken; `traces` are
-    "accumulating" (Watkins) or "replacing" (Singh & Sutton 1996). A trace below 1e-10 is dropped.
+    "accumulating" (Watkins) or "replacing" (Singh & Sutton 1996). A trace below 1e-10 is dropped. Every traced pair
+    learns with the learning rate of the step that made the error, on the "visits" clock that of the pair just visited.
 
     Raises:
         ConfigurationError: `trace_decay` leaves [0, 1], or `traces` is neither of the two.
