@@ -30,7 +30,7 @@ def masks_of_model(environment: Any) -> np.ndarray | None:
     if model.action_mask is None:
         raise UnsupportedEnvironmentError(no_masks_line(label))
     empty = ~model.action_mask.any(axis=1)
-    stuck = np.flatnonzero(empty & _reached(model, model.action_mask)) if empty.any() else ()
+    stuck = np.flatnonzero(empty & _reached(model, model.action_mask)) if empty.any() else np.empty(0, np.int64)
     if len(stuck):
         raise UnsupportedEnvironmentError(
             f"action_mask=True, but the masks of {label} allow no action in state {stuck[0]}"
