@@ -322,8 +322,8 @@ class Root(policies.Schedule):
 
 
 def test_van_hasselts_grid_world(loop):
-    # Van Hasselt (2010), the grid world with a rate of 1/n: of 3000 runs of an implementation apart from this one double
-    # Q-learning earned -0.32 a step, and -0.64 where it counted the visits of both tables together.
+    # Van Hasselt (2010), the grid world with a rate of 1/n: over 3000 runs of an implementation apart from this one
+    # double Q-learning earned -0.32 a step, and -0.64 where it counted the visits of both tables together.
     if loop == "generic":
         pytest.skip("takes minutes")
     grid, earned = VanHasseltGrid(), {}
