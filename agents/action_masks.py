@@ -1,9 +1,10 @@
-"""Action masks: an action that is not available has the action value minus infinity.
+"""Action masks: which actions are available, applied where actions are chosen and bootstrapped from.
 
-No maximum, greedy choice or average over a policy then needs to know of masks; only exploration must not
-choose such an action, which the functions here see to for every policy, users' own included.
+A mask is a row of 0 and 1, one an action. It is handed to the policy and to the learner beside the action values, which
+stay as they were learnt: a mask may differ from one visit of a state to the next. None stands for no mask.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -11,22 +12,24 @@ from typing import Any
 
 import numpy as np
 
+from velodrome.agents.errors import EnvironmentFailureError
 from velodrome.policies.policy import ProbabilitiesFunction, SelectFunction
+from velodrome.policies.ties import best_value
 
 
-def available(action_values: Sequence[float], visit_counts: Sequence[int]) -> Any:
-    """Actions above minus infinity, int64 (n,), with their values, float64 (n,), and counts, int64 (n,)."""
+def available(action_values: Sequence[float], visit_counts: Sequence[int], mask: Any) -> Any:
+    """Available actions, int64 (n,), with their values, float64 (n,), and counts, int64 (n,)."""
     num_actions = len(action_values)
     num_available = 0
     for action in range(num_actions):
-        if action_values[action] > -math.inf:
+        if mask[action]:
             num_available += 1
     actions = np.empty(num_available, np.int64)
     values = np.empty(num_available, np.float64)
     counts = np.empty(num_available, np.int64)
     place = 0
     for action in range(num_actions):
-        if action_values[action] > -math.inf:
+        if mask[action]:
             actions[place] = action
             values[place] = action_values[action]
             counts[place] = visit_counts[action]
@@ -34,14 +37,29 @@ def available(action_values: Sequence[float], visit_counts: Sequence[int]) -> An
     return actions, values, counts
 
 
+def best_available(action_values: Sequence[float], mask: Any) -> float:
+    """Largest value of the available actions; of all where `mask` is None."""
+    if mask is None:
+        return best_value(action_values)
+    best = -math.inf
+    for action in range(len(action_values)):
+        if mask[action] and action_values[action] > best:
+            best = action_values[action]
+    return best
+
+
 @lru_cache(maxsize=256)
-def among_available(select: SelectFunction) -> SelectFunction:
-    """`select` restricted to the actions whose value is above minus infinity."""
+def among_available(select: SelectFunction) -> Callable[..., int]:
+    """`select` with a mask as one more argument: it is shown the available actions alone."""
 
     def select_available(
-        action_values: Sequence[float], visit_counts: Sequence[int], parameter: float, rng: np.random.Generator
+        action_values: Sequence[float],
+        visit_counts: Sequence[int],
+        parameter: float,
+        rng: np.random.Generator,
+        mask: Any,
     ) -> int:
-        actions, values, counts = available(action_values, visit_counts)
+        actions, values, counts = available(action_values, visit_counts, mask)
         chosen = select(values, counts, parameter, rng)
         if 0 <= chosen < len(actions):
             return int(actions[chosen])
@@ -51,32 +69,102 @@ def among_available(select: SelectFunction) -> SelectFunction:
 
 
 @lru_cache(maxsize=256)
-def available_probabilities(probabilities: ProbabilitiesFunction) -> ProbabilitiesFunction:
-    """`probabilities` restricted to the actions whose value is above minus infinity; the others get 0."""
+def greedy_among_available(greedy: Callable[[Sequence[float], Any], int]) -> Callable[..., int]:
+    """`greedy` with counts and a mask as further arguments: the best of the available actions."""
+
+    def greedy_available(action_values: Sequence[float], visit_counts: Sequence[int], mask: Any, rng: Any) -> int:
+        if mask is None:
+            return greedy(action_values, rng)
+        actions, values, _ = available(action_values, visit_counts, mask)
+        return int(actions[greedy(values, rng)])
+
+    return greedy_available
+
+
+@lru_cache(maxsize=256)
+def available_probabilities(probabilities: ProbabilitiesFunction) -> Callable[..., None]:
+    """`probabilities` with a mask as one more argument: of the available actions alone; the others get 0."""
 
     def fill_available(
-        action_values: Sequence[float], visit_counts: Sequence[int], parameter: float, filled: Any
+        action_values: Sequence[float], visit_counts: Sequence[int], parameter: float, filled: Any, mask: Any
     ) -> None:
-        actions, values, counts = available(action_values, visit_counts)
-        shares: Any = np.empty(len(actions), np.float64)
-        probabilities(values, counts, parameter, shares)
-        for action in range(len(action_values)):
-            filled[action] = 0.0
-        for place in range(len(actions)):
-            filled[actions[place]] = shares[place]
+        if mask is None:
+            probabilities(action_values, visit_counts, parameter, filled)
+        else:
+            actions, values, counts = available(action_values, visit_counts, mask)
+            shares: Any = np.empty(len(actions), np.float64)
+            probabilities(values, counts, parameter, shares)
+            for action in range(len(action_values)):
+                filled[action] = 0.0
+            for place in range(len(actions)):
+                filled[actions[place]] = shares[place]
 
     return fill_available
 
 
-def forbid(value_tables: Sequence[np.ndarray], state: int, mask: Any) -> None:
-    """Mark the actions of `state` whose `mask` (A,) is false as not available; an all-false mask is ignored."""
-    available = np.asarray(mask, dtype=np.bool_)
-    if available.any():
-        for table in value_tables:
-            table[state, ~available] = -np.inf
+def takes_masks(learn: Callable[..., None]) -> bool:
+    """Whether a learner's update function has arguments for the masks of the two states."""
+    return "next_mask" in inspect.signature(learn).parameters
 
 
-def mask_function(env: Any) -> Callable[[int], Any] | None:
-    """The environment's own function from state to action mask, where it has one (Taxi)."""
-    function = getattr(env.unwrapped, "action_mask", None)
-    return function if callable(function) else None
+@lru_cache(maxsize=256)
+def ignoring_masks(learn: Callable[..., None]) -> Callable[..., None]:
+    """`learn` with two more arguments, which are not handed on."""
+
+    def learn_without_masks(
+        memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
+        next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
+        mask: Any, next_mask: Any,
+    ) -> None:  # fmt: skip
+        learn(
+            memory, state, action, reward, next_state, terminated, ended, next_action, parameter, learning_rate,
+            discount, rng,
+        )  # fmt: skip
+
+    return learn_without_masks
+
+
+def as_mask(given: Any, num_actions: int) -> bytes:
+    """A mask as bytes of 0 and 1, which nobody can change afterwards.
+
+    Raises:
+        EnvironmentFailureError: it is not one 0 or 1 an action, or allows no action.
+    """
+    mask = _numbers(given)
+    if mask.shape != (num_actions,):
+        raise EnvironmentFailureError(
+            f"the action mask must have {num_actions} entries, one an action, got {_shown(given)}"
+        )
+    if not is_binary(mask):
+        raise EnvironmentFailureError(f"the action mask must hold 0 and 1 (or False and True), got {_shown(given)}")
+    if not mask.any():
+        raise EnvironmentFailureError("the action mask allows no action, but the episode has not terminated")
+    return mask.astype(np.bool_).tobytes()
+
+
+def is_binary(masks: np.ndarray) -> bool:
+    """Whether an array holds nothing but 0 and 1, or False and True."""
+    return masks.dtype == np.bool_ or (masks.dtype.kind in "iuf" and bool(((masks == 0) | (masks == 1)).all()))
+
+
+def mask_in(info: Any, num_actions: int) -> bytes | None:
+    """The mask in an `info`; None where it has none.
+
+    Raises:
+        EnvironmentFailureError: `info` is no dict, or its mask is none.
+    """
+    if not isinstance(info, dict):
+        raise EnvironmentFailureError(f"info must be a dict, got {_shown(info)}")
+    return as_mask(info["action_mask"], num_actions) if "action_mask" in info else None
+
+
+def _numbers(given: Any) -> np.ndarray:
+    try:
+        return np.asarray(given)
+    except ValueError:
+        return np.empty(())
+
+
+def _shown(given: Any) -> str:
+    text = " ".join(repr(given).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -86,6 +86,26 @@ class Agent(Configuration, ABC):
         """
         return None
 
+    @property
+    def result_version(self) -> int:
+        """Version of what the same configuration, environment and seed give: part of the key of stored trials.
+
+        An agent whose results change from one release to the next raises it, so that earlier ones are run again.
+        """
+        return 1
+
+    @property
+    def needs_action_mask(self) -> bool:
+        """Whether what `act` does depends on an action mask that is no function of the observation."""
+        return False
+
+    def act_with_info(self, observation: Any, info: dict[str, Any]) -> Any:
+        """Greedy action for an observation and the `info` that came with it, from which action masks are taken.
+
+        Loops that step an environment call it; for agents without masks it is `act`.
+        """
+        return self.act(observation)
+
     @abstractmethod
     def act(self, observation: Any, *, explore: bool = False) -> Any:
         """Action for one observation, or actions for a batch (leading dimension).

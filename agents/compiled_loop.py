@@ -35,7 +35,9 @@ class ModelArrays(NamedTuple):
 def build_loop(
     select: Callable[..., Any],
     learn: Callable[..., Any],
+    visits_of: Callable[..., Any] | None,
     *,
+    has_masks: bool,
     is_on_policy: bool,
     needs_next_parameter: bool,
     checks_actions: bool,
@@ -45,6 +47,9 @@ def build_loop(
     cache: bool,
 ) -> Callable[..., Any]:
     """Loop for one pair of functions; Numba compiles it on its first call.
+
+    `visits_of` counts a pair's visits for the learning rate's "visits" clock, instead of `visit_counts`. With
+    `has_masks`, `select` and `learn` are handed rows of `masks`, or else nothing and None.
 
     `checks_actions` has every choice of the policy compared with the number of actions, which costs a tenth of a
     step; our own policies need none. `fingerprint` names the code that is inlined; as a closure variable it is
@@ -62,9 +67,11 @@ def build_loop(
         return parameters[visits]
 
     parameter_at = numba.extending.register_jitable(forceinline=True)(parameter_at)
+    choose, mask_of = _masked(select) if has_masks else _unmasked(select)
+    counted = _visits if visits_of is None else visits_of
 
     def loop(
-        model, memory, parameters, rates, bases, discount, position, partial_return, limits,
+        model, masks, memory, parameters, rates, bases, discount, position, partial_return, limits,
         returns, lengths, outcomes, environment_words, agent_words,
     ):  # fmt: skip
         if fingerprint == "":
@@ -120,7 +127,7 @@ def build_loop(
                         if parameter != parameter:
                             failure = BAD_PARAMETER
                             break
-                    action = np.uint64(select(action_values[state], visit_counts[state], parameter, rng))
+                    action = np.uint64(choose(action_values, visit_counts, masks, state, parameter, rng))
                     if checks_actions and action >= num_actions:
                         failure = BAD_ACTION
                         break
@@ -137,8 +144,9 @@ def build_loop(
                         break
                 next_state = np.uint64(model.next_states[outcome])
                 reward, terminated = model.rewards[outcome], model.terminated[outcome]
+                visits = counted(memory, state, action, rng)
                 if not rate_by_episode:
-                    place = step - bases[1] if rate_by_step else visit_counts[state, action] - 1
+                    place = step - bases[1] if rate_by_step else visits - 1
                     learning_rate = rates[place]
                     if learning_rate != learning_rate:
                         failure = BAD_RATE
@@ -153,14 +161,14 @@ def build_loop(
                         failure = BAD_PARAMETER
                         break
                 if is_on_policy and not terminated:
-                    chosen = np.uint64(select(action_values[next_state], visit_counts[next_state], parameter, rng))
+                    chosen = np.uint64(choose(action_values, visit_counts, masks, next_state, parameter, rng))
                     if checks_actions and chosen >= num_actions:
                         failure = BAD_ACTION
                         break
                     next_action = np.int64(chosen)
                 learn(
                     memory, state, action, reward, next_state, terminated, ended, np.uint64(next_action), parameter,
-                    learning_rate, discount, rng,
+                    learning_rate, discount, rng, mask_of(masks, state), mask_of(masks, next_state),
                 )  # fmt: skip
                 state = next_state
                 if ended:
@@ -182,6 +190,33 @@ def build_loop(
 
     # Numba keeps one index file for each qualified name and does not lock it: loops that shared a name could get
     # each other's code when two processes compile at once.
-    options = (fingerprint, is_on_policy, needs_next_parameter, checks_actions, parameter_clock, rate_clock)
+    options = (fingerprint, has_masks, is_on_policy, needs_next_parameter, checks_actions, parameter_clock, rate_clock)
     loop.__qualname__ += "_" + hashlib.sha256(repr(options).encode()).hexdigest()[:16]
     return numba.njit(nogil=True, cache=cache)(loop)  # type: ignore[no-any-return]
+
+
+@numba.extending.register_jitable(forceinline=True)
+def _visits(memory, state, action, rng):
+    return memory.visit_counts[state, action]
+
+
+def _unmasked(select: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def choose(action_values, visit_counts, masks, state, parameter, rng):
+        return select(action_values[state], visit_counts[state], parameter, rng)
+
+    def mask_of(masks, state):
+        return None
+
+    inlined = numba.extending.register_jitable(forceinline=True)
+    return inlined(choose), inlined(mask_of)
+
+
+def _masked(select: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def choose(action_values, visit_counts, masks, state, parameter, rng):
+        return select(action_values[state], visit_counts[state], parameter, rng, masks[state])
+
+    def mask_of(masks, state):
+        return masks[state]
+
+    inlined = numba.extending.register_jitable(forceinline=True)
+    return inlined(choose), inlined(mask_of)

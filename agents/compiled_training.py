@@ -38,6 +38,8 @@ def run_compiled_loop(
     *,
     select: Callable[..., Any],
     learn: Callable[..., Any],
+    visits_of: Callable[..., Any] | None,
+    masks: np.ndarray | None,
     is_on_policy: bool,
     needs_next_parameter: bool,
     parameters: ScheduleTable,
@@ -77,7 +79,8 @@ def run_compiled_loop(
     from velodrome.agents.compiled_stream import read_generator, write_generator
 
     loop = compiled_loop(
-        select, learn, is_on_policy=is_on_policy, needs_next_parameter=needs_next_parameter,
+        select, learn, visits_of, has_masks=masks is not None, is_on_policy=is_on_policy,
+        needs_next_parameter=needs_next_parameter,
         parameter_clock=parameters.clock, rate_clock=rates.clock,
     )  # fmt: skip
     model = sampled.model
@@ -127,8 +130,8 @@ def run_compiled_loop(
         parameter_table, parameter_base = _table(parameters, episode, step, now_episodes, now_steps, memory, axis=1)
         rate_table, rate_base = _table(rates, episode, step, now_episodes, now_steps, memory, axis=None)
         arguments = (
-            arrays, memory, parameter_table, rate_table, np.array([parameter_base, rate_base]), discount, position,
-            partial_return, np.array([episode + now_episodes, step + now_steps]), returns, lengths, outcomes,
+            arrays, masks, memory, parameter_table, rate_table, np.array([parameter_base, rate_base]), discount,
+            position, partial_return, np.array([episode + now_episodes, step + now_steps]), returns, lengths, outcomes,
             environment_words, agent_words,
         )  # fmt: skip
         compile_seconds += _compile(loop, arguments, select, interruption)

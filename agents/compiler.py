@@ -25,7 +25,9 @@ class NotCompilableError(Exception):
 def compiled_loop(
     select: Callable[..., Any],
     learn: Callable[..., Any],
+    visits_of: Callable[..., Any] | None,
     *,
+    has_masks: bool,
     is_on_policy: bool,
     needs_next_parameter: bool,
     parameter_clock: str,
@@ -38,8 +40,9 @@ def compiled_loop(
     """
     if not isinstance(select, FunctionType):
         raise NotCompilableError(f"its select is a {type(select).__name__}, not a plain function")
-    fingerprint = _fingerprint(select) + _fingerprint(learn)
+    fingerprint = "".join(_fingerprint(function) for function in (select, learn, visits_of) if function is not None)
     options = {
+        "has_masks": has_masks,
         "is_on_policy": is_on_policy,
         "needs_next_parameter": needs_next_parameter,
         "checks_actions": not _is_ours(select),
@@ -50,7 +53,7 @@ def compiled_loop(
     with _lock:
         loop = _loops.get(key)
         if loop is None:
-            loop = _loops[key] = _build(select, learn, fingerprint=fingerprint, **options)
+            loop = _loops[key] = _build(select, learn, visits_of, fingerprint=fingerprint, **options)
     if loop in _refused:
         raise NotCompilableError(_refused[loop])
     return loop
@@ -79,25 +82,28 @@ def report_not_compilable(loop: Callable[..., Any], error: Exception, select: Ca
     return NotCompilableError(_refused[loop])
 
 
-def _build(select: Callable[..., Any], learn: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+def _build(
+    select: Callable[..., Any], learn: Callable[..., Any], visits_of: Callable[..., Any] | None, **options: Any
+) -> Callable[..., Any]:
     from numba.extending import register_jitable
 
     from velodrome.agents import compiled_stream
     from velodrome.agents.compiled_loop import build_loop
 
-    for function in [*reachable_functions(select), *reachable_functions(learn)]:
+    parts = [part for part in (select, learn, visits_of) if part is not None]
+    for function in [reached for part in parts for reached in reachable_functions(part)]:
         if not hasattr(function, "_velodrome_inlined"):
             register_jitable(forceinline=True)(function)
             function._velodrome_inlined = True  # type: ignore[attr-defined]
     stream_source = Path(compiled_stream.__file__).read_text(encoding="utf-8")
     options["fingerprint"] += hashlib.sha256(stream_source.encode()).hexdigest()
     try:
-        return build_loop(select, learn, cache=True, **options)
+        return build_loop(select, learn, visits_of, cache=True, **options)
     except RuntimeError as error:
         # Neither the package's folder nor the user's cache folder can be written to.
         if "cannot cache function" not in str(error):
             raise
-        return build_loop(select, learn, cache=False, **options)
+        return build_loop(select, learn, visits_of, cache=False, **options)
 
 
 def compile_error_line(error: Exception, function: Callable[..., Any]) -> str:

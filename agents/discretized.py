@@ -113,23 +113,37 @@ class Discretized(Agent):
                 self._environment = self._environment_id = self._seen = self._view = None
             raise
 
-    def act(self, observation: Any, *, explore: bool = False) -> Any:
-        """Action for one observation, or actions for a batch.
+    @property
+    def result_version(self) -> int:
+        return self.agent.result_version
+
+    @property
+    def needs_action_mask(self) -> bool:
+        return self._learner.needs_action_mask
+
+    def act_with_info(self, observation: Any, info: dict[str, Any]) -> Any:
+        return self._learner.act_with_info(self._numbers_of(observation), info)
+
+    def act(self, observation: Any, *, explore: bool = False, action_mask: Any = None) -> Any:
+        """Action for one observation, or actions for a batch; `action_mask` as of `TabularAgent.act`.
 
         Raises:
             UnsupportedEnvironmentError: nothing was learnt yet.
             ObservationError: the shape is neither that of one observation nor of a batch, or a number is NaN.
         """
+        return self._learner.act(self._numbers_of(observation), explore=explore, action_mask=action_mask)
+
+    def _numbers_of(self, observation: Any) -> Any:
+        """Number of the bin of an observation, or numbers int64 (batch,) of a batch."""
         if self._view is None:
             raise UnsupportedEnvironmentError(f"{self.name} has not been trained or loaded yet: call train first")
         shape, binning = self._view.shape, self._view.binning
         given = numbers(observation)
         if given.shape == shape:
-            return self._learner.act(_number_of(binning, given), explore=explore)
+            return _number_of(binning, given)
         if given.shape[1:] != shape:
             raise ObservationError(f"an observation has shape {shape}, a batch one dimension more; got {given.shape}")
-        states = [_number_of(binning, one) for one in given]
-        return self._learner.act(np.array(states, dtype=np.int64), explore=explore)
+        return np.array([_number_of(binning, one) for one in given], dtype=np.int64)
 
     def acting_generator(self) -> np.random.Generator | None:
         return self._learner.acting_generator()

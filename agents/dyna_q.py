@@ -16,7 +16,8 @@ class DynaMemory(NamedTuple):
     """Action values and visit counts (S, A), and the learnt model: what each pair led to last.
 
     `known_states`, `known_actions` list the pairs seen so far in the order of their first visit; `num_known`
-    int64 (1,) is their number.
+    int64 (1,) is their number. `model_masks` int8 (S * A, A) holds the action mask of the state that each pair led to,
+    for agents with masks; without, it has no rows.
     """
 
     action_values: np.ndarray
@@ -27,6 +28,21 @@ class DynaMemory(NamedTuple):
     known_states: np.ndarray
     known_actions: np.ndarray
     num_known: np.ndarray
+    model_masks: np.ndarray
+
+
+def remember_mask(memory: Any, state: int, action: int, next_mask: Any) -> None:
+    """Keep the action mask of the state that a pair led to."""
+    kept = memory.model_masks[np.int64(state) * len(next_mask) + np.int64(action)]
+    for candidate in range(len(next_mask)):
+        kept[candidate] = next_mask[candidate]
+
+
+def remembered_mask(memory: Any, state: int, action: int, mask: Any) -> Any:
+    """The action mask of the state that a pair led to; None where `mask`, of the present state, is None."""
+    if mask is None:
+        return None
+    return memory.model_masks[np.int64(state) * len(mask) + np.int64(action)]
 
 
 @lru_cache(maxsize=256)
@@ -36,10 +52,11 @@ def make_learn_dyna_q(planning_steps: int) -> Callable[..., None]:
     def learn_dyna_q(
         memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
         next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
+        mask: Any = None, next_mask: Any = None,
     ) -> None:  # fmt: skip
         learn_q(
             memory, state, action, reward, next_state, terminated, ended, next_action, parameter, learning_rate,
-            discount, rng,
+            discount, rng, mask, next_mask,
         )  # fmt: skip
         if memory.visit_counts[state][action] == 1:
             memory.known_states[memory.num_known[0]] = state
@@ -48,6 +65,8 @@ def make_learn_dyna_q(planning_steps: int) -> Callable[..., None]:
         memory.model_rewards[state][action] = reward
         memory.model_states[state][action] = next_state
         memory.model_terminated[state][action] = 1 if terminated else 0
+        if next_mask is not None:
+            remember_mask(memory, state, action, next_mask)
         for _ in range(planning_steps):
             known = int(rng.random() * memory.num_known[0])
             past_state, past_action = memory.known_states[known], memory.known_actions[known]
@@ -55,6 +74,7 @@ def make_learn_dyna_q(planning_steps: int) -> Callable[..., None]:
             learn_q(
                 memory, past_state, past_action, memory.model_rewards[past_state][past_action],
                 memory.model_states[past_state][past_action], past_end, past_end, 0, 0.0, learning_rate, discount, rng,
+                None, remembered_mask(memory, past_state, past_action, mask),
             )  # fmt: skip
 
     return learn_dyna_q
@@ -90,7 +110,18 @@ class DynaQ(TabularAgent):
             np.zeros(num_pairs, dtype=np.int64),
             np.zeros(num_pairs, dtype=np.int64),
             np.zeros(1, dtype=np.int64),
+            np.zeros((num_pairs if self.action_mask else 0, num_actions), dtype=np.int8),
         )
 
     def _learn_function(self) -> Callable[..., None]:
         return make_learn_dyna_q(int(self.planning_steps))
+
+    def _from_earlier_release(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if "model_masks" in arrays:
+            return arrays
+        values = arrays["action_values"]
+        # Masks stood in the table then, so that only those that are a function of the state are still known.
+        masks = (
+            (values > -np.inf)[arrays["model_states"].ravel()] if self.action_mask else np.ones((0, values.shape[1]))
+        )
+        return arrays | {"model_masks": masks.astype(np.int8)}

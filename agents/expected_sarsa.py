@@ -22,17 +22,19 @@ class ExpectedSarsaMemory(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def make_learn_expected_sarsa(fill_probabilities: ProbabilitiesFunction) -> Callable[..., None]:
+def make_learn_expected_sarsa(probabilities: ProbabilitiesFunction) -> Callable[..., None]:
     """Update of expected Sarsa for a policy with the given probabilities."""
+    fill_probabilities = available_probabilities(probabilities)
 
     def learn_expected_sarsa(
         memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
         next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
+        mask: Any = None, next_mask: Any = None,
     ) -> None:  # fmt: skip
         target = reward
         if not terminated:
             values = memory.action_values[next_state]
-            fill_probabilities(values, memory.visit_counts[next_state], parameter, memory.probabilities)
+            fill_probabilities(values, memory.visit_counts[next_state], parameter, memory.probabilities, next_mask)
             expected = 0.0
             for candidate in range(len(values)):
                 if memory.probabilities[candidate] > 0.0:
@@ -76,4 +78,4 @@ class ExpectedSarsa(TabularAgent):
     def _learn_function(self) -> Callable[..., None]:
         fill = self.policy.probabilities
         assert fill is not None
-        return make_learn_expected_sarsa(available_probabilities(fill) if self.action_mask else fill)
+        return make_learn_expected_sarsa(fill)

@@ -32,6 +32,11 @@ class Progress:
     episode_return: float = 0.0
     episode_length: int = 0
 
+    @property
+    def unfinished_return(self) -> float | None:
+        """Return so far of an episode that is under way; None where there is none."""
+        return self.episode_return if self.in_episode and self.episode_length else None
+
 
 class EpisodeRecord:
     """Finished episodes of one call of `train`, one entry each."""
@@ -130,7 +135,7 @@ def run_generic_loop(
                 record.returns.append(total)
                 record.lengths.append(length)
                 record.terminated.append(bool(terminated))
-                record.reported.append(int(bool(info["is_success"])) if "is_success" in info else -1)
+                record.reported.append(reported_success(info))
                 finished += 1
                 in_episode = False
                 if after_episode is not None and says_stop(after_episode(finished)):
@@ -152,6 +157,18 @@ def run_generic_loop(
     finally:
         progress.in_episode, progress.episode_return, progress.episode_length = in_episode, total, length
     return taken
+
+
+def reported_success(info: Any) -> int:
+    """Whether the `info` of an episode's last step says that it succeeded: 1 or 0, or -1 where it says nothing.
+
+    Raises:
+        EnvironmentFailureError: it is no dict.
+    """
+    try:
+        return int(bool(info["is_success"])) if "is_success" in info else -1
+    except TypeError:
+        raise EnvironmentFailureError(f"info must be a dict, got {' '.join(repr(info).split())}") from None
 
 
 def says_stop(answer: Any) -> bool:

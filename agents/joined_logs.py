@@ -32,4 +32,5 @@ def join_logs(logs: Sequence[TrainingLog], rule: SuccessRule) -> TrainingLog:
         seed=first.seed,
         notes=tuple(dict.fromkeys(note for log in logs for note in log.notes)),
         compile_seconds=sum(log.compile_seconds for log in logs),
+        unfinished_return=logs[-1].unfinished_return,
     )

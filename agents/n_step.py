@@ -6,9 +6,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from velodrome.agents.action_masks import best_available
 from velodrome.agents.tabular import TabularAgent
 from velodrome.policies.configuration import require_whole_number
-from velodrome.policies.ties import best_value
 
 
 class NStepMemory(NamedTuple):
@@ -57,15 +57,17 @@ def learn_from_window(
 def learn_n_step_q(
     memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
     next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
+    mask: Any = None, next_mask: Any = None,
 ) -> None:  # fmt: skip
     """n-step target that ends in max_a Q(s_n, a)."""
-    bootstrap = 0.0 if terminated else best_value(memory.action_values[next_state])
+    bootstrap = 0.0 if terminated else best_available(memory.action_values[next_state], next_mask)
     learn_from_window(memory, state, action, reward, ended, bootstrap, learning_rate, discount)
 
 
 def learn_n_step_sarsa(
     memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
     next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
+    mask: Any = None, next_mask: Any = None,
 ) -> None:  # fmt: skip
     """n-step target that ends in Q(s_n, a_n)."""
     bootstrap = 0.0 if terminated else memory.action_values[next_state][next_action]

@@ -7,9 +7,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from velodrome.agents.action_masks import best_available
 from velodrome.agents.tabular import TabularAgent
 from velodrome.policies.configuration import require_number, require_one_of
-from velodrome.policies.ties import best_value
 
 # A trace that has faded below this is dropped, which bounds the cost of a step.
 FADED = 1e-10
@@ -79,14 +79,15 @@ def make_learn_q_lambda(trace_decay: float, kept: float) -> Callable[..., None]:
     def learn_q_lambda(
         memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
         next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
+        mask: Any = None, next_mask: Any = None,
     ) -> None:  # fmt: skip
         row = memory.action_values[state]
-        if row[action] < best_value(row):
+        if row[action] < best_available(row, mask):
             forget_traces(memory)
         mark_visit(memory, state, action, kept)
         target = reward
         if not terminated:
-            target += discount * best_value(memory.action_values[next_state])
+            target += discount * best_available(memory.action_values[next_state], next_mask)
         spread_error(memory, learning_rate * (target - row[action]), discount * trace_decay)
         if ended:
             forget_traces(memory)
@@ -99,7 +100,8 @@ class QLambda(TabularAgent):
     """Watkins's Q(λ): traces fade by γλ and are cut by an exploratory action; λ = 0 is Q-learning.
 
     An action counts as exploratory if its value is below the state's best when it is taken; `traces` are
-    "accumulating" (Watkins) or "replacing" (Singh & Sutton 1996). A trace below 1e-10 is dropped.
+    "accumulating" (Watkins) or "replacing" (Singh & Sutton 1996). A trace below 1e-10 is dropped. Every traced pair
+    learns with the learning rate of the step that made the error, on the "visits" clock that of the pair just visited.
 
     Raises:
         ConfigurationError: `trace_decay` leaves [0, 1], or `traces` is neither of the two.

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from velodrome.agents.action_masks import best_available
 from velodrome.agents.tabular import TabularAgent
-from velodrome.policies.ties import best_value
 
 
 class QMemory(NamedTuple):
@@ -20,11 +20,12 @@ class QMemory(NamedTuple):
 def learn_q(
     memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
     next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
+    mask: Any = None, next_mask: Any = None,
 ) -> None:  # fmt: skip
     """One update of Q-learning: Q(s,a) += α (r + γ max_a' Q(s',a') - Q(s,a)), no bootstrap on termination."""
     target = reward
     if not terminated:
-        target += discount * best_value(memory.action_values[next_state])
+        target += discount * best_available(memory.action_values[next_state], next_mask)
     row = memory.action_values[state]
     row[action] += learning_rate * (target - row[action])
 

@@ -18,6 +18,7 @@ from velodrome.policies.uniform import Uniform
 def learn_nothing(
     memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
     next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
+    mask: Any = None, next_mask: Any = None,
 ) -> None:  # fmt: skip
     """No update."""
 

@@ -10,6 +10,7 @@ from velodrome.agents.q_learning import QLearning
 def learn_sarsa(
     memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
     next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
+    mask: Any = None, next_mask: Any = None,
 ) -> None:  # fmt: skip
     """One update of Sarsa: Q(s,a) += α (r + γ Q(s',a') - Q(s,a)), no bootstrap on termination."""
     target = reward

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 
+from velodrome.agents.action_masks import ignoring_masks, takes_masks
 from velodrome.agents.agent import LOOPS, Agent, Callback, Loop
 from velodrome.agents.compiler import NotCompilableError
 from velodrome.agents.episode_ends import EpisodeEnds
@@ -49,7 +50,8 @@ class TabularAgent(Agent):
             the state and action were visited before, so `harmonic(clock="visits")` is 1/N(s, a).
         initial_value: action value of every pair before learning; above every return it is optimistic.
         policy: how to explore; its `ties` also break the ties of greedy acting.
-        action_mask: honour `info["action_mask"]`: actions it forbids are neither explored nor bootstrapped from.
+        action_mask: honour `info["action_mask"]`: actions it forbids are neither explored nor bootstrapped from. A
+            mask may depend on more than the observation; then `act` must be given it, as `action_mask=`.
 
     Raises:
         ConfigurationError: a parameter is out of range.
@@ -77,6 +79,11 @@ class TabularAgent(Agent):
             raise ConfigurationError(f"{self.name}: action_mask must be True or False, got {self.action_mask!r}")
         self._bound: TabularBinding | None = None
 
+    @property
+    def result_version(self) -> int:
+        # Until version 2 a mask that changed stayed in the table.
+        return 2 if self.action_mask else 1
+
     @abstractmethod
     def _new_memory(self, num_states: int, num_actions: int) -> Any:
         """Named tuple of the arrays that the learner keeps; `action_values` and `visit_counts` among them."""
@@ -85,9 +92,30 @@ class TabularAgent(Agent):
     def _learn_function(self) -> Callable[..., None]:
         """Plain function that learns from one transition, for both loops."""
 
-    def _value_tables(self, memory: Any) -> list[np.ndarray]:
-        """The arrays of action values in `memory`, for action masks."""
-        return [memory.action_values]
+    def _visits_function(self) -> Callable[..., int] | None:
+        """Plain function that counts for the learning rate's "visits" clock; None where `visit_counts` does.
+
+        It is called once a step, after the step was counted, as visits_of(memory, state, action, rng).
+        """
+        return None
+
+    @property
+    def _update_function(self) -> Callable[..., None]:
+        """`_learn_function` with the arguments that the loops hand over, masks included."""
+        learn = self._learn_function()
+        return learn if takes_masks(learn) else ignoring_masks(learn)
+
+    @property
+    def _update_takes_masks(self) -> bool:
+        return takes_masks(self._learn_function())
+
+    def _value_tables(self) -> tuple[str, ...]:
+        """Names of the arrays of action values among those of the memory."""
+        return ("action_values",)
+
+    def _from_earlier_release(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Arrays as they are saved today, of an agent that an earlier release may have saved."""
+        return arrays
 
     def _begin_anew(self, memory: Any) -> None:
         """Forget what belongs to an unfinished episode."""
@@ -182,6 +210,7 @@ class TabularAgent(Agent):
             compile_seconds=ends.compile_seconds,
             seed=binding.seed,
             notes=tuple(notes),
+            unfinished_return=binding.progress.unfinished_return,
         )
 
     def _compilable(self, environment: Any, loop: Loop, success: str | None, notes: list[str]) -> SampledModel | None:
@@ -207,14 +236,46 @@ class TabularAgent(Agent):
                 stacklevel=3,
             )
 
-    def act(self, observation: Any, *, explore: bool = False) -> Any:
-        if not explore:
-            return self._greedy.act(observation)
+    def act(self, observation: Any, *, explore: bool = False, action_mask: Any = None) -> Any:
+        """Action for one observation, or actions for a batch (leading dimension).
+
+        Greedy by default, changing nothing that training depends on; with `explore=True` the policy chooses.
+
+        Args:
+            observation: one or a batch.
+            explore: as the policy explores.
+            action_mask: one 0 or 1 an action (for a batch, a row each): which are available. Where masks are a function
+                of the state (Taxi), the agent knows them itself.
+
+        Raises:
+            UnsupportedEnvironmentError: the agent honours masks, and this one is neither known nor given.
+            EnvironmentFailureError: an observation is outside its space, or a mask is none.
+        """
         binding = self._binding
+        if action_mask is None and self.needs_action_mask:
+            raise UnsupportedEnvironmentError(
+                f"{self.name} honours action masks that are no function of the observation: "
+                'give act that of the observation, action_mask=info["action_mask"]'
+            )
         if binding.index.is_batch(observation):
-            states = binding.index.index_batch(observation).tolist()
-            return np.array([binding.explore(state) for state in states], dtype=np.int64) + binding.action_start
-        return binding.explore(binding.stepper.state_of(observation)) + binding.action_start
+            states = binding.index.index_batch(observation)
+            masks = binding.masks_for(states, action_mask)
+            if not explore:
+                return self._greedy.act_in_all(states, masks)
+            rows = [None] * len(states) if masks is None else masks
+            chosen = [binding.explore(state, mask) for state, mask in zip(states.tolist(), rows, strict=True)]
+            return np.array(chosen, dtype=np.int64) + binding.action_start
+        state = binding.stepper.state_of(observation)
+        mask = binding.mask_for(state, action_mask)
+        return binding.explore(state, mask) + binding.action_start if explore else self._greedy.act_in(state, mask)
+
+    @property
+    def needs_action_mask(self) -> bool:
+        return self.action_mask and self._bound is not None and self._bound.masks is None
+
+    def act_with_info(self, observation: Any, info: dict[str, Any]) -> Any:
+        mask = info.get("action_mask") if self.action_mask and isinstance(info, dict) else None
+        return self.act(observation, action_mask=mask)
 
     def acting_generator(self) -> np.random.Generator | None:
         return self._binding.acting_rng
@@ -232,19 +293,40 @@ class TabularAgent(Agent):
         next_observation: Any,
         terminated: bool,
         truncated: bool,
+        *,
+        action_mask: Any = None,
+        next_action_mask: Any = None,
     ) -> None:
-        """Learn from one transition of an environment that you step yourself, bound by an earlier `train`."""
-        stepper = self._binding.stepper
+        """Learn from one transition of an environment that you step yourself, bound by an earlier `train`.
+
+        The masks of the two observations are needed where `act` needs one; the second not if the episode terminated.
+        """
+        binding = self._binding
+        stepper = binding.stepper
+        if self.needs_action_mask and (action_mask is None or (next_action_mask is None and not terminated)):
+            raise UnsupportedEnvironmentError(
+                f"{self.name} honours action masks that are no function of the observation: "
+                "give observe those of both observations, action_mask= and next_action_mask="
+            )
+        if not self.action_mask and not (action_mask is None and next_action_mask is None):
+            raise UnsupportedEnvironmentError(f"{self.name} learns without action masks: make it with action_mask=True")
         stepper.state = stepper.state_of(observation)
-        stepper.action = int(action) - self._binding.action_start
-        try:
+        stepper.action = int(action) - binding.action_start
+        with binding.given_masks(self.action_mask, action_mask, next_action_mask):
             stepper.observe(next_observation, float(reward), bool(terminated), bool(truncated))
-        finally:
-            stepper.pause()
 
     def greedy_probabilities(self) -> np.ndarray:
-        """What `act` does without exploring: float64 (num_states, num_actions), ties as the policy breaks them."""
-        return greedy_probabilities(self.action_values, self.ties)
+        """What `act` does without exploring: float64 (num_states, num_actions), ties as the policy breaks them.
+
+        Raises:
+            UnsupportedEnvironmentError: what it does depends on action masks that are no function of the observation.
+        """
+        if self.needs_action_mask:
+            raise UnsupportedEnvironmentError(
+                f"{self.name} honours action masks that are no function of the observation: what it does is no "
+                "function of it either"
+            )
+        return greedy_probabilities(self.action_values, self.ties, self._binding.masks)
 
     def save(self, directory: str | Path) -> None:
         manifest, arrays = self._binding.to_storage()

@@ -1,27 +1,31 @@
 """A tabular agent bound to the spaces of an environment: its memory, streams and place in the run."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gymnasium import spaces
 
-from velodrome.agents.action_masks import among_available, forbid, mask_function
+from velodrome.agents.action_masks import among_available, as_mask, mask_in
 from velodrome.agents.agent import generator_from_state, generator_state
-from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
+from velodrome.agents.errors import EnvironmentFailureError, UnsupportedEnvironmentError, environment_label
 from velodrome.agents.generic_loop import Progress
+from velodrome.agents.known_masks import masks_of_function, masks_of_model, no_masks_line
 from velodrome.agents.observation_index import ObservationIndex
 from velodrome.agents.sampled_model import SampledModel
 from velodrome.agents.saving import SavedAgentError
 from velodrome.agents.schedule_table import ScheduleTable
 from velodrome.agents.seeding import environment_generator, environment_seed, fresh_seed, role_generator
 from velodrome.agents.tabular_stepper import TabularStepper
-from velodrome.envs.model_sampling import reason_not_sampled_from_model
 from velodrome.policies.schedules import as_schedule
 
 if TYPE_CHECKING:
     from velodrome.agents.tabular import TabularAgent
+
+# Entry of the manifest of agents whose tables hold no masks, and name of the array of masks by state.
+MASKS = "action_masks"
 
 
 class TabularBinding:
@@ -47,7 +51,11 @@ class TabularBinding:
         self._acting_rng: np.random.Generator | None = None
         self.progress = Progress()
         self.first_episode = 0
-        self.mask_watcher: Callable[[Any, dict[str, Any]], None] | None = None
+        # Masks bool (S, A), where they are a function of the state as far as is known.
+        self.masks: np.ndarray | None = None
+        self.mask_watcher: Callable[[Any, Any], None] | None = None
+        self._info: Any = None
+        self._has_read_masks = False
         self.is_ready = False
 
     def bind(self, agent: "TabularAgent", environment: Any, seed: int | None) -> int | None:
@@ -94,7 +102,7 @@ class TabularBinding:
         self.environment = environment
         self.begin_anew(agent)
         if agent.action_mask:
-            self._apply_masks(agent, environment)
+            self._find_masks(environment)
 
     @property
     def episodes_before(self) -> int:
@@ -113,12 +121,18 @@ class TabularBinding:
         self.stepper.state, self.stepper.next_action = state, -1
         self.progress.in_episode, self.progress.episode_length, self.progress.episode_return = True, 0, 0.0
 
-    def explore(self, state: int) -> int:
-        """Action for `state` by the policy, as the generic loop would choose it."""
+    def explore(self, state: int, mask: Any = None) -> int:
+        """Action for `state` by the policy, as the generic loop would choose it among those that `mask` allows."""
         stepper = self.stepper
         # An action that is planned for another state belongs to an episode that is only paused.
+        planned = stepper.next_action if state == stepper.state else -1
         try:
-            return stepper.choose() if state == stepper.state else stepper.explore(state)
+            if planned >= 0 and (mask is None or mask[planned]):
+                return stepper.choose()
+            action = stepper.explore(state, mask)
+            if state == stepper.state:
+                stepper.action, stepper.next_action = action, -1
+            return action
         finally:
             stepper.pause()
 
@@ -136,7 +150,12 @@ class TabularBinding:
         """
         self._check_spaces(agent, environment)
         if agent.action_mask:
-            _check_masks(environment)
+            masks_of_model(environment)
+            if not agent._update_takes_masks:
+                raise UnsupportedEnvironmentError(
+                    f"{agent.name} cannot honour action masks: its update function must take two more arguments, "
+                    "mask and next_mask"
+                )
 
     def _check_spaces(self, agent: "TabularAgent", environment: Any) -> None:
         if isinstance(environment, SampledModel):
@@ -162,15 +181,17 @@ class TabularBinding:
         policy = agent.policy
         self.memory = memory
         self.select = among_available(policy.select) if agent.action_mask else policy.select
-        self.learn = agent._learn_function()
+        self.learn = agent._update_function
+        self.visits_of = agent._visits_function()
         self.discount = float(agent.discount)
         self.parameters = ScheduleTable(policy.name, policy.schedule, *policy.parameter_range)
         rate = as_schedule(agent.name, "learning_rate", agent.learning_rate, 0.0, 1.0)
         self.rates = ScheduleTable(f"{agent.name}: learning_rate", rate, 0.0, 1.0)
         self.stepper = TabularStepper(
             memory=memory,
-            select=self.select,
+            select=policy.select,
             learn=self.learn,
+            visits_of=self.visits_of,
             is_on_policy=agent.is_on_policy,
             needs_next_parameter=agent.needs_next_parameter,
             indexes_only=policy.indexes_only,
@@ -183,27 +204,85 @@ class TabularBinding:
         )
         self.is_ready = True
 
-    def _apply_masks(self, agent: "TabularAgent", environment: Any) -> None:
-        tables = agent._value_tables(self.memory)
-        if isinstance(environment, SampledModel):
-            masks = environment.model.action_mask
-            assert masks is not None
-            for state, mask in enumerate(masks):
-                forbid(tables, state, mask)
-            return
-        function = mask_function(environment)
-        if function is not None and isinstance(environment.observation_space, spaces.Discrete):
-            for state in range(self.index.num_states):
-                forbid(tables, state, function(state))
-            return
-        label = environment_label(environment)
+    def _find_masks(self, environment: Any) -> None:
+        """Masks that the model knows are used as they are; of others, what the environment says in each `info`."""
+        masks = masks_of_model(environment)
+        is_certain = masks is not None
+        if not is_certain:
+            masks = masks_of_function(environment, self.num_actions)
+        self.masks = masks
+        self.stepper.masks = None if not is_certain else [row.tobytes() for row in masks]  # type: ignore[union-attr]
+        self.stepper.read_mask = None if is_certain else self._read_mask
+        self.mask_watcher = None if is_certain else self._watch
+        self._has_read_masks = False
 
-        def watch(observation: Any, info: dict[str, Any]) -> None:
-            if "action_mask" not in info:
-                raise UnsupportedEnvironmentError(f"action_mask=True, but the info of {label} has no 'action_mask'")
-            forbid(tables, self.stepper.state_of(observation), info["action_mask"])
+    def _watch(self, observation: Any, info: Any) -> None:
+        self._info = info
 
-        self.mask_watcher = watch
+    def _read_mask(self, state: int) -> bytes:
+        """Mask of the state in which the learner has just arrived.
+
+        Raises:
+            UnsupportedEnvironmentError: the environment has none at all.
+            EnvironmentFailureError: it has none now, or one that is not allowed.
+        """
+        mask, self._info = mask_in(self._info, self.num_actions), None
+        if self.masks is not None:
+            known = self.masks[state].tobytes()
+            if mask is None:
+                return as_mask(self.masks[state], self.num_actions)
+            if mask != known:
+                # More than the state decides, whatever the environment's function says.
+                self.masks = None
+        if mask is None:
+            if not self._has_read_masks:
+                raise UnsupportedEnvironmentError(no_masks_line(environment_label(self.environment)))
+            raise EnvironmentFailureError("action_mask=True, but this time the info has no 'action_mask'")
+        self._has_read_masks = True
+        return mask
+
+    def mask_for(self, state: int, given: Any) -> bytes | None:
+        """Mask with which to act in `state`: the one given, or else what is known; None where every action is allowed.
+
+        Raises:
+            EnvironmentFailureError: the mask that is given is none.
+        """
+        if given is not None:
+            return as_mask(given, self.num_actions)
+        if self.masks is None or not self.masks[state].any():
+            return None
+        return bytes(self.masks[state].tobytes())
+
+    def masks_for(self, states: np.ndarray, given: Any) -> np.ndarray | None:
+        """Masks bool (batch, A) as of `mask_for`; a state in which no action is available counts as all of them.
+
+        Raises:
+            EnvironmentFailureError: one of those that are given is none.
+        """
+        if given is not None:
+            if len(given) != len(states):
+                raise EnvironmentFailureError(
+                    f"action_mask: a batch of {len(states)} needs as many masks, got {len(given)}"
+                )
+            rows = [np.frombuffer(as_mask(mask, self.num_actions), np.bool_) for mask in given]
+            return np.array(rows, dtype=np.bool_).reshape(len(states), self.num_actions)
+        if self.masks is None:
+            return None
+        known = self.masks[states]
+        return np.asarray(known | ~known.any(axis=1, keepdims=True))
+
+    @contextlib.contextmanager
+    def given_masks(self, has_masks: bool, given: Any, given_next: Any) -> Iterator[None]:
+        """Hand the stepper the masks of one transition from outside; what training knows comes back afterwards."""
+        stepper, read_mask = self.stepper, self.stepper.read_mask
+        if has_masks and stepper.masks is None:
+            stepper.mask = self.mask_for(stepper.state, given)
+            stepper.read_mask = lambda state: self.mask_for(state, given_next)
+        try:
+            yield
+        finally:
+            stepper.read_mask = read_mask
+            stepper.pause()
 
     def to_storage(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Manifest entries and arrays; an episode that is under way is not kept."""
@@ -218,7 +297,8 @@ class TabularBinding:
             "agent_stream": generator_state(self.rng),
             "acting_stream": generator_state(self.acting_rng),
         }
-        return manifest, self.memory._asdict()
+        kept = {} if self.masks is None else {MASKS: self.masks}
+        return manifest | {MASKS: True}, self.memory._asdict() | kept
 
     def from_storage(self, agent: "TabularAgent", manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """Take over what `to_storage` gave.
@@ -235,11 +315,15 @@ class TabularBinding:
             self._acting_rng = generator_from_state(manifest["acting_stream"])
             self.seed, self.num_environments = int(manifest["seed"]), int(manifest["environments"])
             memory = agent._new_memory(self.index.num_states, self.num_actions)
+            arrays = agent._from_earlier_release(arrays)
+            if agent.action_mask and MASKS not in manifest:
+                arrays = without_masks_in_tables(arrays, agent._value_tables(), float(agent.initial_value))
             for name, array in memory._asdict().items():
                 if arrays[name].shape != array.shape or arrays[name].dtype != array.dtype:
                     raise ValueError(f"array {name} has shape {arrays[name].shape} and dtype {arrays[name].dtype}")
                 array[...] = arrays[name]
             self._prepare(agent, memory)
+            self.masks = arrays.get(MASKS)
             self.stepper.episode, self.stepper.step = int(manifest["episode"]), int(manifest["step"])
             self.first_episode = int(manifest.get("first_episode", 0))
             agent._begin_anew(memory)
@@ -247,16 +331,16 @@ class TabularBinding:
             raise SavedAgentError(f"the saved {agent.name} agent is not complete: {error}") from None
 
 
-def _check_masks(environment: Any) -> None:
-    """Refuse an environment of which it is known beforehand that it has no action masks.
+def without_masks_in_tables(
+    arrays: dict[str, np.ndarray], tables: tuple[str, ...], initial_value: float
+) -> dict[str, np.ndarray]:
+    """Arrays of an agent of an earlier release, which wrote masks into its tables as minus infinity.
 
     Raises:
-        UnsupportedEnvironmentError: its steps are drawn from a model that knows of none.
+        ValueError: a mask was written over something learnt.
     """
-    if isinstance(environment, SampledModel):
-        has_masks, label = environment.model.action_mask is not None, environment.label
-    else:
-        is_model = reason_not_sampled_from_model(environment) is None
-        has_masks, label = not is_model or mask_function(environment) is not None, environment_label(environment)
-    if not has_masks:
-        raise UnsupportedEnvironmentError(f"action_mask=True, but the info of {label} has no 'action_mask'")
+    forbidden = arrays["action_values"] == -np.inf
+    clean = {name: np.where(forbidden, initial_value, arrays[name]) for name in tables}
+    if arrays["visit_counts"][forbidden].any() or not all(np.isfinite(table).all() for table in clean.values()):
+        raise ValueError("an earlier release wrote action masks over what it had learnt; train it anew")
+    return arrays | clean | {MASKS: ~forbidden}

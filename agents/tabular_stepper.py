@@ -1,10 +1,11 @@
 """One tabular agent in one environment, a step at a time, in plain Python."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from velodrome.agents.action_masks import among_available
 from velodrome.agents.buffered_stream import BufferedStream
 from velodrome.agents.errors import PolicyFailureError, policy_failure
 from velodrome.agents.greedy_table import state_of
@@ -45,6 +46,7 @@ class TabularStepper:
         "_index",
         "_is_on_policy",
         "_learn",
+        "_masked_select",
         "_memory",
         "_needs_next_parameter",
         "_num_actions",
@@ -56,9 +58,13 @@ class TabularStepper:
         "_rng",
         "_row_of",
         "_select",
+        "_visits_of",
         "action",
         "episode",
+        "mask",
+        "masks",
         "next_action",
+        "read_mask",
         "state",
         "step",
     )
@@ -69,6 +75,7 @@ class TabularStepper:
         memory: Any,
         select: Callable[..., int],
         learn: Callable[..., None],
+        visits_of: Callable[..., int] | None,
         is_on_policy: bool,
         needs_next_parameter: bool,
         indexes_only: bool,
@@ -84,7 +91,8 @@ class TabularStepper:
         self._policy_values = view.action_values if indexes_only else memory.action_values
         self._policy_counts = view.visit_counts if indexes_only else memory.visit_counts
         self._num_states, self._num_actions = memory.action_values.shape
-        self._select, self._learn = select, learn
+        self._select, self._learn, self._visits_of = select, learn, visits_of
+        self._masked_select = among_available(select)
         self._is_on_policy, self._needs_next_parameter = is_on_policy, is_on_policy or needs_next_parameter
         self._parameters, self._rates = parameters, rates
         self._discount = discount
@@ -96,6 +104,11 @@ class TabularStepper:
         self._episode_parameter: float | None = None
         self._episode_rate: float | None = None
         self.state, self.action, self.next_action, self.episode, self.step = 0, 0, -1, 0, 0
+        # Masks by state, where they are a function of it; or else the mask of the present state, and what reads that
+        # of the state in which the learner has just arrived. All None without masks.
+        self.masks: Sequence[bytes] | None = None
+        self.mask: Any = None
+        self.read_mask: Callable[[int], bytes | None] | None = None
 
     def state_of(self, observation: Any) -> int:
         """Row of an observation.
@@ -109,12 +122,18 @@ class TabularStepper:
         """Start an episode at `observation`."""
         self.state = self.state_of(observation)
         self.next_action = -1
+        if self.read_mask is not None:
+            self.mask = self.read_mask(self.state)
+
+    def mask_of(self, state: int) -> Any:
+        """Mask of the present state, or of any state where masks are a function of it; None without masks."""
+        return self.mask if self.masks is None else self.masks[state]
 
     def choose(self) -> int:
         """Action for the present state by the exploration policy."""
         action = self.next_action
         if action < 0:
-            action = self.explore(self.state)
+            action = self.explore(self.state, self.mask_of(self.state))
         self.next_action = -1
         self.action = action
         return action
@@ -134,32 +153,38 @@ class TabularStepper:
         if not 0 <= next_state < self._num_states:
             next_state = self.state_of(observation)
         state, action = self.state, self.action
+        next_mask = None
+        if self.masks is not None:
+            self.mask, next_mask = self.masks[state], self.masks[next_state]
+        elif self.read_mask is not None and not terminated:
+            next_mask = self.read_mask(next_state)
         counts = self._counts[state]
         counts[action] += 1
+        visits = counts[action] if self._visits_of is None else self._visits_of(self._memory, state, action, self._rng)
         if self.episode != self._cached_episode:
             self._look_up_episode()
         learning_rate = self._episode_rate
         if learning_rate is None:
-            index = self.step if self._rates.clock == "step" else counts[action] - 1
+            index = self.step if self._rates.clock == "step" else visits - 1
             learning_rate = self._rates.value(index)
         self.step += 1
         next_action, parameter = 0, 0.0
         if self._needs_next_parameter and not terminated:
             parameter = self._parameter(next_state)
             if self._is_on_policy:
-                self.next_action = next_action = self.explore(next_state)
+                self.next_action = next_action = self.explore(next_state, next_mask)
         ended = terminated or truncated
         self._learn(
             self._memory, state, action, reward, next_state, terminated, ended,
-            next_action, parameter, learning_rate, self._discount, self._rng,
+            next_action, parameter, learning_rate, self._discount, self._rng, self.mask, next_mask,
         )  # fmt: skip
-        self.state = next_state
+        self.state, self.mask = next_state, next_mask
         if ended:
             self.episode += 1
             self.next_action = -1
 
-    def explore(self, state: int) -> int:
-        """The policy's choice in `state` now.
+    def explore(self, state: int, mask: Any = None) -> int:
+        """The policy's choice in `state` now, among the actions that `mask` allows.
 
         Raises:
             PolicyFailureError: the policy raised, or chose an action that does not exist.
@@ -170,7 +195,11 @@ class TabularStepper:
         if parameter is None:
             parameter = self._parameter(state)
         try:
-            action = self._select(self._policy_values[state], self._policy_counts[state], parameter, self._rng)
+            values, counts = self._policy_values[state], self._policy_counts[state]
+            if mask is None:
+                action = self._select(values, counts, parameter, self._rng)
+            else:
+                action = self._masked_select(values, counts, parameter, self._rng, mask)
             exists = 0 <= action < self._num_actions
         except Exception as error:
             raise policy_failure(error) from error

@@ -41,6 +41,8 @@ def train_compiled(
         binding.progress,
         select=binding.select,
         learn=binding.learn,
+        visits_of=binding.visits_of,
+        masks=binding.masks if agent.action_mask else None,
         is_on_policy=agent.is_on_policy,
         needs_next_parameter=agent.needs_next_parameter,
         parameters=binding.parameters,

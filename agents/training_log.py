@@ -27,6 +27,8 @@ class TrainingLog:
         compile_seconds: wall-clock time spent on compiling the loop, or on loading it from disk.
         seed: the seed that the run started from.
         notes: one-line remarks, such as why the compiled loop was not used.
+        unfinished_return: sum of rewards of the episode that was under way when training stopped; None if there was
+            none, or if the agent does not say.
     """
 
     returns: np.ndarray
@@ -40,6 +42,14 @@ class TrainingLog:
     seed: int
     notes: tuple[str, ...] = ()
     compile_seconds: float = 0.0
+    unfinished_return: float | None = None
+
+    @property
+    def mean_return(self) -> float:
+        """Mean return of the episodes, an unfinished last one with its return so far; NaN where there is none."""
+        if self.unfinished_return is not None:
+            return float((np.sum(self.returns) + self.unfinished_return) / (self.episodes + 1))
+        return float(np.mean(self.returns)) if self.episodes else float("nan")
 
     @property
     def episodes(self) -> int:
@@ -71,6 +81,7 @@ class TrainingLog:
             seconds=self.seconds + later.seconds,
             compile_seconds=self.compile_seconds + later.compile_seconds,
             notes=tuple(dict.fromkeys(self.notes + later.notes)),
+            unfinished_return=later.unfinished_return,
         )
 
 

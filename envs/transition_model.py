@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from velodrome.envs import transition_checks as checks
+from velodrome.envs.action_masks import masks_by_state
 from velodrome.envs.environment_copy import NotCopiedError, copied
 from velodrome.envs.known_dynamics import (
     DYNAMICS,
@@ -251,16 +252,13 @@ class TransitionModel:
         )
 
     def _with_action_mask(self, unwrapped: gym.Env[Any, Any]) -> Self:
-        mask = getattr(unwrapped, "action_mask", None)
-        if self.action_mask is not None or not callable(mask):
+        if self.action_mask is not None:
             return self
-        rows = np.array([mask(state) for state in range(self.num_states)])
-        if rows.shape != (self.num_states, self.num_actions):
-            raise TransitionModelError(
-                f"action_mask(state) must have {self.num_actions} entries, got shape {rows.shape[1:]}"
-            )
+        masks = masks_by_state(unwrapped, self.num_states, self.num_actions)
+        if masks is None:
+            return self
         model = copy.copy(self)
-        object.__setattr__(model, "action_mask", rows.astype(np.bool_))
+        object.__setattr__(model, "action_mask", masks)
         return model
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from velodrome.agents.agent import Agent
 from velodrome.agents.dynamic_programming import evaluate_policy
 from velodrome.agents.errors import EnvironmentFailureError, environment_label, one_line
+from velodrome.agents.generic_loop import reported_success
 from velodrome.agents.seeding import environment_seed
 from velodrome.envs.datasets.dataset import LabelledExamples
 from velodrome.experiments.example_evaluation import guesses_of
@@ -77,9 +78,9 @@ def evaluate(agent: Agent, track: Track, *, seed: int, episodes: int = 100) -> E
 
 
 def _policy_on_model(agent: Agent, track: Track) -> NDArray[np.float64] | None:
-    """The agent's greedy policy (S, A), None without one for the states and actions of the track's model."""
+    """The agent's greedy policy (S, A), None without one that states and actions of the track's model decide."""
     probabilities = getattr(agent, "greedy_probabilities", None)
-    if track.model is None or probabilities is None:
+    if track.model is None or probabilities is None or agent.needs_action_mask:
         return None
     policy: NDArray[np.float64] = probabilities()
     return policy if policy.shape == (track.model.num_states, track.model.num_actions) else None
@@ -144,12 +145,12 @@ def _episode(agent: Agent, env: gym.Env[Any, Any], seed: int | None, place: str)
     terminated = False
     call = "reset"
     try:
-        observation, _ = env.reset(seed=seed)
+        observation, info = env.reset(seed=seed)
         call = "learner"
         agent.begin_episode()
         while length < MAX_EVALUATION_STEPS:
             call = "learner"
-            action = agent.act(observation)
+            action = agent.act_with_info(observation, info)
             call, length = "step", length + 1
             observation, reward, terminated, truncated, info = env.step(action)
             episode_return += float(reward)
@@ -168,8 +169,7 @@ def _episode(agent: Agent, env: gym.Env[Any, Any], seed: int | None, place: str)
         raise EnvironmentFailureError(
             f"{call} of {environment_label(env)} raised in {where}: {one_line(error)}"
         ) from error
-    reported = int(bool(info["is_success"])) if "is_success" in info else -1
-    return episode_return, length, bool(terminated), reported
+    return episode_return, length, bool(terminated), reported_success(info)
 
 
 def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:

@@ -37,12 +37,13 @@ def play(agent: Agent, configuration: EnvironmentConfiguration, mode: str, seed:
     """
     env = configuration.make(render_mode=mode)
     try:
-        observation, _ = env.reset(seed=environment_seed(seed, "evaluation"))
+        observation, info = env.reset(seed=environment_seed(seed, "evaluation"))
         agent.begin_episode()
         total = 0.0
         for step in range(1, MAX_SHOWN_STEPS + 1):
             _show(env, mode, stream)
-            observation, reward, terminated, truncated, _ = env.step(agent.act(observation))
+            action = agent.act_with_info(observation, info)
+            observation, reward, terminated, truncated, info = env.step(action)
             total += float(reward)
             if terminated or truncated:
                 _show(env, mode, stream)

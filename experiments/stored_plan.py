@@ -84,9 +84,8 @@ class StoredPlanMaker:
         )  # fmt: skip
 
     def _pair(self, trial: PlannedTrial, row: Mapping[str, Any], shared: dict[str, Any]) -> tuple[str, str]:
-        version = shared["result_version"]
-        if version != RESULT_VERSION:
-            raise _NotRepeatableError(f"its results are of version {version}, this release computes {RESULT_VERSION}")
+        if shared["result_version"] < RESULT_VERSION:
+            raise _NotRepeatableError(_other_version(shared["result_version"], RESULT_VERSION))
         if shared.get("factory"):
             name = shared["environment"]
             raise _NotRepeatableError(f"its environment was made by the Python factory {name!r}, which is not stored")
@@ -161,6 +160,8 @@ def _names_of(data: Any) -> list[str]:
 
 def _difference(stored: dict[str, Any], now: dict[str, Any]) -> str:
     """What of a trial's specification is no longer what it was."""
+    if stored["result_version"] != now["result_version"]:
+        return _other_version(stored["result_version"], now["result_version"])
     before, after = stored.get("code", {}), now.get("code", {})
     changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     if changed:
@@ -169,3 +170,7 @@ def _difference(stored: dict[str, Any], now: dict[str, Any]) -> str:
         return f"the contents of {stored['environment']} are no longer those that it was trained on"
     parts = [part for part in stored | now if stored.get(part) != now.get(part)]
     return f"this release reads its {' and '.join(parts)} differently"
+
+
+def _other_version(stored: int, now: int) -> str:
+    return f"its results are of version {stored}, this release computes {now}"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 
 from velodrome.agents.agent import Agent, Callback, Loop
 from velodrome.agents.compiler import NotCompilableError
@@ -76,7 +75,7 @@ class Trial:
             "steps": log.steps,
             "loop": log.loop,
             "train_success_rate": log.success_rate,
-            "train_mean_return": float(np.mean(log.returns)) if log.episodes else float("nan"),
+            "train_mean_return": log.mean_return,
             "greedy_success_rate": greedy.success_rate,
             "greedy_success_rate_low": greedy.success_low,
             "greedy_success_rate_high": greedy.success_high,

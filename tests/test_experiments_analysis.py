@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 import velodrome as vd
+from velodrome.agents import QLearning
 from velodrome.experiments.analysis.analysis import AnalysisOptions
 from velodrome.experiments.analysis.comparison import AgentScores, SequentialVerdicts, compare_scores
+from velodrome.experiments.analysis.learning import EPISODES_DIFFER, NUMBERS_DIFFER
 from velodrome.experiments.analysis.margins import margins_of
 from velodrome.experiments.analysis.seed_scores import SeedScores
 from velodrome.experiments.errors import ExperimentError
@@ -352,3 +354,69 @@ def test_one_seed_counts_once_over_several_environments():
     pairs = [compare_scores(agents).pairs["a", "b"] for agents in (once, thrice)]
     assert pairs[0].p_value == pytest.approx(pairs[1].p_value)
     assert pairs[0].difference.interval.width == pytest.approx(pairs[1].difference.interval.width)
+
+
+# Budgets of steps: episodes that the budget cuts
+
+
+STUCK = "q_learning(learning_rate=1, policy=greedy(ties='first'))"
+
+
+@pytest.fixture(scope="module")
+def by_steps():
+    agents = {"stuck": STUCK, "random": "random", "planner": "value_iteration"}
+    return vd.compare(agents, LAKE, seeds=3, steps=2000)
+
+
+def test_an_agent_that_takes_its_time_has_no_regret_to_boast_of(by_steps):
+    # Stuck at a wall, each of its episodes lasts 100 steps: 20 of them fall short of 1, hundreds of the random agent's.
+    table = by_steps.table()
+    assert table["regret_mean"].isna().all()
+    notes = "\n".join(footnotes(by_steps))
+    assert f"no regret: {EPISODES_DIFFER} ({LAKE})." in notes
+    assert "regret" not in format_table(by_steps, "markdown").splitlines()[0]
+
+
+def test_regret_stands_under_a_budget_of_steps_where_all_episodes_are_as_long():
+    some = vd.compare(["random", "q_learning"], "velodrome/RiverSwim-v0", seeds=3, steps=2010)
+    table = some.table().set_index("agent")
+    for agent in ("random", "q_learning"):
+        curves = list(some.episode_curves("velodrome/RiverSwim-v0", agent))
+        assert [curve.episodes for curve in curves] == [100] * 3
+        best = table.loc[agent, "best_return"]
+        expected = np.mean([(best - curve.returns).sum() for curve in curves])
+        assert table.loc[agent, "regret_mean"] == pytest.approx(expected, rel=1e-9)
+    assert not any(note.startswith("no regret") for note in footnotes(some))
+
+
+def test_budgets_of_different_numbers_of_episodes_have_no_regret():
+    agents = {"few": {"agent": "random", "episodes": 5}, "many": {"agent": "random", "episodes": 50}}
+    results = vd.compare(agents, LAKE, seeds=2, episodes=5)
+    assert results.table()["regret_mean"].isna().all()
+    assert any(note.startswith(f"no regret: {NUMBERS_DIFFER}") for note in footnotes(results))
+
+
+def test_training_return_counts_the_episode_that_the_budget_cut():
+    # Against the wall of a map without time limit: one episode, which never ends.
+    walls = "CliffWalking-v1"
+    results = vd.compare({"stuck": "q_learning(learning_rate=0.5, initial_value=-1e9)"}, walls, seeds=2, steps=30)
+    for record in results.trials(walls, "stuck"):
+        assert record["episodes"] == 0
+        assert record["train_mean_return"] <= -30
+    assert any(
+        note.startswith("Unfinished: stuck on CliffWalking-v1 spent 100% of its training steps")
+        and "return so far" in note
+        for note in footnotes(results)
+    )
+
+
+def test_the_mean_of_a_log_counts_what_is_under_way():
+    agent = QLearning()
+    log = agent.train("CliffWalking-v1", steps=40, seed=0)
+    assert log.unfinished_return is not None
+    whole = (log.returns.sum() + log.unfinished_return) / (log.episodes + 1)
+    assert log.mean_return == pytest.approx(whole)
+    later = agent.train("CliffWalking-v1", episodes=1)
+    assert later.unfinished_return is None
+    assert (log + later).unfinished_return is None
+    assert (log + later).returns.sum() == pytest.approx((log + later).mean_return * (log + later).episodes)

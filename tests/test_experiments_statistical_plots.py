@@ -542,3 +542,12 @@ def test_axes_of_the_users_own_are_drawn_on(pulls, lakes):
     if (family := fonts.hangul_family()) is not None:
         assert family in korean.title.get_fontfamily()
         assert family not in axes.title.get_fontfamily()
+
+
+def test_regret_of_a_budget_of_steps_is_drawn_over_episodes_where_their_lengths_differ():
+    ice = vd.compare(["random", "q_learning"], "FrozenLake-v1", seeds=5, steps=300)
+    assert draw(ice, "regret").axes[0].get_xlabel() == "episode"
+    with pytest.raises(ExperimentError, match=r"^FrozenLake-v1: no regret over steps: [^\n]*; take over='episodes'$"):
+        draw(ice, "regret", over="steps")
+    river = vd.compare(["random", "q_learning"], "velodrome/RiverSwim-v0", seeds=5, steps=210)
+    assert draw(river, "regret").axes[0].get_xlabel() == "environment step"

@@ -1,6 +1,7 @@
 """A store that is damaged, foreign, newer, older, read-only or full: a line that says so, and never a wrong table."""
 
 import contextlib
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -11,13 +12,15 @@ import numpy as np
 import pytest
 
 import velodrome as vd
+from velodrome import agents, policies
 from velodrome.experiments.cli import main
 from velodrome.experiments.results import Results
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.store import STORE_FILE, Store, StoreError, TrialIdentity
 from velodrome.experiments.storage.store_schema import APPLICATION_ID, METRICS, SCHEMA_VERSION, migrate
-from velodrome.experiments.storage.trial_key import key_of_specification
+from velodrome.experiments.storage.trial_key import TrialKeys, key_of_specification
+from velodrome.experiments.trial import Budget
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*too few to tell better", "ignore:.*trials failed")
 
@@ -441,3 +444,24 @@ def test_the_store_opens_in_pandas_in_one_line(whole):
     assert set(frame.environment) == set(ENVIRONMENTS)
     assert len(frame) == 18
     assert set(frame[frame.environment == "lava"].status) == {"failed"}
+
+
+def test_a_result_that_changed_has_another_key_and_no_other_has():
+    def keys(agent, **budget):
+        return TrialKeys(agent, "FrozenLake-v1", (), None, Budget(**{"episodes": None, "steps": None} | budget), None)
+
+    def version(agent, **budget):
+        return json.loads(keys(agent, **budget).specification(0))["result_version"]
+
+    by_visits = policies.Harmonic(clock="visits")
+    assert version(agents.QLearning(), episodes=9) == 1
+    assert version(agents.QLearning(learning_rate=by_visits), episodes=9) == 1
+    assert version(agents.DoubleQLearning(), episodes=9) == 1
+    # Each table counts its own visits.
+    assert version(agents.DoubleQLearning(learning_rate=by_visits), episodes=9) == 2
+    inside = agents.DoubleQLearning(learning_rate=by_visits)
+    assert version(agents.Discretized(agent=inside, bins=3), episodes=9) == 2
+    # Masks are no longer kept in the table.
+    assert version(agents.Sarsa(action_mask=True), episodes=9) == 2
+    # The training return counts the episode that the budget cut.
+    assert version(agents.QLearning(), steps=9) == 2

@@ -189,6 +189,7 @@ class NeuralBandit(Agent):
             seconds=time.perf_counter() - started - compile_seconds,
             compile_seconds=compile_seconds,
             seed=binding.seed,
+            unfinished_return=binding.progress.unfinished_return,
             notes=self._notes(environment) if binding.progress.in_episode or (lengths > 1).any() else (),
         )
 

@@ -5,8 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from velodrome.experiments.analysis.comparison import AgentScores, Comparison, SequentialVerdicts, compare_scores
-from velodrome.experiments.analysis.learning import Threshold, episodes_to, threshold_of
+from velodrome.experiments.analysis.learning import (
+    Threshold,
+    episodes_to,
+    threshold_of,
+    training_regrets,
+    why_no_regret,
+)
 from velodrome.experiments.analysis.margins import Margin, margins_of
 from velodrome.experiments.analysis.measures import Measure, measure_named, measure_on
 from velodrome.experiments.analysis.overall import Overall, overall_of
@@ -65,6 +73,7 @@ class EnvironmentAnalysis:
         best: the measure's value for the best possible policy, NaN if not known.
         random: likewise, of the uniformly random policy.
         threshold: success rate to be reached in training; None without success rule.
+        without_regret: why the regrets of agents are not comparable; empty where they are, or where none is known.
         num_guesses: labels of an example, where agents are evaluated on examples; 1 elsewhere.
     """
 
@@ -76,6 +85,7 @@ class EnvironmentAnalysis:
     random: float
     threshold: Threshold | None
     num_guesses: int = 1
+    without_regret: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,17 +133,23 @@ def _analysed(results: "Results", environment: str, options: AnalysisOptions) ->
         agents, baseline=options.baseline, sequential=_verdicts(sequential) if is_sequential else None
     )
     threshold = threshold_of(everything, options.threshold)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    has_best = any(record["status"] == "done" and math.isfinite(record["best_return"]) for record in everything)
+    reason = why_no_regret(results, environment) if has_best else ""
     for agent in comparison.agents:
         reached = None if threshold is None else episodes_to(results, environment, agent.label, threshold)
-        rows.append(agent_row(environment, agent.label, records[agent.label], comparison, measure, threshold, reached))
+        some = records[agent.label]
+        regrets = np.empty(0) if reason else training_regrets(results, environment, agent.label)
+        rows.append(agent_row(environment, agent.label, some, comparison, measure, threshold, reached, regrets))
     done = [record for record in everything if record["status"] == "done"]
     best, random = (
         next((float(record[column]) for record in done if not math.isnan(record[column])), math.nan)
         for column in (measure.best_column, measure.random_column)
     )
     num_guesses = results.settings.get("contents", {}).get(environment, {}).get("num_guesses", 1)
-    return EnvironmentAnalysis(environment, measure, comparison, tuple(rows), best, random, threshold, num_guesses)
+    return EnvironmentAnalysis(
+        environment, measure, comparison, tuple(rows), best, random, threshold, num_guesses, reason
+    )
 
 
 def _secondary(records: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:

@@ -1,7 +1,7 @@
 """How fast agents learnt: episodes until a success rate was reached, and regret."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,23 +74,81 @@ def episodes_to(results: "Results", environment: str, agent: str, threshold: Thr
         return None
 
 
-def training_regrets(records: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
-    """Regret of each trial in training: what its episodes' returns fell short of the best expected ones, in all.
+def training_regrets(results: "Results", environment: str, agent: str) -> NDArray[np.float64]:
+    """Regret of each of an agent's trials that are done: what its episodes fell short of the best return, in all.
 
-    R = T (v* - mean return), with the exact best expected return v*: where the curve of `cumulative_regret` ends.
-
-    Args:
-        records: of trials that are done.
+    R = Σ (v* - return) over the finished episodes, with the exact best expected return v*: where the curve of
+    `cumulative_regret` ends. Ask `why_no_regret` first.
 
     Returns:
-        float64 (num_trials,), NaN where the best return is not known.
+        float64 (num_trials,), NaN where the best return is not known or no episode finished.
 
     Source: Lattimore & Szepesvári (2020), "Bandit Algorithms", section 4.3.
     """
+    records = [record for record in results.trials(environment, agent) if record["status"] == "done"]
+    curves = list(results.episode_curves(environment, agent))
+    if len(curves) == len(records):
+        sums = [float(curve.returns.sum()) for curve in curves]
+    elif results.budget(environment, agent)[1] is None:
+        sums = [record["episodes"] * record["train_mean_return"] for record in records]
+    else:
+        # Their mean counts an episode that the budget cut.
+        sums = [math.nan] * len(records)
     return np.array(
         [
-            record["episodes"] * (record["best_return"] - record["train_mean_return"]) if record["episodes"] else np.nan
-            for record in records
+            record["episodes"] * record["best_return"] - earned if record["episodes"] else np.nan
+            for record, earned in zip(records, sums, strict=True)
         ],
         dtype=np.float64,
     )
+
+
+def why_no_regret(results: "Results", environment: str) -> str:
+    """Why regrets in an environment are not comparable; empty where they are.
+
+    A sum over few long episodes is small, however little was earned: an agent that never ends an episode would have no
+    regret. So all trials must have finished equally many episodes, and with a budget of steps, which may cut the last
+    episode, all episodes must have taken equally many steps.
+    """
+    trained = [
+        record
+        for agent in results.agents
+        for record in results.trials(environment, agent)
+        if record["status"] == "done" and record["steps"] != 0
+    ]
+    with_steps = [agent for agent in results.agents if results.budget(environment, agent)[1] is not None]
+    if with_steps and len(_lengths(results, environment, with_steps)) > 1:
+        return EPISODES_DIFFER
+    return NUMBERS_DIFFER if len({record["episodes"] for record in trained}) > 1 else ""
+
+
+EPISODES_DIFFER = "with a budget of steps, episodes of different lengths do not add up to comparable sums"
+NUMBERS_DIFFER = "trials finished different numbers of episodes, whose sums are not comparable"
+
+
+def _lengths(results: "Results", environment: str, agents: Iterable[str]) -> set[int]:
+    """Different numbers of steps that finished episodes took, of unfinished ones where they took longer."""
+    lengths: set[int] = set()
+    for agent in agents:
+        records = [record for record in results.trials(environment, agent) if record["status"] == "done"]
+        curves = list(results.episode_curves(environment, agent))
+        for curve in curves:
+            lengths |= set(np.unique(curve.lengths).tolist())
+        for record, curve in zip(records, curves, strict=False) if len(records) == len(curves) else ():
+            left = record["steps"] - int(curve.lengths.sum())
+            if left > max(lengths, default=0):
+                lengths.add(left)
+    return lengths
+
+
+def unfinished_shares(results: "Results", environment: str) -> dict[str, float]:
+    """Agents with a budget of steps, and the share of their steps in episodes that had not ended when it did."""
+    shares = {}
+    for agent in results.agents:
+        records = [record for record in results.trials(environment, agent) if record["status"] == "done"]
+        curves = list(results.episode_curves(environment, agent))
+        steps = sum(record["steps"] for record in records)
+        if results.budget(environment, agent)[1] is None or len(records) != len(curves) or not steps > 0:
+            continue
+        shares[agent] = 1.0 - sum(int(curve.lengths.sum()) for curve in curves) / steps
+    return shares

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velodrome.experiments.analysis.comparison import LEVEL, Comparison, iqm_of
-from velodrome.experiments.analysis.learning import Threshold, training_regrets
+from velodrome.experiments.analysis.learning import Threshold
 from velodrome.experiments.analysis.measures import MEASURES, Measure
 from velodrome.experiments.statistics import EpisodesToThreshold, Interval, best_interval, mean, optimality_gap
 
@@ -24,6 +24,7 @@ def agent_row(
     measure: Measure,
     threshold: Threshold | None,
     reached: EpisodesToThreshold | None,
+    regrets: NDArray[np.float64],
 ) -> dict[str, Any]:
     """What is known of an agent on an environment; NaN where a number is not known.
 
@@ -35,6 +36,7 @@ def agent_row(
         measure: that decides.
         threshold: to be reached in training.
         reached: when it was.
+        regrets: in training, of its trials that are done; none where they are not comparable.
     """
     done = [record for record in records if record["status"] == "done"]
     row: dict[str, Any] = {"environment": environment, "agent": agent}
@@ -47,7 +49,7 @@ def agent_row(
     best = row["best_success_rate" if measure.is_rate else "best_return"]
     row["share_of_best"] = _share(row["greedy_success_rate_mean"], row["best_success_rate"])
     row["optimality_gap"] = _gap(agent, comparison, best)
-    row |= _part("regret", training_regrets(done))
+    row |= _part("regret", regrets)
     row |= _threshold_part(threshold, reached)
     first: Mapping[str, Any] = done[0] if done else {}
     row["evaluation"], row["success_rule"] = first.get("evaluation", ""), first.get("success_rule", "")

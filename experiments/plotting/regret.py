@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from velodrome.experiments.analysis.learning import EPISODES_DIFFER, why_no_regret
 from velodrome.experiments.curves import CurveGrid
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.plotting.curve_axis import AXIS_NAMES, chosen_axis
+from velodrome.experiments.plotting.curve_axis import AXIS_NAMES, Over, chosen_axis
 from velodrome.experiments.plotting.drawn_scores import chosen_environments, done, records_on, reference
 from velodrome.experiments.plotting.fonts import use_hangul_font
 from velodrome.experiments.plotting.learning_curves import mean_of_present, set_height
@@ -28,13 +29,13 @@ def draw_regret(axes: "Axes", results: "Results", environment: str, over: str | 
         axes: to draw on.
         results: of an experiment.
         environment: its label.
-        over: "episodes" or "steps"; by default steps where any budget is of steps.
+        over: "episodes" or "steps"; by default steps where any budget is of steps and all episodes take as many.
 
     Raises:
         ExperimentError: an unknown environment or axis, the best expected return is not known, or no trial has a curve.
     """
     chosen_environments(results, environment)
-    axis = chosen_axis(results, environment, over)
+    axis = _axis(results, environment, over)
     best = reference(results, environment, "best_return")
     if not done(records_on(results, [environment])):
         raise ExperimentError(f"{environment}: no trial is done")
@@ -71,6 +72,20 @@ def draw_regret(axes: "Axes", results: "Results", environment: str, over: str | 
     label_ends(axes, ends)
     use_hangul_font(axes)
     return axes
+
+
+def _axis(results: "Results", environment: str, over: str | None) -> Over:
+    """Steps only where agents have finished equally many episodes at the same step, or where the user wants them.
+
+    Raises:
+        ExperimentError: as of `chosen_axis`, or the user wants steps of a budget that cuts episodes of any length.
+    """
+    axis = chosen_axis(results, environment, over)
+    if axis == "episodes" or why_no_regret(results, environment) != EPISODES_DIFFER:
+        return axis
+    if over == "steps":
+        raise ExperimentError(f"{environment}: no regret over steps: {EPISODES_DIFFER}; take over='episodes'")
+    return "episodes"
 
 
 def _regret(log: EpisodeCurves, grid: CurveGrid, best: float, has_step_budget: bool) -> NDArray[np.float64]:

@@ -69,6 +69,7 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
     if any(is_known(row["regret_mean"]) for row in rows):
         regret = words("What the returns in training fall short of the best expected return, summed over all episodes.")
         facts.append(Fact(words("regret"), regret))
+    facts += [Fact(words("no regret"), text) for text in _without_regret(scored, words)]
     windows = sorted({one.threshold.window for one in scored if one.threshold is not None})
     if windows:
         text = words(
@@ -87,6 +88,15 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
         text = words("Means over the other factor, seed by seed; they hide how policy and learner act together.")
         facts.append(Fact(words("margins"), text))
     return facts
+
+
+def _without_regret(scored: Sequence[EnvironmentAnalysis], words: Words) -> list[str]:
+    """Why there is no regret, with the environments of each reason."""
+    places: dict[str, list[str]] = {}
+    for one in scored:
+        if one.without_regret:
+            places.setdefault(one.without_regret, []).append(one.environment)
+    return [f"{words(reason)} ({', '.join(some)})" for reason, some in places.items()]
 
 
 def _about_overall(analysis: Analysis, words: Words) -> str:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from velodrome.experiments.analysis.analysis import AnalysisOptions
+from velodrome.experiments.analysis.learning import unfinished_shares
 from velodrome.experiments.reporting.facts import how_it_was_run, how_to_read
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.running.trial_outcome import failure_reason
@@ -10,6 +11,8 @@ from velodrome.experiments.running.trial_outcome import failure_reason
 if TYPE_CHECKING:
     from velodrome.experiments.results import Results
 
+# Of all training steps, in episodes that had not ended.
+LARGE_SHARE = 0.1
 # Reasons of failures that are told in full.
 MOST_CAUSES = 5
 
@@ -27,7 +30,20 @@ def footnotes(results: "Results", options: AnalysisOptions | None = None) -> lis
     analysis, words = results.analysis(options), Words()
     facts = [*how_it_was_run(results, analysis, words), *how_to_read(analysis, words)]
     notes = [f"{fact.term}: {fact.text.removesuffix('.')}." for fact in facts]
-    return [*_what_is_missing(results), *notes, *results.notes]
+    return [*_what_is_missing(results), *_what_was_cut(results), *notes, *results.notes]
+
+
+def _what_was_cut(results: "Results") -> list[str]:
+    """Agents that spent much of a budget of steps in episodes that had not ended."""
+    notes = []
+    for environment in results.environments:
+        for agent, share in unfinished_shares(results, environment).items():
+            if share > LARGE_SHARE:
+                notes.append(
+                    f"Unfinished: {agent} on {environment} spent {share:.0%} of its training steps in episodes that "
+                    "the budget cut; they count in its training return, with the return so far, and in no success rate."
+                )
+    return notes
 
 
 def _what_is_missing(results: "Results") -> list[str]:

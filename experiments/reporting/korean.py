@@ -66,6 +66,13 @@ _FACTS = {
     "What the returns in training fall short of the best expected return, summed over all episodes.": (
         "학습 중 리턴이 가능한 최선의 기대 리턴에 못 미친 양을 모든 에피소드에 걸쳐 더한 것입니다."
     ),
+    "no regret": "후회(regret) 없음",
+    "with a budget of steps, episodes of different lengths do not add up to comparable sums": (
+        "학습량을 스텝 수로 정하면 길이가 서로 다른 에피소드의 합은 비교할 수 없습니다"
+    ),
+    "trials finished different numbers of episodes, whose sums are not comparable": (
+        "시행마다 마친 에피소드 수가 달라 그 합을 비교할 수 없습니다"
+    ),
     "reward a guess": "추측당 보상",
     "Mean reward of a step of the greedy policy: of a text, the share of its letters guessed right.": (
         "탐욕 정책이 한 스텝에서 받는 평균 보상입니다. 글에서는 맞힌 글자의 비율입니다."

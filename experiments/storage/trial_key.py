@@ -12,6 +12,8 @@ from velodrome.policies.configuration import to_data
 
 # Raised when the same specification gives other numbers, so that stored results of before are not taken for new ones.
 RESULT_VERSION = 1
+# Since then the training numbers of a budget of steps count the episode that the budget cut.
+CUT_EPISODE_VERSION = 2
 
 
 def canonical_json(value: Any) -> str:
@@ -53,7 +55,7 @@ class TrialKeys:
     ) -> None:
         code = code_of(agent, classes, factory)
         self._shared: dict[str, Any] = {
-            "result_version": RESULT_VERSION,
+            "result_version": result_version(agent, budget),
             "agent": _finite(to_data(agent)),
             "environment": environment,
             "budget": {"episodes": budget.episodes, "steps": budget.steps},
@@ -79,6 +81,12 @@ class TrialKeys:
     def of(self, seed: int) -> str:
         """Key of the trial with `seed`, 64 hexadecimal digits."""
         return key_of_specification(self.specification(seed))
+
+
+def result_version(agent: Agent, budget: Budget) -> int:
+    """Version of the results of an agent's trials: of all results, of its own, or of those of such a budget."""
+    own = CUT_EPISODE_VERSION if budget.steps is not None else 1
+    return max(RESULT_VERSION, own, agent.result_version)
 
 
 def key_of_specification(specification: str) -> str:
