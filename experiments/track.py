@@ -40,6 +40,7 @@ class Track:
         keeps_open: the caller's own environment, which is never closed.
         classes: of the environment and the wrappers around it.
         contents: images or texts that it has.
+        spec_id: id with which it is registered, or None.
     """
 
     label: str
@@ -53,6 +54,7 @@ class Track:
     keeps_open: gym.Env[Any, Any] | None = None
     classes: tuple[type, ...] = ()
     contents: Contents = Contents()
+    spec_id: str | None = None
 
     @classmethod
     def of(
@@ -75,19 +77,22 @@ class Track:
             reason = reason_not_sampled_from_model(env)
             classes = tuple(type(layer) for layer in [*wrappers_of(env), env.unwrapped])
             contents = Contents.of(env, rule)
+            spec_id = None if env.spec is None else env.spec.id
         finally:
             if env is not keeps_open:
                 env.close()
         if model is None:
             best, random = contents.best, contents.random
-            return cls(label, make, rule, None, None, best, random, reason, keeps_open, classes, contents)
+            return cls(label, make, rule, None, None, best, random, reason, keeps_open, classes, contents, spec_id)
         outcomes = rule.success_outcomes(model)
         try:
             best = best_possible(model, outcomes)
         except NotConvergedError:
             best = None
         random = evaluate_policy(model, random_policy(model), outcomes)
-        return cls(label, make, rule, model, outcomes, best, random, reason, keeps_open, classes, contents)
+        return cls(
+            label, make, rule, model, outcomes, best, random, reason, keeps_open, classes, contents, spec_id
+        )  # fmt: skip
 
     def episodes_of(self, agent: Agent, epochs: int) -> int:
         """Episodes of so many passes of an agent through the labelled examples.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from velodrome.agents.agent import Agent
-from velodrome.experiments.storage.own_code import code_of
+from velodrome.experiments.storage.own_code import code_of, registration_of
 from velodrome.experiments.trial import Budget
 from velodrome.policies.configuration import to_data
 
@@ -36,6 +36,7 @@ class TrialKeys:
         budget: of training and evaluation.
         success: the experiment's own success rule, or None.
         contents: digest of the images or texts that the environment reads; None where its expression says all.
+        spec_id: id with which the environment is registered, or None; a registration of the user's own counts.
     """
 
     def __init__(
@@ -47,8 +48,9 @@ class TrialKeys:
         budget: Budget,
         success: str | None,
         contents: str | None = None,
+        spec_id: str | None = None,
     ) -> None:
-        code = code_of(agent, classes, factory)
+        code = code_of(agent, classes, factory) | registration_of(spec_id)
         self._shared: dict[str, Any] = {
             "result_version": RESULT_VERSION,
             "agent": _finite(to_data(agent)),
