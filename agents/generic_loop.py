@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from velodrome.agents.errors import EnvironmentFailureError, environment_label, one_line
+from velodrome.envs.success_rules import report_of
 
 
 class StepwiseLearner(Protocol):
@@ -43,7 +44,7 @@ class EpisodeRecord:
         self.reported: list[int] = []
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Returns (float64), lengths (int64), terminated (bool), reported success (int8, -1 = not reported)."""
+        """Returns (float64), lengths (int64), terminated (bool), reported success (int8, see `report_of`)."""
         return (
             np.array(self.returns, dtype=np.float64),
             np.array(self.lengths, dtype=np.int64),
@@ -130,7 +131,7 @@ def run_generic_loop(
                 record.returns.append(total)
                 record.lengths.append(length)
                 record.terminated.append(bool(terminated))
-                record.reported.append(int(bool(info["is_success"])) if "is_success" in info else -1)
+                record.reported.append(report_of(env, info))
                 finished += 1
                 in_episode = False
                 if after_episode is not None and says_stop(after_episode(finished)):

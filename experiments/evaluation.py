@@ -14,6 +14,7 @@ from velodrome.agents.dynamic_programming import evaluate_policy
 from velodrome.agents.errors import EnvironmentFailureError, environment_label, one_line
 from velodrome.agents.seeding import environment_seed
 from velodrome.envs.datasets.dataset import LabelledExamples
+from velodrome.envs.success_rules import report_of
 from velodrome.experiments.example_evaluation import guesses_of
 from velodrome.experiments.track import Track
 
@@ -124,7 +125,7 @@ def _evaluated(
 
 
 def _episode(agent: Agent, env: gym.Env[Any, Any], seed: int | None, place: str) -> tuple[float, int, bool, int]:
-    """Return, length, whether it terminated and whether it reported success (-1: it did not say) of an episode.
+    """Return, length, whether it terminated and what it reported of its success (see `report_of`) of an episode.
 
     Raises:
         EnvironmentFailureError: the environment raised, or gave a reward that is not finite.
@@ -159,8 +160,7 @@ def _episode(agent: Agent, env: gym.Env[Any, Any], seed: int | None, place: str)
         raise EnvironmentFailureError(
             f"{call} of {environment_label(env)} raised in {where}: {one_line(error)}"
         ) from error
-    reported = int(bool(info["is_success"])) if "is_success" in info else -1
-    return episode_return, length, bool(terminated), reported
+    return episode_return, length, bool(terminated), report_of(env, info)
 
 
 def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from velodrome.agents.agent import Agent
 from velodrome.agents.errors import one_line
+from velodrome.experiments.checks.made_again import difference_when_made_again
 from velodrome.experiments.expressions.catalogue import build_agent
 from velodrome.experiments.expressions.environment_configuration import build_environment
 from velodrome.experiments.plan import Plan, PlannedAgent, PlannedEnvironment, PlannedTrial
@@ -122,6 +123,9 @@ class StoredPlanMaker:
         if label not in self._environments:
             make = build_environment(expression).make
             track = Track.of(label, make, success)
+            different = difference_when_made_again(track, is_expression=True)
+            if different is not None:
+                raise _NotRepeatableError(f"its environment is another one each time it is made ({different})")
             self._environments[label] = PlannedEnvironment(label, expression, make, track, success)
         return self._environments[label]
 

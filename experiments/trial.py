@@ -175,6 +175,8 @@ def run_trial(
         note = f"ran in the generic loop: {track.generic_reason}"
     if note:
         log = dataclasses.replace(log, notes=(note, *log.notes))
+    if track.rule.why:
+        log = dataclasses.replace(log, notes=(*log.notes, f"{track.rule.description}: {track.rule.why}"))
     reason = track.contents.reason_evaluated_where_learnt
     if reason is not None:
         log = dataclasses.replace(log, notes=(*log.notes, f"was evaluated where it learnt: {reason}"))
