@@ -97,7 +97,9 @@ def _ends_at_the_goal_alone(unwrapped: gym.Env[Any, Any]) -> bool:
     goals = set(goal_states(unwrapped))
     if not goals:
         return True
-    return all(next_state in goals for state, next_state, _, ends in _outcomes(unwrapped) if ends and state not in goals)
+    return all(
+        next_state in goals for state, next_state, _, ends in _outcomes(unwrapped) if ends and state not in goals
+    )
 
 
 def _outcomes(unwrapped: Any) -> Iterator[tuple[int, int, float, bool]]:

@@ -136,9 +136,7 @@ class SuccessRule:
         enough = model.rewards > threshold if strict else model.rewards >= threshold
         return model.terminated & enough
 
-    def _own(
-        self, returns: NDArray[Any], terminated: NDArray[Any], reported: NDArray[Any]
-    ) -> NDArray[np.bool_] | None:
+    def _own(self, returns: NDArray[Any], terminated: NDArray[Any], reported: NDArray[Any]) -> NDArray[np.bool_] | None:
         if self.description == "terminated":
             return terminated.astype(np.bool_)
         if self.description == GOAL:

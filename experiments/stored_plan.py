@@ -99,9 +99,7 @@ class StoredPlanMaker:
             rule = None if success is None else environment.track.rule.description
             track = environment.track
             digest = track.contents.digest
-            keys = TrialKeys(
-                agent, environment.expression, track.classes, None, budget, rule, digest, track.spec_id
-            )
+            keys = TrialKeys(agent, environment.expression, track.classes, None, budget, rule, digest, track.spec_id)
         except _NotRepeatableError:
             raise
         except Exception as error:

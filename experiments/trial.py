@@ -15,6 +15,7 @@ from velodrome.agents.tabular import TabularAgent
 from velodrome.agents.training_log import TrainingLog
 from velodrome.experiments.checkpoints import train_with_checkpoints
 from velodrome.experiments.evaluation import Evaluation, evaluate
+from velodrome.experiments.evaluation_environment import WrapperState
 from velodrome.experiments.track import Track
 
 
@@ -150,6 +151,11 @@ def run_trial(
     }
     learner = fresh(agent)
     log: TrainingLog | None = None
+    trained_in: list[WrapperState] = []
+
+    def remember(place: gym.Env[Any, Any]) -> None:
+        trained_in.append(WrapperState.of(place))
+
     if environment is None and loop != "generic" and runs_on_model(learner, track):
         try:
             on_model: Any = track.sampled_model()
@@ -163,11 +169,13 @@ def run_trial(
         learner, log = train_with_checkpoints(
             learner, track.make, folder=checkpoints.directory / key, key=key, every_seconds=checkpoints.every_seconds,
             seed=seed, episodes=budget.episodes, steps=budget.steps, loop=loop, success=rule,
+            after_training=remember,
         )  # fmt: skip
     if log is None:
         place = track.make() if environment is None else environment
         try:
             log = learner.train(place, **training)
+            remember(place)
         finally:
             if place is not environment:
                 place.close()
@@ -180,7 +188,10 @@ def run_trial(
     reason = track.contents.reason_evaluated_where_learnt
     if reason is not None:
         log = dataclasses.replace(log, notes=(*log.notes, f"was evaluated where it learnt: {reason}"))
-    evaluation = evaluate(learner, track, seed=seed, episodes=budget.evaluation_episodes)
+    evaluation = evaluate(
+        learner, track, seed=seed, episodes=budget.evaluation_episodes, trained_in=trained_in[0] if trained_in else None
+    )
+    log = dataclasses.replace(log, notes=(*log.notes, *evaluation.notes))
     return Trial(label, track, seed, log, evaluation, learner)
 
 
