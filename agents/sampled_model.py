@@ -33,10 +33,9 @@ class SampledModel:
         """What episodes that end with these outcomes say of their success, int8; see `report_of`."""
         if self.model.success is not None:
             return self.model.success[outcomes].astype(np.int8)
-        if not self.rule.goals:
-            return np.full(len(outcomes), NOT_REPORTED, np.int8)
-        at_goal = np.isin(self.model.next_states[outcomes], self.rule.goals)
-        return np.where(at_goal, NOT_REPORTED_AT_GOAL, NOT_REPORTED).astype(np.int8)
+        reports = np.full(len(outcomes), NOT_REPORTED, np.int8)
+        reports[np.isin(self.model.next_states[outcomes], self.rule.goals)] = NOT_REPORTED_AT_GOAL
+        return reports
 
     @classmethod
     def of(cls, env: gym.Env[Any, Any], success: str | None = None) -> "SampledModel | str":

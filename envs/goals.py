@@ -20,11 +20,12 @@ def goal_states(env: gym.Env[Any, Any]) -> tuple[int, ...]:
     """States of `env.unwrapped` that are its goal; none where they are not known."""
     unwrapped: Any = env.unwrapped
     if isinstance(unwrapped, FrozenLakeEnv):
-        return tuple(np.flatnonzero(unwrapped.desc == b"G").tolist())
+        letters: Any = unwrapped.desc
+        return tuple(int(state) for state in np.flatnonzero(letters == b"G"))
     if isinstance(unwrapped, TaxiEnv):
         # The passenger is at the destination, and no longer in the taxi; the numbers are those of its `encode`.
         return tuple(state for state in range(500) if (state // 4) % 5 == state % 4)
-    return (unwrapped.nS - 1,) if isinstance(unwrapped, CliffWalkingEnv) else ()
+    return (int(unwrapped.nS) - 1,) if isinstance(unwrapped, CliffWalkingEnv) else ()
 
 
 def knows_goal(env: gym.Env[Any, Any]) -> bool:
@@ -54,26 +55,26 @@ def _looker_for(kind: type) -> Callable[[Any], bool] | None:
     return None
 
 
-def _on_a_g_cell(lake: FrozenLakeEnv) -> bool:
+def _on_a_g_cell(lake: Any) -> bool:
     return bool(lake.desc.flat[lake.s] == b"G")
 
 
-def _delivered(taxi: TaxiEnv) -> bool:
+def _delivered(taxi: Any) -> bool:
     return (int(taxi.s) // 4) % 5 == int(taxi.s) % 4
 
 
-def _across(cliff: CliffWalkingEnv) -> bool:
-    return int(cliff.s) == cliff.nS - 1
+def _across(cliff: Any) -> bool:
+    return bool(cliff.s == cliff.nS - 1)
 
 
-def _on_the_hill(car: MountainCarEnv) -> bool:
+def _on_the_hill(car: Any) -> bool:
     if car.state is None:
         return False
     position, velocity = car.state
     return bool(position >= car.goal_position and velocity >= car.goal_velocity)
 
 
-def _swung_up(acrobot: AcrobotEnv) -> bool:
+def _swung_up(acrobot: Any) -> bool:
     return acrobot.state is not None and bool(acrobot._terminal())
 
 

@@ -122,7 +122,8 @@ class SuccessRule:
         if self.description == "terminated":
             return model.terminated
         if self.description == GOAL:
-            return model.terminated & np.isin(model.next_states, self.goals)
+            at_goal: NDArray[np.bool_] = model.terminated & np.isin(model.next_states, self.goals)
+            return at_goal
         if self.description == INFO:
             return model.success
         comparison = _parse_return(self.description)
@@ -140,7 +141,8 @@ class SuccessRule:
         if self.description == "terminated":
             return terminated.astype(np.bool_)
         if self.description == GOAL:
-            return terminated.astype(np.bool_) & (reported == NOT_REPORTED_AT_GOAL)
+            at_goal: NDArray[np.bool_] = terminated.astype(np.bool_) & (reported == NOT_REPORTED_AT_GOAL)
+            return at_goal
         comparison = _parse_return(self.description)
         if comparison is None:
             return None

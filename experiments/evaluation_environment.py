@@ -147,7 +147,7 @@ def _copied_environment(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
 
 def _thaw(env: gym.Env[Any, Any], state: WrapperState, names: Names) -> None:
     for layer in wrappers_of(env):
-        if type(layer).step is wrappers.NormalizeReward.step:
+        if _passes_rewards(type(layer)):
             vars(layer).pop("step", None)
     state.put(env, names)
 
@@ -219,14 +219,19 @@ def _lasting(state: WrapperState, differing: Names, make: Callable[[], gym.Env[A
     chance = _differing(state, new, newer)
     lasting = _differing(state, trained, new)
     left = {depth: [name for name in names if name not in chance.get(depth, ())] for depth, names in lasting.items()}
-    return {depth: names for depth, names in left.items() if names}
+    return {depth: names for depth, names in left.items() if names and not _passes_rewards(state.kinds[depth])}
+
+
+def _passes_rewards(kind: type) -> bool:
+    """Whether wrappers of a class normalize rewards, and pass them as they are in evaluation."""
+    return getattr(kind, "step", None) is wrappers.NormalizeReward.step
 
 
 def _freeze(place: EvaluationEnvironment) -> None:
     """Let running statistics stay as they are, and rewards be the environment's own."""
     _stop_statistics(place.env)
     for layer in wrappers_of(place.env):
-        if type(layer).step is wrappers.NormalizeReward.step:
+        if _passes_rewards(type(layer)):
             layer.step = layer.env.step  # type: ignore[method-assign]
             place.notes.append("NormalizeReward: returns in evaluation are of the rewards before it, in training after")
 
@@ -275,7 +280,7 @@ def _copied(value: Any, memo: dict[int, Any]) -> Any:
     return function
 
 
-def _contents_of(layers: list[Any], state: WrapperState) -> dict[int, dict[str, str]]:
+def _contents_of(layers: list[Any], state: WrapperState) -> dict[str, str]:
     return _contents({depth: _carried(layers[depth]) for depth in state.values}, layers)
 
 

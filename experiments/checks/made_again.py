@@ -15,10 +15,10 @@ from velodrome.experiments.checks.environment_probe import actions_of, in_time, 
 from velodrome.experiments.inputs import Maker
 from velodrome.experiments.track import Track
 
-# A draw between two environments is missed once in eight times.
-COPIES = 3
-# Copies that take long to make are no more than one.
-MAKING_SECONDS = 0.1
+# Beside the one that is known: a draw between two environments is missed once in four times.
+COPIES = 2
+# Where one takes longer to make, it is compared with one other alone.
+MAKING_SECONDS = 0.5
 STEPPING_SECONDS = 0.05
 LOOKING_SECONDS = 1.0
 STEPS_PER_EPISODE = 100
@@ -59,8 +59,8 @@ def _is_always_the_same(track: Track) -> bool:
 
 
 def _other_model(model: TransitionModel, make: Maker) -> str | None:
-    started = time.monotonic()
     for _ in range(COPIES):
+        started = time.monotonic()
         with opened(make) as env:
             try:
                 other = None if env is None else TransitionModel.of(env)
@@ -84,13 +84,14 @@ def _look(track: Track, stop_at: float) -> str | None:
     with opened(track.make) as one:
         if one is None or one.unwrapped.render_mode is not None:
             return None
-        started = time.monotonic()
         for _ in range(COPIES):
+            started = time.monotonic()
             with opened(track.make) as other:
                 if other is None or other.unwrapped is one.unwrapped:
                     return None
+                is_slow = time.monotonic() - started > MAKING_SECONDS
                 different = _difference(track, one, other, stop_at)
-            if different is not None or time.monotonic() - started > MAKING_SECONDS:
+            if different is not None or is_slow:
                 return different
     return None
 
