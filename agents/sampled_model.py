@@ -32,7 +32,7 @@ class SampledModel:
     def reports(self, outcomes: np.ndarray) -> np.ndarray:
         """What episodes that end with these outcomes say of their success, int8; see `report_of`."""
         if self.model.success is not None:
-            return self.model.success[outcomes].astype(np.int8)
+            return np.asarray(self.model.success[outcomes], dtype=np.int8)
         reports = np.full(len(outcomes), NOT_REPORTED, np.int8)
         reports[np.isin(self.model.next_states[outcomes], self.rule.goals)] = NOT_REPORTED_AT_GOAL
         return reports
