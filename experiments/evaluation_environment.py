@@ -58,7 +58,7 @@ class WrapperState:
         layers = _layers(env)
         kinds, places = tuple(type(layer) for layer in layers), tuple(_Place() for _ in layers)
         memo: dict[int, Any] = {id(layer): place for layer, place in zip(layers, places, strict=True)}
-        originals = {depth: _carried(layer) for depth, layer in enumerate(layers) if _may_hold_state(layer)}
+        originals = {depth: _carried(layer) for depth, layer in enumerate(layers) if may_hold_state(type(layer))}
         try:
             values = {
                 depth: {name: _copied(value, memo) for name, value in by_name.items()}
@@ -251,10 +251,10 @@ def _layers(env: gym.Env[Any, Any]) -> list[Any]:
     return [*wrappers_of(env), env.unwrapped]
 
 
-def _may_hold_state(layer: Any) -> bool:
-    if not isinstance(layer, gym.Wrapper):
+def may_hold_state(kind: type) -> bool:
+    """Whether wrappers of a class may hold more than the present episode."""
+    if not issubclass(kind, gym.Wrapper):
         return False
-    kind = type(layer)
     is_known = kind.__module__.startswith(("gymnasium.", "velodrome."))
     return not is_known or issubclass(kind, _STATEFUL)
 

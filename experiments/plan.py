@@ -171,6 +171,7 @@ class Plan:
             place.track.rule.description if place.success is not None else None,
             place.track.contents.digest,
             place.track.spec_id,
+            place.track.judged_by,
         )
 
     def settings(self) -> dict[str, Any]:

@@ -99,7 +99,9 @@ class StoredPlanMaker:
             rule = None if success is None else environment.track.rule.description
             track = environment.track
             digest = track.contents.digest
-            keys = TrialKeys(agent, environment.expression, track.classes, None, budget, rule, digest, track.spec_id)
+            keys = TrialKeys(
+                agent, environment.expression, track.classes, None, budget, rule, digest, track.spec_id, track.judged_by
+            )
         except _NotRepeatableError:
             raise
         except Exception as error:
@@ -169,5 +171,5 @@ def _difference(stored: dict[str, Any], now: dict[str, Any]) -> str:
         return f"its own code has changed: {', '.join(changed)}"
     if stored.get("contents") != now.get("contents"):
         return f"the contents of {stored['environment']} are no longer those that it was trained on"
-    parts = [part for part in stored if stored[part] != now[part]]
-    return f"this release reads its {' and '.join(parts)} differently"
+    parts = [part for part in sorted(stored.keys() | now.keys()) if stored.get(part) != now.get(part)]
+    return f"this release reads its {' and '.join(part.replace('_', ' ') for part in parts)} differently"

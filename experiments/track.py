@@ -22,6 +22,7 @@ from velodrome.envs.success_rules import SuccessRule, success_rule
 from velodrome.envs.transition_model import NoTransitionModelError, TransitionModel
 from velodrome.envs.wrapper_chain import wrappers_of
 from velodrome.experiments.contents import Contents
+from velodrome.experiments.evaluation_environment import may_hold_state
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +94,14 @@ class Track:
         return cls(
             label, make, rule, model, outcomes, best, random, reason, keeps_open, classes, contents, spec_id
         )  # fmt: skip
+
+    @property
+    def judged_by(self) -> dict[str, str]:
+        """What decides how its trials are judged beside what was asked for, JSON-ready; empty of most environments."""
+        judged = {"success_rule": self.rule.description} if self.rule.why else {}
+        if any(may_hold_state(kind) for kind in self.classes):
+            judged["wrappers"] = "as training left them"
+        return judged
 
     def episodes_of(self, agent: Agent, epochs: int) -> int:
         """Episodes of so many passes of an agent through the labelled examples.

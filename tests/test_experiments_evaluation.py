@@ -11,6 +11,8 @@ import velodrome as vd
 from velodrome.agents import QLearning
 from velodrome.envs import Discretize
 from velodrome.experiments.checkpoints import train_with_checkpoints
+from velodrome.experiments.make_plan import make_plan
+from velodrome.experiments.track import Track
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*too few to tell better")
 
@@ -191,3 +193,15 @@ def test_what_cannot_be_copied_is_evaluated_itself_and_put_back():
     assert any("which cannot be copied (TypeError: only one of me)" in note for note in trial.log.notes)
     # One observation for every step and every reset.
     assert env.env.count == trial.log.steps + 300
+
+
+def keys_of(environment):
+    return [trial.key for trial in make_plan("random", environment, seeds=2, episodes=1, steps=None).trials]
+
+
+def test_trials_judged_otherwise_than_by_the_first_release_have_other_keys(monkeypatch):
+    shaped = "FrozenLake-v1(reward_schedule=(1, 0, 0.01))"
+    places = ["FrozenLake-v1", "discretize(CartPole-v1, bins=2)", shaped, normalized, own]
+    now = [keys_of(place) for place in places]
+    monkeypatch.setattr(Track, "judged_by", {})
+    assert [keys_of(place) == key for place, key in zip(places, now, strict=True)] == [True, True, False, False, False]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from velodrome.agents.agent import Agent
@@ -37,6 +37,7 @@ class TrialKeys:
         success: the experiment's own success rule, or None.
         contents: digest of the images or texts that the environment reads; None where its expression says all.
         spec_id: id with which the environment is registered, or None; a registration of the user's own counts.
+        judged_by: what decides the evaluation beside the success rule that was asked for; see `Track`.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class TrialKeys:
         success: str | None,
         contents: str | None = None,
         spec_id: str | None = None,
+        judged_by: Mapping[str, str] | None = None,
     ) -> None:
         code = code_of(agent, classes, factory) | registration_of(spec_id)
         self._shared: dict[str, Any] = {
@@ -63,6 +65,8 @@ class TrialKeys:
             self._shared["factory"] = True
         if contents is not None:
             self._shared["contents"] = contents
+        if judged_by:
+            self._shared["judged_by"] = dict(judged_by)
         if code:
             self._shared["code"] = code
         before, after = canonical_json(self._shared | {"seed": "?"}).split('"seed":"?"')
