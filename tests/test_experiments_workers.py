@@ -158,7 +158,7 @@ def test_trials_that_take_too_long_are_stopped_and_said_so(undisturbed):
 
 def test_an_environment_that_can_only_be_made_a_few_times_fails_the_later_trials(undisturbed, monkeypatch):
     monkeypatch.setattr(hostile_environments, "makes", [])
-    environments = GOOD | {"scarce": hostile("make", spare=8)}
+    environments = GOOD | {"scarce": hostile("make", spare=5)}
     results = vd.compare(AGENTS, environments, seeds=3, workers=0, **BUDGET)
     assert numbers(results, *GOOD) == undisturbed
     # A trial makes two, one to train in and one to be evaluated in.
