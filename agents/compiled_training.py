@@ -140,7 +140,7 @@ def run_compiled_loop(
         except Exception as error:
             raise policy_failure(error) from error
         ends = outcomes[:count]
-        reported = np.full(count, -1, np.int8) if model.success is None else model.success[ends].astype(np.int8)
+        reported = sampled.reports(ends)
         chunks.append((returns[:count], lengths[:count], model.terminated[ends], reported))
         taken += int(position[STEP]) - step
         finished += count

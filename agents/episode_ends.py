@@ -13,7 +13,7 @@ class EpisodeEnds:
         returns: float64 (num_episodes,).
         lengths: int64 (num_episodes,).
         terminated: bool (num_episodes,).
-        reported: what info["is_success"] said, int8 (num_episodes,), -1 where it said nothing.
+        reported: what info["is_success"] said, int8 (num_episodes,), negative where it said nothing; see `report_of`.
         steps: environment steps of the call.
         loop: "compiled" or "generic".
         compile_seconds: spent on compiling.

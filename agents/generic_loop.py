@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from velodrome.agents.errors import EnvironmentFailureError, environment_label, one_line
+from velodrome.envs.success_rules import report_of
 
 
 class StepwiseLearner(Protocol):
@@ -48,7 +49,7 @@ class EpisodeRecord:
         self.reported: list[int] = []
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Returns (float64), lengths (int64), terminated (bool), reported success (int8, -1 = not reported)."""
+        """Returns (float64), lengths (int64), terminated (bool), reported success (int8, see `report_of`)."""
         return (
             np.array(self.returns, dtype=np.float64),
             np.array(self.lengths, dtype=np.int64),
@@ -135,7 +136,7 @@ def run_generic_loop(
                 record.returns.append(total)
                 record.lengths.append(length)
                 record.terminated.append(bool(terminated))
-                record.reported.append(reported_success(info))
+                record.reported.append(reported_success(env, info))
                 finished += 1
                 in_episode = False
                 if after_episode is not None and says_stop(after_episode(finished)):
@@ -159,14 +160,14 @@ def run_generic_loop(
     return taken
 
 
-def reported_success(info: Any) -> int:
-    """Whether the `info` of an episode's last step says that it succeeded: 1 or 0, or -1 where it says nothing.
+def reported_success(env: gym.Env[Any, Any], info: Any) -> int:
+    """What the end of an episode says of its success, as `report_of` has it.
 
     Raises:
-        EnvironmentFailureError: it is no dict.
+        EnvironmentFailureError: `info` is no dict.
     """
     try:
-        return int(bool(info["is_success"])) if "is_success" in info else -1
+        return report_of(env, info)
     except TypeError:
         raise EnvironmentFailureError(f"info must be a dict, got {' '.join(repr(info).split())}") from None
 

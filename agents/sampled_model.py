@@ -8,7 +8,7 @@ import numpy as np
 
 from velodrome.agents.errors import environment_label
 from velodrome.envs.model_sampling import reason_not_sampled_from_model
-from velodrome.envs.success_rules import SuccessRule, success_rule
+from velodrome.envs.success_rules import NOT_REPORTED, NOT_REPORTED_AT_GOAL, SuccessRule, success_rule
 from velodrome.envs.transition_model import NoTransitionModelError, TransitionModel
 
 
@@ -28,6 +28,14 @@ class SampledModel:
     rule: SuccessRule
     label: str
     generator: np.random.Generator | None = None
+
+    def reports(self, outcomes: np.ndarray) -> np.ndarray:
+        """What episodes that end with these outcomes say of their success, int8; see `report_of`."""
+        if self.model.success is not None:
+            return np.asarray(self.model.success[outcomes], dtype=np.int8)
+        reports = np.full(len(outcomes), NOT_REPORTED, np.int8)
+        reports[np.isin(self.model.next_states[outcomes], self.rule.goals)] = NOT_REPORTED_AT_GOAL
+        return reports
 
     @classmethod
     def of(cls, env: gym.Env[Any, Any], success: str | None = None) -> "SampledModel | str":

@@ -10,16 +10,24 @@ from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from velodrome.envs.argument_checks import did_you_mean
+from velodrome.envs.goals import goal_states, is_at_goal, knows_goal
 from velodrome.envs.model_environment import ModelEnvironment
+from velodrome.envs.own_rewards import reason_other_rewards
 from velodrome.envs.transition_model import TransitionModel
 
-Source = Literal["experiment", "info", "known environment", "reward_threshold", "none"]
+Source = Literal["experiment", "info", "known environment", "goal", "reward_threshold", "none"]
 
 INFO = "info['is_success']"
 NO_RULE = "no success rule"
+GOAL = "terminated at the goal"
+
+# What an episode's end says of its success: 0 or 1 as reported, else one of these.
+NOT_REPORTED = -1
+NOT_REPORTED_AT_GOAL = -2
 
 # By id; CartPole's is 95 % of the longest episode, as its reward_threshold.
 _KNOWN_ENVIRONMENTS = {
@@ -59,12 +67,16 @@ class SuccessRule:
 
     Args:
         description: the rule in words, as it stands in a table's footnote: "return > 0", "return >= 475",
-            "terminated", "info['is_success']" or "no success rule".
-        source: who gave it: "experiment", "info", "known environment", "reward_threshold" or "none".
+            "terminated", "terminated at the goal", "info['is_success']" or "no success rule".
+        source: who gave it: "experiment", "info", "known environment", "goal", "reward_threshold" or "none".
+        goals: states that are the goal, where the rule asks for it and states have numbers.
+        why: reason for which the rule kept for the environment's id is not used; empty where it is, or is none.
     """
 
     description: str
     source: Source
+    goals: tuple[int, ...] = ()
+    why: str = ""
 
     def successes(
         self,
@@ -79,12 +91,13 @@ class SuccessRule:
             returns: undiscounted returns, (num_episodes,).
             lengths: steps, (num_episodes,).
             terminated: whether the last step terminated, (num_episodes,).
-            reported: is_success of the last step's info as 0 or 1, -1 where it had none, (num_episodes,). An
-                episode without one failed where nothing else decides it.
+            reported: is_success of the last step's info as 0 or 1, -1 where it had none, -2 where it had none and
+                the environment stood at its goal, (num_episodes,). An episode without one failed where nothing else
+                decides it.
         """
         says = np.asarray(reported) >= 0
         succeeded = np.asarray(reported) == 1
-        own = self._own(np.asarray(returns), np.asarray(terminated))
+        own = self._own(np.asarray(returns), np.asarray(terminated), np.asarray(reported))
         if own is not None:
             return own if self.source == "experiment" else np.where(says, succeeded, own)
         if self.description == NO_RULE and self.source == "experiment":
@@ -108,6 +121,9 @@ class SuccessRule:
         """
         if self.description == "terminated":
             return model.terminated
+        if self.description == GOAL:
+            at_goal: NDArray[np.bool_] = model.terminated & np.isin(model.next_states, self.goals)
+            return at_goal
         if self.description == INFO:
             return model.success
         comparison = _parse_return(self.description)
@@ -121,9 +137,12 @@ class SuccessRule:
         enough = model.rewards > threshold if strict else model.rewards >= threshold
         return model.terminated & enough
 
-    def _own(self, returns: NDArray[Any], terminated: NDArray[Any]) -> NDArray[np.bool_] | None:
+    def _own(self, returns: NDArray[Any], terminated: NDArray[Any], reported: NDArray[Any]) -> NDArray[np.bool_] | None:
         if self.description == "terminated":
             return terminated.astype(np.bool_)
+        if self.description == GOAL:
+            at_goal: NDArray[np.bool_] = terminated.astype(np.bool_) & (reported == NOT_REPORTED_AT_GOAL)
+            return at_goal
         comparison = _parse_return(self.description)
         if comparison is None:
             return None
@@ -134,6 +153,9 @@ class SuccessRule:
 
 def success_rule(env: gym.Env[Any, Any], success: str | None = None) -> SuccessRule:
     """The rule for `env`: the experiment's own, else its info's, else its id's, else its reward threshold.
+
+    What is kept for an id counts while the rewards are those of that id; else an environment whose goal is known
+    succeeds there, and of others nothing is known.
 
     Args:
         env: the environment.
@@ -147,12 +169,38 @@ def success_rule(env: gym.Env[Any, Any], success: str | None = None) -> SuccessR
     unwrapped = env.unwrapped
     if isinstance(unwrapped, ModelEnvironment) and unwrapped.model.success is not None:
         return SuccessRule(INFO, "info")
-    spec = env.spec
-    if spec is not None and spec.id in _KNOWN_ENVIRONMENTS:
+    kept = _kept_for(env.spec)
+    if kept is None:
+        return SuccessRule(NO_RULE, "none")
+    why = reason_other_rewards(env, kept.description)
+    if why is None:
+        return kept
+    why = f"{kept.description!r} is the rule of {env.spec.id if env.spec is not None else ''}, but {why}"
+    if kept.source == "known environment" and knows_goal(env):
+        return SuccessRule(GOAL, "goal", goal_states(env), why)
+    return SuccessRule(NO_RULE, "none", why=why)
+
+
+def report_of(env: gym.Env[Any, Any], info: dict[str, Any]) -> int:
+    """What the end of an episode says of its success, as `SuccessRule.successes` takes it.
+
+    Args:
+        env: as it stands after the last step.
+        info: of the last step.
+    """
+    if "is_success" in info:
+        return int(bool(info["is_success"]))
+    return NOT_REPORTED_AT_GOAL if is_at_goal(env) else NOT_REPORTED
+
+
+def _kept_for(spec: EnvSpec | None) -> SuccessRule | None:
+    if spec is None:
+        return None
+    if spec.id in _KNOWN_ENVIRONMENTS:
         return SuccessRule(_KNOWN_ENVIRONMENTS[spec.id], "known environment")
-    if spec is not None and spec.reward_threshold is not None:
-        return SuccessRule(f"return >= {_number(float(spec.reward_threshold))}", "reward_threshold")
-    return SuccessRule(NO_RULE, "none")
+    if spec.reward_threshold is None:
+        return None
+    return SuccessRule(f"return >= {_number(float(spec.reward_threshold))}", "reward_threshold")
 
 
 def parse_success_rule(text: str) -> SuccessRule:

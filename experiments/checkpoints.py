@@ -40,6 +40,7 @@ def train_with_checkpoints(
     steps: int | None = None,
     loop: Loop = "auto",
     success: str | None = None,
+    after_training: Callable[[gym.Env[Any, Any]], None] | None = None,
 ) -> tuple[Agent, TrainingLog]:
     """Train for exactly `episodes` or `steps`, continuing from the newest checkpoint of this trial in `folder`.
 
@@ -59,6 +60,7 @@ def train_with_checkpoints(
         steps: as for `Agent.train`.
         loop: as for `Agent.train`.
         success: as for `Agent.train`.
+        after_training: called with the environment, before it is closed.
 
     Returns:
         The trained agent, which is another object than `learner` if it was resumed, and its log.
@@ -73,14 +75,20 @@ def train_with_checkpoints(
     if not learner.can_checkpoint:
         env = make()
         try:
-            return learner, learner.train(env, episodes=episodes, steps=steps, seed=seed, **options)
+            log = learner.train(env, episodes=episodes, steps=steps, seed=seed, **options)
+            if after_training is not None:
+                after_training(env)
+            return learner, log
         finally:
             env.close()
     identity = _identity(learner, key)
     trial = _CheckpointedTrial(learner, make, CheckpointFolder(folder), identity, every_seconds, options)
     try:
         trial.begin(seed)
-        return trial.train(episodes, steps)
+        agent, log = trial.train(episodes, steps)
+        if after_training is not None:
+            after_training(trial.env)
+        return agent, log
     finally:
         trial.env.close()
 

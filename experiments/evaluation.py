@@ -1,6 +1,6 @@
 """How good is what an agent learnt: exactly where the model is known, on all examples, or by sampled episodes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, sqrt
 from statistics import NormalDist
 from typing import Any
@@ -15,6 +15,7 @@ from velodrome.agents.errors import EnvironmentFailureError, environment_label, 
 from velodrome.agents.generic_loop import reported_success
 from velodrome.agents.seeding import environment_seed
 from velodrome.envs.datasets.dataset import LabelledExamples
+from velodrome.experiments.evaluation_environment import WrapperState, evaluation_environment
 from velodrome.experiments.example_evaluation import guesses_of
 from velodrome.experiments.track import Track
 
@@ -34,6 +35,7 @@ class Evaluation:
         success_high: upper end.
         mean_return: expected undiscounted return.
         episodes: sampled episodes, or examples; 0 if exact.
+        notes: what readers of the results should know of it, each in a line.
     """
 
     method: str
@@ -42,9 +44,12 @@ class Evaluation:
     success_high: float
     mean_return: float
     episodes: int
+    notes: tuple[str, ...] = ()
 
 
-def evaluate(agent: Agent, track: Track, *, seed: int, episodes: int = 100) -> Evaluation:
+def evaluate(
+    agent: Agent, track: Track, *, seed: int, episodes: int = 100, trained_in: WrapperState | None = None
+) -> Evaluation:
     """Value of an agent acting greedily on a track.
 
     Args:
@@ -52,6 +57,7 @@ def evaluate(agent: Agent, track: Track, *, seed: int, episodes: int = 100) -> E
         track: the environment.
         seed: the run's seed; sampled episodes use its evaluation stream.
         episodes: how many to sample where the value cannot be computed.
+        trained_in: what the wrappers held after training; new ones are taken if None.
 
     Raises:
         EnvironmentFailureError: the environment raised or returned something that is not allowed.
@@ -61,10 +67,10 @@ def evaluate(agent: Agent, track: Track, *, seed: int, episodes: int = 100) -> E
         return _on_examples(agent, track, evaluation.examples)
     policy = _policy_on_model(agent, track)
     if track.model is None or policy is None:
-        return _sample(agent, track, seed, episodes)
+        return _sample(agent, track, seed, episodes, trained_in)
     value = evaluate_policy(track.model, policy, track.success)
     if value.success_rate is None and track.rule.source != "none":
-        sampled = _sample(agent, track, seed, episodes)
+        sampled = _sample(agent, track, seed, episodes, trained_in)
         return Evaluation(
             "monte-carlo",
             sampled.success_rate,
@@ -72,6 +78,7 @@ def evaluate(agent: Agent, track: Track, *, seed: int, episodes: int = 100) -> E
             sampled.success_high,
             value.expected_return,
             episodes,
+            sampled.notes,
         )
     rate = float("nan") if value.success_rate is None else value.success_rate
     return Evaluation("exact", rate, rate, rate, value.expected_return, 0)
@@ -101,23 +108,23 @@ def _on_examples(agent: Agent, track: Track, examples: LabelledExamples) -> Eval
     return _evaluated("examples", returns, successes, is_sample=not is_sequence)
 
 
-def _sample(agent: Agent, track: Track, seed: int, episodes: int) -> Evaluation:
-    env = track.make()
+def _sample(agent: Agent, track: Track, seed: int, episodes: int, trained_in: WrapperState | None) -> Evaluation:
+    where = evaluation_environment(track.make, trained_in, track.keeps_open)
     returns, lengths = np.zeros(episodes), np.zeros(episodes, dtype=np.int64)
     terminated, reported = np.zeros(episodes, dtype=np.bool_), np.full(episodes, -1, dtype=np.int8)
     first_seed: int | None = environment_seed(seed, "evaluation")
     try:
         for episode in range(episodes):
             place = f"episode {episode + 1} of the evaluation"
+            where.before_episode()
             returns[episode], lengths[episode], terminated[episode], reported[episode] = _episode(
-                agent, env, first_seed, place
+                agent, where.env, first_seed, place
             )
             first_seed = None
     finally:
-        if env is not track.keeps_open:
-            env.close()
+        where.close()
     successes = track.rule.successes(returns, lengths, terminated, reported)
-    return _evaluated("monte-carlo", returns, successes, is_sample=True)
+    return replace(_evaluated("monte-carlo", returns, successes, is_sample=True), notes=tuple(where.notes))
 
 
 def _evaluated(
@@ -134,7 +141,7 @@ def _evaluated(
 
 
 def _episode(agent: Agent, env: gym.Env[Any, Any], seed: int | None, place: str) -> tuple[float, int, bool, int]:
-    """Return, length, whether it terminated and whether it reported success (-1: it did not say) of an episode.
+    """Return, length, whether it terminated and what it reported of its success (see `report_of`) of an episode.
 
     Raises:
         EnvironmentFailureError: the environment raised, or gave a reward that is not finite.
@@ -169,7 +176,7 @@ def _episode(agent: Agent, env: gym.Env[Any, Any], seed: int | None, place: str)
         raise EnvironmentFailureError(
             f"{call} of {environment_label(env)} raised in {where}: {one_line(error)}"
         ) from error
-    return episode_return, length, bool(terminated), reported_success(info)
+    return episode_return, length, bool(terminated), reported_success(env, info)
 
 
 def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from velodrome.agents.errors import check_budget_or_epochs, check_count
 from velodrome.envs.success_rules import parse_success_rule
+from velodrome.experiments.checks.made_again import FIX, difference_when_made_again
 from velodrome.experiments.checks.pair_checks import check_pairs
 from velodrome.experiments.crossing import NO_POLICIES, cross
 from velodrome.experiments.crossing_inputs import LearnerLike, PolicyLike, read_learner, read_policy
@@ -65,7 +66,8 @@ def make_plan(
         BudgetError: a budget that is not positive, two at once, none for some trial, or epochs where there are no
             labelled examples.
         ExperimentError: no agent, environment or seed, something given twice, an agent on an environment that there is
-            not or in which it cannot learn, or a learner and a policy that cannot be crossed.
+            not or in which it cannot learn, an environment that is another one each time it is made, or a learner and
+            a policy that cannot be crossed.
         ValueError: an expression cannot be read or built, or an environment not be made; one line.
     """
     evaluation_episodes = check_count("evaluation_episodes", evaluation_episodes)
@@ -145,6 +147,12 @@ def _planned_environment(label: str, entry: EnvironmentEntry, success: str | Non
     except ValueError as error:
         raise ExperimentError(f"environments.{label}: {error}") from None
     is_expression = isinstance(entry.environment, str | EnvironmentConfiguration)
+    different = difference_when_made_again(track, is_expression=is_expression)
+    if different is not None:
+        raise ExperimentError(
+            f"environments.{label}: {named.expression} is another environment each time it is made ({different}), so "
+            f"that every trial would meet its own: {FIX}"
+        )
     return PlannedEnvironment(
         label, named.expression, named.make, track, rule, entry.episodes, entry.steps, entry.epochs, is_expression
     )

@@ -171,6 +171,8 @@ class Plan:
             place.track.rule.description if place.success is not None else None,
             place.track.contents.digest,
             transitions=place.track.transitions,
+            spec_id=place.track.spec_id,
+            judged_by=place.track.judged_by,
         )
 
     def settings(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from velodrome.agents.agent import Agent
 from velodrome.agents.errors import one_line
+from velodrome.experiments.checks.made_again import difference_when_made_again
 from velodrome.experiments.expressions.catalogue import build_agent
 from velodrome.experiments.expressions.environment_configuration import build_environment
 from velodrome.experiments.plan import Plan, PlannedAgent, PlannedEnvironment, PlannedTrial
@@ -98,7 +99,16 @@ class StoredPlanMaker:
             track = environment.track
             digest = track.contents.digest
             keys = TrialKeys(
-                agent, environment.expression, track.classes, None, budget, rule, digest, transitions=track.transitions
+                agent,
+                environment.expression,
+                track.classes,
+                None,
+                budget,
+                rule,
+                digest,
+                transitions=track.transitions,
+                spec_id=track.spec_id,
+                judged_by=track.judged_by,
             )
         except _NotRepeatableError:
             raise
@@ -121,6 +131,9 @@ class StoredPlanMaker:
         if label not in self._environments:
             make = build_environment(expression).make
             track = Track.of(label, make, success)
+            different = difference_when_made_again(track, is_expression=True)
+            if different is not None:
+                raise _NotRepeatableError(f"its environment is another one each time it is made ({different})")
             self._environments[label] = PlannedEnvironment(label, expression, make, track, success)
         return self._environments[label]
 
@@ -168,8 +181,8 @@ def _difference(stored: dict[str, Any], now: dict[str, Any]) -> str:
         return f"its own code has changed: {', '.join(changed)}"
     if stored.get("contents") != now.get("contents"):
         return f"the contents of {stored['environment']} are no longer those that it was trained on"
-    parts = [part for part in stored | now if stored.get(part) != now.get(part)]
-    return f"this release reads its {' and '.join(parts)} differently"
+    parts = [part for part in sorted(stored.keys() | now.keys()) if stored.get(part) != now.get(part)]
+    return f"this release reads its {' and '.join(part.replace('_', ' ') for part in parts)} differently"
 
 
 def _other_version(stored: int, now: int) -> str:

@@ -22,6 +22,7 @@ from velodrome.envs.success_rules import SuccessRule, success_rule
 from velodrome.envs.transition_model import NoTransitionModelError, TransitionModel, UntrueModelError
 from velodrome.envs.wrapper_chain import wrappers_of
 from velodrome.experiments.contents import Contents
+from velodrome.experiments.evaluation_environment import may_hold_state
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,7 @@ class Track:
         keeps_open: the caller's own environment, which is never closed.
         classes: of the environment and the wrappers around it.
         contents: images or texts that it has.
+        spec_id: id with which it is registered, or None.
     """
 
     label: str
@@ -59,6 +61,7 @@ class Track:
     contents: Contents = Contents()
     model_reason: str | None = None
     transitions: str | None = None
+    spec_id: str | None = None
 
     @classmethod
     def of(
@@ -81,10 +84,11 @@ class Track:
             reason = reason_not_sampled_from_model(env)
             classes = tuple(type(layer) for layer in [*wrappers_of(env), env.unwrapped])
             contents = Contents.of(env, rule)
+            spec_id = None if env.spec is None else env.spec.id
         finally:
             if env is not keeps_open:
                 env.close()
-        known = (keeps_open, classes, contents, model_reason, transitions)
+        known = (keeps_open, classes, contents, model_reason, transitions, spec_id)
         if model is None:
             return cls(label, make, rule, None, None, contents.best, contents.random, reason, *known)
         outcomes = rule.success_outcomes(model)
@@ -94,6 +98,14 @@ class Track:
             best = None
         random = evaluate_policy(model, random_policy(model), outcomes)
         return cls(label, make, rule, model, outcomes, best, random, reason, *known)
+
+    @property
+    def judged_by(self) -> dict[str, str]:
+        """What decides how its trials are judged beside what was asked for, JSON-ready; empty of most environments."""
+        judged = {"success_rule": self.rule.description} if self.rule.why else {}
+        if any(may_hold_state(kind) for kind in self.classes):
+            judged["wrappers"] = "as training left them"
+        return judged
 
     def episodes_of(self, agent: Agent, epochs: int) -> int:
         """Episodes of so many passes of an agent through the labelled examples.

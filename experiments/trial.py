@@ -14,6 +14,7 @@ from velodrome.agents.tabular import TabularAgent
 from velodrome.agents.training_log import TrainingLog
 from velodrome.experiments.checkpoints import train_with_checkpoints
 from velodrome.experiments.evaluation import Evaluation, evaluate
+from velodrome.experiments.evaluation_environment import WrapperState
 from velodrome.experiments.track import Track
 
 
@@ -149,6 +150,11 @@ def run_trial(
     }
     learner = fresh(agent)
     log: TrainingLog | None = None
+    trained_in: list[WrapperState] = []
+
+    def remember(place: gym.Env[Any, Any]) -> None:
+        trained_in.append(WrapperState.of(place))
+
     if environment is None and loop != "generic" and runs_on_model(learner, track):
         try:
             on_model: Any = track.sampled_model()
@@ -162,11 +168,13 @@ def run_trial(
         learner, log = train_with_checkpoints(
             learner, track.make, folder=checkpoints.directory / key, key=key, every_seconds=checkpoints.every_seconds,
             seed=seed, episodes=budget.episodes, steps=budget.steps, loop=loop, success=rule,
+            after_training=remember,
         )  # fmt: skip
     if log is None:
         place = track.make() if environment is None else environment
         try:
             log = learner.train(place, **training)
+            remember(place)
         finally:
             if place is not environment:
                 place.close()
@@ -174,12 +182,17 @@ def run_trial(
         note = f"ran in the generic loop: {track.generic_reason}"
     if note:
         log = dataclasses.replace(log, notes=(note, *log.notes))
+    if track.rule.why:
+        log = dataclasses.replace(log, notes=(*log.notes, f"{track.rule.description}: {track.rule.why}"))
     reason = track.contents.reason_evaluated_where_learnt
     if reason is not None:
         log = dataclasses.replace(log, notes=(*log.notes, f"was evaluated where it learnt: {reason}"))
     if track.model_reason is not None:
         log = dataclasses.replace(log, notes=(*log.notes, f"was evaluated in sampled episodes: {track.model_reason}"))
-    evaluation = evaluate(learner, track, seed=seed, episodes=budget.evaluation_episodes)
+    evaluation = evaluate(
+        learner, track, seed=seed, episodes=budget.evaluation_episodes, trained_in=trained_in[0] if trained_in else None
+    )
+    log = dataclasses.replace(log, notes=(*log.notes, *evaluation.notes))
     return Trial(label, track, seed, log, evaluation, learner)
 
 

@@ -3,10 +3,14 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium import wrappers
+from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velodrome.envs import SuccessRule, TransitionModel, parse_success_rule, success_rule
+import velodrome as vd
+from velodrome.envs import Discretize, SuccessRule, TransitionModel, parse_success_rule, success_rule
+from velodrome.experiments.expressions.environment_configuration import build_environment
 
 RETURNS = np.array([0.0, 1.0, 475.0, -3.0])
 LENGTHS = np.array([5, 6, 7, 8])
@@ -38,6 +42,110 @@ def decide(rule, reported=SILENT):
 )
 def test_the_rule_of_an_environment(identifier, kwargs, description, source):
     assert success_rule(gym.make(identifier, **kwargs)) == SuccessRule(description, source)
+
+
+class Shaped(gym.Wrapper):
+    """Changes rewards in a step of its own."""
+
+    def step(self, action):
+        observation, reward, *rest = self.env.step(action)
+        return observation, reward + 0.01, *rest
+
+
+class Own(FrozenLakeEnv):
+    def step(self, action):
+        return super().step(action)
+
+
+def edited(identifier, state, action, outcome):
+    env = gym.make(identifier)
+    env.unwrapped.P[state][action] = [outcome]
+    return env
+
+
+def replaced():
+    env = gym.make("CartPole-v1")
+    env.unwrapped.step = env.unwrapped.step
+    return env
+
+
+AT_GOAL, NONE = "terminated at the goal", "no success rule"
+
+
+@pytest.mark.parametrize(
+    ("make", "description"),
+    [
+        (lambda: gym.make("FrozenLake-v1", reward_schedule=(1, 0, 0.01)), AT_GOAL),
+        (lambda: gym.make("FrozenLake-v1", reward_schedule=(1, -1, -0.2)), AT_GOAL),
+        (lambda: gym.make("FrozenLake-v1", reward_schedule=(5, -1, 0)), "return > 0"),
+        (lambda: gym.make("FrozenLake-v1", desc=["SF", "HG"]), "return > 0"),
+        (lambda: wrappers.TransformReward(gym.make("FrozenLake-v1"), lambda reward: reward + 0.01), AT_GOAL),
+        (lambda: wrappers.ClipReward(gym.make("CartPole-v1"), -1, 0.5), NONE),
+        (lambda: wrappers.NormalizeReward(gym.make("CartPole-v1")), NONE),
+        (lambda: wrappers.NormalizeReward(gym.make("Taxi-v4")), "terminated"),
+        (lambda: wrappers.NormalizeObservation(gym.make("CartPole-v1")), "return >= 475"),
+        (lambda: Discretize(wrappers.TimeAwareObservation(gym.make("CartPole-v1")), 2, -1, 1), "return >= 475"),
+        (lambda: wrappers.RecordEpisodeStatistics(gym.make("FrozenLake-v1")), "return > 0"),
+        (lambda: gym.make("CartPole-v1", sutton_barto_reward=True), NONE),
+        (lambda: gym.make("CartPole-v1", max_episode_steps=9, render_mode="rgb_array"), "return >= 475"),
+        (lambda: gym.make("MountainCarContinuous-v0", goal_velocity=0.1), NONE),
+        (lambda: gym.make("MountainCarContinuous-v0", render_mode="rgb_array"), "return >= 90"),
+        (lambda: edited("FrozenLake-v1", 0, 0, (1.0, 0, 0.5, False)), AT_GOAL),
+        (lambda: edited("CliffWalking-v1", 36, 0, (1.0, 0, -1, True)), AT_GOAL),
+        *[(lambda name=name: Shaped(gym.make(name)), AT_GOAL) for name in ("Taxi-v4", "MountainCar-v0", "Acrobot-v1")],
+        (lambda: Shaped(gym.make("CartPole-v1")), NONE),
+        (replaced, NONE),
+    ],
+)
+def test_a_rule_kept_for_an_id_holds_only_with_its_own_rewards(make, description):
+    rule = success_rule(make())
+    assert rule.description == description
+    assert bool(rule.why) == (description in (AT_GOAL, NONE))
+    assert success_rule(make(), "return > 3").description == "return > 3"
+
+
+def test_a_class_of_ones_own_under_a_known_id_has_no_rule(monkeypatch):
+    monkeypatch.setitem(gym.registry, "FrozenLake-v1", gym.envs.registration.EnvSpec("FrozenLake-v1", Own))
+    rule = success_rule(gym.make("FrozenLake-v1", reward_schedule=(1, 0, 0.1)))
+    assert rule.description == NONE
+
+
+def test_the_goal_is_the_same_in_both_loops_and_in_the_exact_evaluation():
+    env = "FrozenLake-v1(is_slippery=False, reward_schedule=(1, 0, 0.01))"
+    plain = vd.run("random", "FrozenLake-v1(is_slippery=False)", episodes=500, seed=3)
+    for loop in ("compiled", "generic"):
+        trial = vd.run("random", env, episodes=500, seed=3, loop=loop)
+        assert trial.log.success_rule == AT_GOAL
+        assert trial.log.successes.tolist() == plain.log.successes.tolist()
+        assert trial.evaluation.success_rate == plain.evaluation.success_rate
+        assert any("'return > 0' is the rule of FrozenLake-v1" in note for note in trial.log.notes)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.01, -0.2])
+@pytest.mark.parametrize("wrapped", [lambda env, shift: wrappers.TransformReward(env, lambda r: r + shift), None])
+def test_shaped_rewards_keep_the_true_success_rate(shift, wrapped):
+    def shape(env):
+        return Shaped(env) if wrapped is None else wrapped(env, shift)
+
+    plain = vd.run("random", "FrozenLake-v1", episodes=300, seed=0, loop="generic")
+    trial = vd.run("random", lambda: shape(gym.make("FrozenLake-v1")), episodes=300, seed=0)
+    assert trial.log.successes.tolist() == plain.log.successes.tolist()
+    assert trial.evaluation.method == "monte-carlo"
+    assert trial.evaluation.success_rate < 0.1
+
+
+def test_shaped_taxi_cliff_and_car_succeed_at_their_goal():
+    for name in ("Taxi-v4", "CliffWalking-v1(max_episode_steps=50)", "MountainCar-v0"):
+        configuration = build_environment(name)
+        agent = "random" if "Car" in name else "q_learning(learning_rate=0.5)"
+        plain = vd.run(agent, name, episodes=100, seed=0, loop="generic", evaluation_episodes=2)
+        trial = vd.run(
+            agent, lambda made=configuration: Shaped(made.make()), episodes=100, seed=0, evaluation_episodes=2
+        )
+        assert trial.log.success_rule == AT_GOAL
+        if "Car" in name:
+            assert trial.log.successes.tolist() == plain.log.successes.tolist()
+        assert trial.log.successes.tolist() == trial.log.terminated.tolist()
 
 
 def test_the_experiments_rule_comes_first():

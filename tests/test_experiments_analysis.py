@@ -13,7 +13,7 @@ from velodrome.experiments.analysis.comparison import AgentScores, SequentialVer
 from velodrome.experiments.analysis.learning import EPISODES_DIFFER, NUMBERS_DIFFER
 from velodrome.experiments.analysis.margins import margins_of
 from velodrome.experiments.analysis.seed_scores import SeedScores
-from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.errors import AllTrialsFailedError, ExperimentError
 from velodrome.experiments.reporting.footnotes import footnotes
 from velodrome.experiments.reporting.tables import format_table
 from velodrome.experiments.statistics import (
@@ -328,7 +328,9 @@ def test_returns_of_different_environments_are_not_averaged_where_the_best_is_no
 
 def test_a_table_of_failures_says_what_failed_and_compares_nobody():
     agents = ["hostile_agents:HopefulPlanner", "hostile_agents:HopefulImprover"]
-    some = vd.compare(agents, "discretize(CartPole-v1, bins=2)", seeds=2, episodes=3, workers=0)
+    with pytest.raises(AllTrialsFailedError) as caught:
+        vd.compare(agents, "discretize(CartPole-v1, bins=2)", seeds=2, episodes=3, workers=0)
+    some = caught.value.results
     text = format_table(some, "markdown")
     assert "discretize(CartPole-v1, bins=2): no trial is done." in text
     assert "| hostile_agents:HopefulPlanner | 2 |" in text

@@ -600,7 +600,6 @@ def test_a_success_rule_that_can_never_be_met_is_told(environment, success, told
         ("Taxi-v4(max_episode_steps=1)", "none"),
         ("Taxi-v4(fickle_passenger=True)", "is_success"),
         ("discretize(CartPole-v1(max_episode_steps=475), bins=3)", None),
-        ("discretize(CartPole-v1, bins=3)", "terminated"),
         ("discretize(Acrobot-v1, bins=2)", "return >= 0"),
     ],
 )
@@ -645,3 +644,47 @@ def test_the_largest_return_counts_luck_and_pays_for_steps():
     # A reward that can be collected for ever sets no largest return.
     endless = {"corridor": lambda: Corridor(step_reward=0.1)}
     assert warnings_of(environments=endless, success="return >= 1e6") == []
+
+
+# Rules that say nothing, whoever gave them
+
+
+class Pays(gym.Env):
+    """Two steps without a model, with a reward in each."""
+
+    observation_space, action_space = gym.spaces.Discrete(2), gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return 0, {}
+
+    def step(self, action):
+        self.steps += 1
+        ends = self.steps == 2
+        return int(ends), 1.0 + self.np_random.random(), ends, False, {"is_success": True} if ends else {}
+
+
+def test_a_rule_that_every_random_episode_meets_is_told_without_a_model_too():
+    warning = only_warning(environments={"pays": Pays}, success="is_success")
+    assert "on environment 'pays' is met by all of 30 episodes of random actions, which tells no agent" in warning
+    assert "is met by all of 30 episodes" in only_warning(environments={"pays": Pays}, success="return > 1")
+    assert warnings_of(environments={"pays": Pays}, success="return > 3") == []
+
+
+def test_a_rule_that_every_episode_meets_is_told_with_a_model():
+    environment = "FrozenLake-v1(is_slippery=False, reward_schedule=(1, 0, 0.01))"
+    assert warnings_of(environments=[environment]) == []
+    assert "is met by every episode, which tells no agent" in only_warning(
+        environments=[environment], success="return >= 0"
+    )
+
+
+def test_a_rule_that_cart_pole_can_no_longer_meet_is_told():
+    environment = "discretize(CartPole-v1(sutton_barto_reward=True), bins=2)"
+    assert (
+        "has no success rate: 'return >= 475' is the rule of CartPole-v1, but its rewards are others"
+        in only_warning(environments=[environment])
+    )
+    told = only_warning(environments=[environment], success="return >= 475")
+    assert "can never be met: the largest possible return is 0" in told

@@ -14,6 +14,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils import seeding
 
+from velodrome.envs.success_rules import SuccessRule, report_of
 from velodrome.experiments.inputs import Maker
 
 Result = TypeVar("Result")
@@ -24,6 +25,8 @@ STEPS_PER_EPISODE = 20
 # The first seed is tried twice. Chance alone repeats two episodes that differ for all ten with less than 1e-5.
 SEEDS = range(101, 111)
 STEPS_TO_AN_END = 1000
+# A policy that succeeds with 0.8 does so in all of them with 1e-3.
+EPISODES_AT_RANDOM = 30
 
 
 @dataclass(frozen=True)
@@ -56,37 +59,43 @@ def opened(make: Maker, keeps_open: gym.Env[Any, Any] | None = None) -> Iterator
 
 def probe_seeds(make: Maker) -> SeedProbe | None:
     """What seeds do to fresh environments, or None where that cannot be seen in time."""
-    return _in_time(lambda stop_at: _look_at_seeds(make, stop_at))
+    return in_time(lambda stop_at: _look_at_seeds(make, stop_at))
 
 
 def probe_end(make: Maker) -> bool | None:
     """Whether random actions end an episode within 1000 steps, or None where that cannot be seen in time."""
-    return _in_time(lambda stop_at: _look_for_end(make, stop_at))
+    return in_time(lambda stop_at: _look_for_end(make, stop_at))
 
 
-def _in_time(look: Callable[[float], Result | None]) -> Result | None:
-    """What `look` returns, or None where it raises or is not back in time.
+def probe_successes(make: Maker, rule: SuccessRule) -> list[bool] | None:
+    """Which episodes of random actions succeed, or None where the rule does not say or that cannot be seen in time."""
+    return in_time(lambda stop_at: _look_at_successes(make, rule, stop_at))
+
+
+def in_time(look: Callable[[float], Result | None], seconds: float | None = None) -> Result | None:
+    """What `look` returns, or None where it raises or is not back in time, `PROBE_SECONDS` if None.
 
     It runs in a thread, which an environment that hangs keeps for itself; one that is slow is asked to stop.
     """
     found: list[Result | None] = []
+    given = PROBE_SECONDS if seconds is None else seconds
 
     def attempt() -> None:
         # Whatever goes wrong here goes wrong in the trials too, which say what and where.
         with contextlib.suppress(Exception):
-            found.append(look(time.monotonic() + PROBE_SECONDS))
+            found.append(look(time.monotonic() + given))
 
     thread = threading.Thread(target=attempt, name="velodrome-probe", daemon=True)
     # Filters of warnings are the whole process's, so the thread's too.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         thread.start()
-        thread.join(PROBE_SECONDS * 1.25)
+        thread.join(given * 1.25)
     return found[0] if found else None
 
 
 @dataclass(frozen=True)
-class _Trace:
+class Trace:
     """Comparable copies of what an environment gave, episode by episode, and where its generator stood."""
 
     episodes: list[list[Any]]
@@ -104,10 +113,10 @@ def _look_at_seeds(make: Maker, stop_at: float) -> SeedProbe | None:
     with opened(make) as env:
         if env is None or env.unwrapped.render_mode is not None:
             return None
-        actions = _actions(env, STEPS_PER_EPISODE)
+        actions = actions_of(env, STEPS_PER_EPISODE)
         # At least three such runs must fit into the time.
         soon = time.monotonic() + (stop_at - time.monotonic()) / 5
-        first = _trace(env, actions, SEEDS[0], EPISODES * STEPS_PER_EPISODE, soon)
+        first = trace(env, actions, SEEDS[0], EPISODES * STEPS_PER_EPISODE, soon)
     if first.num_steps == 0:
         return None
 
@@ -115,11 +124,11 @@ def _look_at_seeds(make: Maker, stop_at: float) -> SeedProbe | None:
         with opened(make) as env:
             if env is None:
                 return None
-            trace = _trace(env, actions, seed, first.num_steps, stop_at)
-        if trace.episodes == first.episodes:
+            found = trace(env, actions, seed, first.num_steps, stop_at)
+        if found.episodes == first.episodes:
             return True
         # A run that was stopped by the clock shows nothing.
-        return None if trace.num_steps < first.num_steps else False
+        return None if found.num_steps < first.num_steps else False
 
     again = same(SEEDS[0])
     if again is None:
@@ -129,7 +138,7 @@ def _look_at_seeds(make: Maker, stop_at: float) -> SeedProbe | None:
     with opened(make) as env:
         if env is None:
             return None
-        other = _trace(env, actions, SEEDS[1], first.num_steps, stop_at)
+        other = trace(env, actions, SEEDS[1], first.num_steps, stop_at)
     if first.generator is not None and first.generator == other.generator and first.draws:
         return SeedProbe(is_reproducible=True, is_heard=False)
     alike = other.episodes == first.episodes and first.varies() and all(same(seed) for seed in SEEDS[2:])
@@ -141,7 +150,7 @@ def _look_for_end(make: Maker, stop_at: float) -> bool | None:
         if env is None or env.unwrapped.render_mode is not None:
             return None
         env.reset(seed=SEEDS[0])
-        for action in _actions(env, STEPS_TO_AN_END):
+        for action in actions_of(env, STEPS_TO_AN_END):
             if time.monotonic() > stop_at:
                 return None
             _, _, terminated, truncated, _ = env.step(action)
@@ -150,13 +159,37 @@ def _look_for_end(make: Maker, stop_at: float) -> bool | None:
     return False
 
 
-def _actions(env: gym.Env[Any, Any], number: int) -> list[Any]:
+def _look_at_successes(make: Maker, rule: SuccessRule, stop_at: float) -> list[bool] | None:
+    ends: list[tuple[float, int, bool, int]] = []
+    with opened(make) as env:
+        if env is None or env.unwrapped.render_mode is not None:
+            return None
+        space = copy.deepcopy(env.action_space)
+        space.seed(0)
+        env.reset(seed=SEEDS[0])
+        total, length = 0.0, 0
+        while len(ends) < EPISODES_AT_RANDOM and time.monotonic() < stop_at:
+            _, reward, terminated, truncated, info = env.step(space.sample())
+            total, length = total + float(reward), length + 1
+            if terminated or truncated:
+                ends.append((total, length, bool(terminated), report_of(env, info)))
+                total, length = 0.0, 0
+                env.reset()
+    if not ends:
+        return None
+    returns, lengths, terminations, reports = (np.array(column) for column in zip(*ends, strict=True))
+    met = rule.successes(returns, lengths, terminations, reports)
+    return None if met is None else met.tolist()
+
+
+def actions_of(env: gym.Env[Any, Any], number: int) -> list[Any]:
+    """So many actions of an environment at random, always the same."""
     space = copy.deepcopy(env.action_space)
     space.seed(0)
     return [space.sample() for _ in range(number)]
 
 
-def _trace(env: gym.Env[Any, Any], actions: list[Any], seed: int, num_steps: int, stop_at: float) -> _Trace:
+def trace(env: gym.Env[Any, Any], actions: list[Any], seed: int, num_steps: int, stop_at: float) -> Trace:
     """Up to `EPISODES` episodes, all with the same actions; the first reset has the seed."""
     observation, _ = env.reset(seed=seed)
     generator = after_reset = _generator_state(env)
@@ -181,7 +214,7 @@ def _trace(env: gym.Env[Any, Any], actions: list[Any], seed: int, num_steps: int
         # A reset just before the clock stopped the run is not repeated by runs of the same number of steps.
         if len(seen) > 1:
             episodes.append(seen)
-    return _Trace(episodes, taken, generator, draws)
+    return Trace(episodes, taken, generator, draws)
 
 
 def _generator_state(env: gym.Env[Any, Any]) -> Any:

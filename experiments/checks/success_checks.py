@@ -6,9 +6,10 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import wrappers
 
-from velodrome.envs.success_rules import INFO, SuccessRule
+from velodrome.envs.success_rules import GOAL, INFO, SuccessRule
 from velodrome.envs.transition_model import TransitionModel
 from velodrome.envs.wrapper_chain import time_limit_of, wrappers_of
+from velodrome.experiments.checks.environment_probe import EPISODES_AT_RANDOM, probe_successes
 from velodrome.experiments.checks.reachability import largest_return, reachable_states, states_of_outcomes
 from velodrome.experiments.plan import PlannedEnvironment
 from velodrome.experiments.track import Track
@@ -35,7 +36,7 @@ _STEPS_THAT_KEEP_REWARDS = {
 
 
 def check_success_rule(environment: PlannedEnvironment, env: gym.Env[Any, Any] | None) -> list[str]:
-    """A success rule that cannot be met, or one of the experiment's own that cannot be missed.
+    """A success rule that cannot be met or cannot be missed, whoever gave it, or one that does not hold here.
 
     Args:
         environment: to check.
@@ -46,8 +47,14 @@ def check_success_rule(environment: PlannedEnvironment, env: gym.Env[Any, Any] |
     never = _never_met(track) if track.model is not None else _never_met_without_model(track.rule, env)
     if never is not None:
         return [f"{rule} can never be met: {never}"]
-    if track.model is not None and track.rule.source == "experiment" and _always_met(track.rule, track.model):
-        return [f"{rule} is met by every episode, which tells no agent from another: give a stricter one"]
+    if track.model is not None:
+        always = "every episode" if _always_met(track, track.model) else None
+    else:
+        always = _met_at_random(environment, env)
+    if always is not None:
+        return [f"{rule} is met by {always}, which tells no agent from another: give a stricter one with success=…"]
+    if track.rule.source == "none" and track.rule.why:
+        return [f"environment {environment.label!r} has no success rate: {track.rule.why}; give a rule with success=…"]
     return []
 
 
@@ -77,6 +84,9 @@ def _never_met_without_model(rule: SuccessRule, env: gym.Env[Any, Any] | None) -
     if rule.description == TERMINATED:
         return f"{environment_class.__name__} never terminates; {OTHER_RULE}" if name in _NEVER_TERMINATES else None
     reward = _LARGEST_REWARDS.get(name)
+    if getattr(env.unwrapped, "_sutton_barto_reward", False):
+        # CartPole then pays nothing, and takes 1 at the end.
+        reward = 0.0
     if reward is None or not _is_on_returns(rule) or not _keeps_rewards(env):
         return None
     limit = time_limit_of(env)
@@ -87,11 +97,30 @@ def _never_met_without_model(rule: SuccessRule, env: gym.Env[Any, Any] | None) -
     return None if _passes(rule, largest) else _too_high(largest, needs_time=reward > 0.0)
 
 
-def _always_met(rule: SuccessRule, model: TransitionModel) -> bool:
-    if not _is_on_returns(rule):
+def _always_met(track: Track, model: TransitionModel) -> bool:
+    rule, random = track.rule, track.random
+    if model.time_limit is not None and random is not None and random.success_rate is not None:
+        # Who chooses at random comes to whatever can be come to.
+        return random.success_rate > 1.0 - 1e-12
+    # An environment that runs in the generic loop may report a success that its model does not know of.
+    if not _is_on_returns(rule) or (track.generic_reason is not None and rule.source != "experiment"):
         return False
     negated = largest_return(model, -model.rewards)
     return negated is not None and negated > -np.inf and _passes(rule, -negated - _rounding(model, negated))
+
+
+def _met_at_random(environment: PlannedEnvironment, env: gym.Env[Any, Any] | None) -> str | None:
+    """Which episodes met the rule, if all of a short look did; None where they did not, or too few were seen."""
+    track = environment.track
+    if env is None or track.rule.source == "none" or track.keeps_open is not None:
+        return None
+    if track.rule.description in (TERMINATED, GOAL) and time_limit_of(env) is None:
+        # Whoever has time comes to the end.
+        return None
+    met = probe_successes(environment.make, track.rule)
+    if met is None or len(met) < EPISODES_AT_RANDOM or not all(met):
+        return None
+    return f"all of {len(met)} episodes of random actions"
 
 
 def _is_reachable(track: Track, model: TransitionModel, outcomes: np.ndarray) -> bool:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from velodrome.experiments.analysis.analysis import AnalysisOptions
 from velodrome.experiments.commands.folders import check_folder, experiment_folder
-from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.errors import AllTrialsFailedError, ExperimentError
 from velodrome.experiments.reporting.tables import format_table, table_data, terminal_table
 from velodrome.experiments.results import Results, json_ready
 from velodrome.experiments.running.run_status import RunStatus
@@ -54,6 +54,11 @@ def compare_command(
     trackers = [open_tracker(text, out) for text in track]
     check_folder(out, "--out")
     latest = RunStatus()
+    asked_for: dict[str, Any] = {"seeds": seeds} | budget | {"out": out, "track": track}
+    asked_for |= {"until_decided": until_decided, "max_seeds": max_seeds} | asdict(options)
+    # How often trials save their state decides nothing, and is never left out by the command line.
+    asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
+    again = "run them again with: " + _command_line(experiment, asked_for | {"retry_failed": True})
 
     def remember(status: RunStatus) -> None:
         nonlocal latest
@@ -70,6 +75,13 @@ def compare_command(
         except KeyboardInterrupt as interrupt:
             done = f"{latest.finished} of {latest.total} trials are done and kept in {out}"
             raise type(interrupt)(f"stopped: {done}; the same command goes on") from None
+        except AllTrialsFailedError as error:
+            all_failed: AllTrialsFailedError | None = error
+        else:
+            all_failed = None
+    if all_failed is not None:
+        print(f"velodrome: {all_failed}; {again}", file=sys.stderr)
+        return 1
     folder = experiment_folder(out, plan.name)
     _write_folder(results, folder, options)
     if as_json:
@@ -79,12 +91,7 @@ def compare_command(
         _print(results, options, folder, out)
     if not results.failures:
         return 0
-    asked_for: dict[str, Any] = {"seeds": seeds} | budget | {"out": out, "track": track}
-    asked_for |= {"until_decided": until_decided, "max_seeds": max_seeds} | asdict(options)
-    # How often trials save their state decides nothing, and is never left out by the command line.
-    asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
-    again = _command_line(experiment, asked_for | {"retry_failed": True})
-    line = f"{len(results.failures)} of {results.num_planned} trials failed; run them again with: {again}"
+    line = f"{len(results.failures)} of {results.num_planned} trials failed; {again}"
     print(line, file=sys.stderr if as_json else sys.stdout)
     return 1
 

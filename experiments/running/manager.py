@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from velodrome.experiments.plan import Plan, PlannedTrial
+from velodrome.experiments.running.registrations import pack_registrations
 from velodrome.experiments.running.run_status import AgentStatus, ProgressCallback, RunStatus
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.trial_runner import TrialGroup, as_generic
@@ -158,7 +159,7 @@ class Manager:
             self._payloads[pair] = pack_group(
                 SentGroup(
                     agent, group.agent, environment, place.make, place.success, group.budget, group.is_generic,
-                    group.note, group.checkpoints,
+                    group.note, group.checkpoints, pack_registrations(place.track.spec_id),
                 )
             )  # fmt: skip
         return self._payloads[pair]

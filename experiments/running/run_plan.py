@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from velodrome.experiments.checks.plan_checks import check_plan
-from velodrome.experiments.errors import ExperimentError, ExperimentWarning
+from velodrome.experiments.errors import AllTrialsFailedError, ExperimentError, ExperimentWarning
 from velodrome.experiments.plan import Plan, PlannedTrial
 from velodrome.experiments.results import Results
 from velodrome.experiments.running.crew import check_seconds, check_workers, make_crew
@@ -51,8 +51,7 @@ def run_plan(plan: Plan, options: RunOptions) -> Results:
         experiment = session.add_experiment(plan, found)
         session.run(plan)
         results = session.results(experiment)
-    if results.failures:
-        warnings.warn(failure_line(results), ExperimentWarning, stacklevel=3)
+    report_failures(results)
     return results
 
 
@@ -176,11 +175,26 @@ def _telling(plan: Plan, trackers: Sequence[Tracker]) -> OutcomeCallback:
     return tell
 
 
+def report_failures(results: Results) -> None:
+    """Warn the caller's caller of trials that failed.
+
+    Raises:
+        AllTrialsFailedError: there is no other trial.
+    """
+    if not results.failures:
+        return
+    line = failure_line(results)
+    if len(results.failures) == results.num_planned:
+        raise AllTrialsFailedError(line, results)
+    warnings.warn(line, ExperimentWarning, stacklevel=4)
+
+
 def failure_line(results: Results) -> str:
     """How many trials failed, and the first reason."""
     failures = results.failures
-    first = failures[0]
+    first, number = failures[0], len(failures)
+    many = f"all {number}" if number == results.num_planned > 1 else f"{number} of {results.num_planned}"
     return (
-        f"{len(failures)} of {results.num_planned} trials failed, the first: {first['agent']} on "
+        f"{many} trials failed, the first: {first['agent']} on "
         f"{first['environment']}, seed {first['seed']}: {failure_reason(first)}"
     )

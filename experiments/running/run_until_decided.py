@@ -40,7 +40,7 @@ from velodrome.experiments.errors import ExperimentError, ExperimentWarning
 from velodrome.experiments.inputs import MOST_SEEDS
 from velodrome.experiments.plan import Plan
 from velodrome.experiments.results import Results
-from velodrome.experiments.running.run_plan import RunOptions, RunSession, failure_line
+from velodrome.experiments.running.run_plan import RunOptions, RunSession, report_failures
 from velodrome.experiments.running.sequential_comparison import SequentialComparison
 from velodrome.experiments.statistics import SequentialDesign
 from velodrome.experiments.storage.store import Store
@@ -157,8 +157,7 @@ def run_until_decided(
                     warnings.warn(line, ExperimentWarning, stacklevel=3)
                 found += told
         results = session.results(session.add_experiment(_so_far(plan, rule, comparisons), found))
-    if results.failures:
-        warnings.warn(failure_line(results), ExperimentWarning, stacklevel=3)
+    report_failures(results)
     return results
 
 

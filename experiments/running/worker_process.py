@@ -18,6 +18,7 @@ from velodrome.agents.agent import Agent
 from velodrome.agents.compiler import NotCompilableError
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.inputs import Maker
+from velodrome.experiments.running.registrations import register
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.trial_runner import TrialGroup, as_generic, failed_outcome, run_to_outcome
 from velodrome.experiments.track import Track
@@ -52,6 +53,7 @@ class SentGroup:
     is_generic: bool
     note: str
     checkpoints: Checkpoints | None
+    registrations: tuple[bytes, ...] = ()
 
 
 def pack_group(group: SentGroup) -> bytes:
@@ -77,6 +79,8 @@ def run_sent_trial(payload: bytes, key: str, seed: int) -> TrialOutcome:
     # Ctrl-C is left to the parent, so that a KeyboardInterrupt here is the trial's own doing.
     try:
         received = _unpack(payload)
+        # Trials of another program may have been here since.
+        register(received.registrations)
         try:
             return run_to_outcome(received.group, key, seed, on_model_only=not received.group.is_generic)
         except NotCompilableError as error:
@@ -89,21 +93,22 @@ def run_sent_trial(payload: bytes, key: str, seed: int) -> TrialOutcome:
 class _Received:
     """A group that has arrived; it becomes generic when its policy cannot be compiled."""
 
-    def __init__(self, group: TrialGroup) -> None:
-        self.group = group
+    def __init__(self, group: TrialGroup, registrations: tuple[bytes, ...]) -> None:
+        self.group, self.registrations = group, registrations
 
 
 @lru_cache(maxsize=16)
 def _unpack(payload: bytes) -> _Received:
     # Only this program's own parent sends payloads.
     sent: SentGroup = pickle.loads(payload)
+    register(sent.registrations)
     track = Track.of(sent.environment, sent.make, sent.success)
     checkpoints = sent.checkpoints
     if checkpoints is not None and not checkpoints.directory.parent.is_dir():
         # Another machine, which does not share the store's disk.
         checkpoints = None
     group = TrialGroup(sent.label, sent.agent, track, sent.budget, sent.is_generic, sent.note, checkpoints)
-    return _Received(group)
+    return _Received(group, sent.registrations)
 
 
 def prepare_worker(parent: int) -> None:

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from velodrome.agents.code_fingerprint import code_fingerprint, referenced_values
 from velodrome.policies.configuration import Configuration, parameters_of
@@ -33,6 +35,38 @@ def code_of(agent: Any, classes: Iterable[type], factory: Callable[[], Any] | No
     if factory is not None:
         own[_name(factory)] = factory
     return {name: _fingerprint(thing) for name, thing in sorted(own.items())}
+
+
+def registration_of(spec_id: str | None) -> dict[str, str]:
+    """Name to SHA-256 of the registration of an environment that the user's own code registered; else empty.
+
+    Args:
+        spec_id: under which Gymnasium knows the environment, or None.
+    """
+    spec = None if spec_id is None else gym.registry.get(spec_id)
+    creator = None if spec is None else _creator_of(spec)
+    if spec is None or creator is None or not is_own(getattr(creator, "__module__", type(creator).__module__)):
+        return {}
+    settings = (spec.kwargs, spec.max_episode_steps, spec.reward_threshold, spec.order_enforce)
+    wrappers = [tuple(wrapper) for wrapper in map(_parts_of, spec.additional_wrappers)]
+    # A class is looked at where it is made.
+    made_by = "" if isinstance(creator, type) else _fingerprint(creator)
+    text = "".join([_identity(settings), _identity(wrappers), made_by])
+    return {f"registration of {spec.id}": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _creator_of(spec: EnvSpec) -> Any:
+    if not isinstance(spec.entry_point, str):
+        return spec.entry_point
+    try:
+        return load_env_creator(spec.entry_point)
+    except Exception:
+        # It cannot be made, which its trials say.
+        return None
+
+
+def _parts_of(wrapper: Any) -> tuple[Any, ...]:
+    return wrapper.name, wrapper.entry_point, wrapper.kwargs
 
 
 def is_own(module: str | None) -> bool:

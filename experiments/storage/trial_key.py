@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from velodrome.agents.agent import Agent
-from velodrome.experiments.storage.own_code import code_of
+from velodrome.experiments.storage.own_code import code_of, registration_of
 from velodrome.experiments.trial import Budget
 from velodrome.policies.configuration import to_data
 
@@ -40,6 +40,8 @@ class TrialKeys:
         contents: digest of the images or texts that the environment reads; None where its expression says all.
         transitions: how those that the environment lists are used, where that is not as they stand: "untrue" or
             "without start"; else None.
+        spec_id: id with which the environment is registered, or None; a registration of the user's own counts.
+        judged_by: what decides the evaluation beside the success rule that was asked for; see `Track`.
     """
 
     def __init__(
@@ -52,8 +54,10 @@ class TrialKeys:
         success: str | None,
         contents: str | None = None,
         transitions: str | None = None,
+        spec_id: str | None = None,
+        judged_by: Mapping[str, str] | None = None,
     ) -> None:
-        code = code_of(agent, classes, factory)
+        code = code_of(agent, classes, factory) | registration_of(spec_id)
         self._shared: dict[str, Any] = {
             "result_version": result_version(agent, budget),
             "agent": _finite(to_data(agent)),
@@ -69,6 +73,8 @@ class TrialKeys:
             self._shared["transitions"] = transitions
         if contents is not None:
             self._shared["contents"] = contents
+        if judged_by:
+            self._shared["judged_by"] = dict(judged_by)
         if code:
             self._shared["code"] = code
         before, after = canonical_json(self._shared | {"seed": "?"}).split('"seed":"?"')

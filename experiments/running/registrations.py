@@ -1,0 +1,89 @@
+"""Environments that the user's program has registered with Gymnasium, on their way to another process."""
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
+
+from velodrome.experiments.errors import ExperimentError
+
+# They are registered wherever this package is imported.
+_EVERYWHERE = ("gymnasium", "velodrome")
+
+
+def pack_registrations(needed: str | None) -> tuple[bytes, ...]:
+    """Registrations that a new process does not have, pickled one by one.
+
+    Sent are that of the environment, and all whose classes and functions no process could import by their names:
+    a factory may make any of them.
+
+    Args:
+        needed: id of the environment; None where it has none.
+
+    Raises:
+        ExperimentError: the registration of the environment cannot be sent.
+    """
+    packed = []
+    for spec in list(gym.registry.values()):
+        if not _is_everywhere(spec) and (spec.id == needed or _lives_in_main(spec)):
+            try:
+                packed.append(_pack(spec))
+            except Exception as error:
+                # Others may have registered what is not needed here.
+                if spec.id == needed:
+                    reason = " ".join(str(error).split())
+                    raise ExperimentError(
+                        f"the registration of environment {needed!r} cannot be sent to a worker process ({reason}): "
+                        "register it in a module and name it as 'module:Id', or run everything with workers=0"
+                    ) from None
+    return tuple(packed)
+
+
+def register(packed: Iterable[bytes]) -> None:
+    """Register here what `pack_registrations` packed in another process; it goes before what is registered here."""
+    import pickle
+
+    for one in packed:
+        # Only this program's own parent sends them.
+        spec, named = pickle.loads(one)
+        gym.registry[spec.id] = spec
+        for name, thing in named.items():
+            setattr(sys.modules["__main__"], name, thing)
+
+
+def _pack(spec: EnvSpec) -> bytes:
+    import cloudpickle
+
+    main = vars(sys.modules["__main__"])
+    named = {name: main[name] for name in _names_in_main(spec) if name in main}
+    packed: bytes = cloudpickle.dumps((spec, named))
+    return packed
+
+
+def _is_everywhere(spec: EnvSpec) -> bool:
+    return all(module.partition(".")[0] in _EVERYWHERE for module in _modules_of(spec))
+
+
+def _lives_in_main(spec: EnvSpec) -> bool:
+    """Whether parts of it are known to this program alone."""
+    return not isinstance(spec.entry_point, str | None) or "__main__" in _modules_of(spec)
+
+
+def _modules_of(spec: EnvSpec) -> list[str]:
+    parts = [spec.entry_point, *(wrapper.entry_point for wrapper in spec.additional_wrappers)]
+    return [_module_of(part) for part in parts if part is not None]
+
+
+def _module_of(entry_point: Any) -> str:
+    if isinstance(entry_point, str):
+        return entry_point.partition(":")[0]
+    return str(getattr(entry_point, "__module__", None) or type(entry_point).__module__)
+
+
+def _names_in_main(spec: EnvSpec) -> list[str]:
+    """Names that its texts look up in the program itself."""
+    parts = [spec.entry_point, *(wrapper.entry_point for wrapper in spec.additional_wrappers)]
+    texts = [part.partition(":") for part in parts if isinstance(part, str)]
+    return [name for module, _, name in texts if module == "__main__"]
