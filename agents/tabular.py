@@ -13,6 +13,7 @@ import numpy as np
 
 from velodrome.agents.agent import LOOPS, Agent, Callback, Loop
 from velodrome.agents.compiler import NotCompilableError
+from velodrome.agents.environment_answers import read_flag, read_reward
 from velodrome.agents.episode_ends import EpisodeEnds
 from velodrome.agents.errors import (
     EnvironmentFailureError,
@@ -233,12 +234,21 @@ class TabularAgent(Agent):
         terminated: bool,
         truncated: bool,
     ) -> None:
-        """Learn from one transition of an environment that you step yourself, bound by an earlier `train`."""
+        """Learn from one transition of an environment that you step yourself, bound by an earlier `train`.
+
+        Raises:
+            EnvironmentFailureError: a value is not what an environment may return.
+        """
         stepper = self._binding.stepper
         stepper.state = stepper.state_of(observation)
         stepper.action = int(action) - self._binding.action_start
         try:
-            stepper.observe(next_observation, float(reward), bool(terminated), bool(truncated))
+            stepper.observe(
+                next_observation,
+                read_reward(reward),
+                read_flag("terminated", terminated),
+                read_flag("truncated", truncated),
+            )
         finally:
             stepper.pause()
 

@@ -170,6 +170,7 @@ class Plan:
             budget,
             place.track.rule.description if place.success is not None else None,
             place.track.contents.digest,
+            place.track.contents.largest_pixel,
         )
 
     def settings(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TextIO
 import gymnasium as gym
 
 from velodrome.agents.agent import Agent
+from velodrome.agents.environment_answers import read_reset, read_step
 from velodrome.agents.seeding import environment_seed
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.expressions.environment_configuration import EnvironmentConfiguration
@@ -37,13 +38,13 @@ def play(agent: Agent, configuration: EnvironmentConfiguration, mode: str, seed:
     """
     env = configuration.make(render_mode=mode)
     try:
-        observation, _ = env.reset(seed=environment_seed(seed, "evaluation"))
+        observation, _ = read_reset(env.reset(seed=environment_seed(seed, "evaluation")))
         agent.begin_episode()
         total = 0.0
         for step in range(1, MAX_SHOWN_STEPS + 1):
             _show(env, mode, stream)
-            observation, reward, terminated, truncated, _ = env.step(agent.act(observation))
-            total += float(reward)
+            observation, reward, terminated, truncated, _ = read_step(env.step(agent.act(observation)))
+            total += reward
             if terminated or truncated:
                 _show(env, mode, stream)
                 print(

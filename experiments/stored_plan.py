@@ -97,8 +97,17 @@ class StoredPlanMaker:
             environment = self._environment(trial.environment, row["environment"], success)
             rule = None if success is None else environment.track.rule.description
             track = environment.track
-            digest = track.contents.digest
-            keys = TrialKeys(agent, environment.expression, track.classes, None, budget, rule, digest)
+            contents = track.contents
+            keys = TrialKeys(
+                agent,
+                environment.expression,
+                track.classes,
+                None,
+                budget,
+                rule,
+                contents.digest,
+                contents.largest_pixel,
+            )
         except _NotRepeatableError:
             raise
         except Exception as error:

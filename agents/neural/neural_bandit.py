@@ -189,7 +189,10 @@ class NeuralBandit(Agent):
             seconds=time.perf_counter() - started - compile_seconds,
             compile_seconds=compile_seconds,
             seed=binding.seed,
-            notes=self._notes(environment) if binding.progress.in_episode or (lengths > 1).any() else (),
+            notes=(
+                *binding.task.scale_notes(environment),
+                *(self._notes(environment) if binding.progress.in_episode or (lengths > 1).any() else ()),
+            ),
         )
 
     def _notes(self, environment: Any) -> tuple[str, ...]:

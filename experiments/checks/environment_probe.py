@@ -14,6 +14,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils import seeding
 
+from velodrome.agents.environment_answers import read_step
 from velodrome.experiments.inputs import Maker
 
 Result = TypeVar("Result")
@@ -144,7 +145,7 @@ def _look_for_end(make: Maker, stop_at: float) -> bool | None:
         for action in _actions(env, STEPS_TO_AN_END):
             if time.monotonic() > stop_at:
                 return None
-            _, _, terminated, truncated, _ = env.step(action)
+            _, _, terminated, truncated, _ = read_step(env.step(action))
             if terminated or truncated:
                 return True
     return False
@@ -172,7 +173,7 @@ def _trace(env: gym.Env[Any, Any], actions: list[Any], seed: int, num_steps: int
         for action in actions:
             if taken == num_steps or time.monotonic() > stop_at:
                 break
-            observation, reward, terminated, truncated, _ = env.step(action)
+            observation, reward, terminated, truncated, _ = read_step(env.step(action))
             seen.append(_comparable((observation, reward, terminated, truncated)))
             taken += 1
             if terminated or truncated:

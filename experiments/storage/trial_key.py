@@ -36,6 +36,7 @@ class TrialKeys:
         budget: of training and evaluation.
         success: the experiment's own success rule, or None.
         contents: digest of the images or texts that the environment reads; None where its expression says all.
+        largest_pixel: what networks divide its images by, where that is not 255; None else.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class TrialKeys:
         budget: Budget,
         success: str | None,
         contents: str | None = None,
+        largest_pixel: float | None = None,
     ) -> None:
         code = code_of(agent, classes, factory)
         self._shared: dict[str, Any] = {
@@ -61,6 +63,9 @@ class TrialKeys:
             self._shared["factory"] = True
         if contents is not None:
             self._shared["contents"] = contents
+        if largest_pixel is not None:
+            # Networks once divided all images of whole numbers by 255.
+            self._shared["largest_pixel"] = largest_pixel
         if code:
             self._shared["code"] = code
         before, after = canonical_json(self._shared | {"seed": "?"}).split('"seed":"?"')
