@@ -91,13 +91,7 @@ def _build(select: Callable[..., Any], learn: Callable[..., Any], **options: Any
             function._velodrome_inlined = True  # type: ignore[attr-defined]
     stream_source = Path(compiled_stream.__file__).read_text(encoding="utf-8")
     options["fingerprint"] += hashlib.sha256(stream_source.encode()).hexdigest()
-    try:
-        return build_loop(select, learn, cache=True, **options)
-    except RuntimeError as error:
-        # Neither the package's folder nor the user's cache folder can be written to.
-        if "cannot cache function" not in str(error):
-            raise
-        return build_loop(select, learn, cache=False, **options)
+    return build_loop(select, learn, **options)
 
 
 def compile_error_line(error: Exception, function: Callable[..., Any]) -> str:

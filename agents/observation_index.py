@@ -118,7 +118,7 @@ class ObservationIndex:
         if not is_batch or numbers != len(self.parts) or (self.shapes and tuple(shapes) != self.shapes):
             got = ", ".join(str(array.shape) for array in arrays)
             raise EnvironmentFailureError(
-                f"a batch of observations has a leading dimension before {self._shapes_text()}, got arrays of shape {got}"
+                f"a batch of observations has a leading dimension before {self._shapes_text()}, got shape {got}"
             )
         for array in arrays:
             # The limits keep floats exact that are to become whole numbers.
