@@ -47,10 +47,18 @@ def make_environment(environment: str | Callable[..., Environment] | Environment
             )
         return environment
     if not callable(environment):
-        raise UnknownEnvironmentError(f"an environment is an id, a function or a gymnasium.Env, got {environment!r}")
+        raise UnknownEnvironmentError(
+            f"an environment is an id, a function or a gymnasium.Env, got {environment!r}{several_agents(environment)}"
+        )
     name = getattr(environment, "__name__", repr(environment))
     _check_keywords(name, environment, kwargs, extra=())
     return _made(name, lambda: environment(**kwargs))
+
+
+def several_agents(environment: object) -> str:
+    """Addition to a refusal where what was given is one of PettingZoo's environments; else nothing."""
+    is_of_several = any(base.__module__.partition(".")[0] == "pettingzoo" for base in type(environment).__mro__)
+    return ", of PettingZoo: environments of several agents are not supported" if is_of_several else ""
 
 
 def list_environments() -> list[str]:
@@ -169,7 +177,7 @@ def _call(name: str, make: Callable[[], Any]) -> Any:
 def _made(name: str, make: Callable[[], Any]) -> Environment:
     env = _call(name, make)
     if not isinstance(env, gym.Env):
-        raise UnknownEnvironmentError(f"{name} must make a gymnasium.Env, got {_type_name(env)}")
+        raise UnknownEnvironmentError(f"{name} must make a gymnasium.Env, got {_type_name(env)}{several_agents(env)}")
     return env
 
 

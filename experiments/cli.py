@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError
 
 from velodrome.experiments.command_words import input_error_line, whole_number
-from velodrome.experiments.streams import leave, make_printable
+from velodrome.experiments.streams import leave, make_printable, replacement_lines
 
 Kind = Literal["agents", "policies", "schedules", "environments", "experiments"]
 Metric = Literal["greedy_success_rate", "greedy_return", "train_success_rate", "train_return"]
@@ -43,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
         code = app(arguments, exit_on_error=False, print_error=False)
         if sys.stdout is not None:
             sys.stdout.flush()
+        for line in replacement_lines():
+            print(f"velodrome: warning: {line}", file=sys.stderr)
     except CycloptsError as error:
         return _fail(input_error_line(error))
     except KeyboardInterrupt as interrupt:

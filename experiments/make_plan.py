@@ -116,7 +116,11 @@ def _check_texts(name: str, description: str, agents: list[str], environments: l
         ExperimentError: one holds half a character.
     """
     named = [("name", name), ("description", description)]
-    named += [(f"the label of an {kind}", label) for kind, labels in (("agent", agents), ("environment", environments)) for label in labels]
+    named += [
+        (f"the label of an {kind}", label)
+        for kind, labels in (("agent", agents), ("environment", environments))
+        for label in labels
+    ]
     for field, text in named:
         try:
             str(text).encode()

@@ -7,6 +7,8 @@ import sys
 from typing import IO
 
 _HANDLER = "velodrome.substitutes"
+# Encodings that lacked a character since `make_printable` was called.
+_lacking: set[str] = set()
 # What tables and messages use, in letters that every encoding has.
 _SUBSTITUTES = {
     "\N{MIDDLE DOT}": "*", "\N{MULTIPLICATION SIGN}": "x", "\N{HORIZONTAL ELLIPSIS}": "...", "\N{EN DASH}": "-",
@@ -23,12 +25,21 @@ def make_printable() -> None:
 
     A stream whose owner has chosen to ignore or replace such characters is left alone.
     """
+    _lacking.clear()
     codecs.register_error(_HANDLER, _substituted)
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", None) in ("strict", "surrogateescape", "backslashreplace"):
             reconfigure = getattr(stream, "reconfigure", None)
             if reconfigure is not None:
                 reconfigure(errors=_HANDLER)
+
+
+def replacement_lines() -> list[str]:
+    """One line of warning where characters were replaced."""
+    if not _lacking:
+        return []
+    names = " and ".join(sorted(_lacking))
+    return [f"the encoding {names} lacks some characters, which were replaced: PYTHONIOENCODING=utf-8 keeps them"]
 
 
 def holds_all(stream: IO[str] | None) -> bool:
@@ -51,6 +62,7 @@ def leave(stream: IO[str] | None) -> None:
 def _substituted(error: UnicodeError) -> tuple[str | bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
+    _lacking.add(error.encoding)
     parts = []
     for place in range(error.start, error.end):
         letter = error.object[place]
