@@ -100,6 +100,7 @@ def run_generic_loop(
     begin, choose, observe, step = learner.begin, learner.choose, learner.observe, env.step
     total, length, in_episode = progress.episode_return, progress.episode_length, progress.in_episode
     call = "learner"
+    answer: Any
     try:
         while taken != steps:
             if not in_episode:

