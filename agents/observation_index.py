@@ -239,7 +239,7 @@ def _leaves(observation: Any, shapes: tuple[Shape, ...]) -> list[Any]:
 def _shape(leaf: Any) -> Shape:
     """Shape of an array or a list; () of anything else, and of rows that differ in length."""
     if isinstance(leaf, np.ndarray):
-        return leaf.shape
+        return tuple(leaf.shape)
     try:
         return np.shape(leaf)
     except ValueError:
