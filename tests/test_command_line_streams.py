@@ -128,6 +128,7 @@ def _refuse(*arguments, **options):
     raise ZeroDivisionError("no\npicture")
 
 
+@pytest.mark.filterwarnings("always::velodrome.experiments.errors.ExperimentWarning")
 def test_a_picture_that_cannot_be_drawn_is_a_line_of_warning(monkeypatch, capsys):
     from velodrome.experiments.plotting import figures
 
