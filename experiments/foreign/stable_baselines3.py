@@ -168,12 +168,15 @@ def _read_monitor(file: Path) -> _MonitorFile:
             first = lines.readline()
             header = json.loads(first.removeprefix("#")) if first.startswith("#") else None
             text = lines.read()
-        frame = pd.read_csv(io.StringIO(text), index_col=False)
     except (OSError, ValueError) as error:
         raise ExperimentError(f"{file}: cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(header, dict) or not isinstance(header.get("t_start"), int | float):
         raise ExperimentError(f'{file}: no file of Stable-Baselines3\'s Monitor, whose first line is #{{"t_start": …}}')
     _check_rows(file, text)
+    try:
+        frame = pd.read_csv(io.StringIO(text), index_col=False)
+    except ValueError as error:
+        raise ExperimentError(f"{file}: cannot be read: {' '.join(str(error).split())}") from None
     columns = []
     for column in ("r", "l", "t"):
         if column not in frame.columns:
