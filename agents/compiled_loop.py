@@ -13,6 +13,7 @@ import numba
 import numpy as np
 
 from velodrome.agents.compiled_stream import close_stream, open_stream
+from velodrome.agents.numba_cache import compiled
 
 # Words of the int64 array in which a loop leaves off and continues.
 STATE, NEXT_ACTION, IN_EPISODE, LENGTH, EPISODE, STEP, FAILURE = range(7)
@@ -44,7 +45,6 @@ def build_loop(
     parameter_clock: str,
     rate_clock: str,
     fingerprint: str,
-    cache: bool,
 ) -> Callable[..., Any]:
     """Loop for one pair of functions; Numba compiles it on its first call.
 
@@ -192,7 +192,7 @@ def build_loop(
     # each other's code when two processes compile at once.
     options = (fingerprint, has_masks, is_on_policy, needs_next_parameter, checks_actions, parameter_clock, rate_clock)
     loop.__qualname__ += "_" + hashlib.sha256(repr(options).encode()).hexdigest()[:16]
-    return numba.njit(nogil=True, cache=cache)(loop)  # type: ignore[no-any-return]
+    return compiled(loop)
 
 
 @numba.extending.register_jitable(forceinline=True)

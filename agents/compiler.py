@@ -97,13 +97,7 @@ def _build(
             function._velodrome_inlined = True  # type: ignore[attr-defined]
     stream_source = Path(compiled_stream.__file__).read_text(encoding="utf-8")
     options["fingerprint"] += hashlib.sha256(stream_source.encode()).hexdigest()
-    try:
-        return build_loop(select, learn, visits_of, cache=True, **options)
-    except RuntimeError as error:
-        # Neither the package's folder nor the user's cache folder can be written to.
-        if "cannot cache function" not in str(error):
-            raise
-        return build_loop(select, learn, visits_of, cache=False, **options)
+    return build_loop(select, learn, visits_of, **options)
 
 
 def compile_error_line(error: Exception, function: Callable[..., Any]) -> str:

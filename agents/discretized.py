@@ -35,7 +35,7 @@ class Discretized(Agent):
         agent: a tabular agent.
         bins: in every dimension that is looked at, or one number for each.
         dimensions: numbers of the dimensions that are looked at, counted in the flattened observation; all if None.
-        low: smallest value of every dimension of the observation, as of `Discretize`.
+        low: smallest value of every dimension of the observation, as of `Discretize`, or of those that are looked at.
         high: largest value, likewise.
 
     Raises:
@@ -194,9 +194,19 @@ class Discretized(Agent):
             for number, own in zip(self.dimensions, looked_at, strict=True):
                 bins[number] = own
         try:
-            return Discretize(environment, bins, self.low, self.high)
+            size = math.prod(space.shape)
+            return Discretize(environment, bins, self._spread(self.low, size), self._spread(self.high, size))
         except ValueError as error:
             raise UnsupportedEnvironmentError(f"{self.name}: {error}") from None
+
+    def _spread(self, limits: float | tuple[float, ...] | None, size: int) -> Any:
+        """Limits of all dimensions, NaN where they are given for those alone that are looked at, in their order."""
+        looked_at = self.dimensions
+        if looked_at is None or not isinstance(limits, tuple | list) or not len(limits) == len(looked_at) < size:
+            return limits
+        spread = np.full(size, np.nan)
+        spread[list(looked_at)] = limits
+        return spread
 
 
 def _number_of(binning: Binning, observation: np.ndarray) -> int:

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from velodrome.agents.numba_cache import compiled
 
-@numba.njit(nogil=True, cache=True)
+
+@compiled
 def action_values_of(offsets: Any, probabilities: Any, next_states: Any, gains: Any, kept: Any, values: Any) -> Any:
     """Expected gain plus kept value of every pair, float64 (S, A); `gains`, `kept` belong to the outcomes."""
     num_states = len(values)
@@ -22,7 +23,7 @@ def action_values_of(offsets: Any, probabilities: Any, next_states: Any, gains: 
     return result
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def sweep_policy(
     offsets: Any,
     probabilities: Any,
@@ -51,7 +52,7 @@ def sweep_policy(
     return largest
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def sweep_best(
     offsets: Any, probabilities: Any, next_states: Any, gains: Any, kept: Any, values: Any, result: Any
 ) -> float:
@@ -72,7 +73,7 @@ def sweep_best(
     return largest
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def repeat_policy(
     offsets: Any, probabilities: Any, next_states: Any, gains: Any, kept: Any, policy: Any, start: Any,
     sweeps: int, tolerance: float,
@@ -87,7 +88,7 @@ def repeat_policy(
     return values, False
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def repeat_best(
     offsets: Any, probabilities: Any, next_states: Any, gains: Any, kept: Any, start: Any,
     sweeps: int, tolerance: float,
@@ -102,7 +103,7 @@ def repeat_best(
     return values, False
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def policy_values_within(
     offsets: Any, probabilities: Any, next_states: Any, rewards: Any, terminated: Any, success: Any, policy: Any,
     time_limit: int,
@@ -143,7 +144,7 @@ def policy_values_within(
     return returns, rates
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def reached_states(offsets: Any, probabilities: Any, next_states: Any, terminated: Any, policy: Any, start: Any) -> Any:
     """Which states a policy can be in when it starts where `start` is positive, bool (S,)."""
     num_states, num_actions = policy.shape

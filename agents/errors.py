@@ -26,6 +26,15 @@ def policy_failure(error: Exception) -> PolicyFailureError:
     return PolicyFailureError(f"the policy raised {one_line(error)}")
 
 
+def call_failure(env: Any, call: str, where: str, error: Exception) -> EnvironmentFailureError:
+    """The error to raise where an environment raised `error` in a `call` of its "reset" or "step"."""
+    reason = one_line(error)
+    if isinstance(error, TypeError | ValueError) and "unpack" in reason:
+        # Most likely a wrapper around an environment that returned too little.
+        reason += "; reset must return (observation, info), step (observation, reward, terminated, truncated, info)"
+    return EnvironmentFailureError(f"{call} of {environment_label(env)} raised in {where}: {reason}")
+
+
 def one_line(error: BaseException) -> str:
     """Class and message of an error in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")

@@ -8,7 +8,16 @@ from typing import Any, Protocol
 import gymnasium as gym
 import numpy as np
 
-from velodrome.agents.errors import EnvironmentFailureError, environment_label, one_line
+from velodrome.agents.environment_answers import (
+    add_reward,
+    read_flag,
+    read_info,
+    read_reset,
+    read_reward,
+    read_success,
+    step_values,
+)
+from velodrome.agents.errors import EnvironmentFailureError, call_failure, environment_label
 from velodrome.envs.success_rules import report_of
 
 
@@ -91,21 +100,23 @@ def run_generic_loop(
         The number of environment steps taken.
 
     Raises:
-        EnvironmentFailureError: the environment raised, or gave a reward that is not finite.
+        EnvironmentFailureError: the environment raised, or returned something that is not allowed.
     """
     taken = finished = 0
     begin, choose, observe, step = learner.begin, learner.choose, learner.observe, env.step
     total, length, in_episode = progress.episode_return, progress.episode_length, progress.in_episode
     call = "learner"
+    answer: Any
     try:
         while taken != steps:
             if not in_episode:
                 if finished == episodes:
                     break
                 call, length = "reset", 0
-                observation, info = _reset(env, first_reset_seed)
+                answer = _reset(env, first_reset_seed)
                 first_reset_seed = None
                 call = "learner"
+                observation, info = read_reset(answer)
                 total, length = 0.0, 0
                 if watch_info is not None:
                     watch_info(observation, info)
@@ -113,30 +124,37 @@ def run_generic_loop(
                 in_episode = True
             action = choose()
             call = "step"
-            observation, reward, terminated, truncated, info = step(action + action_offset)
+            answer = step(action + action_offset)
             call = "learner"
+            # Where everything has the type that Gymnasium asks for, nothing is called to read it.
             try:
-                reward = float(reward)
+                observation, reward, terminated, truncated, info = answer
             except (TypeError, ValueError):
-                raise EnvironmentFailureError(f"reward {reward!r} is not a number, after action {action}") from None
-            if not isfinite(reward):
-                raise EnvironmentFailureError(f"reward {reward!r} is not finite, after action {action}")
-            try:
-                ended = bool(terminated or truncated)
-            except ValueError:
-                flags = f"terminated {terminated!r} and truncated {truncated!r}"
-                raise EnvironmentFailureError(f"{flags} are not True or False, after action {action}") from None
+                observation, reward, terminated, truncated, info = step_values(answer)
+            if type(reward) is not float:
+                reward = read_reward(reward)
+            return_after = total + reward
+            if not isfinite(return_after):
+                return_after = add_reward(total, read_reward(reward))
+            if type(terminated) is not bool:
+                terminated = read_flag("terminated", terminated)
+            if type(truncated) is not bool:
+                truncated = read_flag("truncated", truncated)
+            if type(info) is not dict:
+                info = read_info(info, "step")
+            ended = terminated or truncated
+            success = read_success(info) if ended else -1
             if watch_info is not None:
                 watch_info(observation, info)
             observe(observation, reward, terminated, truncated)
             taken += 1
-            total += reward
+            total = return_after
             length += 1
             if ended:
                 record.returns.append(total)
                 record.lengths.append(length)
-                record.terminated.append(bool(terminated))
-                record.reported.append(reported_success(env, info))
+                record.terminated.append(terminated)
+                record.reported.append(report_of(env, success))
                 finished += 1
                 in_episode = False
                 if after_episode is not None and says_stop(after_episode(finished)):
@@ -150,26 +168,13 @@ def run_generic_loop(
         if call == "learner":
             raise
         where = f"episode {episodes_before + finished + 1}" + (f", step {length + 1}" if call == "step" else "")
-        label = environment_label(env)
-        raise EnvironmentFailureError(f"{call} of {label} raised in {where}: {one_line(error)}") from error
+        raise call_failure(env, call, where, error) from error
     except BaseException:
         in_episode = False
         raise
     finally:
         progress.in_episode, progress.episode_return, progress.episode_length = in_episode, total, length
     return taken
-
-
-def reported_success(env: gym.Env[Any, Any], info: Any) -> int:
-    """What the end of an episode says of its success, as `report_of` has it.
-
-    Raises:
-        EnvironmentFailureError: `info` is no dict.
-    """
-    try:
-        return report_of(env, info)
-    except TypeError:
-        raise EnvironmentFailureError(f"info must be a dict, got {' '.join(repr(info).split())}") from None
 
 
 def says_stop(answer: Any) -> bool:

@@ -78,13 +78,14 @@ def state_of(index: ObservationIndex, num_states: int, observation: Any) -> int:
     Raises:
         EnvironmentFailureError: the observation is outside the space.
     """
+    if index.is_plain and type(observation) is int and 0 <= observation < num_states:
+        return observation
     try:
         state = index.index(observation)
     except (TypeError, ValueError, OverflowError):
         state = -1
     if not 0 <= state < num_states:
-        shown = " ".join(repr(observation).split())
-        raise EnvironmentFailureError(f"observation {shown} is outside the observation space")
+        raise EnvironmentFailureError(index.refusal(observation))
     return state
 
 

@@ -134,8 +134,7 @@ class PlanningAgent(Agent):
 
     def _restore(self, manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         try:
-            parts = tuple((int(size), int(start)) for size, start in manifest["observations"]["parts"])
-            index = ObservationIndex(parts, int(manifest["observations"]["leaf_dimensions"]))
+            index = ObservationIndex.from_data(manifest["observations"])
             values = np.asarray(arrays["action_values"], dtype=np.float64)
             if values.ndim != 2 or len(values) != index.num_states:
                 raise ValueError(f"array action_values has shape {values.shape}")

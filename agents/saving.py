@@ -24,13 +24,12 @@ def write_agent(directory: str | Path, manifest: dict[str, Any], arrays: dict[st
     """Write a manifest and arrays to `directory`, which is made if needed; an older agent there is replaced.
 
     Raises:
-        SavedAgentError: an array of Python objects, which only pickle could write.
+        SavedAgentError: an array of Python objects, which only pickle could write; or the folder cannot be written.
     """
     for name, array in arrays.items():
         if np.asarray(array).dtype.hasobject:
             raise SavedAgentError(f"{name}: an array of Python objects cannot be saved, only numbers and text")
     folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     # NumPy 2.0 would take `allow_pickle` for the name of an array.
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
@@ -38,8 +37,14 @@ def write_agent(directory: str | Path, manifest: dict[str, Any], arrays: dict[st
     header = {"format": FORMAT, "version": FORMAT_VERSION, "sha256": hashlib.sha256(content).hexdigest()}
     whole = header | manifest
     whole[MANIFEST_DIGEST] = _digest_of(whole)
-    _replace(folder / ARRAYS, content)
-    _replace(folder / MANIFEST, (json.dumps(whole, indent=2) + "\n").encode())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(folder / ARRAYS, content)
+        _replace(folder / MANIFEST, (json.dumps(whole, indent=2) + "\n").encode())
+    except FileExistsError:
+        raise SavedAgentError(f"{folder} is a file: an agent is saved in a folder of its own") from None
+    except OSError as error:
+        raise SavedAgentError(f"{folder}: the agent cannot be saved: {error.strerror or error}") from None
 
 
 def read_agent(directory: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -14,6 +14,7 @@ import numpy as np
 from velodrome.agents.action_masks import ignoring_masks, takes_masks
 from velodrome.agents.agent import LOOPS, Agent, Callback, Loop
 from velodrome.agents.compiler import NotCompilableError
+from velodrome.agents.environment_answers import read_flag, read_reward
 from velodrome.agents.episode_ends import EpisodeEnds
 from velodrome.agents.errors import (
     EnvironmentFailureError,
@@ -300,6 +301,10 @@ class TabularAgent(Agent):
         """Learn from one transition of an environment that you step yourself, bound by an earlier `train`.
 
         The masks of the two observations are needed where `act` needs one; the second not if the episode terminated.
+
+        Raises:
+            EnvironmentFailureError: a value is not what an environment may return.
+            UnsupportedEnvironmentError: masks are missing, or are given to an agent that honours none.
         """
         binding = self._binding
         stepper = binding.stepper
@@ -313,7 +318,15 @@ class TabularAgent(Agent):
         stepper.state = stepper.state_of(observation)
         stepper.action = int(action) - binding.action_start
         with binding.given_masks(self.action_mask, action_mask, next_action_mask):
-            stepper.observe(next_observation, float(reward), bool(terminated), bool(truncated))
+            try:
+                stepper.observe(
+                    next_observation,
+                    read_reward(reward),
+                    read_flag("terminated", terminated),
+                    read_flag("truncated", truncated),
+                )
+            finally:
+                stepper.pause()
 
     def greedy_probabilities(self) -> np.ndarray:
         """What `act` does without exploring: float64 (num_states, num_actions), ties as the policy breaks them.

@@ -308,8 +308,7 @@ class TabularBinding:
         """
         try:
             observations, actions = manifest["observations"], manifest["actions"]
-            parts = tuple((int(size), int(start)) for size, start in observations["parts"])
-            self.index = ObservationIndex(parts, int(observations["leaf_dimensions"]), bool(observations["is_ignored"]))
+            self.index = ObservationIndex.from_data(observations)
             self.num_actions, self.action_start = int(actions["number"]), int(actions["start"])
             self.rng = generator_from_state(manifest["agent_stream"])
             self._acting_rng = generator_from_state(manifest["acting_stream"])

@@ -45,6 +45,7 @@ class TabularStepper:
         "_episode_rate",
         "_index",
         "_is_on_policy",
+        "_is_plain",
         "_learn",
         "_masked_select",
         "_memory",
@@ -98,7 +99,7 @@ class TabularStepper:
         self._discount = discount
         self._buffer = BufferedStream(rng) if draws_uniforms_only else None
         self._rng: Any = rng if self._buffer is None else self._buffer
-        self._index, self._row_of = index, index.index
+        self._index, self._row_of, self._is_plain = index, index.index, index.is_plain
         self._cached_episode = -1
         # None where another clock than the episode's decides.
         self._episode_parameter: float | None = None
@@ -146,10 +147,13 @@ class TabularStepper:
     # Methods called at every step look things up themselves where a call would cost as much as the look-up.
     def observe(self, observation: Any, reward: float, terminated: bool, truncated: bool) -> None:
         """Learn from what the chosen action led to."""
-        try:
-            next_state = self._row_of(observation)
-        except (TypeError, ValueError, OverflowError):
-            next_state = -1
+        if self._is_plain and type(observation) is int:
+            next_state = observation
+        else:
+            try:
+                next_state = self._row_of(observation)
+            except (TypeError, ValueError, OverflowError):
+                next_state = -1
         if not 0 <= next_state < self._num_states:
             next_state = self.state_of(observation)
         state, action = self.state, self.action

@@ -48,7 +48,11 @@ class Binning:
         """
         index = 0
         # A handful of numbers: plain floats are ten times as fast as arrays here.
-        values = np.asarray(observation, dtype=np.float64).ravel().tolist()
+        array = np.asarray(observation)
+        if array.dtype.kind not in "fiub":
+            # NumPy would read numbers out of text, and NaN out of None.
+            raise ValueError(f"observation must hold numbers, got {array.dtype}")
+        values = array.astype(np.float64, copy=False).ravel().tolist()
         if len(values) != self._size:
             raise ValueError(f"observation must have {self._size} numbers, got {len(values)}")
         for dimension, low, high, bins in self._dimensions:

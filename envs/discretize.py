@@ -55,8 +55,18 @@ class Discretize(gym.ObservationWrapper[int, Any, NDArray[Any]], utils.RecordCon
         size = math.prod(space.shape)
         self.bins = _bins(bins, size)
         known = _KNOWN_LIMITS.get(name_of(env), (space.low, space.high))
-        self.low = _limits("low", known[0] if low is None else low, size, name_of(env))
-        self.high = _limits("high", known[1] if high is None else high, size, name_of(env))
+        name = name_of(env)
+        limits = {
+            "low": _limits("low", known[0] if low is None else low, size),
+            "high": _limits("high", known[1] if high is None else high, size),
+        }
+        is_unbounded = {side: ~(np.abs(values) < _UNBOUNDED) for side, values in limits.items()}
+        # Where there is one bin, nothing is looked at, and any limits do.
+        is_loose = (self.bins == 1) & (is_unbounded["low"] | is_unbounded["high"])
+        for side, value in (("low", 0.0), ("high", 1.0)):
+            _refuse_unbounded(side, is_unbounded[side] & ~is_loose, name)
+            limits[side][is_loose] = value
+        self.low, self.high = limits["low"], limits["high"]
         self.binning = Binning(self.bins, self.low, self.high)
         self.observation_space = cast("spaces.Space[int]", spaces.Discrete(self.binning.num_bins))
 
@@ -72,20 +82,22 @@ def _bins(given: int | Sequence[int], size: int) -> NDArray[np.int64]:
     return np.array([check_integer("bins", number, minimum=1) for number in numbers], dtype=np.int64)
 
 
-def _limits(name: str, given: ArrayLike, size: int, environment: str) -> NDArray[np.float64]:
+def _limits(name: str, given: ArrayLike, size: int) -> NDArray[np.float64]:
     try:
-        values = np.asarray(given, dtype=np.float64).reshape(-1)
+        values = np.array(given, dtype=np.float64).reshape(-1)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be numbers, one a dimension, got {given!r}") from None
     if values.size == 1:
         values = np.repeat(values, size)
     if values.size != size:
         raise ValueError(f"{name} must be one number or {size}, one a dimension, got {values.size}")
-    unbounded = ~(np.abs(values) < _UNBOUNDED)
+    return values
+
+
+def _refuse_unbounded(name: str, unbounded: NDArray[np.bool_], environment: str) -> None:
     if unbounded.any():
-        dimension = int(np.argmax(unbounded))
+        dimension, size = int(np.argmax(unbounded)), len(unbounded)
         raise ValueError(
             f"{environment} has no finite limit in dimension {dimension}: "
             f"give {name}=, {size} finite numbers, one a dimension"
         )
-    return values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -46,10 +47,18 @@ def make_environment(environment: str | Callable[..., Environment] | Environment
             )
         return environment
     if not callable(environment):
-        raise UnknownEnvironmentError(f"an environment is an id, a function or a gymnasium.Env, got {environment!r}")
+        raise UnknownEnvironmentError(
+            f"an environment is an id, a function or a gymnasium.Env, got {environment!r}{several_agents(environment)}"
+        )
     name = getattr(environment, "__name__", repr(environment))
     _check_keywords(name, environment, kwargs, extra=())
     return _made(name, lambda: environment(**kwargs))
+
+
+def several_agents(environment: object) -> str:
+    """Addition to a refusal where what was given is one of PettingZoo's environments; else nothing."""
+    is_of_several = any(base.__module__.partition(".")[0] == "pettingzoo" for base in type(environment).__mro__)
+    return ", of PettingZoo: environments of several agents are not supported" if is_of_several else ""
 
 
 def list_environments() -> list[str]:
@@ -115,15 +124,43 @@ def _check_keywords(name: str, creator: Callable[..., Any], kwargs: dict[str, An
         parameters = inspect.signature(creator).parameters
     except (TypeError, ValueError):
         return
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     by_keyword = [key for key, parameter in parameters.items() if parameter.kind is not parameter.VAR_POSITIONAL]
     allowed = [*by_keyword, *extra]
     for keyword in kwargs:
-        if keyword not in allowed:
+        if keyword not in allowed and not takes_any:
             listed = ", ".join(allowed) or "none"
             hint = did_you_mean(keyword, allowed)
             raise UnknownEnvironmentError(f"{name} has no argument {keyword!r}{hint or ':'} it has {listed}")
+    for keyword, value in kwargs.items():
+        if keyword in parameters and _is_yes_or_no(parameters[keyword]) and isinstance(value, str | bytes):
+            # Python takes every text but the empty one for true.
+            hint = did_you_mean(value, ("True", "False")).replace("'", "")
+            raise UnknownEnvironmentError(f"{name}: {keyword} must be True or False, got {value!r}{hint}")
+    _check_map(name, creator, kwargs)
+
+
+def _is_yes_or_no(parameter: inspect.Parameter) -> bool:
+    return isinstance(parameter.default, bool) or parameter.annotation in (bool, "bool")
+
+
+def _check_map(name: str, creator: Callable[..., Any], kwargs: dict[str, Any]) -> None:
+    """Refuse a map of FrozenLake's kind that does not exist, or has no start."""
+    maps = getattr(sys.modules.get(getattr(creator, "__module__", "")), "MAPS", None)
+    if not isinstance(maps, dict):
+        return
+    given, desc = kwargs.get("map_name"), kwargs.get("desc")
+    if desc is None and given is not None and given not in maps:
+        listed = ", ".join(map(repr, maps))
+        raise UnknownEnvironmentError(
+            f"{name}: map_name must be one of {listed}, got {given!r}{did_you_mean(given, maps)}"
+        )
+    if isinstance(desc, list | tuple) and all(isinstance(row, str) for row in desc):
+        widths = sorted({len(row) for row in desc})
+        if len(widths) != 1:
+            raise UnknownEnvironmentError(f"{name}: the rows of desc must be equally long, got {widths} letters")
+        if not any("S" in row for row in desc):
+            raise UnknownEnvironmentError(f"{name}: desc has no 'S', the square where episodes start, got {desc}")
 
 
 def _call(name: str, make: Callable[[], Any]) -> Any:
@@ -140,7 +177,7 @@ def _call(name: str, make: Callable[[], Any]) -> Any:
 def _made(name: str, make: Callable[[], Any]) -> Environment:
     env = _call(name, make)
     if not isinstance(env, gym.Env):
-        raise UnknownEnvironmentError(f"{name} must make a gymnasium.Env, got {_type_name(env)}")
+        raise UnknownEnvironmentError(f"{name} must make a gymnasium.Env, got {_type_name(env)}{several_agents(env)}")
     return env
 
 

@@ -181,16 +181,14 @@ def success_rule(env: gym.Env[Any, Any], success: str | None = None) -> SuccessR
     return SuccessRule(NO_RULE, "none", why=why)
 
 
-def report_of(env: gym.Env[Any, Any], info: dict[str, Any]) -> int:
-    """What the end of an episode says of its success, as `SuccessRule.successes` takes it.
+def report_of(env: gym.Env[Any, Any], reported: int) -> int:
+    """Return what the end of an episode says of its success, as `SuccessRule.successes` takes it.
 
     Args:
         env: as it stands after the last step.
-        info: of the last step.
+        reported: is_success of the last step's info, 1 or 0; `NOT_REPORTED` where it had none.
     """
-    if "is_success" in info:
-        return int(bool(info["is_success"]))
-    return NOT_REPORTED_AT_GOAL if is_at_goal(env) else NOT_REPORTED
+    return NOT_REPORTED_AT_GOAL if reported == NOT_REPORTED and is_at_goal(env) else reported
 
 
 def _kept_for(spec: EnvSpec | None) -> SuccessRule | None:

@@ -8,12 +8,17 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError
 
+from velodrome.experiments.command_words import input_error_line, whole_number
+from velodrome.experiments.streams import leave, make_printable, replacement_lines
+
 Kind = Literal["agents", "policies", "schedules", "environments", "experiments"]
 Metric = Literal["greedy_success_rate", "greedy_return", "train_success_rate", "train_return"]
 # The first two are of learning curves, the others of all other pictures.
 PlotMetric = Literal[
     "success_rate", "return", "greedy_success_rate", "greedy_return", "train_success_rate", "train_return"
 ]
+# A whole number, also as 1e5; the library's own reading would make 3 of 2.7.
+Whole = Annotated[int, Parameter(converter=whole_number)]
 
 app = App(
     name="velodrome",
@@ -33,17 +38,32 @@ def main(arguments: list[str] | None = None) -> int:
         Ctrl-C and 143 for a polite kill.
     """
     warnings.showwarning = _show_warning
+    make_printable()
     try:
         code = app(arguments, exit_on_error=False, print_error=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        for line in replacement_lines():
+            print(f"velodrome: warning: {line}", file=sys.stderr)
     except CycloptsError as error:
-        return _fail(str(error))
+        return _fail(input_error_line(error))
     except KeyboardInterrupt as interrupt:
         print(f"velodrome: {str(interrupt) or 'stopped'}", file=sys.stderr)
         return int(getattr(interrupt, "exit_code", 130))
     except BrokenPipeError:
         # The reader of a pipe, such as `head`, has seen enough.
-        sys.stderr.close()
-        return 0
+        return _leave_pipe()
+    except SystemExit as stop:
+        # So rich leaves where the reader of a pipe has gone.
+        if not isinstance(stop.__context__, BrokenPipeError):
+            raise
+        return _leave_pipe()
+    except OSError as error:
+        # Files are looked after where they are written; what is left is standard output, such as on a full disk.
+        if error.filename is not None:
+            raise
+        leave(sys.stdout)
+        return _fail(f"cannot write to standard output: {error.strerror or error}")
     except (ValueError, ArithmeticError, RuntimeError) as error:
         if not _is_ours(error):
             raise
@@ -82,13 +102,13 @@ def run(
     environment: str,
     /,
     *,
-    episodes: int | None = None,
-    steps: int | None = None,
-    epochs: int | None = None,
-    seed: int = 0,
+    episodes: Whole | None = None,
+    steps: Whole | None = None,
+    epochs: Whole | None = None,
+    seed: Whole = 0,
     loop: Literal["auto", "generic", "compiled"] = "auto",
     success: str | None = None,
-    evaluation_episodes: int = 100,
+    evaluation_episodes: Whole = 100,
     save: Path | None = None,
     figures: Path | None = None,
     render: Literal["human", "ansi"] | None = None,
@@ -125,18 +145,18 @@ def compare(
     experiment: str,
     /,
     *,
-    seeds: int | None = None,
-    episodes: int | None = None,
-    steps: int | None = None,
-    epochs: int | None = None,
+    seeds: Whole | None = None,
+    episodes: Whole | None = None,
+    steps: Whole | None = None,
+    epochs: Whole | None = None,
     until_decided: Annotated[bool, Parameter(negative="")] = False,
-    max_seeds: int | None = None,
+    max_seeds: Whole | None = None,
     metric: Metric | None = None,
     baseline: str | None = None,
     threshold: float | None = None,
     difference: float | None = None,
     out: Path = Path("results"),
-    workers: int | None = None,
+    workers: Whole | None = None,
     cluster: str | None = None,
     trial_timeout: float | None = None,
     checkpoint_every: float = 300.0,
@@ -288,10 +308,10 @@ def verify(
     directory: Path,
     /,
     *,
-    sample: int | None = None,
-    seed: int = 0,
+    sample: Whole | None = None,
+    seed: Whole = 0,
     experiment: str | None = None,
-    workers: int | None = None,
+    workers: Whole | None = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Run stored trials again and say whether they give what is stored, to the byte; if not, the exit code is 1.
@@ -333,6 +353,12 @@ def export(
     from velodrome.experiments.commands.stores import export_command
 
     export_command(directory, file_format=format, out=out, curves=curves, experiment=experiment)
+
+
+def _leave_pipe() -> int:
+    for stream in (sys.stdout, sys.stderr):
+        leave(stream)
+    return 0
 
 
 def _fail(message: str) -> int:

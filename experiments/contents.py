@@ -6,10 +6,13 @@ from typing import Any
 import gymnasium as gym
 
 from velodrome.agents.dynamic_programming import ExactValue
+from velodrome.agents.neural.labelled_task import largest_pixel
 from velodrome.envs.datasets.dataset import LabelledExamples
 from velodrome.envs.success_rules import INFO, SuccessRule
 from velodrome.experiments.example_evaluation import EvaluationExamples
 from velodrome.experiments.example_values import best_on_examples, random_on_examples
+
+_LARGEST_BYTE = 255.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +26,8 @@ class Contents:
         evaluation: the labelled examples that say how good an agent is; None without any.
         best: the best possible values in evaluation, or None where the examples do not tell.
         random: the uniformly random policy's values, likewise.
+        largest_pixel: largest value of images of whole numbers, which networks divide them by; None where it is that of
+            their type, 255, and where there are none.
     """
 
     num_examples: int | None = None
@@ -31,6 +36,7 @@ class Contents:
     evaluation: EvaluationExamples | None = None
     best: ExactValue | None = None
     random: ExactValue | None = None
+    largest_pixel: float | None = None
 
     @classmethod
     def of(cls, env: gym.Env[Any, Any], rule: SuccessRule) -> "Contents":
@@ -42,14 +48,16 @@ class Contents:
         digest = digest if isinstance(digest, str) else None
         description = description if isinstance(description, str) else ""
         evaluation = EvaluationExamples.of(env)
+        largest = largest_pixel(env)
+        largest = None if largest == _LARGEST_BYTE else largest
         if evaluation is None or evaluation.reason is not None:
-            return cls(number, digest, description, evaluation)
+            return cls(number, digest, description, evaluation, largest_pixel=largest)
         # A rule of the experiment's own may call anything a success.
         knows_success = rule.source != "experiment" or rule.description == INFO
         best = best_on_examples(evaluation.examples, knows_success=knows_success)
         num_actions = int(env.action_space.n)  # type: ignore[attr-defined]
         random = random_on_examples(evaluation.examples.labels, num_actions, knows_success=knows_success)
-        return cls(number, digest, description, evaluation, best, random)
+        return cls(number, digest, description, evaluation, best, random, largest)
 
     @property
     def reason_evaluated_where_learnt(self) -> str | None:

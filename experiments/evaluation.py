@@ -1,7 +1,7 @@
 """How good is what an agent learnt: exactly where the model is known, on all examples, or by sampled episodes."""
 
 from dataclasses import dataclass, replace
-from math import isfinite, sqrt
+from math import sqrt
 from statistics import NormalDist
 from typing import Any
 
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from velodrome.agents.agent import Agent
 from velodrome.agents.dynamic_programming import evaluate_policy
-from velodrome.agents.errors import EnvironmentFailureError, environment_label, one_line
-from velodrome.agents.generic_loop import reported_success
+from velodrome.agents.environment_answers import add_reward, read_reset, read_step, read_success
+from velodrome.agents.errors import EnvironmentFailureError, call_failure, environment_label
 from velodrome.agents.seeding import environment_seed
 from velodrome.envs.datasets.dataset import LabelledExamples
+from velodrome.envs.success_rules import NOT_REPORTED, report_of
 from velodrome.experiments.evaluation_environment import WrapperState, evaluation_environment
 from velodrome.experiments.example_evaluation import guesses_of
 from velodrome.experiments.track import Track
@@ -144,39 +145,34 @@ def _episode(agent: Agent, env: gym.Env[Any, Any], seed: int | None, place: str)
     """Return, length, whether it terminated and what it reported of its success (see `report_of`) of an episode.
 
     Raises:
-        EnvironmentFailureError: the environment raised, or gave a reward that is not finite.
+        EnvironmentFailureError: the environment raised, or returned something that is not allowed.
     """
     episode_return = 0.0
-    info: dict[str, Any] = {}
     length = 0
-    terminated = False
-    call = "reset"
+    call, where = "reset", place
     try:
-        observation, info = env.reset(seed=seed)
+        answer: Any = env.reset(seed=seed)
         call = "learner"
+        observation, info = read_reset(answer)
+        terminated = False
         agent.begin_episode()
         while length < MAX_EVALUATION_STEPS:
-            call = "learner"
             action = agent.act_with_info(observation, info)
             call, length = "step", length + 1
-            observation, reward, terminated, truncated, info = env.step(action)
-            episode_return += float(reward)
-            if not isfinite(episode_return):
-                call = "learner"
-                raise EnvironmentFailureError(
-                    f"{environment_label(env)}: reward {reward!r} is not finite, after action {action} "
-                    f"({place}, step {length})"
-                )
+            where = f"{place}, step {length}"
+            answer = env.step(action)
+            call = "learner"
+            observation, reward, terminated, truncated, info = read_step(answer)
+            episode_return = add_reward(episode_return, reward)
             if terminated or truncated:
                 break
+        return episode_return, length, terminated, report_of(env, read_success(info)) if length else NOT_REPORTED
+    except EnvironmentFailureError as error:
+        raise EnvironmentFailureError(f"{environment_label(env)}: {error} ({where})") from error
     except Exception as error:
         if call == "learner":
             raise
-        where = place + (f", step {length}" if call == "step" else "")
-        raise EnvironmentFailureError(
-            f"{call} of {environment_label(env)} raised in {where}: {one_line(error)}"
-        ) from error
-    return episode_return, length, bool(terminated), reported_success(env, info)
+        raise call_failure(env, call, where, error) from error
 
 
 def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import gymnasium as gym
 from velodrome.agents.agent import Agent
 from velodrome.agents.errors import check_count
 from velodrome.agents.seeding import check_seed
+from velodrome.envs.make import several_agents
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.expressions.catalogue import build_agent
 from velodrome.experiments.expressions.environment_configuration import EnvironmentConfiguration, build_environment
@@ -66,7 +67,7 @@ def read_environment(given: Any) -> NamedEnvironment:
     if callable(given):
         name = getattr(given, "__name__", type(given).__name__)
         return NamedEnvironment(name, name, _checked(name, given))
-    raise ExperimentError(f"an environment is an expression or a factory, got {given!r}")
+    raise ExperimentError(f"an environment is an expression or a factory, got {given!r}{several_agents(given)}")
 
 
 def read_seeds(seeds: Any) -> list[int]:
@@ -98,7 +99,7 @@ def _checked(name: str, factory: Callable[[], Any]) -> Maker:
     def make() -> gym.Env[Any, Any]:
         made = factory()
         if not isinstance(made, gym.Env):
-            raise ExperimentError(f"the factory {name} must return a gymnasium.Env, got {made!r}")
+            raise ExperimentError(f"the factory {name} must return a gymnasium.Env, got {made!r}{several_agents(made)}")
         return made
 
     # As functools.wraps would leave it: what the user gave is what keys are made of.

@@ -76,6 +76,7 @@ def make_plan(
         raise ExperimentError("give at least one environment")
     environment_entries = _by_label(environments, "environment", read_environment_entry, _environment_label)
     _refuse(mistakes_about_places(agent_entries, list(environment_entries)))
+    _check_texts(name, description, list(agent_entries), list(environment_entries))
     without = [label for label, entry in environment_entries.items() if not budgets_in(entry)]
     every_pair_has_one = all(
         budgets_in(entry) or not set(without).intersection(places_of(entry) or without)
@@ -108,6 +109,22 @@ def make_plan(
             plan.budget(agent, environment)
     check_pairs(plan)
     return plan
+
+
+def _check_texts(name: str, description: str, agents: list[str], environments: list[str]) -> None:
+    """Refuse names that cannot be stored, before anything runs.
+
+    Raises:
+        ExperimentError: one holds half a character.
+    """
+    named = [("name", name), ("description", description)]
+    named += [("the label of an agent", label) for label in agents]
+    named += [("the label of an environment", label) for label in environments]
+    for field, text in named:
+        try:
+            str(text).encode()
+        except UnicodeEncodeError as error:
+            raise ExperimentError(f"{field} holds half a character, {text[error.start]!a}: got {text!a}") from None
 
 
 def _agent_entries(agents: Any, policies: Any, learners: Any) -> dict[str, AgentEntry]:

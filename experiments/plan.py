@@ -173,6 +173,7 @@ class Plan:
             transitions=place.track.transitions,
             spec_id=place.track.spec_id,
             judged_by=place.track.judged_by,
+            largest_pixel=place.track.contents.largest_pixel,
         )
 
     def settings(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TextIO
 import gymnasium as gym
 
 from velodrome.agents.agent import Agent
+from velodrome.agents.environment_answers import read_reset, read_step
 from velodrome.agents.seeding import environment_seed
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.expressions.environment_configuration import EnvironmentConfiguration
@@ -37,14 +38,14 @@ def play(agent: Agent, configuration: EnvironmentConfiguration, mode: str, seed:
     """
     env = configuration.make(render_mode=mode)
     try:
-        observation, info = env.reset(seed=environment_seed(seed, "evaluation"))
+        observation, info = read_reset(env.reset(seed=environment_seed(seed, "evaluation")))
         agent.begin_episode()
         total = 0.0
         for step in range(1, MAX_SHOWN_STEPS + 1):
             _show(env, mode, stream)
             action = agent.act_with_info(observation, info)
-            observation, reward, terminated, truncated, info = env.step(action)
-            total += float(reward)
+            observation, reward, terminated, truncated, info = read_step(env.step(action))
+            total += reward
             if terminated or truncated:
                 _show(env, mode, stream)
                 print(

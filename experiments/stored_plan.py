@@ -97,7 +97,7 @@ class StoredPlanMaker:
             environment = self._environment(trial.environment, row["environment"], success)
             rule = None if success is None else environment.track.rule.description
             track = environment.track
-            digest = track.contents.digest
+            contents = track.contents
             keys = TrialKeys(
                 agent,
                 environment.expression,
@@ -105,10 +105,11 @@ class StoredPlanMaker:
                 None,
                 budget,
                 rule,
-                digest,
+                contents.digest,
                 transitions=track.transitions,
                 spec_id=track.spec_id,
                 judged_by=track.judged_by,
+                largest_pixel=contents.largest_pixel,
             )
         except _NotRepeatableError:
             raise

@@ -115,7 +115,10 @@ def run(agent, environment=LAKE, *options):
         (run("q_learning", "bad_tracks:bad/Outside-v0"), "observation 7 is outside the observation space"),
         (run("q_learning", "no_tracks_here:X-v0"), "cannot import module 'no_tracks_here'"),
         (run("q_learning", LAKE, "--epsodes", "5"), "Unknown option: --epsodes. Did you mean --episodes?"),
-        (run("q_learning", LAKE, "--episodes", "x"), 'Invalid value for --episodes: unable to convert "x" into int.'),
+        (
+            run("q_learning", LAKE, "--episodes", "x"),
+            "Invalid value for --episodes: must be a whole number such as 100000, got 'x'",
+        ),
         (run("q_learning", LAKE, "--episodes", "5", "--loop", "fast"), 'Invalid value "fast" for --loop.'),
         (run("q_learning", LAKE, "--episodes", "5", "--seed", "-1"), "seed must be a whole number of at least 0"),
         (run("q_learning", LAKE, "--episodes", "5", "--evaluation-episodes", "0"), "evaluation_episodes must be"),

@@ -406,6 +406,21 @@ def test_other_scores_are_refused(scores, options, message):
         from_rliable(scores, **options)
 
 
+def test_a_monitor_of_windows_begins_with_a_mark(tmp_path):
+    monitor(tmp_path / "monitor.csv", ["1.0,10,1.5", "3.0,30,3.5"])
+    plain = (tmp_path / "monitor.csv").read_bytes()
+    (tmp_path / "monitor.csv").write_bytes(b"\xef\xbb\xbf" + plain)
+    results = read_stable_baselines3(tmp_path / "monitor.csv", agent="A", seed=0)
+    assert results.records[0]["train_mean_return"] == 2.0
+
+
+@pytest.mark.parametrize("rows", [["1.0,10,1.5,3.0,30,3.5"], ["1.0,10"], ["1.0,10,1.5", "3.0,30,3.5,4.0"]])
+def test_a_monitor_whose_rows_do_not_fit_their_names_is_refused(tmp_path, rows):
+    monitor(tmp_path / "monitor.csv", rows)
+    with pytest.raises(ExperimentError, match=r"^[^\n]*monitor\.csv, line \d: has \d values, but there are 3 columns$"):
+        read_stable_baselines3(tmp_path / "monitor.csv", agent="A", seed=0)
+
+
 # Values that no run can have
 
 

@@ -88,6 +88,8 @@ class BanditBinding:
     def _check_task(self, environment: Any) -> None:
         name, label = self.agent.name, environment_label(environment)
         task = LabelledTask.of(name, environment)
+        if self.is_ready:
+            task = task.after(self.task)
         if self.is_ready and task != self.task:
             raise UnsupportedEnvironmentError(f"{name} was trained on {self.task}, but {label} has {task}")
         self.agent._classifier._check_task(task, label)

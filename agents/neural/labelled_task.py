@@ -1,5 +1,6 @@
 """What a supervised agent knows of its task: the observations, the classes, and the labelled examples."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -56,7 +57,8 @@ class LabelledTask:
         observation_shape: of one observation; () for symbols.
         num_symbols: number of symbols of a Discrete observation space, 0 for a Box.
         symbol_start: the smallest symbol.
-        scale: what observations are divided by, the upper bound of a Box; 1 where that is not one finite number.
+        scale: what observations are divided by: the largest value of the images that are learnt from, where these are
+            whole numbers and known; else the upper bound of a Box; 1 where that is not one finite number.
         num_classes: number of actions.
         action_start: the smallest action.
         is_whole: whether observations are whole numbers.
@@ -87,9 +89,9 @@ class LabelledTask:
             raise UnsupportedEnvironmentError(
                 f"{name} needs a Box or Discrete observation space, but {label} has {observations}"
             )
-        highs = np.unique(observations.high)
-        scale = float(highs[0]) if len(highs) == 1 and np.isfinite(highs[0]) and highs[0] > 0 else 1.0
         is_whole = observations.dtype.kind in _WHOLE
+        largest = largest_pixel(env) if is_whole else None
+        scale = _upper_bound(observations) if largest is None else largest
         return cls(tuple(observations.shape), 0, 0, scale, num_classes, action_start, is_whole)
 
     @classmethod
@@ -104,6 +106,18 @@ class LabelledTask:
             int(data["action_start"]),
             bool(data["is_whole"]),
         )
+
+    def after(self, learnt: Self) -> Self:
+        """This task for an agent that learnt another one: whole numbers keep the scale that they were learnt with."""
+        is_same_kind = self.is_whole and learnt.is_whole and not self.num_symbols
+        return dataclasses.replace(self, scale=learnt.scale) if is_same_kind else self
+
+    def scale_notes(self, env: gym.Env[Any, Any]) -> tuple[str, ...]:
+        """A remark on the scale, where it is not the upper bound of an environment's observations."""
+        space = env.observation_space
+        if not isinstance(space, spaces.Box) or self.scale == _upper_bound(space):
+            return ()
+        return (f"divided the images by {self.scale:g}, the largest value of those first learnt from",)
 
     def is_batch(self, observation: Any) -> bool:
         """Whether observations have a leading dimension.
@@ -178,6 +192,25 @@ def labelled_examples(name: str, env: gym.Env[Any, Any]) -> LabelledExamples:
                 f"{type(wrapper).__name__} may change what is observed or what an action means: change the dataset"
             )
     return examples
+
+
+def largest_pixel(env: gym.Env[Any, Any]) -> float | None:
+    """Largest value of an environment's labelled images of whole numbers; None where there are none, or all are 0.
+
+    None too where a wrapper may change what is observed: the images do not tell what its values are then.
+    """
+    examples = getattr(env.unwrapped, "examples", None)
+    if not isinstance(examples, LabelledExamples) or examples.inputs.dtype.kind not in _WHOLE:
+        return None
+    if not isinstance(env.observation_space, spaces.Box) or not all(map(_keeps_meaning, wrappers_of(env))):
+        return None
+    return float(examples.inputs.max(initial=0)) or None
+
+
+def _upper_bound(space: spaces.Box) -> float:
+    """The upper bound of a space; 1 where it is not one finite number above 0."""
+    highs = np.unique(space.high)
+    return float(highs[0]) if len(highs) == 1 and np.isfinite(highs[0]) and highs[0] > 0 else 1.0
 
 
 def _keeps_meaning(wrapper: gym.Wrapper[Any, Any, Any, Any]) -> bool:

@@ -190,7 +190,10 @@ class NeuralBandit(Agent):
             compile_seconds=compile_seconds,
             seed=binding.seed,
             unfinished_return=binding.progress.unfinished_return,
-            notes=self._notes(environment) if binding.progress.in_episode or (lengths > 1).any() else (),
+            notes=(
+                *binding.task.scale_notes(environment),
+                *(self._notes(environment) if binding.progress.in_episode or (lengths > 1).any() else ()),
+            ),
         )
 
     def _notes(self, environment: Any) -> tuple[str, ...]:

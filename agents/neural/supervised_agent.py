@@ -229,7 +229,7 @@ class SupervisedAgent(Agent):
             seconds=time.perf_counter() - started - compile_seconds,
             compile_seconds=compile_seconds,
             seed=binding.seed,
-            notes=outcome.notes,
+            notes=(*binding.task.scale_notes(environment), *outcome.notes),
         )
 
     def act(self, observation: Any, *, explore: bool = False) -> Any:

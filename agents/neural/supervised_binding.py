@@ -73,6 +73,8 @@ class SupervisedBinding:
 
     def _check_task(self, environment: Any) -> None:
         task, label = LabelledTask.of(self.agent.name, environment), environment_label(environment)
+        if self.is_bound:
+            task = task.after(self.task)
         if self.is_bound and task != self.task:
             raise UnsupportedEnvironmentError(f"{self.agent.name} was trained on {self.task}, but {label} has {task}")
         self.agent._check_task(task, label)

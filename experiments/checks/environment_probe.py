@@ -14,6 +14,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils import seeding
 
+from velodrome.agents.environment_answers import read_step, read_success
 from velodrome.envs.success_rules import SuccessRule, report_of
 from velodrome.experiments.inputs import Maker
 
@@ -153,7 +154,7 @@ def _look_for_end(make: Maker, stop_at: float) -> bool | None:
         for action in actions_of(env, STEPS_TO_AN_END):
             if time.monotonic() > stop_at:
                 return None
-            _, _, terminated, truncated, _ = env.step(action)
+            _, _, terminated, truncated, _ = read_step(env.step(action))
             if terminated or truncated:
                 return True
     return False
@@ -169,10 +170,10 @@ def _look_at_successes(make: Maker, rule: SuccessRule, stop_at: float) -> list[b
         env.reset(seed=SEEDS[0])
         total, length = 0.0, 0
         while len(ends) < EPISODES_AT_RANDOM and time.monotonic() < stop_at:
-            _, reward, terminated, truncated, info = env.step(space.sample())
-            total, length = total + float(reward), length + 1
+            _, reward, terminated, truncated, info = read_step(env.step(space.sample()))
+            total, length = total + reward, length + 1
             if terminated or truncated:
-                ends.append((total, length, bool(terminated), report_of(env, info)))
+                ends.append((total, length, terminated, report_of(env, read_success(info))))
                 total, length = 0.0, 0
                 env.reset()
     if not ends:
@@ -205,7 +206,7 @@ def trace(env: gym.Env[Any, Any], actions: list[Any], seed: int, num_steps: int,
         for action in actions:
             if taken == num_steps or time.monotonic() > stop_at:
                 break
-            observation, reward, terminated, truncated, _ = env.step(action)
+            observation, reward, terminated, truncated, _ = read_step(env.step(action))
             seen.append(_comparable((observation, reward, terminated, truncated)))
             taken += 1
             if terminated or truncated:

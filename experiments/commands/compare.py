@@ -13,12 +13,14 @@ from rich.text import Text
 
 from velodrome.experiments.analysis.analysis import AnalysisOptions
 from velodrome.experiments.commands.folders import check_folder, experiment_folder
-from velodrome.experiments.errors import AllTrialsFailedError, ExperimentError
+from velodrome.experiments.commands.secondary import secondary
+from velodrome.experiments.errors import AllTrialsFailedError
 from velodrome.experiments.reporting.tables import format_table, table_data, terminal_table
 from velodrome.experiments.results import Results, json_ready
 from velodrome.experiments.running.run_status import RunStatus
 from velodrome.experiments.running.stopping import stoppable
 from velodrome.experiments.storage.store import STORE_FILE
+from velodrome.experiments.streams import holds_all
 
 if TYPE_CHECKING:
     from velodrome.experiments.experiment import Experiment
@@ -86,7 +88,7 @@ def compare_command(
     _write_folder(results, folder, options)
     if as_json:
         data = table_data(results, options) | {"failed": len(results.failures)}
-        print(json.dumps(json_ready(data), indent=2, ensure_ascii=False))
+        print(json.dumps(json_ready(data), indent=2, ensure_ascii=not holds_all(sys.stdout)))
     else:
         _print(results, options, folder, out)
     if not results.failures:
@@ -139,13 +141,12 @@ def _command_line(experiment: str, options: dict[str, Any]) -> str:
 
 
 def _write_folder(results: Results, folder: Path, options: AnalysisOptions) -> None:
-    """The table and the learning curves of an experiment beside its store."""
+    """The table and the learning curves of an experiment beside its store, where they can be written."""
     from velodrome.experiments.plotting.figures import draw, write_figure
 
-    try:
+    with secondary(f"--out {folder}: the table is not written"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "table.md").write_text(format_table(results, "markdown", options) + "\n", encoding="utf-8")
+    with secondary(f"--out {folder}: the learning curves are not drawn"):
         if any(row["seeds"] for row in results.rows(options)):
             write_figure(draw(results, "learning"), str(folder / "learning.png"))
-    except OSError as error:
-        raise ExperimentError(f"--out {folder}: {error.strerror or error}") from None

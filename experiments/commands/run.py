@@ -12,6 +12,7 @@ from rich.text import Text
 from velodrome.agents.agent import Loop
 from velodrome.agents.errors import check_budget_or_epochs
 from velodrome.experiments.commands.folders import check_folder
+from velodrome.experiments.commands.secondary import reason_of, secondary
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.expressions.catalogue import build_agent
 from velodrome.experiments.expressions.environment_configuration import build_environment
@@ -69,14 +70,15 @@ def run_command(
             callback=(lambda finished: progress.update(finished, total)) if total else None,
             callback_every=max(1, total // 100),
         )
-    if save is not None:
-        trial.trained.save(save)
-    if figures is not None:
-        _write_figures(trial, figures)
     if as_json:
         print(json.dumps(json_ready({**trial.record(), "agent": agent, "notes": list(trial.log.notes)}), indent=2))
     else:
         _print_trial(agent, trial, figures)
+    # What was learnt is printed already, should one of these fail.
+    if save is not None:
+        trial.trained.save(save)
+    if figures is not None:
+        _write_figures(trial, figures)
     if render is not None:
         from velodrome.experiments.render import play
 
@@ -89,10 +91,12 @@ def _write_figures(trial: Trial, folder: Path) -> None:
     from velodrome.experiments.plotting.trial_figures import trial_figures
 
     try:
-        for name, figure in trial_figures(trial).items():
+        drawn = trial_figures(trial)
+    except Exception as error:
+        raise ExperimentError(f"--figures {folder}: {reason_of(error)}") from error
+    for name, figure in drawn.items():
+        with secondary(f"--figures {folder}: {name} is not drawn"):
             write_figure(figure, folder / f"{name}.png")
-    except OSError as error:
-        raise ExperimentError(f"--figures {folder}: {error.strerror or error}") from None
 
 
 def _print_trial(agent: str, trial: Trial, figures: Path | None) -> None:

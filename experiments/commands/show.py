@@ -1,13 +1,17 @@
 """`velodrome table`, `plot` and `report`: what stored results say."""
 
+import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from velodrome.experiments.analysis.analysis import AnalysisOptions
 from velodrome.experiments.commands.folders import check_folder, experiment_folder
+from velodrome.experiments.commands.secondary import reason_of
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.results import Results
+from velodrome.experiments.streams import holds_all
 
 
 def table_command(
@@ -18,7 +22,9 @@ def table_command(
 
     results = load(directories, experiment)
     if table_format != "terminal":
-        print(format_table(results, table_format, options))
+        text = format_table(results, table_format, options)
+        # Substitutes for letters are no JSON.
+        print(json.dumps(json.loads(text), indent=2) if table_format == "json" and not holds_all(sys.stdout) else text)
         return
     from rich.console import Console
 
@@ -49,8 +55,8 @@ def plot_command(
     figure = draw(results, kind, metric=metric, environment=environment, parameter=parameter, over=over)
     try:
         write_figure(figure, str(picture))
-    except OSError as error:
-        raise ExperimentError(f"--out {picture}: {error.strerror or error}") from None
+    except Exception as error:
+        raise ExperimentError(f"--out {picture}: {reason_of(error)}") from error
     print(picture)
 
 

@@ -1,5 +1,7 @@
 """Stable-Baselines3's files: `monitor.csv` of training, `evaluations.npz` of EvalCallback."""
 
+import csv
+import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -162,14 +164,19 @@ def _read_monitor(file: Path) -> _MonitorFile:
     import pandas as pd
 
     try:
-        with file.open(encoding="utf-8") as lines:
+        with file.open(encoding="utf-8-sig") as lines:
             first = lines.readline()
             header = json.loads(first.removeprefix("#")) if first.startswith("#") else None
-            frame = pd.read_csv(lines, index_col=False)
+            text = lines.read()
     except (OSError, ValueError) as error:
         raise ExperimentError(f"{file}: cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(header, dict) or not isinstance(header.get("t_start"), int | float):
         raise ExperimentError(f'{file}: no file of Stable-Baselines3\'s Monitor, whose first line is #{{"t_start": …}}')
+    _check_rows(file, text)
+    try:
+        frame = pd.read_csv(io.StringIO(text), index_col=False)
+    except ValueError as error:
+        raise ExperimentError(f"{file}: cannot be read: {' '.join(str(error).split())}") from None
     columns = []
     for column in ("r", "l", "t"):
         if column not in frame.columns:
@@ -194,6 +201,14 @@ def _read_monitor(file: Path) -> _MonitorFile:
     environment = str(known) if known not in (None, "", "None") else None
     start = float(header["t_start"])
     return _MonitorFile(environment, start, start + times, curve_of(returns, lengths, _successes(frame)))
+
+
+def _check_rows(file: Path, text: str) -> None:
+    """Refuse rows that are longer or shorter than the row of names; pandas reads some of them as something else."""
+    rows = list(csv.reader(io.StringIO(text)))
+    for number, row in enumerate(rows, 2):
+        if row and len(row) != len(rows[0]):
+            raise ExperimentError(f"{file}, line {number}: has {len(row)} values, but there are {len(rows[0])} columns")
 
 
 def _successes(frame: Any) -> NDArray[np.bool_] | None:

@@ -9,7 +9,7 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plotting.drawn_scores import chosen_environments
 from velodrome.experiments.plotting.fonts import use_hangul_font
 from velodrome.experiments.plotting.kinds import KINDS, Kind, Page
-from velodrome.experiments.plotting.style import CAPTION_WIDTH, TITLE_SIZE, WIDTH, say, wrapped
+from velodrome.experiments.plotting.style import CAPTION_WIDTH, TITLE_SIZE, WIDTH, own_style, say, wrapped
 from velodrome.policies.configuration import closest
 
 if TYPE_CHECKING:
@@ -46,10 +46,6 @@ def draw(
         ExperimentError: an unknown kind, metric, environment, parameter or axis, one that the kind does not take, or
             results without what is to be drawn.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
     if kind not in KINDS:
         raise ExperimentError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}{closest(kind, KINDS)}")
     chosen = KINDS[kind]
@@ -58,6 +54,15 @@ def draw(
             takes = ", ".join(other for other in KINDS if name in KINDS[other].options)
             raise ExperimentError(f"{name} is for {takes}: pictures of kind {kind} take none, got {value!r}")
     page = Page(results, chosen_environments(results, environment), metric, parameter, over)
+    with own_style():
+        return _drawn(chosen, page)
+
+
+def _drawn(chosen: Kind, page: Page) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     panels = page.environments[:1] if chosen.is_over_environments else page.environments
     size = (WIDTH, chosen.height(page) * len(panels) + 0.4)
     layout = ConstrainedLayoutEngine()
@@ -107,7 +112,7 @@ def figure_bytes(figure: "Figure", ending: str) -> bytes:
     metadata: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     file = io.BytesIO()
     # SVG's identifiers are random otherwise.
-    with mpl.rc_context({"svg.hashsalt": "velodrome"}), warnings.catch_warnings():
+    with own_style(), mpl.rc_context({"svg.hashsalt": "velodrome"}), warnings.catch_warnings():
         _ignore_missing_letters()
         figure.savefig(
             file, format=ending.lower().removeprefix("."), metadata=metadata.get(ending.lower()), bbox_inches="tight"

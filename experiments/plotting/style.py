@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,18 @@ class EndLabel(NamedTuple):
     value: float
     text: str
     colour: str
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Draw with matplotlib's defaults, whatever a user's matplotlibrc says; afterwards all is as it was.
+
+    Settings such as text.usetex need programs that are not installed everywhere.
+    """
+    from matplotlib import style
+
+    with style.context("default"):
+        yield
 
 
 def line_style(place: int) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from velodrome.experiments.plotting.prediction_strip import (
     draw_prediction_strip,
     shown_predictions,
 )
+from velodrome.experiments.plotting.style import own_style
 from velodrome.experiments.track import Track
 from velodrome.experiments.trial import Trial
 from velodrome.policies.configuration import closest
@@ -63,7 +64,8 @@ def trial_figures(trial: Trial, *, only: Sequence[str] | None = None) -> "dict[s
             subject = _Subject(trial, env, learnt, "")
         else:
             subject = _Subject(trial, env, evaluation.examples, evaluation.description)
-        drawn = {name: FIGURES[name](subject) for name in FIGURES if name in wanted}
+        with own_style():
+            drawn = {name: FIGURES[name](subject) for name in FIGURES if name in wanted}
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 

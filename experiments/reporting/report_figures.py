@@ -1,11 +1,13 @@
 """Pictures of the report, as SVG that may stand several times in one page."""
 
 import re
+import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
+from velodrome.agents.errors import one_line
 from velodrome.experiments.analysis.analysis import AnalysisOptions
 from velodrome.experiments.analysis.measures import measure_named
-from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.errors import ExperimentError, ExperimentWarning
 from velodrome.experiments.reporting.languages import Words
 
 if TYPE_CHECKING:
@@ -55,10 +57,14 @@ def report_figures(results: "Results", options: AnalysisOptions, words: Words) -
     for kind in TITLES:
         try:
             figure = _drawn(results, kind, options)
+            svg = "" if figure is None else inline_svg(_bytes_of(figure, words), f"{kind}-", words(TITLES[kind]))
         except ExperimentError:
             continue
-        if figure is not None:
-            svg = inline_svg(_bytes_of(figure, words), f"{kind}-", words(TITLES[kind]))
+        except Exception as error:
+            # A page without a picture is better than none.
+            warnings.warn(f"{TITLES[kind]} are not drawn: {one_line(error)}", ExperimentWarning, stacklevel=2)
+            continue
+        if svg:
             figures.append(ReportFigure(words(TITLES[kind]), words(CAPTIONS[kind]), svg))
     return figures
 

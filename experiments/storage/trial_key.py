@@ -42,6 +42,7 @@ class TrialKeys:
             "without start"; else None.
         spec_id: id with which the environment is registered, or None; a registration of the user's own counts.
         judged_by: what decides the evaluation beside the success rule that was asked for; see `Track`.
+        largest_pixel: what networks divide its images by, where that is not 255; None else.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class TrialKeys:
         transitions: str | None = None,
         spec_id: str | None = None,
         judged_by: Mapping[str, str] | None = None,
+        largest_pixel: float | None = None,
     ) -> None:
         code = code_of(agent, classes, factory) | registration_of(spec_id)
         self._shared: dict[str, Any] = {
@@ -75,6 +77,9 @@ class TrialKeys:
             self._shared["contents"] = contents
         if judged_by:
             self._shared["judged_by"] = dict(judged_by)
+        if largest_pixel is not None:
+            # Networks once divided all images of whole numbers by 255.
+            self._shared["largest_pixel"] = largest_pixel
         if code:
             self._shared["code"] = code
         before, after = canonical_json(self._shared | {"seed": "?"}).split('"seed":"?"')
