@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from velodrome.experiments.analysis.comparison import AgentScores, Comparison, SequentialVerdicts, compare_scores
 from velodrome.experiments.analysis.learning import Threshold, episodes_to, threshold_of
 from velodrome.experiments.analysis.margins import Margin, margins_of
-from velodrome.experiments.analysis.measures import Measure, measure_named, measure_on
+from velodrome.experiments.analysis.measures import MEASURES, Measure, limits_of, measure_named, measure_on
 from velodrome.experiments.analysis.overall import Overall, overall_of
 from velodrome.experiments.analysis.rows import agent_row
 from velodrome.experiments.analysis.seed_scores import SeedScores
@@ -115,9 +115,8 @@ def _analysed(results: "Results", environment: str, options: AnalysisOptions) ->
     measure = measure_on(results, environment, options.metric)
     # Equal by the measure that decides: the order of the other numbers.
     order = sorted(records, key=lambda agent: _secondary(records[agent]), reverse=True)
-    agents = [
-        AgentScores(agent, (SeedScores.of_records(agent, records[agent], measure),), measure.is_rate) for agent in order
-    ]
+    limits = {name: limits_of(one, everything) for name, one in MEASURES.items()}
+    agents = [_scores(agent, records[agent], measure, everything, limits[measure.name]) for agent in order]
     is_sequential = sequential is not None and sequential["measure"] in (None, measure.name)
     comparison = compare_scores(
         agents, baseline=options.baseline, sequential=_verdicts(sequential) if is_sequential else None
@@ -126,7 +125,8 @@ def _analysed(results: "Results", environment: str, options: AnalysisOptions) ->
     rows = []
     for agent in comparison.agents:
         reached = None if threshold is None else episodes_to(results, environment, agent.label, threshold)
-        rows.append(agent_row(environment, agent.label, records[agent.label], comparison, measure, threshold, reached))
+        own = records[agent.label]
+        rows.append(agent_row(environment, agent.label, own, comparison, measure, threshold, reached, limits))
     done = [record for record in everything if record["status"] == "done"]
     best, random = (
         next((float(record[column]) for record in done if not math.isnan(record[column])), math.nan)
@@ -134,6 +134,32 @@ def _analysed(results: "Results", environment: str, options: AnalysisOptions) ->
     )
     num_guesses = results.settings.get("contents", {}).get(environment, {}).get("num_guesses", 1)
     return EnvironmentAnalysis(environment, measure, comparison, tuple(rows), best, random, threshold, num_guesses)
+
+
+def _scores(
+    agent: str,
+    records: Sequence[Mapping[str, Any]],
+    measure: Measure,
+    everything: Sequence[Mapping[str, Any]],
+    limits: tuple[float, float],
+) -> AgentScores:
+    """An agent's scores, with greedy return beside greedy success; what is missing counts as the worst at the worst."""
+    scores = SeedScores.of_records(agent, records, measure, _worst(measure, everything, limits))
+    tie_break = None
+    if measure.name == "greedy_success_rate":
+        other = MEASURES["greedy_return"]
+        worst = _worst(other, everything, limits_of(other, everything))
+        tie_break = SeedScores.of_records(agent, records, other, worst)
+        tie_break = None if tie_break.problem else tie_break
+    return AgentScores(agent, (scores,), measure.is_rate, limits, tie_break)
+
+
+def _worst(measure: Measure, records: Sequence[Mapping[str, Any]], limits: tuple[float, float]) -> float:
+    """The worst possible score, or where that is not known the worst of all agents'; NaN without any."""
+    if math.isfinite(limits[0]):
+        return limits[0]
+    values = [float(record[measure.column]) for record in records if record["status"] == "done"]
+    return min((value for value in values if math.isfinite(value)), default=math.nan)
 
 
 def _secondary(records: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:

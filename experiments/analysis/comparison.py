@@ -22,10 +22,12 @@ from velodrome.experiments.statistics import (
     mean,
     minimum_detectable_difference,
     paired_difference,
+    paired_permutation_test,
     seeds_needed,
     unpaired_difference,
 )
 from velodrome.experiments.statistics.pairwise import letters_of
+from velodrome.experiments.statistics.scores import difference
 
 Verdict = Literal["different", "not distinguishable", "undecided"]
 # Family-wise error over all pairs, and coverage of intervals.
@@ -41,11 +43,16 @@ class AgentScores:
         label: of the agent.
         parts: one an environment, in the same order for all agents.
         is_rate: whether scores lie between 0 and 1.
+        limits: smallest and largest mean that is possible, infinite where not known.
+        tie_break: greedy returns, which decide between agents with the same greedy success on every seed; None where
+            they do not, or where it is not greedy success that decides.
     """
 
     label: str
     parts: tuple[SeedScores, ...]
     is_rate: bool = False
+    limits: tuple[float, float] = (-math.inf, math.inf)
+    tie_break: SeedScores | None = None
 
     @property
     def problem(self) -> str:
@@ -80,7 +87,23 @@ class AgentScores:
         if self.problem:
             return Interval.unknown(LEVEL, self.problem)
         interval = best_interval(self.values, aggregate, level=LEVEL)
-        return interval.within(0.0, 1.0) if self.is_rate else interval
+        return interval.limited(self.range, aggregate(self.values))
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The limits, of a rate within 0 and 1."""
+        low, high = self.limits
+        return (max(low, 0.0), min(high, 1.0)) if self.is_rate else (low, high)
+
+    @property
+    def num_missing(self) -> int:
+        """Seeds of which there is no score, for the trial failed or has none."""
+        return sum(len(part.missing) for part in self.parts)
+
+    def with_missing(self) -> "AgentScores":
+        """The agent with the scores of its trials that failed, or that have none, counted as the worst."""
+        tie_break = None if self.tie_break is None else self.tie_break.with_missing()
+        return replace(self, parts=tuple(part.with_missing() for part in self.parts), tie_break=tie_break)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +117,8 @@ class AgentPair:
         p_value: adjusted for all pairs; None where the comparison was sequential.
         is_paired: whether the scores are compared seed by seed.
         num_pairs: of the whole comparison.
+        is_by_return: whether it is decided by greedy return, for greedy success is the same on every seed.
+        is_doubtful: whether the two would differ, but do not with missing scores counted as the worst.
     """
 
     first: AgentScores
@@ -102,11 +127,23 @@ class AgentPair:
     p_value: float | None
     is_paired: bool
     num_pairs: int
+    is_by_return: bool = False
+    is_doubtful: bool = False
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether the difference is one of rates."""
+        return self.first.is_rate and not self.is_by_return
+
+    def parts_of(self, agent: AgentScores) -> tuple[SeedScores, ...]:
+        """The scores of one of the two that decide, one an environment."""
+        return (agent.tie_break,) if self.is_by_return and agent.tie_break is not None else agent.parts
 
     @cached_property
     def seeds(self) -> list[list[int]]:
         """Seeds that both have, one list an environment."""
-        return [common_seeds(parts) for parts in zip(self.first.parts, self.second.parts, strict=True)]
+        both = zip(self.parts_of(self.first), self.parts_of(self.second), strict=True)
+        return [common_seeds(parts) for parts in both]
 
     @property
     def num_seeds(self) -> int:
@@ -122,13 +159,14 @@ class AgentPair:
             found = unpaired_difference(self.first.values, self.second.values, level=LEVEL)
         elif all(self.seeds):
             ours, theirs = (
-                [part.at(seeds) for part, seeds in zip(agent.parts, self.seeds, strict=True)]
+                [part.at(seeds) for part, seeds in zip(self.parts_of(agent), self.seeds, strict=True)]
                 for agent in (self.first, self.second)
             )
             found = paired_difference(ours, theirs, level=LEVEL)
         else:
             return None
-        return replace(found, interval=found.interval.within(-1.0, 1.0)) if self.first.is_rate else found
+        low, high = (-math.inf, math.inf) if self.is_by_return else self.first.range
+        return replace(found, interval=found.interval.limited((low - high, high - low), found.estimate))
 
     @property
     def detectable(self) -> float | None:
@@ -150,7 +188,7 @@ class AgentPair:
         if not self.is_paired or len(self.seeds) > 1 or len(self.seeds[0]) < 2:
             return None
         seeds = self.seeds[0]
-        return self.first.parts[0].at(seeds) - self.second.parts[0].at(seeds)
+        return self.parts_of(self.first)[0].at(seeds) - self.parts_of(self.second)[0].at(seeds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +238,9 @@ def compare_scores(
     """Rank agents by their means, and test all pairs.
 
     Pairs are compared seed by seed on the seeds that both have, by permutation tests with Holm's correction; where the
-    agents have no two seeds in common, by unpaired ones.
+    agents have no two seeds in common, by unpaired ones. Two with the same greedy success on every seed they share are
+    tested by greedy return, which leaves the error as it is: with signs flipped seed by seed they are still the same.
+    No two differ that would not with missing scores counted as the worst.
 
     Args:
         agents: those with equal means stay in this order.
@@ -217,14 +257,21 @@ def compare_scores(
         reference = baseline
     is_paired = _have_common_seeds(compared)
     p_values: dict[tuple[int, int], float] = {}
+    tied = _tied(compared) if sequential is None and is_paired else []
     if sequential is not None:
         verdicts = sequential.of([agent.label for agent in compared])
     else:
-        verdicts, p_values = _tested(compared, is_paired)
+        verdicts, p_values = _judged(compared, is_paired, tied)
+    doubtful = _doubtful(compared, is_paired, tied, verdicts)
+    verdicts |= dict.fromkeys(doubtful, "not distinguishable")
+    p_values |= {indices: p_value for indices, p_value in doubtful.items() if sequential is None}
     pairs: dict[tuple[str, str], AgentPair] = {}
     number = len(verdicts)
     for (first, second), verdict in verdicts.items():
-        pair = AgentPair(compared[first], compared[second], verdict, p_values.get((first, second)), is_paired, number)
+        pair = AgentPair(
+            compared[first], compared[second], verdict, p_values.get((first, second)), is_paired, number,
+            is_by_return=(first, second) in tied, is_doubtful=(first, second) in doubtful,
+        )  # fmt: skip
         pairs[pair.first.label, pair.second.label] = pairs[pair.second.label, pair.first.label] = pair
     different = [indices for indices, verdict in verdicts.items() if verdict == "different"]
     letters = dict.fromkeys((agent.label for agent in ranked), "")
@@ -266,6 +313,84 @@ def _have_common_seeds(agents: Sequence[AgentScores]) -> bool:
         for parts in zip(one.parts, other.parts, strict=True)
     )
     return any(shared) or any(agent.num_seeds < 2 for agent in agents)
+
+
+def _tied(compared: Sequence[AgentScores]) -> list[tuple[int, int]]:
+    """Pairs with the same greedy success on every seed they share, and other greedy returns on some."""
+    return [
+        (first, second)
+        for first, second in combinations(range(len(compared)), 2)
+        if _is_tied(compared[first], compared[second])
+    ]
+
+
+def _is_tied(first: AgentScores, second: AgentScores) -> bool:
+    if first.tie_break is None or second.tie_break is None:
+        return False
+    seeds = common_seeds([first.parts[0], second.parts[0], first.tie_break, second.tie_break])
+    if len(seeds) < 2 or seeds != common_seeds([first.parts[0], second.parts[0]]):
+        return False
+    success = difference(first.parts[0].at(seeds), second.parts[0].at(seeds))
+    returns = difference(first.tie_break.at(seeds), second.tie_break.at(seeds))
+    return not success.any() and bool(returns.any())
+
+
+def _judged(
+    compared: Sequence[AgentScores], is_paired: bool, tied: Sequence[tuple[int, int]]
+) -> tuple[dict[tuple[int, int], Verdict], dict[tuple[int, int], float]]:
+    """Verdicts and adjusted p-values of all pairs, those of tied ones by greedy return.
+
+    A tied pair takes up none of the error otherwise, its own p-value being 1: times the number of pairs its p-value by
+    return fits into Holm's family, whatever the others are.
+    """
+    verdicts, p_values = _tested(compared, is_paired)
+    for first, second in tied:
+        ours, theirs = compared[first].tie_break, compared[second].tie_break
+        assert ours is not None
+        assert theirs is not None
+        seeds = common_seeds([ours, theirs])
+        test = paired_permutation_test(ours.at(seeds), theirs.at(seeds))
+        p_value = min(1.0, test.p_value * len(verdicts))
+        p_values[first, second] = p_value
+        verdicts[first, second] = "different" if p_value <= ERROR else "not distinguishable"
+    return verdicts, p_values
+
+
+def _doubtful(
+    compared: Sequence[AgentScores],
+    is_paired: bool,
+    tied: Sequence[tuple[int, int]],
+    verdicts: Mapping[tuple[int, int], Verdict],
+) -> dict[tuple[int, int], float]:
+    """Pairs that differ, but not with missing scores counted as the worst, and the p-values that they then have."""
+    in_question = [
+        (first, second)
+        for (first, second), verdict in verdicts.items()
+        if verdict == "different" and (compared[first].num_missing or compared[second].num_missing)
+    ]
+    if not in_question:
+        return {}
+    filled = [agent.with_missing() for agent in compared]
+    again, p_values = _judged(filled, is_paired, tied)
+    doubtful = {}
+    for indices in in_question:
+        is_by_return = indices in tied
+        first, second = indices
+        ahead = _lead(compared[first], compared[second], is_paired, is_by_return)
+        then = _lead(filled[first], filled[second], is_paired, is_by_return)
+        if again[indices] != "different" or ahead * then <= 0:
+            doubtful[indices] = p_values.get(indices, 1.0) if ahead * then > 0 else 1.0
+    return doubtful
+
+
+def _lead(first: AgentScores, second: AgentScores, is_paired: bool, is_by_return: bool) -> float:
+    """Mean of the first less the second, on the seeds that both have where scores are paired."""
+    if not is_paired:
+        return first.mean - second.mean
+    ours, theirs = ((agent.tie_break,) if is_by_return else agent.parts for agent in (first, second))
+    parts = [(one, other) for one, other in zip(ours, theirs, strict=True) if one is not None and other is not None]
+    leads = [one.at(common_seeds([one, other])) - other.at(common_seeds([one, other])) for one, other in parts]
+    return float(np.mean([lead.mean() for lead in leads]))
 
 
 def _tested(

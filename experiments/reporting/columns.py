@@ -159,7 +159,8 @@ def _reached(row: Row) -> str:
     """The median number of episodes, and how many seeds got there if not all."""
     if not is_known(row["episodes_to_threshold"]):
         return MISSING
-    part = "" if row["reached_threshold"] == row["seeds"] else f" ({row['reached_threshold']} of {row['seeds']})"
+    reached, number = row["reached_threshold"], row["threshold_seeds"]
+    part = "" if reached == number else f" ({reached} of {number})"
     return count(row["episodes_to_threshold"]) + part
 
 

@@ -18,6 +18,8 @@ from velodrome.experiments.statistics.student_intervals import expanded_tail, pl
 
 Method: TypeAlias = Literal["percentile", "expanded percentile", "bca", "bootstrap-t"]
 Ends: TypeAlias = tuple[float, float, str]
+# Share of the sample's standard error that a resample's counts for at the least; chosen by simulated coverage.
+LEAST_ERROR = 0.25
 
 
 def bootstrap_interval(
@@ -38,8 +40,10 @@ def bootstrap_interval(
     - "bca": bias-corrected and accelerated; resamples that equal the estimate count one half, and the acceleration of
       several environments is that of several samples. Efron & Tibshirani (1993), section 14.3. Where it is not defined
       (every resample on one side of the estimate, or the same jackknife values) the percentile interval stands instead.
-    - "bootstrap-t": quantiles of (replicate - estimate) / its standard error. Efron & Tibshirani (1993), section 12.5.
-      Resamples without spread are left out of the quantiles; where all are, and with two seeds, the expanded percentile
+    - "bootstrap-t": quantiles of (replicate - estimate) / its standard error, which counts for at least a quarter of
+      the sample's own. Efron & Tibshirani (1993), section 12.5, who note that without a bound it explodes: where one of
+      n seeds fails, a third of the resamples lack it and have next to no spread. With the bound one failure among n
+      seeds counts as at most five, which is Clopper and Pearson's bound. With two seeds the expanded percentile
       interval stands.
 
     Args:
@@ -117,18 +121,15 @@ def _bootstrap_t(environments: Sequence[Array], aggregate: Aggregate, level: flo
     error = float(standard_errors(aggregate, environments))
     # A spread that is nothing but rounding would make a deviate of rounding errors.
     rounding = 1e-12 * max(np.abs(scores).max() for scores in environments)
-    deviates = []
-    for rows in resamples(environments, count, seed):
-        errors = standard_errors(aggregate, rows)
-        known = errors > rounding
-        deviates.append((aggregate.of_rows(rows)[known] - estimate) / errors[known])
-    pooled = np.concatenate(deviates)
     # Of two seeds every resample with a spread is the sample itself.
-    few = min(len(scores) for scores in environments) < 3
-    if few or len(pooled) == 0 or error <= rounding:
+    if min(len(scores) for scores in environments) < 3 or error <= rounding:
         return _expanded(environments, aggregate, level, count, seed)
+    deviates = [
+        (aggregate.of_rows(rows) - estimate) / np.maximum(standard_errors(aggregate, rows), LEAST_ERROR * error)
+        for rows in resamples(environments, count, seed)
+    ]
     tail = (1 - level) / 2
-    low, high = np.quantile(pooled, [tail, 1 - tail])
+    low, high = np.quantile(np.concatenate(deviates), [tail, 1 - tail])
     return float(estimate - high * error), float(estimate - low * error), "bootstrap-t"
 
 
