@@ -24,6 +24,7 @@ from velodrome.experiments.statistics import (
     paired_difference,
     paired_permutation_test,
     seeds_needed,
+    seeds_needed_range,
     unpaired_difference,
 )
 from velodrome.experiments.statistics.pairwise import letters_of
@@ -182,6 +183,13 @@ class AgentPair:
         if differences is None:
             return None
         return seeds_needed(differences, difference, level=ERROR / self.num_pairs, power_wanted=POWER)
+
+    def seeds_needed_range(self, difference: float | None = None) -> tuple[int, int | None] | None:
+        """The fewest and the most seeds that it may take, for the spread is known from so many seeds only."""
+        differences = self._differences
+        if differences is None:
+            return None
+        return seeds_needed_range(differences, difference, level=ERROR / self.num_pairs, power_wanted=POWER)
 
     @cached_property
     def _differences(self) -> NDArray[np.float64] | None:

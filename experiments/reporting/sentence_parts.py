@@ -30,6 +30,10 @@ class Scale:
         """Whether a value is the best possible one, but for rounding."""
         return numbers.is_known(self.best) and value >= self.best - ROUNDING * max(1.0, abs(self.best))
 
+    def exceeds_best(self, value: float) -> bool:
+        """Whether a value lies above the best possible one, by more than rounding."""
+        return numbers.is_known(self.best) and value > self.best + ROUNDING * max(1.0, abs(self.best))
+
 
 @dataclass(frozen=True)
 class SentenceParts:

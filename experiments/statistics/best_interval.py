@@ -32,8 +32,8 @@ def best_interval(
     - Student's t again from 1000 seeds in every environment, where the mean has all but a normal distribution.
     - bootstrap-t otherwise, with its bound: of all methods it alone keeps its coverage on skewed scores, and where most
       seeds score alike and some fail.
-    - the expanded percentile interval for an interquartile mean of fewer than ten scores, and for the median, of which
-      no standard error is known.
+    - the expanded percentile interval for scores of two values only, such as success or failure of each seed, for an
+      interquartile mean of fewer than ten scores, and for the median, of which no standard error is known.
 
     No method can tell from scores that are all the same how rare another score is: rates near 0 or 1 of few seeds, and
     means of scores of which a few in a hundred fail, are covered less than stated. The ends know nothing of the range
@@ -65,4 +65,5 @@ def chosen_method(
     if fewest < FEWEST_TO_RESAMPLE or fewest >= MOST_TO_RESAMPLE:
         return "t"
     too_few_to_trim = aggregate is iqm and sum(len(scores) for scores in environments) < FEWEST_TO_TRIM
-    return "expanded percentile" if too_few_to_trim else "bootstrap-t"
+    two_values = all(((scores == scores.min()) | (scores == scores.max())).all() for scores in environments)
+    return "expanded percentile" if too_few_to_trim or two_values else "bootstrap-t"

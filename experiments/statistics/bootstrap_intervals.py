@@ -14,12 +14,17 @@ from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.interval import Interval
 from velodrome.experiments.statistics.resampling import NUM_RESAMPLES, jackknife, replicates, resamples
 from velodrome.experiments.statistics.scores import Array, Scores, as_environments, check_level
-from velodrome.experiments.statistics.student_intervals import expanded_tail, plain_interval, standard_errors
+from velodrome.experiments.statistics.student_intervals import (
+    expanded_tail,
+    plain_interval,
+    standard_errors,
+    t_quantile,
+)
 
 Method: TypeAlias = Literal["percentile", "expanded percentile", "bca", "bootstrap-t"]
 Ends: TypeAlias = tuple[float, float, str]
-# Share of the sample's standard error that a resample's counts for at the least; chosen by simulated coverage.
-LEAST_ERROR = 0.25
+# How far an end of the bootstrap-t may be from the estimate, by Student's; chosen by simulated coverage.
+FARTHEST = 2.0
 
 
 def bootstrap_interval(
@@ -40,11 +45,10 @@ def bootstrap_interval(
     - "bca": bias-corrected and accelerated; resamples that equal the estimate count one half, and the acceleration of
       several environments is that of several samples. Efron & Tibshirani (1993), section 14.3. Where it is not defined
       (every resample on one side of the estimate, or the same jackknife values) the percentile interval stands instead.
-    - "bootstrap-t": quantiles of (replicate - estimate) / its standard error, which counts for at least a quarter of
-      the sample's own. Efron & Tibshirani (1993), section 12.5, who note that without a bound it explodes: where one of
-      n seeds fails, a third of the resamples lack it and have next to no spread. With the bound one failure among n
-      seeds counts as at most five, which is Clopper and Pearson's bound. With two seeds the expanded percentile
-      interval stands.
+    - "bootstrap-t": quantiles of (replicate - estimate) / its standard error. Efron & Tibshirani (1993), section 12.5.
+      No end is more than twice as far from the estimate as Student's. Without that bound the interval explodes where
+      one of few seeds fails: a third of the resamples lack it, and have next to no spread. With two seeds the expanded
+      percentile interval stands.
 
     Args:
         scores: float (num_seeds,), or a sequence of such arrays, one an environment.
@@ -124,12 +128,14 @@ def _bootstrap_t(environments: Sequence[Array], aggregate: Aggregate, level: flo
     # Of two seeds every resample with a spread is the sample itself.
     if min(len(scores) for scores in environments) < 3 or error <= rounding:
         return _expanded(environments, aggregate, level, count, seed)
-    deviates = [
-        (aggregate.of_rows(rows) - estimate) / np.maximum(standard_errors(aggregate, rows), LEAST_ERROR * error)
-        for rows in resamples(environments, count, seed)
-    ]
+    farthest = FARTHEST * t_quantile(environments, aggregate, level)
+    deviates = []
+    for rows in resamples(environments, count, seed):
+        ahead, errors = aggregate.of_rows(rows) - estimate, standard_errors(aggregate, rows)
+        without_spread = np.where(np.abs(ahead) > rounding, np.sign(ahead) * farthest, 0.0)
+        deviates.append(np.where(errors > rounding, ahead / np.maximum(errors, rounding), without_spread))
     tail = (1 - level) / 2
-    low, high = np.quantile(np.concatenate(deviates), [tail, 1 - tail])
+    low, high = np.quantile(np.clip(np.concatenate(deviates), -farthest, farthest), [tail, 1 - tail])
     return float(estimate - high * error), float(estimate - low * error), "bootstrap-t"
 
 

@@ -83,13 +83,13 @@ def sign_test_power(difference: float, share_differing: float, num_seeds: int, *
     # Numbers of seeds that differ, as far as they are likely at all.
     spread = 10 * math.sqrt(num_seeds * share_differing * (1 - share_differing)) + 10
     middle = num_seeds * share_differing
-    differing = np.arange(max(0, int(middle - spread)), min(num_seeds, int(middle + spread)) + 1, dtype=np.float64)
-    below = np.where(differing > 0, bdtr(np.maximum(differing - 1, 0), num_seeds, share_differing), 0.0)
-    weights = bdtr(differing, num_seeds, share_differing) - below
+    differing = np.arange(max(0, int(middle - spread)), min(num_seeds, int(middle + spread)) + 1)
+    below = np.where(differing > 0, bdtr(np.maximum(differing - 1.0, 0.0), num_seeds, share_differing), 0.0)
+    weights = bdtr(differing.astype(np.float64), num_seeds, share_differing) - below
     least = _fewest_of_one_sign(differing, level)
     differing, least, weights = (some[least <= differing] for some in (differing, least, weights))
     upward = (1 + abs(difference) / share_differing) / 2
-    found = bdtrc(least - 1, differing, upward) + bdtr(differing - least, differing, upward)
+    found = bdtrc(least - 1.0, differing, upward) + bdtr(1.0 * differing - least, differing, upward)
     return float((weights * found).sum())
 
 
@@ -97,13 +97,13 @@ def _fewest_of_one_sign(numbers: np.ndarray, level: float) -> np.ndarray:
     """Of so many differing seeds, the fewest with one sign that the sign test rejects; more than all if none do."""
     from scipy.special import bdtrc, bdtrik
 
-    least = np.ceil(np.nan_to_num(bdtrik(1 - level / 2, np.maximum(numbers, 1), 0.5))) + 1
+    some = np.maximum(numbers, 1)
+    least = np.ceil(bdtrik(1 - level / 2, some.astype(np.float64), 0.5)) + 1
     # The inverse is continuous, and rounded: the neighbours decide.
     for step in (-2, -1):
-        fits = 2 * bdtrc(least + step - 1, np.maximum(numbers, 1), 0.5) <= level
-        least = np.where(fits, least + step, least)
-    too_many = 2 * bdtrc(np.minimum(least, numbers) - 1, np.maximum(numbers, 1), 0.5) > level
-    return np.asarray(np.where(too_many | (numbers == 0), numbers + 1, least))
+        least = np.where(2 * bdtrc(np.maximum(least + step - 1, 0.0), some, 0.5) <= level, least + step, least)
+    is_found = 2 * bdtrc(np.minimum(least, some) - 1.0, some, 0.5) <= level
+    return np.asarray(np.where(is_found & (numbers > 0), least, numbers + 1))
 
 
 def minimum_detectable_difference(
