@@ -44,10 +44,10 @@ def _what_is_missing(results: "Results", analysis: Analysis) -> list[str]:
     if len(causes) > MOST_CAUSES:
         notes.append(f"Failed: {len(results.failures)} trials in all, for {len(causes)} reasons.")
     for one in analysis.environments:
-        for agent in one.comparison.agents:
-            unscored, total = agent.parts[0].num_unscored, len(results.trials(one.environment, agent.label))
+        for scored in one.comparison.agents:
+            unscored, total = scored.parts[0].num_unscored, len(results.trials(one.environment, scored.label))
             if unscored:
-                where = f"{agent.label} on {one.environment}, {unscored} of {total} trials"
+                where = f"{scored.label} on {one.environment}, {unscored} of {total} trials"
                 notes.append(f"No score: {where} have no {one.measure.heading}.")
     unfinished = results.num_planned - len(results.records)
     if unfinished > 0:

@@ -87,10 +87,11 @@ def sign_test_power(difference: float, share_differing: float, num_seeds: int, *
     below = np.where(differing > 0, bdtr(np.maximum(differing - 1.0, 0.0), num_seeds, share_differing), 0.0)
     weights = bdtr(differing.astype(np.float64), num_seeds, share_differing) - below
     least = _fewest_of_one_sign(differing, level)
-    differing, least, weights = (some[least <= differing] for some in (differing, least, weights))
+    can = least <= differing
     upward = (1 + abs(difference) / share_differing) / 2
-    found = bdtrc(least - 1.0, differing, upward) + bdtr(1.0 * differing - least, differing, upward)
-    return float((weights * found).sum())
+    least, some = least[can], differing[can]
+    found = bdtrc(least - 1.0, some, upward) + bdtr(some.astype(np.float64) - least, some, upward)
+    return float((weights[can] * found).sum())
 
 
 def _fewest_of_one_sign(numbers: np.ndarray, level: float) -> np.ndarray:
@@ -172,7 +173,7 @@ def seeds_needed(
     step, share = _step(values)
     if step and abs(wanted) <= step:
         return _fewest_successes(abs(wanted) / step, share, level, power_wanted)
-    return _fewest(lambda number: power(wanted, deviation, number, level=level) >= power_wanted)
+    return _fewest_for(wanted, deviation, level, power_wanted)
 
 
 def seeds_needed_range(
@@ -217,11 +218,8 @@ def seeds_needed_range(
         ends = [_fewest_successes(abs(wanted) / step, one, level, power_wanted) for one in (least, most)]
     else:
         freedom = len(values) - 1
-        scales = [math.sqrt(freedom / float(chdtri(freedom, one))) for one in (tail, 1 - tail)]
-        ends = [
-            _fewest(lambda number, scale=scale: power(wanted, scale * deviation, number, level=level) >= power_wanted)
-            for scale in scales
-        ]
+        spreads = [deviation * math.sqrt(freedom / float(chdtri(freedom, one))) for one in (tail, 1 - tail)]
+        ends = [_fewest_for(wanted, spread, level, power_wanted) for spread in spreads]
     return None if ends[0] is None else (ends[0], ends[1])
 
 
@@ -237,6 +235,10 @@ def _step(values: np.ndarray) -> tuple[float, float]:
     sizes = np.abs(values[values != 0])
     is_one_size = len(sizes) > 0 and np.ptp(sizes) <= 1e-9 * sizes.max()
     return (float(sizes.max()), len(sizes) / len(values)) if is_one_size else (0.0, 0.0)
+
+
+def _fewest_for(difference: float, deviation: float, level: float, power_wanted: float) -> int | None:
+    return _fewest(lambda number: power(difference, deviation, number, level=level) >= power_wanted)
 
 
 def _fewest_successes(rate: float, share: float, level: float, power_wanted: float) -> int | None:
