@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from velodrome.experiments.statistics import (
     Interval,
     SequentialState,
     best_interval,
+    by_seed,
     compare_all_pairs,
     iqm,
     mean,
@@ -28,8 +29,9 @@ from velodrome.experiments.statistics import (
     unpaired_difference,
 )
 from velodrome.experiments.statistics.pairwise import letters_of
-from velodrome.experiments.statistics.scores import difference
 
+# How the family-wise error over all pairs is held.
+Correction = Literal["max-T", "Holm", "max-T and Holm", "group-sequential"]
 Verdict = Literal["different", "not distinguishable", "undecided"]
 # Family-wise error over all pairs, and coverage of intervals.
 ERROR, LEVEL = 0.05, 0.95
@@ -66,6 +68,11 @@ class AgentScores:
         return [part.values for part in self.parts]
 
     @property
+    def seeds(self) -> list[tuple[int, ...]]:
+        """Seeds of the values, one sequence an environment."""
+        return [part.seeds for part in self.parts]
+
+    @property
     def num_seeds(self) -> int:
         """The fewest seeds of any environment."""
         return min(len(part.seeds) for part in self.parts)
@@ -87,8 +94,10 @@ class AgentScores:
         """95 % interval of an aggregate."""
         if self.problem:
             return Interval.unknown(LEVEL, self.problem)
-        interval = best_interval(self.values, aggregate, level=LEVEL)
-        return interval.limited(self.range, aggregate(self.values))
+        scores = self.values if len(self.parts) == 1 else [by_seed(self.values, self.seeds, aggregate)]
+        # Numbers by seed are those of any aggregate, and their mean is it.
+        of_numbers = aggregate if len(self.parts) == 1 else mean
+        return best_interval(scores, of_numbers, level=LEVEL).limited(self.range, of_numbers(scores))
 
     @property
     def range(self) -> tuple[float, float]:
@@ -157,17 +166,36 @@ class AgentPair:
     def difference(self) -> Difference | None:
         """First less second with its 95 % interval; None where they have no seed in common."""
         if not self.is_paired:
-            found = unpaired_difference(self.first.values, self.second.values, level=LEVEL)
+            found = unpaired_difference(*map(_numbers, (self.first, self.second)), level=LEVEL)
         elif all(self.seeds):
             ours, theirs = (
                 [part.at(seeds) for part, seeds in zip(self.parts_of(agent), self.seeds, strict=True)]
                 for agent in (self.first, self.second)
             )
-            found = paired_difference(ours, theirs, level=LEVEL)
+            shared = self.seeds if len(self.seeds) > 1 else None
+            found = paired_difference(ours, theirs, seeds=shared, level=LEVEL)
         else:
             return None
         low, high = (-math.inf, math.inf) if self.is_by_return else self.first.range
         return replace(found, interval=found.interval.limited((low - high, high - low), found.estimate))
+
+    @cached_property
+    def overlooks_rare_seeds(self) -> bool:
+        """Whether the verdict "different" may rest on rare seeds that were not run.
+
+        So it is where one of the two scored the same with every seed, and the difference is no larger than chance may
+        make it for some scores between 0 and 1: √(log(2 / error) / 2n). The test takes differences for symmetric about
+        their mean, which those to a constant need not be. Returns have no such bound.
+
+        Source: Hoeffding (1963), "Probability Inequalities for Sums of Bounded Random Variables".
+        """
+        if self.verdict != "different" or self.difference is None:
+            return False
+        agents = (self.first, self.second)
+        if not any(all(np.ptp(part.values) == 0 for part in self.parts_of(agent)) for agent in agents):
+            return False
+        bound = math.sqrt(math.log(2 / ERROR) / (2 * self.num_seeds))
+        return not self.is_rate or abs(self.difference.estimate) <= bound
 
     @property
     def detectable(self) -> float | None:
@@ -208,15 +236,16 @@ class Comparison:
         letters: by label; agents that share a letter are not distinguishable; empty for those not compared.
         pairs: by both labels, in either order.
         reference: label of the agent that the others are compared with; None without any scores.
-        correction: how the family-wise error is held: "Holm" or "group-sequential".
-        is_paired: whether scores are compared seed by seed.
+        correction: how the family-wise error is held: "max-T" over pairs on the same seeds, "Holm" over others, "max-T
+            and Holm" where there are both, or "group-sequential".
+        is_paired: whether the scores of all pairs are compared seed by seed.
     """
 
     agents: tuple[AgentScores, ...]
     letters: Mapping[str, str]
     pairs: Mapping[tuple[str, str], AgentPair] = field(repr=False)
     reference: str | None
-    correction: Literal["Holm", "group-sequential"]
+    correction: Correction
     is_paired: bool
 
     @property
@@ -245,10 +274,10 @@ def compare_scores(
 ) -> Comparison:
     """Rank agents by their means, and test all pairs.
 
-    Pairs are compared seed by seed on the seeds that both have, by permutation tests with Holm's correction; where the
-    agents have no two seeds in common, by unpaired ones. Two with the same greedy success on every seed they share are
-    tested by greedy return, which leaves the error as it is: with signs flipped seed by seed they are still the same.
-    No two differ that would not with missing scores counted as the worst.
+    Pairs are compared seed by seed on the seeds that both have, or as agents on different seeds where these are too
+    few, see `compare_all_pairs`. What a seed scores on several environments counts as one number. Two with the same
+    greedy success on every seed they share are tested by greedy return, within the same error. No two differ that would
+    not with missing scores counted as the worst.
 
     Args:
         agents: those with equal means stay in this order.
@@ -263,29 +292,22 @@ def compare_scores(
     reference = compared[0].label if compared else None
     if baseline is not None and any(agent.label == baseline for agent in compared):
         reference = baseline
-    is_paired = _have_common_seeds(compared)
-    p_values: dict[tuple[int, int], float] = {}
-    tied = _tied(compared) if sequential is None and is_paired else []
+    correction: Correction = "group-sequential"
     if sequential is not None:
-        verdicts = sequential.of([agent.label for agent in compared])
+        found = _decided(compared, sequential)
     else:
-        verdicts, p_values = _judged(compared, is_paired, tied)
-    doubtful = _doubtful(compared, is_paired, tied, verdicts)
-    verdicts |= dict.fromkeys(doubtful, "not distinguishable")
-    p_values |= {indices: p_value for indices, p_value in doubtful.items() if sequential is None}
-    pairs: dict[tuple[str, str], AgentPair] = {}
-    number = len(verdicts)
-    for (first, second), verdict in verdicts.items():
-        pair = AgentPair(
-            compared[first], compared[second], verdict, p_values.get((first, second)), is_paired, number,
-            is_by_return=(first, second) in tied, is_doubtful=(first, second) in doubtful,
-        )  # fmt: skip
-        pairs[pair.first.label, pair.second.label] = pairs[pair.second.label, pair.first.label] = pair
-    different = [indices for indices, verdict in verdicts.items() if verdict == "different"]
+        found, correction = _tested(compared)
+    found = _without_doubtful(compared, found)
+    pairs = {labels: pair for pair in found for labels in _both_orders(pair)}
+    places = {agent.label: place for place, agent in enumerate(compared)}
+    different = [(places[pair.first.label], places[pair.second.label]) for pair in found if pair.verdict == "different"]
     letters = dict.fromkeys((agent.label for agent in ranked), "")
     letters |= zip((agent.label for agent in compared), letters_of(range(len(compared)), different), strict=True)
-    correction: Literal["Holm", "group-sequential"] = "Holm" if sequential is None else "group-sequential"
-    return Comparison(tuple(ranked), letters, pairs, reference, correction, is_paired)
+    return Comparison(tuple(ranked), letters, pairs, reference, correction, all(pair.is_paired for pair in found))
+
+
+def _both_orders(pair: AgentPair) -> list[tuple[str, str]]:
+    return [(pair.first.label, pair.second.label), (pair.second.label, pair.first.label)]
 
 
 @dataclass(frozen=True)
@@ -311,120 +333,81 @@ class SequentialVerdicts:
         }
 
 
-def _have_common_seeds(agents: Sequence[AgentScores]) -> bool:
-    """Whether agents can be compared seed by seed: false only where none of the pairs has two seeds in common."""
-    if len(agents) < 2:
-        return True
-    shared = (
-        len(common_seeds(parts)) >= 2
-        for one, other in combinations(agents, 2)
-        for parts in zip(one.parts, other.parts, strict=True)
-    )
-    return any(shared) or any(agent.num_seeds < 2 for agent in agents)
-
-
-def _tied(compared: Sequence[AgentScores]) -> list[tuple[int, int]]:
-    """Pairs with the same greedy success on every seed they share, and other greedy returns on some."""
+def _decided(compared: Sequence[AgentScores], sequential: SequentialVerdicts) -> list[AgentPair]:
+    """Pairs with the verdicts of a sequential comparison."""
+    verdicts = sequential.of([agent.label for agent in compared])
     return [
-        (first, second)
-        for first, second in combinations(range(len(compared)), 2)
-        if _is_tied(compared[first], compared[second])
-    ]
-
-
-def _is_tied(first: AgentScores, second: AgentScores) -> bool:
-    if first.tie_break is None or second.tie_break is None:
-        return False
-    seeds = common_seeds([first.parts[0], second.parts[0], first.tie_break, second.tie_break])
-    if len(seeds) < 2 or seeds != common_seeds([first.parts[0], second.parts[0]]):
-        return False
-    success = difference(first.parts[0].at(seeds), second.parts[0].at(seeds))
-    returns = difference(first.tie_break.at(seeds), second.tie_break.at(seeds))
-    return not success.any() and bool(returns.any())
-
-
-def _judged(
-    compared: Sequence[AgentScores], is_paired: bool, tied: Sequence[tuple[int, int]]
-) -> tuple[dict[tuple[int, int], Verdict], dict[tuple[int, int], float]]:
-    """Verdicts and adjusted p-values of all pairs, those of tied ones by greedy return.
-
-    A tied pair takes up none of the error otherwise, its own p-value being 1: times the number of pairs its p-value by
-    return fits into Holm's family, whatever the others are.
-    """
-    verdicts, p_values = _tested(compared, is_paired)
-    for first, second in tied:
-        ours, theirs = compared[first].tie_break, compared[second].tie_break
-        assert ours is not None
-        assert theirs is not None
-        seeds = common_seeds([ours, theirs])
-        test = paired_permutation_test(ours.at(seeds), theirs.at(seeds))
-        p_value = min(1.0, test.p_value * len(verdicts))
-        p_values[first, second] = p_value
-        verdicts[first, second] = "different" if p_value <= ERROR else "not distinguishable"
-    return verdicts, p_values
-
-
-def _doubtful(
-    compared: Sequence[AgentScores],
-    is_paired: bool,
-    tied: Sequence[tuple[int, int]],
-    verdicts: Mapping[tuple[int, int], Verdict],
-) -> dict[tuple[int, int], float]:
-    """Pairs that differ, but not with missing scores counted as the worst, and the p-values that they then have."""
-    in_question = [
-        (first, second)
+        AgentPair(compared[first], compared[second], verdict, None, True, len(verdicts))
         for (first, second), verdict in verdicts.items()
-        if verdict == "different" and (compared[first].num_missing or compared[second].num_missing)
     ]
-    if not in_question:
-        return {}
-    filled = [agent.with_missing() for agent in compared]
-    again, p_values = _judged(filled, is_paired, tied)
-    doubtful = {}
-    for indices in in_question:
-        is_by_return = indices in tied
-        first, second = indices
-        ahead = _lead(compared[first], compared[second], is_paired, is_by_return)
-        then = _lead(filled[first], filled[second], is_paired, is_by_return)
-        if again[indices] != "different" or ahead * then <= 0:
-            doubtful[indices] = p_values.get(indices, 1.0) if ahead * then > 0 else 1.0
-    return doubtful
 
 
-def _lead(first: AgentScores, second: AgentScores, is_paired: bool, is_by_return: bool) -> float:
-    """Mean of the first less the second, on the seeds that both have where scores are paired."""
-    if not is_paired:
-        return first.mean - second.mean
-    ours, theirs = ((agent.tie_break,) if is_by_return else agent.parts for agent in (first, second))
-    parts = [(one, other) for one, other in zip(ours, theirs, strict=True) if one is not None and other is not None]
-    leads = [one.at(common_seeds([one, other])) - other.at(common_seeds([one, other])) for one, other in parts]
-    return float(np.mean([lead.mean() for lead in leads]))
+def _without_doubtful(compared: Sequence[AgentScores], pairs: Sequence[AgentPair]) -> list[AgentPair]:
+    """The pairs, of which none differs that does not with missing scores counted as the worst."""
+    if not any(_is_in_question(pair) for pair in pairs):
+        return list(pairs)
+    again, _ = _tested([agent.with_missing() for agent in compared])
+    return [_doubted(pair, other) if _is_in_question(pair) else pair for pair, other in zip(pairs, again, strict=True)]
 
 
-def _tested(
-    compared: Sequence[AgentScores], is_paired: bool
-) -> tuple[dict[tuple[int, int], Verdict], dict[tuple[int, int], float]]:
-    """Verdicts and adjusted p-values of all pairs by permutation tests with Holm's correction."""
+def _is_in_question(pair: AgentPair) -> bool:
+    return pair.verdict == "different" and bool(pair.first.num_missing or pair.second.num_missing)
+
+
+def _doubted(pair: AgentPair, filled: AgentPair) -> AgentPair:
+    """The pair, not distinguishable if that is what it is with the missing scores filled in."""
+    if pair.is_by_return and not filled.is_by_return:
+        filled = _by_return(filled)
+    ahead, then = (0.0 if one.difference is None else one.difference.estimate for one in (pair, filled))
+    if filled.verdict == "different" and ahead * then > 0:
+        return pair
+    p_value = filled.p_value if ahead * then > 0 else 1.0
+    return replace(
+        pair, verdict="not distinguishable", p_value=None if pair.p_value is None else p_value, is_doubtful=True
+    )
+
+
+def _by_return(pair: AgentPair) -> AgentPair:
+    """The pair tested by greedy return alone, with Bonferroni's correction."""
+    pair = replace(pair, is_by_return=True, is_paired=True)
+    ours, theirs = (pair.parts_of(agent)[0].at(pair.seeds[0]) for agent in (pair.first, pair.second))
+    p_value = min(1.0, paired_permutation_test(ours, theirs).p_value * pair.num_pairs)
+    return replace(pair, p_value=p_value, verdict="different" if p_value <= ERROR else "not distinguishable")
+
+
+def _tie_breaks(compared: Sequence[AgentScores]) -> list[NDArray[np.float64]] | None:
+    """Greedy returns of the seeds of each agent; None where some are not known."""
+    returns = []
+    for agent in compared:
+        if agent.tie_break is None or not set(agent.parts[0].seeds) <= set(agent.tie_break.seeds):
+            return None
+        returns.append(agent.tie_break.at(agent.parts[0].seeds))
+    return returns
+
+
+def _tested(compared: Sequence[AgentScores]) -> tuple[list[AgentPair], Correction]:
+    """All pairs by permutation tests, and how their family-wise error is held."""
     if len(compared) < 2:
-        return {}, {}
-    if is_paired and len(compared[0].parts) == 1:
-        result = compare_all_pairs(
-            [agent.parts[0].values for agent in compared], seeds=[agent.parts[0].seeds for agent in compared],
-            level=ERROR,
-        )  # fmt: skip
-    elif is_paired:
-        shared = [common_seeds(parts) for parts in zip(*(agent.parts for agent in compared), strict=True)]
-        if not all(len(seeds) >= 2 for seeds in shared):
-            indices = combinations(range(len(compared)), 2)
-            return dict.fromkeys(indices, "not distinguishable"), {}
-        on_shared = [[part.at(seeds) for part, seeds in zip(agent.parts, shared, strict=True)] for agent in compared]
-        result = compare_all_pairs(on_shared, level=ERROR)
+        return [], "max-T"
+    if len(compared[0].parts) == 1:
+        scores: list[Any] = [agent.values[0] for agent in compared]
+        seeds: list[Any] = [agent.seeds[0] for agent in compared]
     else:
-        result = compare_all_pairs([agent.values for agent in compared], paired=False, level=ERROR)
-    verdicts: dict[tuple[int, int], Verdict] = {}
-    for pair in result.pairs:
-        verdicts[pair.first, pair.second] = "different" if pair.different else "not distinguishable"
-    return verdicts, {(pair.first, pair.second): pair.adjusted_p_value for pair in result.pairs}
+        scores, seeds = [agent.values for agent in compared], [agent.seeds for agent in compared]
+    result = compare_all_pairs(scores, seeds=seeds, tie_breaks=_tie_breaks(compared), level=ERROR)
+    pairs = [
+        AgentPair(
+            compared[pair.first], compared[pair.second], "different" if pair.different else "not distinguishable",
+            pair.adjusted_p_value, pair.is_paired, len(result.pairs), is_by_return=pair.is_tie_break,
+        )
+        for pair in result.pairs
+    ]  # fmt: skip
+    return pairs, result.correction
+
+
+def _numbers(agent: AgentScores) -> NDArray[np.float64]:
+    """One number a seed, of all environments."""
+    return by_seed(agent.values, agent.seeds)
 
 
 def iqm_of(agent: AgentScores) -> tuple[float, Interval]:

@@ -135,12 +135,14 @@ class Groups:
 
     @cached_property
     def least_seeds(self) -> int:
-        """Seeds with which a paired test can find any difference at all among so many pairs.
+        """Seeds with which a paired test can find any difference at all.
 
-        With n seeds the smallest p-value of sign flips is 2 / 2ⁿ, and Holm multiplies it by the number of pairs.
+        With n seeds the smallest p-value of sign flips is 2 / 2ⁿ, of any number of pairs by max-T. Where looks or
+        unpaired tests come in, Holm's correction multiplies it by the number of pairs.
         """
         pairs = len(self.ranked) * (len(self.ranked) - 1) // 2
-        return math.ceil(1 + math.log2(max(1, pairs) / ERROR))
+        factor = 1 if self.comparison.correction == "max-T" else max(1, pairs)
+        return math.ceil(1 + math.log2(factor / ERROR))
 
     @property
     def most_seeds(self) -> int:

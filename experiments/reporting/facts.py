@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from velodrome.experiments.analysis.analysis import Analysis, EnvironmentAnalysis
+from velodrome.experiments.analysis.comparison import Comparison
 from velodrome.experiments.reporting.columns import BY_RETURN, tells_reward_a_guess
 from velodrome.experiments.reporting.comparison_groups import ROUNDING
 from velodrome.experiments.reporting.languages import Words
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 # Budgets and seeds of their own that are told pair by pair.
 MOST_PAIRS = 6
 MOST_SEEDS = 8
+# Verdicts that may rest on rare seeds, told pair by pair.
+MOST_RARE = 3
 # What stands for a rule where there is none, and how that is told.
 _WITHOUT_RULE = {"no success rule": "no success rule", "not stated": "success rule not stated"}
 # Fewer seeds than these, and intervals cover less than they say (docs/statistics.md).
@@ -59,6 +62,8 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
     compared = [one for one in scored if len(one.comparison.compared) > 1]
     if compared:
         facts.append(Fact(words("letters"), _letters(compared, words)))
+        rare = _rare_seeds([one.comparison for one in compared], words)
+        facts += [Fact(words("rare seeds"), rare)] if rare else []
         facts.append(Fact(words("vs best / baseline"), _differences(compared, words)))
         pairs = [pair for one in compared for pair in one.comparison.pairs.values()]
         if any(pair.is_by_return for pair in pairs):
@@ -238,19 +243,45 @@ def _environment(one: EnvironmentAnalysis, settings: Mapping[str, Any], words: W
 
 def _letters(compared: Sequence[EnvironmentAnalysis], words: Words) -> str:
     names = {
-        ("Holm", True): words("paired permutation tests with Holm's correction"),
-        ("Holm", False): words("permutation tests of different seeds with Holm's correction"),
-        ("group-sequential", True): words("group-sequential permutation tests"),
-        ("group-sequential", False): words("group-sequential permutation tests"),
+        "max-T": words("paired permutation tests corrected by the largest statistic of all pairs (max-T)"),
+        "Holm": words("permutation tests of different seeds with Holm's correction"),
+        "max-T and Holm": words(
+            "paired permutation tests (max-T), those of pairs on different seeds unpaired, with Holm's correction"
+        ),
+        "group-sequential": words("group-sequential permutation tests"),
     }
-    tests = dict.fromkeys(names[one.comparison.correction, one.comparison.is_paired] for one in compared)
+    tests = dict.fromkeys(names[one.comparison.correction] for one in compared)
     return words(
         "Agents that share a letter are not distinguishable: {tests}, family-wise error {error} over a table's pairs.",
         tests="; ".join(tests), error=share(0.05, 2),
     )  # fmt: skip
 
 
+def _rare_seeds(comparisons: Sequence[Comparison], words: Words) -> str:
+    """Verdicts that may rest on rare seeds that were not run; empty where there are none."""
+    pairs = {pair: None for one in comparisons for pair in one.pairs.values() if pair.overlooks_rare_seeds}
+    if not pairs:
+        return ""
+    named = [
+        words("{ahead} against {behind}", ahead=words.name(pair.first.label), behind=words.name(pair.second.label))
+        for pair in list(pairs)[:MOST_RARE]
+    ]
+    if len(pairs) > MOST_RARE:
+        named.append(words("{number} more", number=len(pairs) - MOST_RARE))
+    return words(
+        "One of two agents scored the same with every seed, and the difference is small: seeds that were not run may "
+        "outweigh it, and more than {error} of such verdicts may be wrong ({pairs}).",
+        error="5 %", pairs="; ".join(named),
+    )  # fmt: skip
+
+
 def _differences(compared: Sequence[EnvironmentAnalysis], words: Words) -> str:
-    if all(one.comparison.is_paired for one in compared):
+    is_paired = [pair.is_paired for one in compared for pair in one.comparison.pairs.values()]
+    if all(is_paired):
         return words("Mean difference on the same seeds, with the 95 % interval of that difference alone.")
+    if any(is_paired):
+        return words(
+            "Mean difference on the same seeds, or of means where these are too few, with the 95 % interval of that "
+            "difference alone."
+        )
     return words("Difference of means, with the 95 % interval of that difference alone.")

@@ -103,7 +103,21 @@ _FACTS = {
     "Means over the other factor, seed by seed; they hide how policy and learner act together.": (
         "다른 요인에 대해 시드별로 평균한 값이며, 정책과 학습자의 상호작용은 드러나지 않습니다."
     ),
-    "paired permutation tests with Holm's correction": "짝지은 순열 검정과 홀름(Holm) 보정",
+    "paired permutation tests corrected by the largest statistic of all pairs (max-T)": (
+        "짝지은 순열 검정과, 모든 쌍의 최대 통계량에 의한 보정(max-T)"
+    ),
+    "paired permutation tests (max-T), those of pairs on different seeds unpaired, with Holm's correction": (
+        "짝지은 순열 검정(max-T), 시드가 다른 쌍은 짝짓지 않은 검정과 홀름(Holm) 보정"
+    ),
+    "rare seeds": "드문 시드",
+    "{ahead} against {behind}": "{ahead} 대 {behind}",
+    "One of two agents scored the same with every seed, and the difference is small: seeds that were not run may "
+    "outweigh it, and more than {error} of such verdicts may be wrong ({pairs}).": (
+        "두 에이전트 중 하나가 모든 시드에서 점수가 같고 차이가 작습니다. "
+        "실행하지 않은 시드가 차이를 뒤집을 수 있으므로, 이런 판정은 {error}보다 많이 틀릴 수 있습니다({pairs})."
+    ),
+    "Mean difference on the same seeds, or of means where these are too few, with the 95 % interval of that difference "
+    "alone.": "같은 시드에서의 평균 차이(같은 시드가 너무 적으면 평균의 차이)와, 그 차이 하나만의 95 % 신뢰 구간.",
     "permutation tests of different seeds with Holm's correction": "서로 다른 시드의 순열 검정과 홀름(Holm) 보정",
     "group-sequential permutation tests": "집단 순차 순열 검정",
     "Agents that share a letter are not distinguishable: {tests}, family-wise error {error} over a table's pairs.": (

@@ -176,7 +176,7 @@ def _alone(agents: Sequence[AgentScores], scale: Scale, words: Words) -> list[st
 
 
 def _only(agent: AgentScores) -> Comparison:
-    return Comparison((agent,), {agent.label: "a"}, {}, agent.label, "Holm", True)
+    return Comparison((agent,), {agent.label: "a"}, {}, agent.label, "max-T", True)
 
 
 def _missing(agents: Sequence[AgentScores], heading: str, words: Words) -> str:

@@ -15,6 +15,7 @@ from velodrome.experiments.statistics.aggregates import (
 )
 from velodrome.experiments.statistics.best_interval import best_interval
 from velodrome.experiments.statistics.bootstrap_intervals import bootstrap_interval
+from velodrome.experiments.statistics.by_seed import by_seed
 from velodrome.experiments.statistics.curve_bands import mean_band
 from velodrome.experiments.statistics.differences import Difference, paired_difference, unpaired_difference
 from velodrome.experiments.statistics.errors import StatisticsError
@@ -66,6 +67,7 @@ __all__ = [
     "area_under_curve",
     "best_interval",
     "bootstrap_interval",
+    "by_seed",
     "compact_letters",
     "compare_all_pairs",
     "cumulative_regret",

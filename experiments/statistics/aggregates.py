@@ -25,11 +25,14 @@ class Aggregate:
         name: as in tables.
         of_rows: from one array (…, num_seeds) an environment to (…).
         standard_errors: likewise, the standard error of each; None where no formula is known.
+        influences: by how much each score moves the aggregate from what the mean score of its environment gives, to
+            first order: one array (num_seeds,) an environment, each of sum 0; None where no formula is known.
     """
 
     name: str
     of_rows: Callable[[Sequence[Array]], Array]
     standard_errors: Callable[[Sequence[Array]], Array] | None = None
+    influences: Callable[[Sequence[Array]], list[Array]] | None = None
 
     def __call__(self, scores: Scores) -> float:
         """The aggregate of an agent's scores.
@@ -55,6 +58,10 @@ def _mean(environments: Sequence[Array]) -> Array:
 def _standard_error_of_mean(environments: Sequence[Array]) -> Array:
     variances = [scores.var(axis=-1, ddof=1) / scores.shape[-1] for scores in environments]
     return np.asarray(np.sqrt(np.sum(variances, axis=0)) / len(environments))
+
+
+def _influences_on_mean(environments: Sequence[Array]) -> list[Array]:
+    return [(scores - scores.mean()) / (len(scores) * len(environments)) for scores in environments]
 
 
 def _median(environments: Sequence[Array]) -> Array:
@@ -85,13 +92,20 @@ def _standard_error_of_iqm(environments: Sequence[Array]) -> Array:
     return np.asarray(np.sqrt(np.sum(sums, axis=0)) / middle.shape[-1])
 
 
+def _influences_on_iqm(environments: Sequence[Array]) -> list[Array]:
+    """From the scores winsorized at the quartiles of all, as its standard error is."""
+    middle = _middle(environments)
+    winsorized = [np.clip(scores, middle[0], middle[-1]) for scores in environments]
+    return [(scores - scores.mean()) / len(middle) for scores in winsorized]
+
+
 # Mean over environments of the mean over seeds.
-mean = Aggregate("mean", _mean, _standard_error_of_mean)
+mean = Aggregate("mean", _mean, _standard_error_of_mean, _influences_on_mean)
 # Median over environments of the mean over seeds; of one environment, the median over its seeds.
 median = Aggregate("median", _median)
 # Interquartile mean: mean of the scores of all environments together, less the lowest and highest quarter,
 # each of ⌊N / 4⌋ scores.
-iqm = Aggregate("IQM", _iqm, _standard_error_of_iqm)
+iqm = Aggregate("IQM", _iqm, _standard_error_of_iqm, _influences_on_iqm)
 
 
 def optimality_gap_to(target: ArrayLike) -> Aggregate:
@@ -117,6 +131,7 @@ def optimality_gap_to(target: ArrayLike) -> Aggregate:
         "optimality gap",
         lambda environments: _mean(shortfalls(environments)),
         lambda environments: _standard_error_of_mean(shortfalls(environments)),
+        lambda environments: _influences_on_mean(shortfalls(environments)),
     )
 
 

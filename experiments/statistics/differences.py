@@ -9,10 +9,11 @@ from velodrome.experiments.statistics.aggregates import mean
 from velodrome.experiments.statistics.best_interval import best_interval
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.interval import Interval
-from velodrome.experiments.statistics.permutation_tests import ROUNDING, paired_differences
+from velodrome.experiments.statistics.permutation_tests import differences_by_seed
 from velodrome.experiments.statistics.resampling import NUM_RESAMPLES
 from velodrome.experiments.statistics.scores import Array, Scores, as_environments, check_level
 from velodrome.experiments.statistics.sign_flip_intervals import sign_flip_interval
+from velodrome.experiments.statistics.sign_patterns import ROUNDING
 from velodrome.experiments.statistics.student_intervals import t_interval
 
 
@@ -32,26 +33,34 @@ class Difference:
 
 
 def paired_difference(
-    first: Scores, second: Scores, *, level: float = 0.95, num_resamples: int = NUM_RESAMPLES, seed: int = 0
+    first: Scores,
+    second: Scores,
+    *,
+    seeds: Sequence[Sequence[int]] | None = None,
+    level: float = 0.95,
+    num_resamples: int = NUM_RESAMPLES,
+    seed: int = 0,
 ) -> Difference:
     """Mean difference of two agents on the same seeds (common random numbers), with its interval.
 
-    On one environment that of `sign_flip_interval`, which leaves out 0 where `paired_permutation_test` rejects "no
-    difference"; with fewer than 6 seeds, for which there is none, Student's. Over several environments
-    `best_interval` of the differences.
+    On one environment, or with `seeds`, that of `sign_flip_interval`, which leaves out 0 where
+    `paired_permutation_test` rejects "no difference"; with fewer than 6 seeds, for which there is none, Student's. Over
+    several environments of independent runs `best_interval` of the differences.
 
     Args:
         first: float (num_seeds,), or a sequence of such arrays, one an environment.
         second: likewise, of the same seeds in the same order.
+        seeds: of each environment, the seeds of its scores in their order: differences of one seed count together. By
+            default scores on several environments are independent runs.
         level: coverage.
         num_resamples: sign patterns, or bootstrap replicates.
         seed: of both.
 
     Raises:
-        StatisticsError: no scores, not finite ones, or different seeds.
+        StatisticsError: no scores, not finite ones, different seeds, or `seeds` that do not fit.
     """
-    pairs = zip(paired_differences(first, second), as_environments(first), as_environments(second), strict=True)
-    differences = [_without_rounding(values, one, other) for values, one, other in pairs]
+    scale = max(float(np.abs(one).max()) for one in (*as_environments(first), *as_environments(second)))
+    differences = [_without_rounding(values, scale) for values in differences_by_seed(first, second, seeds)]
     return Difference(mean(differences), _interval(differences, level, num_resamples, seed), paired=True)
 
 
@@ -62,9 +71,8 @@ def _interval(differences: Sequence[Array], level: float, num_resamples: int, se
     return interval if interval.is_known else t_interval(differences[0], level=level)
 
 
-def _without_rounding(values: Array, first: Array, second: Array) -> Array:
+def _without_rounding(values: Array, scale: float) -> Array:
     """Differences that are equal but for rounding, made equal: 0.3 - 0.2 and 0.2 - 0.1 are the same step."""
-    scale = max(np.abs(first).max(), np.abs(second).max())
     return np.full_like(values, values[0]) if np.ptp(values) <= ROUNDING * scale else values
 
 

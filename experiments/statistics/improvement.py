@@ -6,7 +6,7 @@ import numpy as np
 
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.interval import Interval
-from velodrome.experiments.statistics.resampling import NUM_RESAMPLES, resample_counts
+from velodrome.experiments.statistics.resampling import NUM_RESAMPLES, resampled_weights
 from velodrome.experiments.statistics.scores import (
     Array,
     Scores,
@@ -36,7 +36,13 @@ def probability_of_improvement(first: Scores, second: Scores) -> float:
 
 
 def probability_of_improvement_interval(
-    first: Scores, second: Scores, *, level: float = 0.95, num_resamples: int = NUM_RESAMPLES, seed: int = 0
+    first: Scores,
+    second: Scores,
+    *,
+    seeds: tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]] | None = None,
+    level: float = 0.95,
+    num_resamples: int = NUM_RESAMPLES,
+    seed: int = 0,
 ) -> Interval:
     """Stratified percentile bootstrap interval of the probability of improvement; both agents are resampled.
 
@@ -47,12 +53,14 @@ def probability_of_improvement_interval(
     Args:
         first: float (num_seeds,), or a sequence of such arrays, one an environment.
         second: likewise; the numbers of seeds may differ.
+        seeds: of both agents, for each environment the seeds of its scores in their order: a seed is drawn for all
+            environments. By default scores on several environments are independent runs.
         level: coverage.
         num_resamples: bootstrap replicates.
         seed: of the resampling.
 
     Raises:
-        StatisticsError: as `probability_of_improvement`.
+        StatisticsError: as `probability_of_improvement`, or `seeds` that do not fit.
     """
     check_level(level)
     environments = _wins(first, second)
@@ -62,11 +70,18 @@ def probability_of_improvement_interval(
     tail = (1 - level) / 2
     if all(wins.min() == wins.max() for wins in environments):
         return _without_spread([float(wins[0, 0]) for wins in environments], sizes, tail, level)
-    rng = random_stream(seed)
     values = np.zeros(num_resamples)
-    for wins in environments:
-        rows, columns = (resample_counts(rng, size, num_resamples) for size in wins.shape)
-        values += ((rows @ wins) * columns).sum(axis=1) / (wins.size * len(environments))
+    ours, theirs = zip(*(wins.shape for wins in environments), strict=True)
+    own, other = (None, None) if seeds is None else seeds
+    drawn = zip(
+        resampled_weights(random_stream(seed, 0), ours, own, num_resamples),
+        resampled_weights(random_stream(seed, 1), theirs, other, num_resamples),
+        environments,
+        strict=True,
+    )
+    for rows, columns, wins in drawn:
+        pairs = rows.sum(axis=1) * columns.sum(axis=1)
+        values += ((rows @ wins) * columns).sum(axis=1) / (pairs * len(environments))
     low, high = np.clip(np.quantile(values, [tail, 1 - tail]), 0.0, 1.0)
     return Interval(float(low), float(high), level, "percentile")
 

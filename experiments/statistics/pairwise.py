@@ -4,21 +4,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from velodrome.experiments.statistics.aggregates import mean
-from velodrome.experiments.statistics.common_seeds import on_common_seeds
+from velodrome.experiments.statistics.common_seeds import Seeds, on_common_seeds, seed_tables
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.letters import compact_letters
+from velodrome.experiments.statistics.max_t import max_t_test
 from velodrome.experiments.statistics.permutation_tests import (
     NUM_PERMUTATIONS,
     paired_differences,
-    sign_flip_p_values,
     unpaired_permutation_test,
 )
 from velodrome.experiments.statistics.scores import Array, Scores, as_environments, check_level
+
+Correction: TypeAlias = Literal["max-T", "Holm", "max-T and Holm"]
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,12 @@ class Pair:
         difference: mean of the first less the second, in the units of the scores; over the seeds that both have, if
             paired.
         p_value: of the pair alone.
-        adjusted_p_value: by Holm over all pairs.
+        adjusted_p_value: for all pairs: see `compare_all_pairs`.
         different: whether adjusted_p_value is at most the level.
         num_seeds: that the pair was compared on: those of both, if paired, or else of the agent with fewer; of several
             environments, in the one with the fewest.
+        is_paired: whether the scores were compared seed by seed.
+        is_tie_break: whether the scores are equal on every seed, and difference and p-values those of the tie breaks.
     """
 
     first: int
@@ -44,6 +49,8 @@ class Pair:
     adjusted_p_value: float
     different: bool
     num_seeds: int
+    is_paired: bool = True
+    is_tie_break: bool = False
 
     @property
     def better(self) -> int | None:
@@ -62,7 +69,7 @@ class PairwiseComparison:
         letters: of each agent, in the order given; agents that share a letter are not distinguishable.
         ranking: indices of the agents by their mean, best first.
         level: family-wise error.
-        paired: whether the agents had the same seeds.
+        paired: whether all pairs were compared seed by seed.
     """
 
     pairs: tuple[Pair, ...]
@@ -70,6 +77,13 @@ class PairwiseComparison:
     ranking: tuple[int, ...]
     level: float
     paired: bool
+
+    @property
+    def correction(self) -> Correction:
+        """How the family-wise error is held: of paired tests by max-T, of others by Holm's correction."""
+        if all(pair.is_paired for pair in self.pairs):
+            return "max-T"
+        return "max-T and Holm" if any(pair.is_paired for pair in self.pairs) else "Holm"
 
     def pair(self, first: int, second: int) -> Pair:
         """The pair of two agents, whichever comes first."""
@@ -105,19 +119,30 @@ def holm(p_values: ArrayLike) -> Array:
 def compare_all_pairs(
     scores: Sequence[Scores],
     *,
-    seeds: Sequence[Sequence[int]] | None = None,
+    seeds: Sequence[Seeds] | None = None,
+    tie_breaks: Sequence[Scores] | None = None,
     paired: bool = True,
     level: float = 0.05,
     num_permutations: int | None = None,
     seed: int = 0,
 ) -> PairwiseComparison:
-    """Permutation tests of all pairs of agents with Holm's correction, and the letters that show them.
+    """Permutation tests of all pairs of agents, corrected for their number, and the letters that show them.
+
+    Pairs on the same seeds are tested together by sign flips and step-down max-T, see `max_t_test`; simulated, at most
+    5 % of families of equal agents have a pair that is wrongly called different (`benchmarks/family_wise_error.py`).
+    Pairs on other seeds are tested by exchanges of scores, with Holm's correction. Where there are pairs of both kinds,
+    Holm's correction holds over the two families: each at half of the level, or the whole one where the other is
+    rejected altogether.
 
     Args:
         scores: of each agent, float (num_seeds,) or a sequence of such arrays, one an environment.
-        seeds: of each agent, the seeds of its scores in their order, where they may differ (trials failed): each pair
-            is compared on the seeds that both have, and with fewer than two of them not found different. One
-            environment only. By default all have the same seeds in the same order.
+        seeds: of each agent, the seeds of its scores in their order, one sequence an environment where there are
+            several. Each pair is compared on the seeds that both have, if these are enough (six, or half of those of
+            the agent with fewer), or else as two agents on different seeds. What a seed scores on several environments
+            counts as one number, for it is no independent evidence. By default all agents have the same seeds in the
+            same order, and those of several environments are independent runs, as rliable takes them.
+        tie_breaks: other scores of each agent, of the same seeds; only with `seeds`. A pair with the same score on every
+            seed is tested by these. Which pairs are does not change as signs are flipped: the error stays what it is.
         paired: whether the seeds are the same, in the same order: sign flips; otherwise exchanges.
         level: family-wise error.
         num_permutations: of each test; by default 10,000, or more where Holm's smallest level needs them.
@@ -127,35 +152,75 @@ def compare_all_pairs(
         StatisticsError: no scores, not finite ones, `paired` with different seeds, or `seeds` that do not fit.
     """
     check_level(level)
+    if seeds is not None and not paired:
+        raise StatisticsError("seeds: only with paired=True")
     agents = list(scores)
     indices = list(combinations(range(len(agents)), 2))
-    count = num_permutations or max(NUM_PERMUTATIONS, math.ceil(10 * len(indices) / level))
     means = [mean(one) for one in agents]
     differences = [means[first] - means[second] for first, second in indices]
     num_seeds = [_fewest_seeds(agents[first], agents[second]) for first, second in indices]
+    is_paired, is_tied = np.full(len(indices), paired), np.zeros(len(indices), dtype=bool)
+    numbers: Sequence[Scores] = agents
     if seeds is not None:
-        if not paired:
-            raise StatisticsError("seeds: only with paired=True")
-        shares, differences, num_seeds = on_common_seeds(agents, seeds, indices)
-        p_values, _, _ = sign_flip_p_values(shares, count, seed)
+        tables = seed_tables(agents, seeds)
+        columns, differences, common, flags = on_common_seeds(tables, indices)
+        is_paired = np.array(flags, dtype=bool)
+        num_seeds = [here if flag else own for here, own, flag in zip(common, num_seeds, flags, strict=True)]
+        if tie_breaks is not None:
+            others = on_common_seeds(seed_tables(tie_breaks, seeds), indices)
+            is_tied = is_paired & ~columns.any(axis=0) & others.columns.any(axis=0)
+            columns = np.where(is_tied, others.columns, columns)
+            differences = np.where(is_tied, others.differences, differences).tolist()
+        if not all(flags):
+            numbers = [tables.numbers(agent) for agent in range(len(agents))]
     elif paired:
-        p_values, _, _ = sign_flip_p_values(_shares(agents, indices), count, seed)
-    else:
-        tests = (unpaired_permutation_test(agents[i], agents[j], num_permutations=count, seed=seed) for i, j in indices)
-        p_values = np.array([test.p_value for test in tests])
-    adjusted = holm(p_values)
-    found = zip(indices, differences, p_values, adjusted, num_seeds, strict=True)
-    pairs = tuple(Pair(*pair, ahead, float(p), float(q), bool(q <= level), size) for pair, ahead, p, q, size in found)
+        columns = _columns(agents, indices)
+    p_values, adjusted = np.ones(len(indices)), np.ones(len(indices))
+    if is_paired.any():
+        test = max_t_test(columns[:, is_paired], num_permutations or NUM_PERMUTATIONS, seed)
+        p_values[is_paired], adjusted[is_paired] = test.p_values, test.adjusted
+    if not is_paired.all():
+        others = [pair for pair, flag in zip(indices, is_paired, strict=True) if not flag]
+        p_values[~is_paired] = _unpaired_p_values(numbers, others, level, num_permutations, seed)
+        adjusted[~is_paired] = holm(p_values[~is_paired])
+    adjusted = _over_both_families(adjusted, is_paired)
+    pairs = tuple(
+        Pair(first, second, float(ahead), float(p), float(q), bool(q <= level), size, bool(flag), bool(is_tie_break))
+        for (first, second), ahead, p, q, size, flag, is_tie_break in zip(
+            indices, differences, p_values, adjusted, num_seeds, is_paired, is_tied, strict=True
+        )
+    )
     ranking = tuple(sorted(range(len(agents)), key=lambda index: -means[index]))
     decided = [(pair.first, pair.second) for pair in pairs if pair.different]
-    return PairwiseComparison(pairs, tuple(letters_of(ranking, decided)), ranking, level, paired)
+    return PairwiseComparison(
+        pairs, tuple(letters_of(ranking, decided)), ranking, level, bool(is_paired.all()) and paired
+    )
 
 
 def _fewest_seeds(first: Scores, second: Scores) -> int:
     return min(len(scores) for scores in (*as_environments(first), *as_environments(second)))
 
 
-def _shares(agents: Sequence[Scores], pairs: Sequence[tuple[int, int]]) -> Array:
+def _unpaired_p_values(
+    agents: Sequence[Scores], pairs: Sequence[tuple[int, int]], level: float, num_permutations: int | None, seed: int
+) -> list[float]:
+    count = num_permutations or max(NUM_PERMUTATIONS, math.ceil(10 * len(pairs) / level))
+    tests = (unpaired_permutation_test(agents[i], agents[j], num_permutations=count, seed=seed) for i, j in pairs)
+    return [test.p_value for test in tests]
+
+
+def _over_both_families(adjusted: Array, is_paired: NDArray[np.bool_]) -> Array:
+    """Holm's correction over two families, of which a member's p-value is adjusted within its own."""
+    if is_paired.all() or not is_paired.any():
+        return adjusted
+    both = adjusted.copy()
+    for own in (is_paired, ~is_paired):
+        other = 2 * adjusted[~own].max()
+        both[own] = np.minimum(2 * adjusted[own], np.maximum(adjusted[own], other))
+    return np.minimum(both, 1.0)
+
+
+def _columns(agents: Sequence[Scores], pairs: Sequence[tuple[int, int]]) -> Array:
     """A column a pair, which sums to its mean difference, (num_seeds of all environments, num_pairs)."""
     columns = []
     for first, second in pairs:

@@ -7,14 +7,14 @@ from itertools import combinations
 
 import numpy as np
 
+from velodrome.experiments.statistics.by_seed import by_seed
 from velodrome.experiments.statistics.errors import StatisticsError
+from velodrome.experiments.statistics.max_t import max_t_test
 from velodrome.experiments.statistics.resampling import BLOCK
 from velodrome.experiments.statistics.scores import EQUAL, Array, Scores, as_environments, difference, random_stream
-from velodrome.experiments.statistics.sign_patterns import all_signs, column_tiles, count_reaching, random_signs
+from velodrome.experiments.statistics.sign_patterns import ROUNDING
 
 NUM_PERMUTATIONS = 10_000
-# Two statistics that differ by less are equal but for the order of additions.
-ROUNDING = 1e-10
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,12 @@ def paired_differences(first: Scores, second: Scores) -> list[Array]:
 
 
 def paired_permutation_test(
-    first: Scores, second: Scores, *, num_permutations: int = NUM_PERMUTATIONS, seed: int = 0
+    first: Scores,
+    second: Scores,
+    *,
+    seeds: Sequence[Sequence[int]] | None = None,
+    num_permutations: int = NUM_PERMUTATIONS,
+    seed: int = 0,
 ) -> PermutationTest:
     """Test of no difference between two agents on the same seeds (common random numbers), by sign flips.
 
@@ -60,48 +65,31 @@ def paired_permutation_test(
     Args:
         first: float (num_seeds,), or a sequence of such arrays, one an environment.
         second: likewise, of the same seeds.
+        seeds: of each environment, the seeds of its scores in their order: the differences of one seed get one sign. By
+            default scores on several environments are independent runs, each with a sign of its own.
         num_permutations: the most that are looked at.
         seed: of the random patterns.
 
     Raises:
-        StatisticsError: no scores, not finite ones, or different seeds.
+        StatisticsError: no scores, not finite ones, different seeds, or `seeds` that do not fit.
 
     Source: Fisher (1935), "The Design of Experiments", section 21; Phipson & Smyth (2010) for the added one.
     """
-    differences = paired_differences(first, second)
+    differences = differences_by_seed(first, second, seeds)
     shares = np.concatenate([values / len(values) for values in differences]) / len(differences)
-    p_values, count, exact = sign_flip_p_values(shares[:, np.newaxis], num_permutations, seed)
-    return PermutationTest(float(p_values[0]), float(shares.sum()), count, exact)
+    test = max_t_test(shares[:, np.newaxis], num_permutations, seed)
+    return PermutationTest(float(test.p_values[0]), float(shares.sum()), test.num_permutations, test.exact)
 
 
-def sign_flip_p_values(values: Array, num_permutations: int, seed: int) -> tuple[Array, int, bool]:
-    """p-values of the sums of columns under random signs of the rows, the same signs for all columns.
-
-    Args:
-        values: float (num_seeds, num_columns).
-        num_permutations: the most sign patterns.
-        seed: of random patterns.
-
-    Returns:
-        p-values (num_columns,), how many patterns were looked at, and whether these are all.
-    """
-    if num_permutations < 1:
-        raise StatisticsError(f"num_permutations: must be at least 1, got {num_permutations}")
-    moving = values[values.any(axis=1)]
-    observed = np.abs(moving.sum(axis=0)) - ROUNDING * np.abs(moving).sum(axis=0)
-    # A pattern and its negative have the same absolute value.
-    exact = len(moving) <= 1 or 2 ** (len(moving) - 1) <= num_permutations
-    count = 2 ** max(0, len(moving) - 1) if exact else num_permutations + 1
-    size, num_columns = moving.shape
-    blocks = all_signs(size) if exact else random_signs(random_stream(seed), num_permutations, size)
-    extreme = np.full(num_columns, 0 if exact else 1, dtype=np.int64)
-    # A tile reads its columns in one piece.
-    tiles = [(tile, np.ascontiguousarray(moving[:, tile])) for tile in column_tiles(num_columns, size)]
-    for signs in blocks:
-        for tile, columns in tiles:
-            sums = signs @ columns
-            extreme[tile] += count_reaching(np.abs(sums, out=sums), observed[tile])
-    return extreme / count, count, exact
+def differences_by_seed(first: Scores, second: Scores, seeds: Sequence[Sequence[int]] | None) -> list[Array]:
+    """Independent differences of two agents: one array an environment, or one in all where these share seeds."""
+    differences = paired_differences(first, second)
+    if seeds is None:
+        return differences
+    scale = max(float(np.abs(one).max()) for one in (*as_environments(first), *as_environments(second)))
+    numbers = by_seed(differences, seeds)
+    # What cancels over environments is no difference.
+    return [np.where(np.abs(numbers) <= EQUAL * scale, 0.0, numbers)]
 
 
 def unpaired_permutation_test(

@@ -1,12 +1,13 @@
 """Performance profiles: the share of runs that score above a threshold, as a function of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from velodrome.experiments.statistics.errors import StatisticsError
-from velodrome.experiments.statistics.resampling import NUM_RESAMPLES, resample_counts
+from velodrome.experiments.statistics.resampling import NUM_RESAMPLES, resampled_weights
 from velodrome.experiments.statistics.scores import Array, Scores, as_environments, check_level, random_stream
 
 
@@ -33,6 +34,7 @@ def performance_profile(
     scores: Scores,
     thresholds: ArrayLike,
     *,
+    seeds: Sequence[Sequence[int]] | None = None,
     level: float = 0.95,
     num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
@@ -44,12 +46,14 @@ def performance_profile(
     Args:
         scores: float (num_seeds,), or a sequence of such arrays, one an environment.
         thresholds: τ, float (num_thresholds,).
+        seeds: of each environment, the seeds of its scores in their order: a seed is drawn for all environments. By
+            default scores on several environments are independent runs.
         level: pointwise coverage.
         num_resamples: bootstrap replicates.
         seed: of the resampling.
 
     Raises:
-        StatisticsError: no scores, not finite ones, or thresholds that are not one-dimensional.
+        StatisticsError: no scores, not finite ones, thresholds not one-dimensional, or `seeds` that do not fit.
 
     Source: Agarwal et al. (2021), section 4.2; Dolan & Moré (2002).
     """
@@ -62,13 +66,11 @@ def performance_profile(
     shares = np.mean([values.mean(axis=0) for values in above], axis=0)
     if any(len(values) < 2 for values in environments):
         return PerformanceProfile(taus, shares, np.zeros_like(shares), np.ones_like(shares), level)
-    rng = random_stream(seed)
     replicates = np.zeros((num_resamples, len(taus)))
-    for values in above:
-        size = len(values)
-        weights = resample_counts(rng, size, num_resamples)
+    weights = resampled_weights(random_stream(seed), [len(values) for values in above], seeds, num_resamples)
+    for values, counts in zip(above, weights, strict=True):
         # Whole numbers are added up exactly, so that a share of one is one.
-        replicates += weights @ values / size / len(above)
+        replicates += counts @ values / counts.sum(axis=1, keepdims=True) / len(above)
     tail = (1 - level) / 2
     low, high = np.clip(np.quantile(replicates, [tail, 1 - tail], axis=0), 0.0, 1.0)
     return PerformanceProfile(taus, shares, low, high, level)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velodrome.experiments.statistics.aggregates import TRIMMED_SHARE, Aggregate, iqm
+from velodrome.experiments.statistics.by_seed import seed_rows
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.scores import Array, random_stream
 
@@ -128,6 +129,32 @@ def _leave_one_out(environments: Sequence[Array], index: int, aggregate: Aggrega
         samples[index] = scores[kept + (kept >= left_out)]
         parts.append(aggregate.of_rows(samples))
     return np.concatenate(parts)
+
+
+def resampled_weights(
+    rng: np.random.Generator, sizes: Sequence[int], seeds: Sequence[Sequence[int]] | None, rows: int
+) -> Iterator[Array]:
+    """How often each score is drawn in each resample: float64 (rows, num_seeds) for each environment.
+
+    Args:
+        rng: of the draws.
+        sizes: scores of each environment.
+        seeds: of each environment, where these share seeds: whole seeds are drawn, with their scores on all of them.
+            A resample without any score on an environment takes all of it. By default scores are drawn within each.
+        rows: resamples.
+
+    Raises:
+        StatisticsError: seeds that do not fit.
+    """
+    if seeds is None:
+        yield from (resample_counts(rng, size, rows) for size in sizes)
+        return
+    places, number = seed_rows(sizes, seeds)
+    counts = resample_counts(rng, number, rows)
+    for own in places:
+        drawn = counts[:, own]
+        drawn[drawn.sum(axis=1) == 0] = 1.0
+        yield drawn
 
 
 def resample_counts(rng: np.random.Generator, size: int, rows: int) -> Array:

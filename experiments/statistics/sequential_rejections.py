@@ -14,10 +14,9 @@ from itertools import accumulate, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.experiments.statistics.permutation_tests import ROUNDING
 from velodrome.experiments.statistics.scores import Array, random_stream
 from velodrome.experiments.statistics.sequential_design import SequentialDesign
-from velodrome.experiments.statistics.sign_patterns import column_tiles, count_reaching, random_signs
+from velodrome.experiments.statistics.sign_patterns import ROUNDING, column_tiles, count_reaching, random_signs
 
 # Sizes of families whose levels are tested one by one; beyond them the sizes grow by GROWTH and are rounded up.
 FINE_LEVELS, GROWTH = 15, 1.15

@@ -7,9 +7,9 @@ from numpy.typing import ArrayLike
 
 from velodrome.experiments.statistics.aggregates import mean
 from velodrome.experiments.statistics.interval import Interval
-from velodrome.experiments.statistics.permutation_tests import NUM_PERMUTATIONS, ROUNDING
+from velodrome.experiments.statistics.permutation_tests import NUM_PERMUTATIONS
 from velodrome.experiments.statistics.scores import Array, as_scores, check_level, random_stream
-from velodrome.experiments.statistics.sign_patterns import all_signs, random_signs
+from velodrome.experiments.statistics.sign_patterns import ROUNDING, all_signs, random_signs
 from velodrome.experiments.statistics.student_intervals import plain_interval
 
 

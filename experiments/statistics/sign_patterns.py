@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from velodrome.experiments.statistics.scores import Array
 
+# Two statistics that differ by less are equal but for the order of additions.
+ROUNDING = 1e-10
 # Patterns in a tile; a multiple of 8, so that a stream of bits gives the same patterns however many are drawn at once.
 TILE_ROWS = 256
 # Multiplications of one matrix product.
