@@ -141,8 +141,8 @@ def compare_all_pairs(
             the agent with fewer), or else as two agents on different seeds. What a seed scores on several environments
             counts as one number, for it is no independent evidence. By default all agents have the same seeds in the
             same order, and those of several environments are independent runs, as rliable takes them.
-        tie_breaks: other scores of each agent, of the same seeds; only with `seeds`. A pair with the same score on every
-            seed is tested by these. Which pairs are does not change as signs are flipped: the error stays what it is.
+        tie_breaks: other scores of each agent, of the same seeds; only with `seeds`. A pair with the same score on
+            every seed is tested by these. Flipped signs do not change which pairs these are: the error stays as it is.
         paired: whether the seeds are the same, in the same order: sign flips; otherwise exchanges.
         level: family-wise error.
         num_permutations: of each test; by default 10,000, or more where Holm's smallest level needs them.
@@ -167,10 +167,10 @@ def compare_all_pairs(
         is_paired = np.array(flags, dtype=bool)
         num_seeds = [here if flag else own for here, own, flag in zip(common, num_seeds, flags, strict=True)]
         if tie_breaks is not None:
-            others = on_common_seeds(seed_tables(tie_breaks, seeds), indices)
-            is_tied = is_paired & ~columns.any(axis=0) & others.columns.any(axis=0)
-            columns = np.where(is_tied, others.columns, columns)
-            differences = np.where(is_tied, others.differences, differences).tolist()
+            broken = on_common_seeds(seed_tables(tie_breaks, seeds), indices)
+            is_tied = is_paired & ~columns.any(axis=0) & broken.columns.any(axis=0)
+            columns = np.where(is_tied, broken.columns, columns)
+            differences = np.where(is_tied, broken.differences, differences).tolist()
         if not all(flags):
             numbers = [tables.numbers(agent) for agent in range(len(agents))]
     elif paired:
