@@ -21,6 +21,7 @@ EXPERIMENTS, QUICK_EXPERIMENTS = 250, 2
 NUM_AGENTS = 5
 FIRST, MOST = 10, 50
 AHEAD = 0.8
+NUM_ENVIRONMENTS = 3
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 # False verdicts, true differences found, true differences, seeds trained.
@@ -38,6 +39,16 @@ def successes(rng: np.random.Generator, size: int) -> np.ndarray:
     return (rng.random((NUM_AGENTS, size)) < 0.3).astype(np.float64)
 
 
+def rare(rng: np.random.Generator, size: int) -> np.ndarray:
+    return (rng.random((NUM_AGENTS, size)) < 0.1).astype(np.float64)
+
+
+def shapes(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Equal means, and symmetric about them: narrow, wide, and with two peaks."""
+    wide = rng.normal(0.5, 0.3, (2, size))
+    return np.vstack([rng.normal(0.5, 0.02, (2, size)), wide, rng.random((1, size)) < 0.5])
+
+
 def failures(rng: np.random.Generator, size: int) -> np.ndarray:
     return np.zeros((NUM_AGENTS, size))
 
@@ -51,6 +62,8 @@ CASES: dict[str, tuple[Draw, Sequence[int]]] = {
     "all equal, normal": (shift(0, 0, 0, 0, 0), (0, 0, 0, 0, 0)),
     "all equal, lognormal": (skewed, (0, 0, 0, 0, 0)),
     "all equal, Bernoulli 0.3": (successes, (0, 0, 0, 0, 0)),
+    "all equal, Bernoulli 0.1": (rare, (0, 0, 0, 0, 0)),
+    "equal means, unequal shapes": (shapes, (0, 0, 0, 0, 0)),
     "all always 0": (failures, (0, 0, 0, 0, 0)),
     "two groups, 3 and 2": (shift(0, 0, 0, AHEAD, AHEAD), (0, 0, 0, 1, 1)),
     "one ahead": (shift(0, 0, 0, 0, AHEAD), (0, 0, 0, 0, 1)),
@@ -65,11 +78,25 @@ def count(groups: Sequence[int], verdicts: Sequence[tuple[int, int, bool]], seed
 
 
 def fixed(size: int) -> Callable[[Draw, Sequence[int], int], Counts]:
-    """Permutation tests of all pairs with Holm's correction, once."""
+    """Permutation tests of all pairs with step-down max-T, once."""
 
     def run(draw: Draw, groups: Sequence[int], experiment: int) -> Counts:
         scores = draw(np.random.Generator(np.random.PCG64(np.random.SeedSequence([size, experiment]))), size)
         found = statistics.compare_all_pairs(list(scores), level=LEVEL, seed=experiment)
+        return count(groups, [(pair.first, pair.second, pair.different) for pair in found.pairs], size)
+
+    return run
+
+
+def over_environments(size: int) -> Callable[[Draw, Sequence[int], int], Counts]:
+    """Three environments on which the same seeds run: half of the scores' variance is common to a seed."""
+
+    def run(draw: Draw, groups: Sequence[int], experiment: int) -> Counts:
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([size, experiment, NUM_ENVIRONMENTS])))
+        common, own = draw(rng, size), [draw(rng, size) for _ in range(NUM_ENVIRONMENTS)]
+        scores = [[(common[agent] + one[agent]) / 2 for one in own] for agent in range(len(groups))]
+        seeds = [[range(size)] * NUM_ENVIRONMENTS] * len(groups)
+        found = statistics.compare_all_pairs(scores, seeds=seeds, level=LEVEL, seed=experiment)
         return count(groups, [(pair.first, pair.second, pair.different) for pair in found.pairs], size)
 
     return run
@@ -97,6 +124,8 @@ def sequential(spending: str, futility: float) -> Callable[[Draw, Sequence[int],
 PROCEDURES = {
     "fixed, 10 seeds": fixed(FIRST),
     "fixed, 50 seeds": fixed(MOST),
+    "three environments, 10 seeds": over_environments(FIRST),
+    "three environments, 50 seeds": over_environments(MOST),
     "sequential, linear": sequential("linear", 0.0),
     "sequential, O'Brien-Fleming": sequential("obrien-fleming", 0.0),
     "sequential, futility 0.1": sequential("linear", 0.1),

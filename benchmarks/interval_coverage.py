@@ -6,7 +6,8 @@ A 95 % interval should cover in 93 to 97 of 100 experiments. Each round simulate
 scores and number of seeds; shares that lie outside are marked with `!`: the table says where not to trust them. `best`
 is what `best_interval` chose in each experiment. A table of paired differences follows, of two agents that both score
 at random and of one against another that always scores the same; tables use the interval by sign flips there, which
-never contradicts the test. The last table is of success rates: Wilson's interval of one set of
+never contradicts the test. Then three environments with the same seeds: the mean where their scores are taken for
+independent runs and where they are counted by seed, and the difference of two agents. The last table is of success rates: Wilson's interval of one set of
 episodes, and the two-stage bootstrap of seeds whose rate is known from 20 episodes each.
 """
 
@@ -27,6 +28,8 @@ SIZES = (3, 5, 10, 30, 100)
 METHODS = ("percentile", "expanded percentile", "bca", "bootstrap-t")
 HEADER = ("t", *METHODS, "best")
 DIFFERENCE_HEADER = ("t", "best", "sign flips")
+OVERALL_HEADER = ("independent", "by seed", "difference")
+NUM_ENVIRONMENTS = 3
 EPISODES = 20
 
 Quantiles = Callable[[np.ndarray], np.ndarray]
@@ -115,6 +118,29 @@ def differences_covered(kind: str, is_against_constant: bool, size: int, experim
     return {name: count / len(experiments) for name, count in hits.items()}
 
 
+def overall_covered(kind: str, size: int, experiments: range) -> dict[str, float]:
+    """Share of experiments in which intervals over three environments with the same seeds hold the true value."""
+    quantiles, mean = SCORES[kind]
+    hits = dict.fromkeys(OVERALL_HEADER, 0)
+    for experiment in experiments:
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([size, experiment])))
+        first, second = (_on_environments(quantiles, rng, size) for _ in range(2))
+        numbers, apart = statistics.by_seed(first), statistics.best_interval(first, level=LEVEL, seed=experiment)
+        difference = statistics.paired_difference(first, second, seeds=[range(size)] * NUM_ENVIRONMENTS, level=LEVEL)
+        hits["independent"] += apart.low <= mean <= apart.high
+        together = statistics.best_interval(numbers, level=LEVEL, num_resamples=NUM_RESAMPLES, seed=experiment)
+        hits["by seed"] += together.low <= mean <= together.high
+        hits["difference"] += difference.interval.low <= 0 <= difference.interval.high
+    return {name: number / len(experiments) for name, number in hits.items()}
+
+
+def _on_environments(quantiles: Quantiles, rng: np.random.Generator, size: int) -> list[np.ndarray]:
+    """Scores of three environments, of which each takes its own or, half of the time, the seed's common one."""
+    common = rng.random(size)
+    own = (np.where(rng.random(size) < 0.5, common, rng.random(size)) for _ in range(NUM_ENVIRONMENTS))
+    return [quantiles(shares) for shares in own]
+
+
 def wilson_covered(rate: float, size: int, experiments: range) -> float:
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([size, experiments.start])))
     counts = rng.binomial(size, rate, len(experiments))
@@ -157,6 +183,13 @@ def run_all(rounds: int, quick: bool) -> None:
                 rows.append([f"{kind} − {against}", str(size), *(as_share(share) for share in shares.values())])
     title = f"paired differences: % of {len(experiments)} experiments in which the {LEVEL:.0%} interval covers"
     measuring.print_table(title, ["scores", "seeds", *DIFFERENCE_HEADER], rows)
+    rows = []
+    for kind in SCORES:
+        for size in SIZES:
+            shares = overall_covered(kind, size, experiments)
+            rows.append([kind, str(size), *(as_share(share) for share in shares.values())])
+    title = f"three environments, same seeds: % of {len(experiments)} experiments in which the interval covers"
+    measuring.print_table(title, ["scores", "seeds", *OVERALL_HEADER], rows)
     rows = []
     for rate in (0.3, 0.05):
         for size in SIZES:

@@ -245,7 +245,7 @@ def test_the_table_of_a_run_until_decided_holds_its_verdicts_by_its_measure():
     assert any("group-sequential permutation tests" in note for note in notes)
     # By another measure nothing was planned: a fixed comparison.
     other = some.analysis(AnalysisOptions(metric="train_return")).environments[0]
-    assert other.comparison.correction == "Holm"
+    assert other.comparison.correction == "max-T"
 
 
 def test_margins_are_means_over_the_other_factor_seed_by_seed(lakes):
@@ -289,7 +289,8 @@ def test_options_that_do_not_fit_get_a_line(lakes, options, message):
 def test_footnotes_state_interval_tests_correction_regret_and_threshold(lakes):
     notes = "\n".join(footnotes(lakes))
     assert "[ ]: 95 % interval of the mean over seeds" in notes
-    assert "not distinguishable: paired permutation tests with Holm's correction, family-wise error .05" in notes
+    tests = "paired permutation tests corrected by the largest statistic of all pairs (max-T)"
+    assert f"not distinguishable: {tests}, family-wise error .05" in notes
     assert "vs best / baseline: Mean difference on the same seeds" in notes
     assert "regret: What the returns in training fall short of the best expected return" in notes
     assert "episodes to a rate: Median over seeds of the episodes until the mean success of the last 40" in notes

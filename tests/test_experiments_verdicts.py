@@ -88,11 +88,21 @@ def test_who_is_below_the_random_policy():
 
 
 def test_an_interval_that_leaves_out_zero_does_not_decide_alone():
-    always = {f"always {place}": [1.0] * 30 for place in range(5)}
-    agents = always | {"first": [1.0] * 23 + [0.0] * 7, "never": [0.0] * 30}
+    agents = {"best": [1.0] * 30}
+    for place in range(3):
+        agents[f"fails at {place}"] = [0.0 if seed // 6 == place else 1.0 for seed in range(30)]
     text = text_of(results_of(agents))
-    assert "first are not distinguishable with 30 seeds" in text
-    assert "interval leaves out 0, but among 21 pairs this can happen by chance (the two differ with 7 of 30" in text
+    assert "best and fails at 0 are not distinguishable with 30 seeds" in text
+    assert "interval leaves out 0, but among 6 pairs this can happen by chance (the two differ with 6 of 30" in text
+
+
+def test_agents_that_always_score_alike_make_no_pair_harder_to_decide():
+    scores = {"first": [1.0] * 23 + [0.0] * 7, "never": [0.0] * 30}
+    alone = results_of({"always": [1.0] * 30} | scores)
+    copies = results_of({f"always {place}": [1.0] * 30 for place in range(5)} | scores)
+    p_values = [row["p_value"] for row in alone.rows() if row["agent"] == "first"]
+    assert p_values == [row["p_value"] for row in copies.rows() if row["agent"] == "first"]
+    assert "always 0 beats first by .23" in text_of(copies)
 
 
 def test_one_seed_says_nothing_of_differences():

@@ -88,6 +88,20 @@ def scores_by_agent(results: "Results", environments: Sequence[str], measure: Me
     return scores
 
 
+def seeds_by_agent(
+    results: "Results", environments: Sequence[str], measure: Measure, agents: Iterable[str]
+) -> dict[str, list[list[int]]]:
+    """Seeds of `scores_by_agent`, one list an environment: a seed drives all of them."""
+    return {
+        agent: [_finite_seeds(results, environment, agent, measure) for environment in environments] for agent in agents
+    }
+
+
+def _finite_seeds(results: "Results", environment: str, agent: str, measure: Measure) -> list[int]:
+    scores = SeedScores.of_records(agent, results.trials(environment, agent), measure)
+    return [seed for seed, value in zip(scores.seeds, scores.values, strict=True) if math.isfinite(value)]
+
+
 def axis_name(measure: Measure) -> str:
     """Such as "greedy success rate"."""
     return measure.heading + " rate" * measure.is_rate

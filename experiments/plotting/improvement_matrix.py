@@ -12,6 +12,7 @@ from velodrome.experiments.plotting.drawn_scores import (
     chosen_environments,
     measure_for,
     scores_by_agent,
+    seeds_by_agent,
 )
 from velodrome.experiments.plotting.fonts import use_hangul_font
 from velodrome.experiments.plotting.style import TEXT_SIZE, TITLE_SIZE, wrapped
@@ -60,10 +61,13 @@ def draw_improvement_matrix(
         (agent,) = scores
         raise ExperimentError(f"an improvement matrix compares two agents or more: only {agent} has scores")
     values: NDArray[np.float64] = np.full((number, number), np.nan)
+    seeds = list(seeds_by_agent(results, environments, measure, scores).values())
     for (row, first), (column, second) in combinations(enumerate(scores.values()), 2):
         values[row, column] = probability_of_improvement(first, second)
         values[column, row] = 1 - values[row, column]
-        interval = probability_of_improvement_interval(first, second) if number <= MOST_WITH_INTERVALS else None
+        interval = None
+        if number <= MOST_WITH_INTERVALS:
+            interval = probability_of_improvement_interval(first, second, seeds=(seeds[row], seeds[column]))
         _write(axes, row, column, values[row, column], interval)
         mirrored = interval and Interval(1 - interval.high, 1 - interval.low, interval.level, "", interval.reason)
         _write(axes, column, row, values[column, row], mirrored)

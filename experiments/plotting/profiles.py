@@ -15,6 +15,7 @@ from velodrome.experiments.plotting.drawn_scores import (
     measure_for,
     reference,
     scores_by_agent,
+    seeds_by_agent,
 )
 from velodrome.experiments.plotting.fonts import use_hangul_font
 from velodrome.experiments.plotting.style import TEXT_SIZE, band_opacity, dress, line_style, text_colour, wrapped
@@ -54,12 +55,13 @@ def draw_performance_profiles(
     measure = measure_for(results, environments, metric)
     scores = scores_by_agent(results, environments, measure)
     scores, is_normalised = _on_one_scale(results, environments, measure, scores)
+    seeds = seeds_by_agent(results, environments, measure, scores)
     thresholds = _thresholds(scores, is_normalised or measure.is_rate)
     ends = {}
     for place, agent in enumerate(results.agents):
         if agent not in scores:
             continue
-        profile, style = performance_profile(scores[agent], thresholds), line_style(place)
+        profile, style = performance_profile(scores[agent], thresholds, seeds=seeds[agent]), line_style(place)
         (line,) = axes.plot(
             thresholds, profile.shares, drawstyle="steps-post", linewidth=1.6, label=wrapped(agent), **style
         )

@@ -1,7 +1,7 @@
 """Agents with named seeds: which pairs are compared seed by seed, and their differences, one number a seed."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,22 +74,22 @@ def seed_tables(scores: Sequence[Scores], seeds: Sequence[Seeds]) -> SeedTables:
     checked, named = [], []
     for agent, (values, own) in enumerate(zip(scores, seeds, strict=True)):
         environments = as_environments(values, f"scores[{agent}]")
-        of_each = [own] if is_one_environment(values) else list(own)
-        _check(environments, of_each, agent)  # type: ignore[arg-type]
+        of_each = cast("list[Sequence[int]]", [own] if is_one_environment(values) else list(own))
+        _check(environments, of_each, agent)
         checked.append(environments)
         named.append(of_each)
     if len({len(environments) for environments in checked}) > 1:
         raise StatisticsError(f"scores: must have the same environments, got {sorted({len(e) for e in checked})}")
     rows = {seed: row for row, seed in enumerate(sorted({seed for each in named for own in each for seed in own}))}
     # The seeds of an agent in one piece: the scores of two are then read fast.
-    values = np.zeros((len(checked[0]) if checked else 1, len(checked), len(rows)))
-    present = np.zeros(values.shape, dtype=bool)
+    table = np.zeros((len(checked[0]) if checked else 1, len(checked), len(rows)))
+    present = np.zeros(table.shape, dtype=bool)
     for agent, (environments, of_each) in enumerate(zip(checked, named, strict=True)):
         for place, (numbers, own) in enumerate(zip(environments, of_each, strict=True)):
             columns = [rows[seed] for seed in own]
-            values[place, agent, columns] = numbers
+            table[place, agent, columns] = numbers
             present[place, agent, columns] = True
-    return SeedTables(values, present)
+    return SeedTables(table, present)
 
 
 def _check(environments: Sequence[Array], seeds: Sequence[Sequence[int]], agent: int) -> None:
@@ -158,4 +158,4 @@ def _differences(
     numbers = by_seed(parts, [np.flatnonzero(own).tolist() for own in common])
     scale = np.abs(tables.values[:, [first, second]]).max()
     numbers[np.abs(numbers) <= EQUAL * scale] = 0.0
-    return common.any(axis=0), numbers
+    return np.asarray(common.any(axis=0)), numbers

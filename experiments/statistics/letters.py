@@ -34,7 +34,7 @@ def compact_letters(different: ArrayLike) -> list[str]:
     columns = [frozenset(range(size))] if size else []
     for first, second in zip(*np.nonzero(np.triu(matrix)), strict=True):
         columns = _insert(columns, int(first), int(second))
-    columns = sorted(_sweep(columns), key=sorted)
+    columns = sorted(_sweep(columns, size), key=sorted)
     return ["".join(_letter(index) for index, column in enumerate(columns) if agent in column) for agent in range(size)]
 
 
@@ -49,13 +49,16 @@ def _insert(columns: Sequence[frozenset[int]], first: int, second: int) -> list[
     return kept
 
 
-def _sweep(columns: Sequence[frozenset[int]]) -> list[frozenset[int]]:
+def _sweep(columns: Sequence[frozenset[int]], size: int) -> list[frozenset[int]]:
     """Leave out columns whose pairs, and agents alone, are all within others."""
-    kept = list(columns)
+    kept, holding = list(columns), np.zeros((size, size), dtype=np.int64)
+    for column in columns:
+        holding[np.ix_(list(column), list(column))] += 1
     for column in sorted(columns, key=lambda column: (len(column), sorted(column))):
-        others = [other for other in kept if other != column]
-        if all(any({one, two} <= other for other in others) for one in column for two in column):
-            kept = others
+        own = np.ix_(list(column), list(column))
+        if (holding[own] > 1).all():
+            holding[own] -= 1
+            kept.remove(column)
     return kept
 
 
