@@ -7,8 +7,9 @@ scores and number of seeds; shares that lie outside are marked with `!`: the tab
 is what `best_interval` chose in each experiment. A table of paired differences follows, of two agents that both score
 at random and of one against another that always scores the same; tables use the interval by sign flips there, which
 never contradicts the test. Then three environments with the same seeds: the mean where their scores are taken for
-independent runs and where they are counted by seed, and the difference of two agents. The last table is of success rates: Wilson's interval of one set of
-episodes, and the two-stage bootstrap of seeds whose rate is known from 20 episodes each.
+independent runs and where they are counted by seed, and the difference of two agents. The last table is of success
+rates: Wilson's interval of one set of episodes, and the two-stage bootstrap of seeds whose rate is known from 20
+episodes each.
 """
 
 import math
@@ -186,8 +187,7 @@ def run_all(rounds: int, quick: bool) -> None:
     rows = []
     for kind in SCORES:
         for size in SIZES:
-            shares = overall_covered(kind, size, experiments)
-            rows.append([kind, str(size), *(as_share(share) for share in shares.values())])
+            rows.append([kind, str(size), *map(as_share, overall_covered(kind, size, experiments).values())])
     title = f"three environments, same seeds: % of {len(experiments)} experiments in which the interval covers"
     measuring.print_table(title, ["scores", "seeds", *OVERALL_HEADER], rows)
     rows = []

@@ -1,7 +1,7 @@
 """Differences, permutation tests, letters and the probability of improvement."""
 
 import math
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -259,3 +259,106 @@ def test_ties_on_one_environment_and_wins_on_another_still_leave_an_open_end():
 
 def test_two_seeds_have_a_detectable_difference():
     assert statistics.minimum_detectable_difference([0.1, 0.3]) > 0.3
+
+
+few_agents = st.lists(st.lists(st.integers(0, 4).map(float), min_size=7, max_size=7), min_size=2, max_size=5)
+
+
+def adjusted(scores, **options):
+    found = statistics.compare_all_pairs(scores, **options)
+    return {(pair.first, pair.second): pair.adjusted_p_value for pair in found.pairs}
+
+
+@given(few_agents, st.randoms(use_true_random=False))
+def test_the_order_of_the_agents_changes_no_verdict(scores, random):
+    order = random.sample(range(len(scores)), len(scores))
+    before, after = adjusted(scores), adjusted([scores[place] for place in order])
+    for (first, second), p_value in after.items():
+        assert before[min(order[first], order[second]), max(order[first], order[second])] == p_value
+
+
+@given(few_agents)
+def test_a_copy_of_an_agent_changes_no_other_verdict(scores):
+    before, after = adjusted(scores), adjusted([*scores, scores[0]])
+    assert {pair: after[pair] for pair in before} == before
+    assert after[0, len(scores)] == 1.0
+
+
+@given(few_agents)
+def test_a_larger_statistic_has_no_larger_p_value(scores):
+    found = statistics.compare_all_pairs(scores)
+    differences = [np.subtract(scores[pair.first], scores[pair.second]) for pair in found.pairs]
+    sizes = [abs(values.sum()) / max(1e-9, math.sqrt((values**2).sum())) for values in differences]
+    ordered = sorted(zip(sizes, found.pairs, strict=True), key=lambda one: -one[0])
+    for (size, pair), (less, other) in pairwise(ordered):
+        assert pair.p_value <= pair.adjusted_p_value
+        assert size < less + 1e-9 or pair.adjusted_p_value <= other.adjusted_p_value
+
+
+def test_one_seed_on_several_environments_is_one_piece_of_evidence():
+    """Environments that say the same are no more evidence than one of them."""
+    seeds, once = [range(9)] * 2, statistics.compare_all_pairs([FIRST, SECOND]).pairs[0]
+    thrice = statistics.compare_all_pairs([[FIRST] * 3, [SECOND] * 3], seeds=[[range(9)] * 3] * 2).pairs[0]
+    assert (thrice.p_value, thrice.difference) == pytest.approx((once.p_value, once.difference))
+    assert adjusted([FIRST, SECOND], seeds=seeds)[0, 1] == once.p_value
+    test = statistics.paired_permutation_test([FIRST] * 3, [SECOND] * 3, seeds=[range(9)] * 3)
+    assert test.p_value == once.p_value
+    interval = statistics.paired_difference([FIRST] * 3, [SECOND] * 3, seeds=[range(9)] * 3).interval
+    alone = statistics.paired_difference(FIRST, SECOND).interval
+    assert (interval.low, interval.high) == pytest.approx((alone.low, alone.high))
+    # Taken for independent runs they would be.
+    assert statistics.paired_permutation_test([FIRST] * 3, [SECOND] * 3).p_value != once.p_value
+    profile = statistics.performance_profile([FIRST] * 3, [0.5], seeds=[range(9)] * 3)
+    single = statistics.performance_profile(FIRST, [0.5])
+    assert (profile.low, profile.high) == (pytest.approx(single.low), pytest.approx(single.high))
+    better = statistics.probability_of_improvement_interval
+    joint = better([FIRST] * 3, [SECOND] * 3, seeds=([range(9)] * 3, [range(9)] * 3))
+    assert (joint.low, joint.high) == pytest.approx((better(FIRST, SECOND).low, better(FIRST, SECOND).high))
+
+
+@pytest.mark.parametrize("aggregate", [statistics.mean, statistics.iqm, statistics.optimality_gap_to(2.0)])
+def test_numbers_by_seed_have_the_aggregate_as_their_mean(aggregate):
+    scores = [FIRST, SECOND[:7], FIRST[2:] + 1]
+    numbers = statistics.by_seed(scores, [range(9), range(7), range(2, 9)], aggregate)
+    assert len(numbers) == 9
+    assert numbers.mean() == pytest.approx(aggregate(scores))
+    assert statistics.by_seed([FIRST, SECOND]) == pytest.approx((FIRST + SECOND) / 2)
+    assert np.ptp(statistics.by_seed([[0.1] * 3, [0.2] * 3])) == 0.0
+    for call, message in (
+        (lambda: statistics.by_seed(scores), r"seeds: must be given where environments have \[9, 7, 7\] scores"),
+        (lambda: statistics.by_seed([FIRST], [[1, 2]]), r"seeds\[0\]: must be 9 different ones"),
+        (lambda: statistics.by_seed([FIRST, FIRST], aggregate=statistics.median), "the median has no numbers by seed"),
+    ):
+        with pytest.raises(StatisticsError, match=message):
+            call()
+
+
+def test_what_cancels_over_environments_is_no_difference():
+    first, second = [[0.1, 0.2, 0.3] * 3, [0.3, 0.2, 0.1] * 3], [[0.3, 0.2, 0.1] * 3, [0.1, 0.2, 0.3] * 3]
+    pair = statistics.compare_all_pairs([first, second], seeds=[[range(9)] * 2] * 2).pairs[0]
+    assert (pair.p_value, pair.different) == (1.0, False)
+
+
+def test_pairs_on_other_seeds_are_tested_too():
+    """Two that share their seeds, and one of other seeds that is far behind both."""
+    scores = [FIRST[:8] + 9, FIRST[:8] + 9, FIRST[:8] * 0.1]
+    found = statistics.compare_all_pairs(scores, seeds=[range(8), range(8), range(100, 108)])
+    assert [pair.is_paired for pair in found.pairs] == [True, False, False]
+    assert [pair.different for pair in found.pairs] == [False, True, True]
+    assert found.letters == ("a", "a", "b")
+    assert found.correction == "max-T and Holm"
+    assert not found.paired
+    by_holm = statistics.holm([statistics.unpaired_permutation_test(scores[0], scores[2]).p_value] * 2)
+    assert found.pair(0, 2).adjusted_p_value == pytest.approx(2 * by_holm[0])
+    apart = statistics.compare_all_pairs(scores[::2], seeds=[range(8), range(100, 108)])
+    assert apart.correction == "Holm"
+
+
+def test_a_missing_trial_on_one_environment_hides_no_difference():
+    rng = np.random.Generator(np.random.PCG64(11))
+    common = rng.normal(size=20)
+    scores = [[common + rng.normal(ahead, 0.1, 20) for _ in range(2)] for ahead in (0, 1)]
+    scores[1][0] = scores[1][0][:17]
+    found = statistics.compare_all_pairs(scores, seeds=[[range(20)] * 2, [range(17), range(20)]]).pairs[0]
+    assert (found.num_seeds, found.different, found.is_paired) == (17, True, True)
+    assert found.difference == pytest.approx(-1, abs=0.1)
