@@ -206,7 +206,7 @@ def test_equal_success_on_every_seed_is_decided_by_return(success):
     assert "탐욕 정책의 리턴 1.99" in text_of(results, "ko")
     table = results.table()
     assert table["letters"].tolist() == ["a", "b"]
-    assert table.loc[1, "difference_in"] == "greedy_return"
+    assert table["is_by_return"].tolist() == [False, True]
     assert table.loc[1, "difference"] == pytest.approx(-1.991)
 
 

@@ -86,7 +86,7 @@ def _decisive(agent: str, comparison: Comparison) -> dict[str, Any]:
     low, high = (_UNKNOWN, _UNKNOWN) if difference is None else ends(difference.interval)
     part["difference"] = _UNKNOWN if difference is None else difference.estimate + 0.0
     part |= {"difference_low": low, "difference_high": high}
-    part["difference_in"] = "greedy_return" if pair is not None and pair.is_by_return else ""
+    part["is_by_return"] = pair is not None and pair.is_by_return
     part["p_value"] = _UNKNOWN if pair is None or pair.p_value is None else pair.p_value
     part["verdict"] = _verdict(agent, comparison) if pair is None else pair.verdict
     return part

@@ -83,7 +83,7 @@ def _pair_row(environment: str, pair: AgentPair) -> dict[str, Any]:
     if pair.difference is not None:
         low, high = ends(pair.difference.interval)
         row |= {"difference": pair.difference.estimate, "difference_low": low, "difference_high": high}
-    row |= {"difference_in": "greedy_return" if pair.is_by_return else "", "is_doubtful": pair.is_doubtful}
+    row |= {"is_by_return": pair.is_by_return, "is_doubtful": pair.is_doubtful}
     return row | {"detectable_difference": pair.detectable}
 
 
