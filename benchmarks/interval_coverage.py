@@ -47,6 +47,17 @@ def mixture(shares: np.ndarray) -> np.ndarray:
     return np.clip((shares - 0.2) / 0.4, 0.0, 1.0)
 
 
+def failing(share: float, spread: float = 0.0) -> tuple[Quantiles, float]:
+    """Scores of seeds that are nearly equal, but for a share that fails: by 1, or by anything up to `spread`."""
+
+    def quantiles(shares: np.ndarray) -> np.ndarray:
+        below = np.minimum(shares / share, 1.0)
+        others = 0.015 * normal(np.clip((shares - share) / (1 - share), 1e-12, 1 - 1e-12)) if not spread else 0.0
+        return np.where(shares < share, spread * (below - 1) if spread else -1.0, others)
+
+    return quantiles, -share * (spread / 2 if spread else 1.0)
+
+
 # Quantile functions, and means; interquartile means are means of the quantiles between the quartiles.
 SCORES: dict[str, tuple[Quantiles, float]] = {
     "normal": (normal, 0.0),
@@ -55,6 +66,12 @@ SCORES: dict[str, tuple[Quantiles, float]] = {
     "mixture": (mixture, 0.6),
     "Bernoulli 0.3": (lambda shares: (shares >= 0.7).astype(np.float64), 0.3),
     "Bernoulli 0.05": (lambda shares: (shares >= 0.95).astype(np.float64), 0.05),
+    "2 % fail": failing(0.02),
+    "5 % fail": failing(0.05),
+    "10 % fail": failing(0.1),
+    "20 % fail": failing(0.2),
+    "30 % fail": failing(0.3),
+    "20 % fail more or less": failing(0.2, 2.0),
 }
 AGGREGATES = {"mean": statistics.mean, "IQM": statistics.iqm}
 

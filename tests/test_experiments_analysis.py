@@ -422,3 +422,32 @@ def test_the_mean_of_a_log_counts_what_is_under_way():
     assert later.unfinished_return is None
     assert (log + later).unfinished_return is None
     assert (log + later).returns.sum() == pytest.approx((log + later).mean_return * (log + later).episodes)
+
+
+def rows_of(column, values, **known):
+    frame = pd.DataFrame({"environment": "lake", "agent": "A", "seed": range(len(values)), column: values} | known)
+    return vd.Results.from_frame(frame).table().iloc[0]
+
+
+def test_intervals_stay_within_what_is_possible():
+    rates = [0.91, 0.89, 0.93, 0.9, 0.88, 0.92, 0.9, 0.94, 0.87, 0.0]
+    row = rows_of("greedy_success_rate", rates)
+    assert (
+        0.0 <= row["greedy_success_rate_low"] < row["greedy_success_rate_mean"] < row["greedy_success_rate_high"] <= 1
+    )
+    # No policy can be expected above the best possible.
+    row = rows_of("greedy_success_rate", [0.7, 0.6, 0.74, 0.73, 0.5, 0.71], best_success_rate=0.7442)
+    assert row["greedy_success_rate_high"] <= 0.7442
+    assert row["iqm_high"] <= 0.7442
+    row = rows_of("greedy_mean_return", [-20.0, -14.0, -13.5, -90.0, -13.0, -13.2], best_return=-13.0)
+    assert row["greedy_return_high"] <= -13.0
+    # Of an unknown range nothing is claimed, but no end is absurd.
+    row = rows_of("greedy_mean_return", [231, 245, 250, 239, 228, 242, 236, 251, 240, -300.0])
+    assert -150 < row["greedy_return_low"] < 100 < 250 < row["greedy_return_high"] < 300
+
+
+def test_regret_is_between_none_and_all_that_can_be_lost():
+    rates = [0.0, 0.8, 0.81, 0.82, 0.79]
+    known = {"train_mean_return": rates, "episodes": 2000, "best_return": 1.0, "best_success_rate": 1.0}
+    row = rows_of("train_success_rate", rates, **known)
+    assert 0 <= row["regret_low"] <= row["regret_mean"] <= row["regret_high"] <= 2000

@@ -59,9 +59,7 @@ def test_two_agents_are_told_in_one_sentence():
 def test_what_is_open_comes_with_the_seeds_that_would_settle_it():
     text = text_of(results_of({"A": spread(0.52, 3, width=0.2), "B": spread(0.5, 4, width=0.2)}))
     assert re.search(r"A and B|B and A", text)
-    assert re.search(
-        r"not distinguishable with 30 seeds \(difference .*\); about [\d,]+ would settle a difference", text
-    )
+    assert re.search(r"not distinguishable with 30 seeds \(difference .*\); about [\d,]+ \([\d,]+–[\d,]+\) would", text)
     stated = text_of(results_of({"A": spread(0.52, 3, width=0.2), "B": spread(0.5, 4, width=0.2)}), difference=0.05)
     assert "would settle a difference of .05" in stated
 
@@ -138,6 +136,142 @@ def test_failures_are_counted():
     text = text_of(results_of({"A": spread(0.8, 0, 20), "B": spread(0.3, 1, 20)}, failed=failed))
     assert "3 of the 23 trials of A failed" in text
     assert "C is not compared, for all 20 of its trials failed" in text
+
+
+def crashing(loses_only):
+    """A is ahead where it is done; where it would lose, or on seeds that have nothing to do with it, it crashes."""
+    places = np.arange(20)
+    own = np.where(places % 2 == 0, 0.95, 0.05) if loses_only else np.full(20, 0.95)
+    lost = places % 2 == 1 if loses_only else places == 3
+    noise = np.random.default_rng(0).normal(0, 0.005, 20)
+    rows = [
+        {"environment": "lake", "agent": "A", "seed": seed, "greedy_success_rate": None if lost[seed] else score}
+        | {"status": "failed" if lost[seed] else "done"}
+        for seed, score in enumerate(own + noise)
+    ]
+    rows += [
+        {"environment": "lake", "agent": "B", "seed": seed, "greedy_success_rate": 0.7 + noise[seed], "status": "done"}
+        for seed in range(20)
+    ]
+    return Results.from_frame(pd.DataFrame(rows))
+
+
+def test_no_agent_beats_another_by_failing_where_it_would_lose():
+    results = crashing(loses_only=True)
+    text, korean = text_of(results), text_of(results, "ko")
+    assert "beats" not in text
+    assert "A is ahead of B by .2" in text
+    assert "with missing trials counted as the worst score that does not hold" in text
+    assert "10 of the 20 trials of A failed" in text
+    assert "유의하게 높" not in korean
+    assert "빠진 시도를 가장 나쁜 점수로 치면 그렇지 않습니다" in korean
+    table = results.table()
+    assert table["letters"].tolist() == ["a", "a"]
+    assert table.loc[1, "verdict"] == "not distinguishable"
+    assert table.loc[1, "p_value"] > 0.05
+    (pair,) = {id(pair): pair for pair in results.analysis().environments[0].comparison.pairs.values()}.values()
+    assert pair.is_doubtful
+
+
+def test_a_lead_that_holds_with_a_failure_counted_as_the_worst_stands():
+    text = text_of(crashing(loses_only=False))
+    assert "A beats B" in text
+    assert "1 of the 20 trials of A failed" in text
+
+
+def test_a_failing_loser_is_still_beaten():
+    assert "A beats B" in text_of(results_of({"A": spread(0.8, 0, 20), "B": spread(0.3, 1, 17)}, {"B": range(17, 20)}))
+
+
+def test_failures_of_returns_count_as_the_worst_seen():
+    scores = {"A": [10.0 + 0.1 * place for place in range(10)], "B": [8.0 + 0.1 * place for place in range(20)]}
+    scores["C"] = [-500.0 - place for place in range(20)]
+    text = text_of(results_of(scores, {"A": range(10, 20)}, column="greedy_mean_return"))
+    assert "A beats B" not in text
+    assert "A is ahead of B by" in text
+
+
+def cliff(success=1.0, returns=(-13.0, -15.0), num_seeds=10):
+    rows = [
+        {"environment": "cliff", "agent": agent, "seed": seed, "greedy_success_rate": success,
+         "greedy_mean_return": value + 0.01 * (seed % 3) * place, "best_success_rate": 1.0}
+        for place, (agent, value) in enumerate(zip(("Q", "Expected Sarsa"), returns, strict=True))
+        for seed in range(num_seeds)
+    ]  # fmt: skip
+    return Results.from_frame(pd.DataFrame(rows))
+
+
+@pytest.mark.parametrize("success", [1.0, 0.5])
+def test_equal_success_on_every_seed_is_decided_by_return(success):
+    results = cliff(success)
+    text = text_of(results)
+    assert (
+        "Q and Expected Sarsa have the same greedy success with every seed: between them greedy return decides" in text
+    )
+    assert re.search(r"Q beats Expected Sarsa by 1\.99\d? \[.*\] in greedy return", text)
+    assert "nothing tells them apart" not in text
+    assert "탐욕 정책의 리턴으로 비교합니다" in text_of(results, "ko")
+    assert "탐욕 정책의 리턴 1.99" in text_of(results, "ko")
+    table = results.table()
+    assert table["letters"].tolist() == ["a", "b"]
+    assert table["is_by_return"].tolist() == [False, True]
+    assert table.loc[1, "difference"] == pytest.approx(-1.991)
+
+
+def test_equal_returns_too_leave_nothing_to_tell_apart():
+    text = text_of(results_of({"A": [1.0] * 10, "B": [1.0] * 10}, greedy_mean_return=-13.0))
+    assert "A and B score the same with every seed" in text
+    assert "nothing tells them apart" in text
+
+
+def test_too_few_seeds_do_not_decide_by_return_either():
+    text = text_of(cliff(num_seeds=5))
+    assert "beats" not in text
+    assert "Q scores higher than Expected Sarsa with every seed." in text
+    assert "in greedy return" in text
+
+
+def test_the_return_of_equal_successes_is_decided_at_the_level_of_the_whole_table():
+    """Equal agents with equal success on every seed, and random returns: false verdicts stay within the error."""
+    rng, false = np.random.default_rng(1), 0
+    for _ in range(60):
+        rows = [
+            {"environment": "e", "agent": agent, "seed": seed, "greedy_success_rate": 1.0, "greedy_mean_return": value}
+            for agent in "ABCD"
+            for seed, value in enumerate(rng.normal(0, 1, 8))
+        ]
+        letters = Results.from_frame(pd.DataFrame(rows)).table()["letters"]
+        false += len(set(letters)) > 1
+    assert false <= 60 * 0.05 + 3 * np.sqrt(60 * 0.05 * 0.95)
+
+
+def test_trials_without_a_score_are_not_counted_among_the_seeds():
+    frame = results_of({"A": spread(0.9, 0, 12), "B": spread(0.5, 1, 12)}, train_success_rate=0.4).frame()
+    frame = frame[["environment", "agent", "seed", "greedy_success_rate", "train_success_rate"]]
+    frame.loc[(frame["agent"] == "A") & (frame["seed"] >= 5), "greedy_success_rate"] = np.nan
+    results = Results.from_frame(frame)
+    table = results.table()
+    assert table[["seeds", "failed", "no_score"]].to_numpy().tolist() == [[5, 0, 7], [12, 0, 0]]
+    assert "7 of the 12 trials of A have no greedy success and are left out" in text_of(results)
+    assert "시도 12개 중 7개는" in text_of(results, "ko")
+    assert any(line.startswith("No score: A on lake, 7 of 12 trials") for line in footnotes(results))
+
+
+def test_a_score_above_the_best_possible_is_said_to_be_one():
+    scores = {"A": spread(0.75, 0, 20), "B": spread(0.5, 1, 20)}
+    near = results_of(scores, best_success_rate=0.74)
+    assert "A scores above the best possible greedy success, .740, as sampled episodes can by luck" in text_of(near)
+    assert near.table()["share_of_best"].tolist()[0] == 1.0
+    assert any(line.startswith("of best: ") and line.endswith("A.") for line in footnotes(near))
+    far = results_of(scores, best_success_rate=0.6)
+    assert "by more than luck: that best is not the best of what was evaluated" in text_of(far)
+    assert "우연이라 할 수 없을 만큼" in text_of(far, "ko")
+
+
+def test_scores_that_never_vary_come_with_what_they_may_have_missed():
+    lines = footnotes(results_of({"A": [1.0] * 10, "B": spread(0.5, 1, 10)}))
+    assert any("Of 10 seeds that all score the same nothing is known of what happens with fewer than 25.9 %" in line
+               for line in lines)  # fmt: skip
 
 
 def test_all_trials_failed():

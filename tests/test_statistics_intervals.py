@@ -132,9 +132,63 @@ def test_bca_falls_back_where_it_is_not_defined():
 def test_the_default_interval_looks_at_the_scores():
     assert statistics.best_interval(SKEWED).method == "bootstrap-t"
     assert statistics.best_interval(SUCCESSES).method == "expanded percentile"
+    assert statistics.best_interval([*SUCCESSES, 0.5]).method == "bootstrap-t"
     assert statistics.best_interval(SKEWED, statistics.median).method == "expanded percentile"
     assert statistics.best_interval(SKEWED[:6], statistics.iqm).method == "expanded percentile"
     assert statistics.best_interval([SKEWED, SKEWED[:4]]) == statistics.t_interval([SKEWED, SKEWED[:4]])
+
+
+@pytest.mark.parametrize("number", [5, 10, 15, 20, 30])
+def test_one_failed_seed_does_not_explode_the_interval(number):
+    returns = np.random.default_rng(number).normal(240, 8, number)
+    returns[0] = -300
+    for interval in (
+        statistics.best_interval(returns),
+        statistics.bootstrap_interval(returns, method="bootstrap-t"),
+        statistics.best_interval(returns, statistics.iqm),
+    ):
+        assert interval.width <= 2 * statistics.t_interval(returns).width + 1e-9
+    # And it still says that the failure may be more common than it was.
+    assert statistics.best_interval(returns).low < returns.mean() - 540 / number
+
+
+@given(st.lists(st.floats(-50, 50).map(lambda value: round(value, 2)), min_size=5, max_size=25))
+def test_the_default_interval_holds_the_mean_and_is_at_most_twice_as_wide_as_students(values):
+    interval, students = statistics.best_interval(values, num_resamples=300), statistics.t_interval(values)
+    rounding = 1e-9 * (1 + np.abs(values).max())
+    assert interval.low - rounding <= statistics.mean(values) <= interval.high + rounding
+    assert interval.width <= 2 * students.width + rounding
+
+
+@given(
+    st.lists(st.floats(0, 1).map(lambda value: round(value, 2)), min_size=5, max_size=20),
+    st.floats(0.1, 20),
+    st.floats(-50, 50),
+)
+def test_the_default_interval_moves_and_stretches_with_the_scores(values, scale, shift):
+    if np.ptp(values) < 0.01:
+        return
+    own = statistics.best_interval(values, num_resamples=300)
+    moved = statistics.best_interval(scale * np.array(values) + shift, num_resamples=300)
+    assert moved.method == own.method
+    expected = (scale * own.low + shift, scale * own.high + shift)
+    assert (moved.low, moved.high) == pytest.approx(expected, rel=1e-6, abs=1e-6 * (scale + abs(shift)))
+
+
+def test_the_default_interval_shrinks_with_seeds():
+    scores = np.where(np.arange(400) % 5 == 0, 0.0, np.random.default_rng(0).normal(0.9, 0.02, 400))
+    widths = [statistics.best_interval(scores[:number]).width for number in (10, 20, 50, 100, 400)]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[-1] < widths[0] / 5
+
+
+def test_an_interval_stays_within_what_is_possible_but_never_leaves_out_the_estimate():
+    interval = statistics.Interval(-0.5, 0.9, 0.95, "t")
+    assert (interval.limited((0.0, 1.0), 0.2).low, interval.limited((0.0, 1.0), 0.2).high) == (0.0, 0.9)
+    # Sampled episodes were luckier than the best possible.
+    lucky = statistics.Interval(0.7, 0.9, 0.95, "t").limited((0.0, 0.74), 0.8)
+    assert (lucky.low, lucky.high) == (0.7, 0.8)
+    assert not statistics.Interval.unknown(0.95, "one seed").limited((0.0, 1.0), 0.5).is_known
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -106,14 +106,70 @@ def test_the_detectable_difference_and_the_seeds_needed_agree():
     observed = differences.mean()
     assert statistics.power(observed, deviation, needed) >= 0.8 > statistics.power(observed, deviation, needed - 1)
     # The textbook's 34 for half a standard deviation.
-    halves = np.tile([0.0, 1.0], 50)
+    halves = np.tile([-1.0, 0.0, 1.0, 3.0], 25)
     assert statistics.seeds_needed(halves, halves.std(ddof=1) / 2) == 34
+
+
+def test_the_fewest_of_one_sign_are_the_binomial_tests():
+    for level in (0.05, 0.05 / 21, 0.2):
+        for number in range(1, 41):
+            least = next((k for k in range(number + 1) if 2 * stats.binom.sf(k - 1, number, 0.5) <= level), number + 1)
+            found = statistics.sign_test_power(1.0, 1.0, number, level=level)
+            assert found == (1.0 if least <= number else 0.0)
+
+
+@pytest.mark.parametrize(("first", "second", "number"), [(0.9, 0.6, 30), (0.5, 0.2, 40)])
+def test_the_power_for_successes_is_that_of_the_permutation_test(first, second, number):
+    differing = first * (1 - second) + second * (1 - first)
+    claimed = statistics.sign_test_power(first - second, differing, number)
+    rng, trials = np.random.default_rng(5), 400
+    ours, theirs = (rng.random((trials, number)) < rate for rate in (first, second))
+    tests = [
+        statistics.paired_permutation_test(one * 1.0, other * 1.0, num_permutations=999)
+        for one, other in zip(ours, theirs, strict=True)
+    ]
+    found = np.mean([test.p_value <= 0.05 for test in tests])
+    assert found == pytest.approx(claimed, abs=4 * math.sqrt(claimed * (1 - claimed) / trials) + 0.01)
+    # The t test promises more than there is.
+    assert statistics.power(first - second, math.sqrt(differing - (first - second) ** 2), number) > claimed + 0.05
+
+
+def test_the_seeds_for_successes_have_the_power_wanted():
+    differences = np.repeat([1.0, -1.0, 0.0], [11, 2, 17])
+    needed = statistics.seeds_needed(differences)
+    assert statistics.sign_test_power(0.3, 13 / 30, needed) >= 0.8
+    assert statistics.sign_test_power(0.3, 13 / 30, needed - 2) < 0.82
+    assert statistics.seeds_needed(differences, level=0.01) > needed
+    gap = statistics.minimum_detectable_difference(differences)
+    assert statistics.sign_test_power(gap, 13 / 30, 30) == pytest.approx(0.8, abs=1e-6)
+    # In other units the same.
+    assert statistics.seeds_needed(0.2 * differences) == needed
+
+
+def test_the_seeds_needed_are_a_range_that_narrows_with_the_pilot():
+    rng = np.random.default_rng(3)
+    small, large = rng.normal(0.3, 1.0, 10), rng.normal(0.3, 1.0, 200)
+    for differences in (small, large):
+        least, most = statistics.seeds_needed_range(differences, 0.3)
+        assert least <= statistics.seeds_needed(differences, 0.3) <= most
+    few, many = statistics.seeds_needed_range(small, 0.3), statistics.seeds_needed_range(large, 0.3)
+    assert few[1] / few[0] > 3 > 1.5 > many[1] / many[0]
+
+
+def test_the_range_of_seeds_holds_the_number_of_the_true_spread():
+    rng, true = np.random.default_rng(4), statistics.seeds_needed(np.tile([-1.0, 1.0, 0.999, -0.999], 500), 0.4)
+    ranges = [statistics.seeds_needed_range(rng.normal(0, 1, 10), 0.4) for _ in range(200)]
+    assert np.mean([least <= true <= most for least, most in ranges]) == pytest.approx(0.9, abs=0.09)
 
 
 def test_what_no_number_of_seeds_would_settle():
     assert statistics.seeds_needed([1.0, -1.0]) is None
     assert statistics.seeds_needed([1.0]) is None
-    assert statistics.seeds_needed([1.0, 1.0, 1.0]) == 2
+    # The sign test of fewer than six seeds cannot reject.
+    assert statistics.seeds_needed([1.0, 1.0, 1.0]) == 6
+    assert statistics.minimum_detectable_difference([1.0, 0.0, 0.0, 1.0]) is None
+    assert statistics.seeds_needed_range([1.0]) is None
+    assert statistics.seeds_needed_range([1.0, -1.0]) is None
     assert statistics.minimum_detectable_difference([1.0]) is None
     assert statistics.minimum_detectable_difference([0.0, 0.0]) == 0.0
     assert statistics.seeds_needed([1.0, -1.0], 1e-12) is None
@@ -130,6 +186,7 @@ def test_what_no_number_of_seeds_would_settle():
         (lambda: statistics.cumulative_regret([math.nan], 1.0), "returns: must be finite"),
         (lambda: statistics.cumulative_regret([1.0], math.inf), "best: must be finite"),
         (lambda: statistics.performance_profile([1.0], 0.5), "thresholds: must be one-dimensional"),
+        (lambda: statistics.sign_test_power(0.5, 0.4, 5), "share_differing: must be"),
         (lambda: statistics.power(1.0, -1.0, 5), "deviation: must be at least 0"),
         (lambda: statistics.seeds_needed([1.0, 2.0], math.nan), "difference: must be finite"),
         (lambda: statistics.seeds_needed([1.0, 2.0], power_wanted=0.01), "power_wanted: must be above the level"),

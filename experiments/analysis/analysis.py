@@ -16,7 +16,7 @@ from velodrome.experiments.analysis.learning import (
     why_no_regret,
 )
 from velodrome.experiments.analysis.margins import Margin, margins_of
-from velodrome.experiments.analysis.measures import Measure, measure_named, measure_on
+from velodrome.experiments.analysis.measures import MEASURES, Measure, limits_of, measure_named, measure_on
 from velodrome.experiments.analysis.overall import Overall, overall_of
 from velodrome.experiments.analysis.rows import agent_row
 from velodrome.experiments.analysis.seed_scores import SeedScores
@@ -125,9 +125,8 @@ def _analysed(results: "Results", environment: str, options: AnalysisOptions) ->
     measure = measure_on(results, environment, options.metric)
     # Equal by the measure that decides: the order of the other numbers.
     order = sorted(records, key=lambda agent: _secondary(records[agent]), reverse=True)
-    agents = [
-        AgentScores(agent, (SeedScores.of_records(agent, records[agent], measure),), measure.is_rate) for agent in order
-    ]
+    limits = {name: limits_of(one, everything) for name, one in MEASURES.items()}
+    agents = [_scores(agent, records[agent], measure, everything, limits[measure.name]) for agent in order]
     is_sequential = sequential is not None and sequential["measure"] in (None, measure.name)
     comparison = compare_scores(
         agents, baseline=options.baseline, sequential=_verdicts(sequential) if is_sequential else None
@@ -140,7 +139,8 @@ def _analysed(results: "Results", environment: str, options: AnalysisOptions) ->
         reached = None if threshold is None else episodes_to(results, environment, agent.label, threshold)
         some = records[agent.label]
         regrets = np.empty(0) if reason else training_regrets(results, environment, agent.label)
-        rows.append(agent_row(environment, agent.label, some, comparison, measure, threshold, reached, regrets))
+        row = agent_row(environment, agent.label, some, comparison, measure, threshold, reached, regrets, limits)
+        rows.append(row)
     done = [record for record in everything if record["status"] == "done"]
     best, random = (
         next((float(record[column]) for record in done if not math.isnan(record[column])), math.nan)
@@ -150,6 +150,32 @@ def _analysed(results: "Results", environment: str, options: AnalysisOptions) ->
     return EnvironmentAnalysis(
         environment, measure, comparison, tuple(rows), best, random, threshold, num_guesses, reason
     )
+
+
+def _scores(
+    agent: str,
+    records: Sequence[Mapping[str, Any]],
+    measure: Measure,
+    everything: Sequence[Mapping[str, Any]],
+    limits: tuple[float, float],
+) -> AgentScores:
+    """An agent's scores, with greedy return beside greedy success; what is missing counts as the worst at the worst."""
+    scores = SeedScores.of_records(agent, records, measure, _worst(measure, everything, limits))
+    tie_break = None
+    if measure.name == "greedy_success_rate":
+        other = MEASURES["greedy_return"]
+        worst = _worst(other, everything, limits_of(other, everything))
+        tie_break = SeedScores.of_records(agent, records, other, worst)
+        tie_break = None if tie_break.problem else tie_break
+    return AgentScores(agent, (scores,), measure.is_rate, limits, tie_break)
+
+
+def _worst(measure: Measure, records: Sequence[Mapping[str, Any]], limits: tuple[float, float]) -> float:
+    """The worst possible score, or where that is not known the worst of all agents'; NaN without any."""
+    if math.isfinite(limits[0]):
+        return limits[0]
+    values = [float(record[measure.column]) for record in records if record["status"] == "done"]
+    return min((value for value in values if math.isfinite(value)), default=math.nan)
 
 
 def _secondary(records: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:

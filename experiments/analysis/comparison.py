@@ -23,7 +23,9 @@ from velodrome.experiments.statistics import (
     mean,
     minimum_detectable_difference,
     paired_difference,
+    paired_permutation_test,
     seeds_needed,
+    seeds_needed_range,
     unpaired_difference,
 )
 from velodrome.experiments.statistics.pairwise import letters_of
@@ -44,11 +46,16 @@ class AgentScores:
         label: of the agent.
         parts: one an environment, in the same order for all agents.
         is_rate: whether scores lie between 0 and 1.
+        limits: smallest and largest mean that is possible, infinite where not known.
+        tie_break: greedy returns, which decide between agents with the same greedy success on every seed; None where
+            they do not, or where it is not greedy success that decides.
     """
 
     label: str
     parts: tuple[SeedScores, ...]
     is_rate: bool = False
+    limits: tuple[float, float] = (-math.inf, math.inf)
+    tie_break: SeedScores | None = None
 
     @property
     def problem(self) -> str:
@@ -89,8 +96,24 @@ class AgentScores:
             return Interval.unknown(LEVEL, self.problem)
         scores = self.values if len(self.parts) == 1 else [by_seed(self.values, self.seeds, aggregate)]
         # Numbers by seed are those of any aggregate, and their mean is it.
-        interval = best_interval(scores, aggregate if len(self.parts) == 1 else mean, level=LEVEL)
-        return interval.within(0.0, 1.0) if self.is_rate else interval
+        of_numbers = aggregate if len(self.parts) == 1 else mean
+        return best_interval(scores, of_numbers, level=LEVEL).limited(self.range, of_numbers(scores))
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The limits, of a rate within 0 and 1."""
+        low, high = self.limits
+        return (max(low, 0.0), min(high, 1.0)) if self.is_rate else (low, high)
+
+    @property
+    def num_missing(self) -> int:
+        """Seeds of which there is no score, for the trial failed or has none."""
+        return sum(len(part.missing) for part in self.parts)
+
+    def with_missing(self) -> "AgentScores":
+        """The agent with the scores of its trials that failed, or that have none, counted as the worst."""
+        tie_break = None if self.tie_break is None else self.tie_break.with_missing()
+        return replace(self, parts=tuple(part.with_missing() for part in self.parts), tie_break=tie_break)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +127,8 @@ class AgentPair:
         p_value: adjusted for all pairs; None where the comparison was sequential.
         is_paired: whether the scores are compared seed by seed.
         num_pairs: of the whole comparison.
+        is_by_return: whether it is decided by greedy return, for greedy success is the same on every seed.
+        is_doubtful: whether the two would differ, but do not with missing scores counted as the worst.
     """
 
     first: AgentScores
@@ -112,11 +137,23 @@ class AgentPair:
     p_value: float | None
     is_paired: bool
     num_pairs: int
+    is_by_return: bool = False
+    is_doubtful: bool = False
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether the difference is one of rates."""
+        return self.first.is_rate and not self.is_by_return
+
+    def parts_of(self, agent: AgentScores) -> tuple[SeedScores, ...]:
+        """The scores of one of the two that decide, one an environment."""
+        return (agent.tie_break,) if self.is_by_return and agent.tie_break is not None else agent.parts
 
     @cached_property
     def seeds(self) -> list[list[int]]:
         """Seeds that both have, one list an environment."""
-        return [common_seeds(parts) for parts in zip(self.first.parts, self.second.parts, strict=True)]
+        both = zip(self.parts_of(self.first), self.parts_of(self.second), strict=True)
+        return [common_seeds(parts) for parts in both]
 
     @property
     def num_seeds(self) -> int:
@@ -132,14 +169,15 @@ class AgentPair:
             found = unpaired_difference(*map(_numbers, (self.first, self.second)), level=LEVEL)
         elif all(self.seeds):
             ours, theirs = (
-                [part.at(seeds) for part, seeds in zip(agent.parts, self.seeds, strict=True)]
+                [part.at(seeds) for part, seeds in zip(self.parts_of(agent), self.seeds, strict=True)]
                 for agent in (self.first, self.second)
             )
             shared = self.seeds if len(self.seeds) > 1 else None
             found = paired_difference(ours, theirs, seeds=shared, level=LEVEL)
         else:
             return None
-        return replace(found, interval=found.interval.within(-1.0, 1.0)) if self.first.is_rate else found
+        low, high = (-math.inf, math.inf) if self.is_by_return else self.first.range
+        return replace(found, interval=found.interval.limited((low - high, high - low), found.estimate))
 
     @cached_property
     def overlooks_rare_seeds(self) -> bool:
@@ -154,10 +192,10 @@ class AgentPair:
         if self.verdict != "different" or self.difference is None:
             return False
         agents = (self.first, self.second)
-        if not any(all(np.ptp(part.values) == 0 for part in agent.parts) for agent in agents):
+        if not any(all(np.ptp(part.values) == 0 for part in self.parts_of(agent)) for agent in agents):
             return False
         bound = math.sqrt(math.log(2 / ERROR) / (2 * self.num_seeds))
-        return not self.first.is_rate or abs(self.difference.estimate) <= bound
+        return not self.is_rate or abs(self.difference.estimate) <= bound
 
     @property
     def detectable(self) -> float | None:
@@ -174,12 +212,19 @@ class AgentPair:
             return None
         return seeds_needed(differences, difference, level=ERROR / self.num_pairs, power_wanted=POWER)
 
+    def seeds_needed_range(self, difference: float | None = None) -> tuple[int, int | None] | None:
+        """The fewest and the most seeds that it may take, for the spread is known from so many seeds only."""
+        differences = self._differences
+        if differences is None:
+            return None
+        return seeds_needed_range(differences, difference, level=ERROR / self.num_pairs, power_wanted=POWER)
+
     @cached_property
     def _differences(self) -> NDArray[np.float64] | None:
         if not self.is_paired or len(self.seeds) > 1 or len(self.seeds[0]) < 2:
             return None
         seeds = self.seeds[0]
-        return self.first.parts[0].at(seeds) - self.second.parts[0].at(seeds)
+        return self.parts_of(self.first)[0].at(seeds) - self.parts_of(self.second)[0].at(seeds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +275,9 @@ def compare_scores(
     """Rank agents by their means, and test all pairs.
 
     Pairs are compared seed by seed on the seeds that both have, or as agents on different seeds where these are too
-    few, see `compare_all_pairs`. What a seed scores on several environments counts as one number.
+    few, see `compare_all_pairs`. What a seed scores on several environments counts as one number. Two with the same
+    greedy success on every seed they share are tested by greedy return, within the same error. No two differ that would
+    not with missing scores counted as the worst.
 
     Args:
         agents: those with equal means stay in this order.
@@ -250,6 +297,7 @@ def compare_scores(
         found = _decided(compared, sequential)
     else:
         found, correction = _tested(compared)
+    found = _without_doubtful(compared, found)
     pairs = {labels: pair for pair in found for labels in _both_orders(pair)}
     places = {agent.label: place for place, agent in enumerate(compared)}
     different = [(places[pair.first.label], places[pair.second.label]) for pair in found if pair.verdict == "different"]
@@ -294,6 +342,49 @@ def _decided(compared: Sequence[AgentScores], sequential: SequentialVerdicts) ->
     ]
 
 
+def _without_doubtful(compared: Sequence[AgentScores], pairs: Sequence[AgentPair]) -> list[AgentPair]:
+    """The pairs, of which none differs that does not with missing scores counted as the worst."""
+    if not any(_is_in_question(pair) for pair in pairs):
+        return list(pairs)
+    again, _ = _tested([agent.with_missing() for agent in compared])
+    return [_doubted(pair, other) if _is_in_question(pair) else pair for pair, other in zip(pairs, again, strict=True)]
+
+
+def _is_in_question(pair: AgentPair) -> bool:
+    return pair.verdict == "different" and bool(pair.first.num_missing or pair.second.num_missing)
+
+
+def _doubted(pair: AgentPair, filled: AgentPair) -> AgentPair:
+    """The pair, not distinguishable if that is what it is with the missing scores filled in."""
+    if pair.is_by_return and not filled.is_by_return:
+        filled = _by_return(filled)
+    ahead, then = (0.0 if one.difference is None else one.difference.estimate for one in (pair, filled))
+    if filled.verdict == "different" and ahead * then > 0:
+        return pair
+    p_value = filled.p_value if ahead * then > 0 else 1.0
+    return replace(
+        pair, verdict="not distinguishable", p_value=None if pair.p_value is None else p_value, is_doubtful=True
+    )
+
+
+def _by_return(pair: AgentPair) -> AgentPair:
+    """The pair tested by greedy return alone, with Bonferroni's correction."""
+    pair = replace(pair, is_by_return=True, is_paired=True)
+    ours, theirs = (pair.parts_of(agent)[0].at(pair.seeds[0]) for agent in (pair.first, pair.second))
+    p_value = min(1.0, paired_permutation_test(ours, theirs).p_value * pair.num_pairs)
+    return replace(pair, p_value=p_value, verdict="different" if p_value <= ERROR else "not distinguishable")
+
+
+def _tie_breaks(compared: Sequence[AgentScores]) -> list[NDArray[np.float64]] | None:
+    """Greedy returns of the seeds of each agent; None where some are not known."""
+    returns = []
+    for agent in compared:
+        if agent.tie_break is None or not set(agent.parts[0].seeds) <= set(agent.tie_break.seeds):
+            return None
+        returns.append(agent.tie_break.at(agent.parts[0].seeds))
+    return returns
+
+
 def _tested(compared: Sequence[AgentScores]) -> tuple[list[AgentPair], Correction]:
     """All pairs by permutation tests, and how their family-wise error is held."""
     if len(compared) < 2:
@@ -303,11 +394,11 @@ def _tested(compared: Sequence[AgentScores]) -> tuple[list[AgentPair], Correctio
         seeds: list[Any] = [agent.seeds[0] for agent in compared]
     else:
         scores, seeds = [agent.values for agent in compared], [agent.seeds for agent in compared]
-    result = compare_all_pairs(scores, seeds=seeds, level=ERROR)
+    result = compare_all_pairs(scores, seeds=seeds, tie_breaks=_tie_breaks(compared), level=ERROR)
     pairs = [
         AgentPair(
             compared[pair.first], compared[pair.second], "different" if pair.different else "not distinguishable",
-            pair.adjusted_p_value, pair.is_paired, len(result.pairs),
+            pair.adjusted_p_value, pair.is_paired, len(result.pairs), is_by_return=pair.is_tie_break,
         )
         for pair in result.pairs
     ]  # fmt: skip

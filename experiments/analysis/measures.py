@@ -81,6 +81,29 @@ def deciding_measure(records: Iterable[Mapping[str, Any]], name: str | None = No
     return next(known, MEASURES["greedy_return"])
 
 
+def limits_of(measure: Measure, records: Iterable[Mapping[str, Any]]) -> tuple[float, float]:
+    """The smallest and the largest expected score that an environment allows, infinite where not known.
+
+    Rates lie between 0 and 1, and so do returns where each trial's are its successes; nothing expected is above the
+    best possible.
+
+    Args:
+        measure: of the scores.
+        records: of the environment's trials.
+    """
+    done = [record for record in records if record["status"] == "done"]
+    low, high = (0.0, 1.0) if measure.is_rate or _is_success(measure, done) else (-math.inf, math.inf)
+    best = [float(record[measure.best_column]) for record in done if not math.isnan(record[measure.best_column])]
+    return low, min(high, max(best)) if best else high
+
+
+def _is_success(measure: Measure, done: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the returns of all trials are their success rates."""
+    twin = MEASURES[measure.name.replace("return", "success_rate")].column
+    known = [record for record in done if not math.isnan(record[measure.column])]
+    return bool(known) and all(record[measure.column] == record[twin] for record in known)
+
+
 def measure_on(results: "Results", environment: str, name: str | None = None) -> Measure:
     """What decides on an environment: what the user wants, else what its sequential comparison took, else as above.
 

@@ -25,6 +25,7 @@ def agent_row(
     threshold: Threshold | None,
     reached: EpisodesToThreshold | None,
     regrets: NDArray[np.float64],
+    limits: Mapping[str, tuple[float, float]],
 ) -> dict[str, Any]:
     """What is known of an agent on an environment; NaN where a number is not known.
 
@@ -37,19 +38,22 @@ def agent_row(
         threshold: to be reached in training.
         reached: when it was.
         regrets: in training, of its trials that are done; none where they are not comparable.
+        limits: smallest and largest possible value of each measure.
     """
     done = [record for record in records if record["status"] == "done"]
     row: dict[str, Any] = {"environment": environment, "agent": agent}
     row |= {"rank": [one.label for one in comparison.agents].index(agent) + 1, "letters": comparison.letters[agent]}
-    row |= {"seeds": len(done), "failed": len(records) - len(done), "decided_by": measure.name}
+    scores = comparison.agent(agent).parts[0]
+    row |= {"seeds": len(scores.seeds), "failed": scores.num_failed, "no_score": scores.num_unscored}
+    row["decided_by"] = measure.name
     row |= _decisive(agent, comparison)
     for name in MEASURES:
-        row |= _summary(name, done)
+        row |= _summary(name, done, limits[name])
     row |= _limits(done)
     best = row["best_success_rate" if measure.is_rate else "best_return"]
     row["share_of_best"] = _share(row["greedy_success_rate_mean"], row["best_success_rate"])
     row["optimality_gap"] = _gap(agent, comparison, best)
-    row |= _part("regret", regrets)
+    row |= _part("regret", regrets, (0.0, _most_regret(done, limits["train_return"])))
     row |= _threshold_part(threshold, reached)
     first: Mapping[str, Any] = done[0] if done else {}
     row["evaluation"], row["success_rule"] = first.get("evaluation", ""), first.get("success_rule", "")
@@ -84,6 +88,7 @@ def _decisive(agent: str, comparison: Comparison) -> dict[str, Any]:
     low, high = (_UNKNOWN, _UNKNOWN) if difference is None else ends(difference.interval)
     part["difference"] = _UNKNOWN if difference is None else difference.estimate + 0.0
     part |= {"difference_low": low, "difference_high": high}
+    part["is_by_return"] = pair is not None and pair.is_by_return
     part["p_value"] = _UNKNOWN if pair is None or pair.p_value is None else pair.p_value
     part["verdict"] = _verdict(agent, comparison) if pair is None else pair.verdict
     return part
@@ -94,13 +99,13 @@ def _verdict(agent: str, comparison: Comparison) -> str:
     return "reference" if agent == comparison.reference else "not compared"
 
 
-def _summary(name: str, done: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def _summary(name: str, done: Sequence[Mapping[str, Any]], limits: tuple[float, float]) -> dict[str, float]:
     values = np.array([record[MEASURES[name].column] for record in done], dtype=np.float64)
-    return _part(name, values, is_rate=MEASURES[name].is_rate)
+    return _part(name, values, limits)
 
 
-def _part(name: str, values: NDArray[np.float64], *, is_rate: bool = False) -> dict[str, float]:
-    """Mean, its 95 % interval, smallest and largest; NaN where not known, as the interval of one seed is."""
+def _part(name: str, values: NDArray[np.float64], limits: tuple[float, float]) -> dict[str, float]:
+    """Mean, its 95 % interval within the limits, smallest and largest; NaN where not known, as of one seed."""
     present = values[~np.isnan(values)]
     if not len(present):
         return {f"{name}_{part}": _UNKNOWN for part in _PARTS}
@@ -108,10 +113,16 @@ def _part(name: str, values: NDArray[np.float64], *, is_rate: bool = False) -> d
         centre = float(present.mean())
     low = high = _UNKNOWN
     if np.isfinite(present).all():
-        interval = best_interval(present, mean, level=LEVEL)
-        low, high = ends(interval.within(0.0, 1.0) if is_rate else interval)
+        low, high = ends(best_interval(present, mean, level=LEVEL).limited(limits, centre))
     numbers = (centre, low, high, float(present.min()), float(present.max()))
     return {f"{name}_{part}": number for part, number in zip(_PARTS, numbers, strict=True)}
+
+
+def _most_regret(done: Sequence[Mapping[str, Any]], limits: tuple[float, float]) -> float:
+    """The regret of the worst possible returns, mean over trials; infinite where these are not known."""
+    most = [record["episodes"] * (record["best_return"] - limits[0]) for record in done]
+    known = [regret for regret in most if math.isfinite(regret)]
+    return sum(known) / len(known) if known else math.inf
 
 
 def _limits(done: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -122,7 +133,8 @@ def _limits(done: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def _share(value: float, best: float) -> float:
-    return value / best if best > 0 and math.isfinite(best) else _UNKNOWN
+    """Share of the best possible; sampled episodes may exceed it by luck, which counts as all of it."""
+    return min(value / best, 1.0) if best > 0 and math.isfinite(best) else _UNKNOWN
 
 
 def _gap(agent: str, comparison: Comparison, best: float) -> float:
@@ -135,12 +147,12 @@ def _threshold_part(threshold: Threshold | None, reached: EpisodesToThreshold | 
     part |= dict.fromkeys(
         ("episodes_to_threshold", "episodes_to_threshold_low", "episodes_to_threshold_high"), _UNKNOWN
     )
-    part["reached_threshold"] = 0
+    part |= {"reached_threshold": 0, "threshold_seeds": 0}
     if reached is None:
         return part
     # Half of the seeds or more never got there: the median lies beyond every budget.
     part["episodes_to_threshold"] = math.inf if reached.median is None else reached.median
     low, high = ends(reached.interval)
     part |= {"episodes_to_threshold_low": low, "episodes_to_threshold_high": high}
-    part["reached_threshold"] = reached.num_reached
+    part |= {"reached_threshold": reached.num_reached, "threshold_seeds": len(reached.episodes)}
     return part

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.experiments.analysis.measures import MEASURES, Measure, measure_named, measure_on
+from velodrome.experiments.analysis.measures import MEASURES, Measure, limits_of, measure_named, measure_on
 from velodrome.experiments.analysis.seed_scores import SeedScores
 from velodrome.experiments.errors import ExperimentError
 from velodrome.policies.configuration import closest
@@ -69,6 +69,11 @@ def finite_scores(results: "Results", environment: str, agent: str, measure: Mea
     """Scores of the seeds that have one, float64 (num_seeds,)."""
     values = SeedScores.of_records(agent, results.trials(environment, agent), measure).values
     return values[np.isfinite(values)]
+
+
+def limits_on(results: "Results", environment: str, measure: Measure) -> tuple[float, float]:
+    """The smallest and the largest expected score on an environment, infinite where not known."""
+    return limits_of(measure, records_on(results, [environment]))
 
 
 def scores_by_agent(results: "Results", environments: Sequence[str], measure: Measure) -> ScoresByAgent:

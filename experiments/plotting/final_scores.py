@@ -12,6 +12,7 @@ from velodrome.experiments.plotting.drawn_scores import (
     axis_name,
     chosen_environments,
     finite_scores,
+    limits_on,
     measure_for,
     reference,
     scores_by_agent,
@@ -28,7 +29,7 @@ from velodrome.experiments.plotting.style import (
     wrapped,
 )
 from velodrome.experiments.reporting.numbers import estimate
-from velodrome.experiments.statistics import Interval, best_interval
+from velodrome.experiments.statistics import best_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,8 +61,10 @@ def draw_final_scores(axes: "Axes", results: "Results", environment: str, metric
     dress(axes, environment, axis_name(measure))
     axes.grid(visible=False, axis="y")
     limits: list[float] = []
+    possible = limits_on(results, environment, measure)
     for place, agent in enumerate(results.agents):
-        limits += _draw_agent(axes, place, finite_scores(results, environment, agent, measure), measure)
+        values = finite_scores(results, environment, agent, measure)
+        limits += _draw_agent(axes, place, values, measure, possible)
     number = len(results.agents)
     axes.set_ylim(number - 0.4, -0.6)
     axes.set_yticks(range(number), [wrapped(agent) for agent in results.agents], size=TEXT_SIZE, parse_math=False)
@@ -80,7 +83,9 @@ def draw_final_scores(axes: "Axes", results: "Results", environment: str, metric
     return axes
 
 
-def _draw_agent(axes: "Axes", place: int, values: NDArray[np.float64], measure: Measure) -> list[float]:
+def _draw_agent(
+    axes: "Axes", place: int, values: NDArray[np.float64], measure: Measure, possible: tuple[float, float]
+) -> list[float]:
     """Draw one row; returns what must be within the limits of the axis."""
     if not len(values):
         _write(axes, place, "no score")
@@ -88,22 +93,17 @@ def _draw_agent(axes: "Axes", place: int, values: NDArray[np.float64], measure: 
     colour = COLOURS[place % len(COLOURS)]
     offsets = (np.arange(1, len(values) + 1) * _GOLDEN % 1 - 0.5) * _DOTS_HEIGHT
     axes.scatter(values, place + offsets, s=14, color=colour, alpha=0.45, linewidth=0, zorder=2)
-    mean, interval = float(values.mean()), best_interval(values)
+    mean = float(values.mean())
+    interval = best_interval(values).limited(possible, mean)
     limits, low, high = [float(values.min()), float(values.max())], math.nan, math.nan
     if interval.is_known:
-        low, high = _ends(interval, measure)
+        low, high = interval.low, interval.high
         axes.plot([low, high], [place, place], color="black", linewidth=1.6, solid_capstyle="butt", zorder=3)
         # An interval of two seeds may be so wide that nothing else could be seen.
         limits += [max(low, 2 * limits[0] - limits[1]), min(high, 2 * limits[1] - limits[0])]
     axes.plot([mean], [place], marker="D", markersize=5, color=colour, markeredgecolor="black", zorder=4)
     _write(axes, place, estimate(mean, low, high, measure.is_rate))
     return limits
-
-
-def _ends(interval: Interval, measure: Measure) -> tuple[float, float]:
-    """Ends of an interval, within what a rate can be."""
-    interval = interval.within(0.0, 1.0) if measure.is_rate else interval
-    return interval.low, interval.high
 
 
 def _write(axes: "Axes", place: int, text: str) -> None:

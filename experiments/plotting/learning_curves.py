@@ -87,6 +87,9 @@ def draw_learning_curves(
         finite = mean[shown]
         limits += [finite.min(), finite.max()]
         low, high = mean_band(curves)
+        if metric == "success_rate":
+            # Student's band of fewer than five seeds knows no limits.
+            low, high = np.clip([low, high], 0.0, 1.0)
         known = np.isfinite(low)
         if known.any():
             opacity = band_opacity(len(results.agents))

@@ -10,6 +10,7 @@ from velodrome.experiments.plotting.drawn_scores import (
     axis_name,
     chosen_environments,
     finite_scores,
+    limits_on,
     measure_for,
     reference,
     scores_by_agent,
@@ -66,13 +67,14 @@ def draw_sweep(
     dress(axes, environment, swept.parameter, axis_name(measure))
     ends: list[EndLabel] = []
     limits: list[float] = []
+    possible = limits_on(results, environment, measure)
     for place, (name, agents) in enumerate(swept.lines.items()):
         scores = {value: finite_scores(results, environment, agent, measure) for value, agent in agents.items()}
         scores = {value: scores[value] for value in sorted(scores) if len(scores[value])}
         if not scores:
             continue
         shift = (place - (len(swept.lines) - 1) / 2) * APART
-        limits += _draw_line(axes, line_style(place), name, scores, shift)
+        limits += _draw_line(axes, line_style(place), name, scores, shift, possible)
         last = scores[max(scores)]
         ends.append(EndLabel(float(last.mean()), name, COLOURS[place % len(COLOURS)]))
     if len(ends) == 1:
@@ -93,7 +95,12 @@ def draw_sweep(
 
 
 def _draw_line(
-    axes: "Axes", style: dict[str, Any], name: str, scores: "Mapping[float, NDArray[np.float64]]", shift: float
+    axes: "Axes",
+    style: dict[str, Any],
+    name: str,
+    scores: "Mapping[float, NDArray[np.float64]]",
+    shift: float,
+    possible: tuple[float, float],
 ) -> list[float]:
     """Draw means and intervals by value, some points to the right; returns what the axis must reach."""
     from matplotlib.transforms import offset_copy
@@ -103,7 +110,7 @@ def _draw_line(
     axes.plot(list(scores), means, marker="o", markersize=5, linewidth=1.6, label=name, transform=shifted, **style)
     limits = list(means)
     for value, values in scores.items():
-        interval = best_interval(values)
+        interval = best_interval(values).limited(possible, float(values.mean()))
         if interval.is_known:
             ends = [interval.low, interval.high]
             axes.plot([value] * 2, ends, color=style["color"], linewidth=1.2, transform=shifted)

@@ -15,7 +15,9 @@ from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.numbers import MISSING, count, estimate, is_known, percent, share, speed
 from velodrome.experiments.reporting.titles import margin_title, overall_title
 
-FAILED, REWARD_A_GUESS = "failed", "reward a guess"
+FAILED, NO_SCORE, REWARD_A_GUESS = "failed", "no score", "reward a guess"
+# Behind a difference that is not one of what decides, but of greedy return.
+BY_RETURN = "(return)"
 _ENDS = ("mean", "low", "high")
 Row = dict[str, Any]
 
@@ -61,6 +63,7 @@ def _environment_section(one: EnvironmentAnalysis) -> Section:
     rows, measure = one.rows, one.measure
     columns = [
         Column(FAILED, lambda row: str(row["failed"]) if row["failed"] else MISSING),
+        Column(NO_SCORE, lambda row: str(row["no_score"]) if row["no_score"] else MISSING),
         Column("letters", lambda row: row["letters"] or MISSING),
         _mean_column(measure.heading, measure.name, measure.is_rate),
         *_columns_of_others(one),
@@ -150,7 +153,9 @@ def _difference_column(comparison: Comparison, is_rate: bool) -> Column:
     def cell(row: Row) -> str:
         if row["agent"] == comparison.reference:
             return versus if len(comparison.compared) > 1 else MISSING
-        return estimate(row["difference"], row["difference_low"], row["difference_high"], is_rate)
+        is_return = row["is_by_return"]
+        text = estimate(row["difference"], row["difference_low"], row["difference_high"], is_rate and not is_return)
+        return f"{text} {BY_RETURN}" if is_return else text
 
     return Column(f"vs {versus}", cell)
 
@@ -159,7 +164,8 @@ def _reached(row: Row) -> str:
     """The median number of episodes, and how many seeds got there if not all."""
     if not is_known(row["episodes_to_threshold"]):
         return MISSING
-    part = "" if row["reached_threshold"] == row["seeds"] else f" ({row['reached_threshold']} of {row['seeds']})"
+    reached, number = row["reached_threshold"], row["threshold_seeds"]
+    part = "" if reached == number else f" ({reached} of {number})"
     return count(row["episodes_to_threshold"]) + part
 
 

@@ -58,13 +58,21 @@ class PairOutcome:
         return self.pair.is_paired and self.pair.num_seeds > 1 and self.num_differing == 0
 
     @property
+    def is_one_sided(self) -> bool:
+        """Whether the one ahead scores higher on every seed that both have."""
+        if not self.pair.is_paired or len(self.pair.seeds) > 1 or not self.pair.seeds[0]:
+            return False
+        (ours,), (theirs,), seeds = self.pair.parts_of(self.ahead), self.pair.parts_of(self.behind), self.pair.seeds[0]
+        return self.num_differing == len(seeds) and bool((ours.at(seeds) > theirs.at(seeds)).all())
+
+    @property
     def num_differing(self) -> int:
         """Seeds, of all environments, with which the two score differently; of different seeds, all."""
         if not self.pair.is_paired:
             return self.pair.num_seeds
         count = 0
-        parts = zip(self.pair.first.parts, self.pair.second.parts, self.pair.seeds, strict=True)
-        for ours, theirs, seeds in parts:
+        ours_of, theirs_of = self.pair.parts_of(self.pair.first), self.pair.parts_of(self.pair.second)
+        for ours, theirs, seeds in zip(ours_of, theirs_of, self.pair.seeds, strict=True):
             scores = zip(ours.at(seeds), theirs.at(seeds), strict=True)
             count += sum(abs(one - other) > ROUNDING * max(abs(one), abs(other)) for one, other in scores)
         return count

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from velodrome.experiments.analysis.analysis import Analysis, EnvironmentAnalysis
 from velodrome.experiments.analysis.comparison import Comparison
-from velodrome.experiments.reporting.columns import tells_reward_a_guess
+from velodrome.experiments.reporting.columns import BY_RETURN, tells_reward_a_guess
+from velodrome.experiments.reporting.comparison_groups import ROUNDING
 from velodrome.experiments.reporting.languages import Words
-from velodrome.experiments.reporting.numbers import is_known, score, share
+from velodrome.experiments.reporting.numbers import is_known, percent, score, share
 
 if TYPE_CHECKING:
     from velodrome.experiments.results import Results
@@ -21,6 +22,8 @@ MOST_RARE = 3
 _WITHOUT_RULE = {"no success rule": "no success rule", "not stated": "success rule not stated"}
 # Fewer seeds than these, and intervals cover less than they say (docs/statistics.md).
 ENOUGH_SEEDS = 10
+# What happens with so small a share of seeds that all of them miss it with this probability is not known.
+UNSEEN = 0.05
 
 
 class Fact(NamedTuple):
@@ -49,6 +52,12 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
     fewest = min(row["seeds"] for one in scored for row in one.rows if row["seeds"])
     if 1 < fewest < ENOUGH_SEEDS:
         brackets += " " + words("With so few seeds ({fewest}) it may cover less than it says.", fewest=fewest)
+    most = max((row["seeds"] for one in scored for row in one.rows if _never_varies(row)), default=0)
+    if most > 1:
+        brackets += " " + words(
+            "Of {seeds} that all score the same nothing is known of what happens with fewer than {share} of seeds.",
+            seeds=words.seeds([most]), share=percent(1 - UNSEEN ** (1 / most)),
+        )  # fmt: skip
     facts = [Fact("[ ]", brackets)]
     compared = [one for one in scored if len(one.comparison.compared) > 1]
     if compared:
@@ -56,12 +65,30 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
         rare = _rare_seeds([one.comparison for one in compared], words)
         facts += [Fact(words("rare seeds"), rare)] if rare else []
         facts.append(Fact(words("vs best / baseline"), _differences(compared, words)))
-        settle = words("A number of seeds settles a difference if it finds it with probability .8 (power).")
+        pairs = [pair for one in compared for pair in one.comparison.pairs.values()]
+        if any(pair.is_by_return for pair in pairs):
+            text = words("Agents with the same greedy success on every seed are compared by greedy return.")
+            facts.append(Fact(words(BY_RETURN), text))
+        if any(agent.num_missing for one in compared for agent in one.comparison.agents):
+            text = words("Two agents differ only if they also do with missing trials counted as the worst score.")
+            facts.append(Fact(words("missing trials"), text))
+        settle = words(
+            "A number of seeds settles a difference if it finds it with probability .8 (power). It is for a true "
+            "difference of just this size: one of half the size takes four times as many. In parentheses: the fewest "
+            "and the most that it may be, for so few seeds tell the spread only roughly (90 %)."
+        )
         facts.append(Fact(words("settle"), settle))
     rows = [row for one in scored for row in one.rows]
     if any(tells_reward_a_guess(one) for one in scored):
         text = words("Mean reward of a step of the greedy policy: of a text, the share of its letters guessed right.")
         facts.append(Fact(words("reward a guess"), text))
+    over = [row for row in rows if row["greedy_success_rate_mean"] > row["best_success_rate"] * (1 + ROUNDING)]
+    if over:
+        text = words(
+            "Greedy success above the best possible, which sampled episodes can reach by luck, counts as all of it: "
+            "{agents}.", agents=words.names([row["agent"] for row in over]),
+        )  # fmt: skip
+        facts.append(Fact(words("of best"), text))
     if any(is_known(row["iqm"]) for row in rows):
         facts.append(
             Fact("IQM", words("Interquartile mean: of the middle half of the seeds, so that no outlier decides."))
@@ -97,6 +124,10 @@ def _without_regret(scored: Sequence[EnvironmentAnalysis], words: Words) -> list
         if one.without_regret:
             places.setdefault(one.without_regret, []).append(one.environment)
     return [f"{words(reason)} ({', '.join(some)})" for reason, some in places.items()]
+
+
+def _never_varies(row: Mapping[str, Any]) -> bool:
+    return bool(row["seeds"] > 1 and row[f"{row['decided_by']}_min"] == row[f"{row['decided_by']}_max"])
 
 
 def _about_overall(analysis: Analysis, words: Words) -> str:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from velodrome.experiments.analysis.analysis import AnalysisOptions
+from velodrome.experiments.analysis.analysis import Analysis, AnalysisOptions
 from velodrome.experiments.analysis.learning import unfinished_shares
 from velodrome.experiments.reporting.facts import how_it_was_run, how_to_read
 from velodrome.experiments.reporting.languages import Words
@@ -30,7 +30,7 @@ def footnotes(results: "Results", options: AnalysisOptions | None = None) -> lis
     analysis, words = results.analysis(options), Words()
     facts = [*how_it_was_run(results, analysis, words), *how_to_read(analysis, words)]
     notes = [f"{fact.term}: {fact.text.removesuffix('.')}." for fact in facts]
-    return [*_what_is_missing(results), *_what_was_cut(results), *notes, *results.notes]
+    return [*_what_is_missing(results, analysis), *_what_was_cut(results), *notes, *results.notes]
 
 
 def _what_was_cut(results: "Results") -> list[str]:
@@ -46,8 +46,8 @@ def _what_was_cut(results: "Results") -> list[str]:
     return notes
 
 
-def _what_is_missing(results: "Results") -> list[str]:
-    """Trials that failed, by reason, and trials that have not been run."""
+def _what_is_missing(results: "Results", analysis: Analysis) -> list[str]:
+    """Trials that failed, by reason, trials without a score, and trials that have not been run."""
     notes = []
     causes: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for record in results.failures:
@@ -59,6 +59,12 @@ def _what_is_missing(results: "Results") -> list[str]:
         )
     if len(causes) > MOST_CAUSES:
         notes.append(f"Failed: {len(results.failures)} trials in all, for {len(causes)} reasons.")
+    for one in analysis.environments:
+        for scored in one.comparison.agents:
+            unscored, total = scored.parts[0].num_unscored, len(results.trials(one.environment, scored.label))
+            if unscored:
+                where = f"{scored.label} on {one.environment}, {unscored} of {total} trials"
+                notes.append(f"No score: {where} have no {one.measure.heading}.")
     unfinished = results.num_planned - len(results.records)
     if unfinished > 0:
         notes.append(

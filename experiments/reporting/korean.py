@@ -4,7 +4,7 @@ from velodrome.experiments.reporting.korean_verdicts import VERDICTS
 
 _REPORT = {
     "agent": "에이전트", "policy": "정책", "learner": "학습자", "label": "이름", "expression": "표현식",
-    "failed": "실패", "letters": "문자", "of best": "최선 대비", "vs best": "최고와의 차이",
+    "failed": "실패", "no score": "점수 없음", "letters": "문자", "of best": "최선 대비", "vs best": "최고와의 차이",
     "vs baseline": "기준과의 차이",
     "best": "최고", "baseline": "기준", "IQM": "IQM", "regret": "후회(regret)", "seeds": "시드", "seed": "시드",
     "steps/s": "스텝/초", "episodes to {rate}": "{rate}까지의 에피소드", "({some} of {all})": "({all}개 중 {some}개)",
@@ -57,8 +57,27 @@ _FACTS = {
         "시드 평균의 95 % 신뢰구간. 괄호가 없으면 모든 시드의 점수가 같거나 시드가 하나입니다."
     ),
     "vs best / baseline": "최고/기준과의 차이", "settle": "차이를 가린다",
-    "A number of seeds settles a difference if it finds it with probability .8 (power).": (
-        "그 차이가 실제로 있을 때 확률 .8(검정력)로 찾아낼 수 있는 시드 수를 말합니다."
+    "A number of seeds settles a difference if it finds it with probability .8 (power). It is for a true difference of "
+    "just this size: one of half the size takes four times as many. In parentheses: the fewest and the most that it "
+    "may be, for so few seeds tell the spread only roughly (90 %).": (
+        "실제 차이가 바로 그만할 때 확률 .8(검정력)로 찾아낼 수 있는 시드 수를 말합니다. "
+        "차이가 절반이면 네 배가 필요합니다. "
+        "괄호 안은 적은 시드로 잰 산포가 대략적이기 때문에 가능한 최소와 최대입니다(90 %)."
+    ),
+    "Of {seeds} that all score the same nothing is known of what happens with fewer than {share} of seeds.": (
+        "{seeds}의 점수가 모두 같아도, {share} 미만의 시드에서만 일어나는 일은 알 수 없습니다."
+    ),
+    "(return)": "(리턴)",
+    "Agents with the same greedy success on every seed are compared by greedy return.": (
+        "모든 시드에서 탐욕 정책의 성공률이 같은 에이전트는 탐욕 정책의 리턴으로 비교합니다."
+    ),
+    "missing trials": "빠진 시도",
+    "Two agents differ only if they also do with missing trials counted as the worst score.": (
+        "빠진 시도를 가장 나쁜 점수로 쳐도 다른 에이전트만 다르다고 합니다."
+    ),
+    "Greedy success above the best possible, which sampled episodes can reach by luck, counts as all of it: "
+    "{agents}.": (
+        "표본 에피소드에서는 운으로 가능한 최선을 넘을 수 있으며, 그런 성공률은 100 %로 칩니다: {agents}."
     ),
     "Interquartile mean: of the middle half of the seeds, so that no outlier decides.": (
         "사분위 평균: 가운데 절반의 시드만 평균하여 이상치의 영향을 줄입니다."

@@ -103,6 +103,33 @@ _VERDICTS = {
     "{names} score the same with every seed ({heading} {estimate}){rest}.": (
         "{names:은/는} 모든 시드에서 점수가 같습니다({heading} {estimate}){rest}."
     ),
+    "{top} scores higher than {others} with every seed.": "{top:은/는} 모든 시드에서 {others}보다 점수가 높습니다.",
+    "{top} scores above the best possible {heading}, {best}, as sampled episodes can by luck.": (
+        "{top}의 점수가 가능한 최선의 {heading} {best}보다 높은데, 표본 에피소드에서는 운으로 그럴 수 있습니다."
+    ),
+    "{top} scores above the best possible {heading}, {best}, by more than luck: that best is not the best of what was "
+    "evaluated.": (
+        "{top}의 점수가 가능한 최선의 {heading} {best}보다 우연이라 할 수 없을 만큼 높습니다. "
+        "이 최선의 값은 평가한 환경의 것이 아닙니다."
+    ),
+    "On the {seeds} that both have {ahead} is ahead of {behind} by {difference}, but with missing trials counted as "
+    "the worst score that does not hold: failures need not be chance, and nothing is decided": (
+        "둘 다 있는 {seeds:으로/로} 보면 {ahead:이/가} {behind}보다 {difference}만큼 앞서지만, "
+        "빠진 시도를 가장 나쁜 점수로 치면 그렇지 않습니다. 실패는 우연이 아닐 수 있으므로 판정하지 않습니다"
+    ),
+    " (likewise for {number} more)": "(다른 {number}쌍도 마찬가지)",
+    "{names} have the same {heading} with every seed: between them greedy return decides.": (
+        "{names:은/는} 모든 시드에서 {heading:이/가} 같으므로 탐욕 정책의 리턴으로 비교합니다."
+    ),
+    "{names} have the same {heading} with every seed as another of them: between such two greedy return decides.": (
+        "{names} 가운데 모든 시드에서 {heading:이/가} 같은 둘은 탐욕 정책의 리턴으로 비교합니다."
+    ),
+    "{difference} in greedy return": "탐욕 정책의 리턴 {difference}",
+    "{seeds} ({fewest} or more)": "{seeds}({fewest} 이상)",
+    "; their greedy returns differ, but are not tested": ". 탐욕 정책의 리턴은 다르지만 검정하지 않았습니다",
+    "{failed} of the {total} trials of {agent} have no {heading} and are left out": (
+        "{agent}의 시도 {total}개 중 {failed}개는 {heading:이/가} 없어 제외했습니다"
+    ),
     "; nothing tells them apart": ". 이 결과로는 서로를 구별할 수 없습니다",
     "; {others} are not distinguishable from that": ". {others:은/는} 이와 구별되지 않습니다",
     "{ahead} beats {behind} by {difference} ({heading} {estimate}).": (

@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 
 from velodrome.experiments.analysis.analysis import Analysis
-from velodrome.experiments.reporting.columns import Section, sections_of
+from velodrome.experiments.reporting.columns import BY_RETURN, Section, sections_of
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.numbers import MISSING
 from velodrome.experiments.reporting.titles import margin_title, overall_title
@@ -97,4 +97,5 @@ def _heading(heading: str, words: Words) -> str:
 def _in_words(text: str, words: Words) -> str:
     if text in _REFERENCES:
         return words(text)
+    text = text.replace(BY_RETURN, words(BY_RETURN))
     return _PART.sub(lambda found: words("({some} of {all})", **found.groupdict()), text)

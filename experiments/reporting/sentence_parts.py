@@ -30,6 +30,10 @@ class Scale:
         """Whether a value is the best possible one, but for rounding."""
         return numbers.is_known(self.best) and value >= self.best - ROUNDING * max(1.0, abs(self.best))
 
+    def exceeds_best(self, value: float) -> bool:
+        """Whether a value lies above the best possible one, by more than rounding."""
+        return numbers.is_known(self.best) and value > self.best + ROUNDING * max(1.0, abs(self.best))
+
 
 @dataclass(frozen=True)
 class SentenceParts:
@@ -54,10 +58,13 @@ class SentenceParts:
 
     def told(self, outcome: PairOutcome) -> dict[str, str]:
         """Fields of a template on a pair."""
+        difference = numbers.estimate(outcome.estimate, outcome.low, outcome.high, outcome.pair.is_rate)
+        if outcome.pair.is_by_return:
+            difference = self.words("{difference} in greedy return", difference=difference)
         return {
             "ahead": self.words.name(outcome.ahead.label),
             "behind": self.words.name(outcome.behind.label),
-            "difference": numbers.estimate(outcome.estimate, outcome.low, outcome.high, self.scale.is_rate),
+            "difference": difference,
             "seeds": self.words.seeds([outcome.pair.num_seeds]),
         }
 
@@ -75,7 +82,7 @@ class SentenceParts:
 
     def rounded(self, value: float, outcome: PairOutcome) -> str:
         """A difference with as many decimals as that of a pair."""
-        return numbers.rounded(value, outcome.low, outcome.high, self.scale.is_rate)
+        return numbers.rounded(value, outcome.low, outcome.high, outcome.pair.is_rate)
 
     def names(self, agents: Sequence[AgentScores]) -> str:
         """Agents as a list."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from velodrome.experiments.analysis.analysis import Analysis, AnalysisOptions
 from velodrome.experiments.analysis.comparison import AgentPair, Comparison
 from velodrome.experiments.analysis.rows import comparison_row, ends
-from velodrome.experiments.reporting.columns import FAILED, Section, sections_of
+from velodrome.experiments.reporting.columns import FAILED, NO_SCORE, Section, sections_of
 from velodrome.experiments.reporting.footnotes import footnotes
 from velodrome.experiments.reporting.verdicts import verdict_lines, verdicts
 from velodrome.experiments.results import json_ready
@@ -83,6 +83,7 @@ def _pair_row(environment: str, pair: AgentPair) -> dict[str, Any]:
     if pair.difference is not None:
         low, high = ends(pair.difference.interval)
         row |= {"difference": pair.difference.estimate, "difference_low": low, "difference_high": high}
+    row |= {"is_by_return": pair.is_by_return, "is_doubtful": pair.is_doubtful}
     return row | {"detectable_difference": pair.detectable}
 
 
@@ -128,7 +129,7 @@ def _terminal_section(section: Section, width: int) -> "tuple[Table, list[str]]"
         table.add_column(column.heading, justify="right", no_wrap=True)
     for row in section.rows:
         table.add_row(Text(row["agent"]), *[Text(column.cell(row)) for column in section.columns])
-    least = FEWEST_COLUMNS + any(column.heading == FAILED for column in section.columns)
+    least = FEWEST_COLUMNS + sum(column.heading in (FAILED, NO_SCORE) for column in section.columns)
     missing: list[str] = []
     while len(table.columns) > least and _width(table) > width:
         missing.insert(0, str(table.columns.pop().header))

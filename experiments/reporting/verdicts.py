@@ -22,6 +22,8 @@ MOST_SENTENCES = 6
 _SENTENCES: dict[str, Callable[[SentenceParts], str]] = {
     "too few seeds": leader_sentences.too_few_seeds,
     "headline": leader_sentences.headline,
+    "tie break": leader_sentences.tie_break,
+    "doubtful": leader_sentences.doubtful,
     "share of best": leader_sentences.share_of_best,
     "open question": leader_sentences.open_question,
     "own interval": leader_sentences.own_interval,
@@ -33,8 +35,8 @@ _SENTENCES: dict[str, Callable[[SentenceParts], str]] = {
     "against random": field_sentences.against_random,
 }
 _BY_IMPORTANCE = (
-    "too few seeds", "headline", "missing", "open question", "better on common seeds", "beaten", "against baseline",
-    "share of best", "own interval", "undecided", "against random", "rest",
+    "too few seeds", "headline", "doubtful", "missing", "tie break", "open question", "better on common seeds",
+    "beaten", "against baseline", "share of best", "own interval", "undecided", "against random", "rest",
 )  # fmt: skip
 
 
@@ -115,7 +117,7 @@ def words_of(results: "Results", language: str) -> Words:
 def _of_environment(one: EnvironmentAnalysis, analysis: Analysis, words: Words) -> Verdict:
     groups = Groups(one.comparison)
     scale = _scale(one, words)
-    missing = _missing(one.comparison.agents, words)
+    missing = _missing(one.comparison.agents, scale.heading, words)
     if len(groups.ranked) < 2:
         sentences = [*_alone(groups.ranked, scale, words), missing]
         return Verdict(one.environment, tuple(filter(None, sentences)), is_environment=True)
@@ -148,7 +150,8 @@ def _summary(comparison: Comparison, scale: Scale, words: Words) -> tuple[str, .
     if len(groups.ranked) < 2:
         return tuple(_alone(groups.ranked, scale, words))
     said = SentenceParts(groups, scale, words)
-    return tuple(filter(None, (leader_sentences.headline(said), leader_sentences.open_question(said))))
+    sentences = (leader_sentences.headline, leader_sentences.doubtful, leader_sentences.open_question)
+    return tuple(filter(None, (sentence(said) for sentence in sentences)))
 
 
 def _scale(one: EnvironmentAnalysis, words: Words, limits: bool = True) -> Scale:
@@ -176,7 +179,7 @@ def _only(agent: AgentScores) -> Comparison:
     return Comparison((agent,), {agent.label: "a"}, {}, agent.label, "max-T", True)
 
 
-def _missing(agents: Sequence[AgentScores], words: Words) -> str:
+def _missing(agents: Sequence[AgentScores], heading: str, words: Words) -> str:
     """Agents that are not compared or have lost trials, in one sentence."""
     parts = []
     for agent in agents:
@@ -191,11 +194,15 @@ def _missing(agents: Sequence[AgentScores], words: Words) -> str:
         elif agent.problem:
             parts.append(words("{agent} is not compared, for some of its scores are infinite", **told))
         elif agent.parts[0].num_failed:
-            count = agent.parts[0].num_failed
-            total = count + len(agent.parts[0].seeds)
+            total = agent.parts[0].num_failed + agent.parts[0].num_unscored + len(agent.parts[0].seeds)
             parts.append(
                 words("{failed} of the {total} trials of {agent} failed and are left out", **told, total=total)
             )
+        elif agent.parts[0].num_unscored:
+            told["failed"] = agent.parts[0].num_unscored
+            total = agent.parts[0].num_unscored + len(agent.parts[0].seeds)
+            template = "{failed} of the {total} trials of {agent} have no {heading} and are left out"
+            parts.append(words(template, **told, total=total, heading=heading))
         elif agent.num_seeds == 1 and any(other.num_seeds > 1 for other in agents):
             parts.append(words("{agent} has one seed, of which nothing can be said", **told))
     if not parts:

@@ -38,7 +38,13 @@ from velodrome.experiments.statistics.permutation_tests import (
     unpaired_permutation_test,
 )
 from velodrome.experiments.statistics.profiles import PerformanceProfile, performance_profile
-from velodrome.experiments.statistics.sample_size import minimum_detectable_difference, power, seeds_needed
+from velodrome.experiments.statistics.sample_size import (
+    minimum_detectable_difference,
+    power,
+    seeds_needed,
+    seeds_needed_range,
+    sign_test_power,
+)
 from velodrome.experiments.statistics.sequential import look
 from velodrome.experiments.statistics.sequential_design import SequentialDesign, SequentialPair, SequentialState
 from velodrome.experiments.statistics.sign_flip_intervals import sign_flip_interval
@@ -83,7 +89,9 @@ __all__ = [
     "probability_of_improvement",
     "probability_of_improvement_interval",
     "seeds_needed",
+    "seeds_needed_range",
     "sign_flip_interval",
+    "sign_test_power",
     "t_interval",
     "unpaired_difference",
     "unpaired_permutation_test",

@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-import numpy as np
-
 from velodrome.experiments.statistics.aggregates import Aggregate, iqm, mean
 from velodrome.experiments.statistics.bootstrap_intervals import bootstrap_interval
 from velodrome.experiments.statistics.interval import Interval
@@ -15,7 +13,6 @@ from velodrome.experiments.statistics.student_intervals import t_interval
 FEWEST_TO_RESAMPLE, FEWEST_TO_TRIM = 5, 10
 # From so many on the mean is normal enough, and resampling would cost a thousand times as much.
 MOST_TO_RESAMPLE = 1000
-REPEATED_SHARE = 0.2
 
 
 def best_interval(
@@ -33,13 +30,14 @@ def best_interval(
     - Student's t with fewer than five seeds in any environment: it is exact for normal scores, and so few have too few
       different resamples. On skewed scores it covers less than it says.
     - Student's t again from 1000 seeds in every environment, where the mean has all but a normal distribution.
-    - bootstrap-t where at most a fifth of the scores repeat another, for it alone keeps its coverage on skewed scores.
-    - the expanded percentile interval otherwise: scores that repeat (success rates with seeds at 0 and at 1) leave many
-      resamples without a usable standard error, and so does an interquartile mean of fewer than ten scores.
-    - the expanded percentile interval for the median, of which no standard error is known.
+    - bootstrap-t otherwise, with its bound: of all methods it alone keeps its coverage on skewed scores, and where most
+      seeds score alike and some fail.
+    - the expanded percentile interval for scores of two values only, such as success or failure of each seed, for an
+      interquartile mean of fewer than ten scores, and for the median, of which no standard error is known.
 
-    No method can tell from scores that are all the same how rare another score is: rates near 0 or 1 of few seeds are
-    covered less than stated. Of one set of episodes take `wilson_interval`.
+    No method can tell from scores that are all the same how rare another score is: rates near 0 or 1 of few seeds, and
+    means of scores of which a few in a hundred fail, are covered less than stated. The ends know nothing of the range
+    that scores can have: see `Interval.within`. Of one set of episodes take `wilson_interval`.
 
     Args:
         scores: float (num_seeds,), or a sequence of such arrays, one an environment.
@@ -61,13 +59,11 @@ def chosen_method(
     environments: list[Array], aggregate: Aggregate
 ) -> Literal["t", "bootstrap-t", "expanded percentile"]:
     """The method that `best_interval` takes."""
-    size = sum(len(scores) for scores in environments)
-    distinct = sum(len(np.unique(scores)) for scores in environments)
     if aggregate.standard_errors is None:
         return "expanded percentile"
     fewest = min(len(scores) for scores in environments)
     if fewest < FEWEST_TO_RESAMPLE or fewest >= MOST_TO_RESAMPLE:
         return "t"
-    if size - distinct > REPEATED_SHARE * size or (aggregate is iqm and size < FEWEST_TO_TRIM):
-        return "expanded percentile"
-    return "bootstrap-t"
+    too_few_to_trim = aggregate is iqm and sum(len(scores) for scores in environments) < FEWEST_TO_TRIM
+    two_values = all(((scores == scores.min()) | (scores == scores.max())).all() for scores in environments)
+    return "expanded percentile" if too_few_to_trim or two_values else "bootstrap-t"

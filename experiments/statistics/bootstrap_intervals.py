@@ -14,10 +14,17 @@ from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.interval import Interval
 from velodrome.experiments.statistics.resampling import NUM_RESAMPLES, jackknife, replicates, resamples
 from velodrome.experiments.statistics.scores import Array, Scores, as_environments, check_level
-from velodrome.experiments.statistics.student_intervals import expanded_tail, plain_interval, standard_errors
+from velodrome.experiments.statistics.student_intervals import (
+    expanded_tail,
+    plain_interval,
+    standard_errors,
+    t_quantile,
+)
 
 Method: TypeAlias = Literal["percentile", "expanded percentile", "bca", "bootstrap-t"]
 Ends: TypeAlias = tuple[float, float, str]
+# How far an end of the bootstrap-t may be from the estimate, by Student's; chosen by simulated coverage.
+FARTHEST = 2.0
 
 
 def bootstrap_interval(
@@ -39,8 +46,9 @@ def bootstrap_interval(
       several environments is that of several samples. Efron & Tibshirani (1993), section 14.3. Where it is not defined
       (every resample on one side of the estimate, or the same jackknife values) the percentile interval stands instead.
     - "bootstrap-t": quantiles of (replicate - estimate) / its standard error. Efron & Tibshirani (1993), section 12.5.
-      Resamples without spread are left out of the quantiles; where all are, and with two seeds, the expanded percentile
-      interval stands.
+      No end is more than twice as far from the estimate as Student's. Without that bound the interval explodes where
+      one of few seeds fails: a third of the resamples lack it, and have next to no spread. With two seeds the expanded
+      percentile interval stands.
 
     Args:
         scores: float (num_seeds,), or a sequence of such arrays, one an environment.
@@ -117,18 +125,17 @@ def _bootstrap_t(environments: Sequence[Array], aggregate: Aggregate, level: flo
     error = float(standard_errors(aggregate, environments))
     # A spread that is nothing but rounding would make a deviate of rounding errors.
     rounding = 1e-12 * max(np.abs(scores).max() for scores in environments)
+    # Of two seeds every resample with a spread is the sample itself.
+    if min(len(scores) for scores in environments) < 3 or error <= rounding:
+        return _expanded(environments, aggregate, level, count, seed)
+    farthest = FARTHEST * t_quantile(environments, aggregate, level)
     deviates = []
     for rows in resamples(environments, count, seed):
-        errors = standard_errors(aggregate, rows)
-        known = errors > rounding
-        deviates.append((aggregate.of_rows(rows)[known] - estimate) / errors[known])
-    pooled = np.concatenate(deviates)
-    # Of two seeds every resample with a spread is the sample itself.
-    few = min(len(scores) for scores in environments) < 3
-    if few or len(pooled) == 0 or error <= rounding:
-        return _expanded(environments, aggregate, level, count, seed)
+        ahead, errors = aggregate.of_rows(rows) - estimate, standard_errors(aggregate, rows)
+        without_spread = np.where(np.abs(ahead) > rounding, np.sign(ahead) * farthest, 0.0)
+        deviates.append(np.where(errors > rounding, ahead / np.maximum(errors, rounding), without_spread))
     tail = (1 - level) / 2
-    low, high = np.quantile(pooled, [tail, 1 - tail])
+    low, high = np.quantile(np.clip(np.concatenate(deviates), -farthest, farthest), [tail, 1 - tail])
     return float(estimate - high * error), float(estimate - low * error), "bootstrap-t"
 
 

@@ -36,6 +36,10 @@ class Interval:
             return self
         return replace(self, low=min(max(self.low, low), high), high=max(min(self.high, high), low))
 
+    def limited(self, limits: tuple[float, float], estimate: float) -> "Interval":
+        """The part of it where the value can be, and the estimate, which sampled episodes may carry beyond by luck."""
+        return self.within(min(limits[0], estimate), max(limits[1], estimate))
+
     @property
     def is_known(self) -> bool:
         """Whether the ends are known."""

@@ -39,6 +39,7 @@ class Pair:
         num_seeds: that the pair was compared on: those of both, if paired, or else of the agent with fewer; of several
             environments, in the one with the fewest.
         is_paired: whether the scores were compared seed by seed.
+        is_tie_break: whether the scores are equal on every seed, and difference and p-values those of the tie breaks.
     """
 
     first: int
@@ -49,6 +50,7 @@ class Pair:
     different: bool
     num_seeds: int
     is_paired: bool = True
+    is_tie_break: bool = False
 
     @property
     def better(self) -> int | None:
@@ -118,6 +120,7 @@ def compare_all_pairs(
     scores: Sequence[Scores],
     *,
     seeds: Sequence[Seeds] | None = None,
+    tie_breaks: Sequence[Scores] | None = None,
     paired: bool = True,
     level: float = 0.05,
     num_permutations: int | None = None,
@@ -138,6 +141,8 @@ def compare_all_pairs(
             the agent with fewer), or else as two agents on different seeds. What a seed scores on several environments
             counts as one number, for it is no independent evidence. By default all agents have the same seeds in the
             same order, and those of several environments are independent runs, as rliable takes them.
+        tie_breaks: other scores of each agent, of the same seeds; only with `seeds`. A pair with the same score on
+            every seed is tested by these. Flipped signs do not change which pairs these are: the error stays as it is.
         paired: whether the seeds are the same, in the same order: sign flips; otherwise exchanges.
         level: family-wise error.
         num_permutations: of each test; by default 10,000, or more where Holm's smallest level needs them.
@@ -154,13 +159,18 @@ def compare_all_pairs(
     means = [mean(one) for one in agents]
     differences = [means[first] - means[second] for first, second in indices]
     num_seeds = [_fewest_seeds(agents[first], agents[second]) for first, second in indices]
-    is_paired = np.full(len(indices), paired)
+    is_paired, is_tied = np.full(len(indices), paired), np.zeros(len(indices), dtype=bool)
     numbers: Sequence[Scores] = agents
     if seeds is not None:
         tables = seed_tables(agents, seeds)
         columns, differences, common, flags = on_common_seeds(tables, indices)
         is_paired = np.array(flags, dtype=bool)
         num_seeds = [here if flag else own for here, own, flag in zip(common, num_seeds, flags, strict=True)]
+        if tie_breaks is not None:
+            broken = on_common_seeds(seed_tables(tie_breaks, seeds), indices)
+            is_tied = is_paired & ~columns.any(axis=0) & broken.columns.any(axis=0)
+            columns = np.where(is_tied, broken.columns, columns)
+            differences = np.where(is_tied, broken.differences, differences).tolist()
         if not all(flags):
             numbers = [tables.numbers(agent) for agent in range(len(agents))]
     elif paired:
@@ -175,9 +185,9 @@ def compare_all_pairs(
         adjusted[~is_paired] = holm(p_values[~is_paired])
     adjusted = _over_both_families(adjusted, is_paired)
     pairs = tuple(
-        Pair(first, second, float(ahead), float(p), float(q), bool(q <= level), size, bool(flag))
-        for (first, second), ahead, p, q, size, flag in zip(
-            indices, differences, p_values, adjusted, num_seeds, is_paired, strict=True
+        Pair(first, second, float(ahead), float(p), float(q), bool(q <= level), size, bool(flag), bool(is_tie_break))
+        for (first, second), ahead, p, q, size, flag, is_tie_break in zip(
+            indices, differences, p_values, adjusted, num_seeds, is_paired, is_tied, strict=True
         )
     )
     ranking = tuple(sorted(range(len(agents)), key=lambda index: -means[index]))

@@ -52,8 +52,6 @@ def t_interval(scores: Scores, aggregate: Aggregate = mean, *, level: float = 0.
     Source: Student (1908); Tukey & McLaughlin (1963), "Less vulnerable confidence and significance procedures for
     location based on a single sample"; Welch (1947).
     """
-    from scipy.special import stdtrit
-
     check_level(level)
     environments = as_environments(scores)
     plain = plain_interval(environments, aggregate, level)
@@ -61,8 +59,15 @@ def t_interval(scores: Scores, aggregate: Aggregate = mean, *, level: float = 0.
         return plain
     estimate = float(aggregate.of_rows(environments))
     error = float(standard_errors(aggregate, environments))
-    half = float(stdtrit(_degrees_of_freedom(environments, aggregate), (1 + level) / 2)) * error
+    half = t_quantile(environments, aggregate, level) * error
     return Interval(estimate - half, estimate + half, level, "t")
+
+
+def t_quantile(environments: Sequence[Array], aggregate: Aggregate, level: float) -> float:
+    """Standard errors from the estimate to an end of Student's interval."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(_degrees_of_freedom(environments, aggregate), (1 + level) / 2))
 
 
 def _degrees_of_freedom(environments: Sequence[Array], aggregate: Aggregate) -> float:
