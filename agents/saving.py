@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,25 @@ def read_agent(directory: str | Path) -> tuple[dict[str, Any], dict[str, np.ndar
         return manifest, read_arrays(io.BytesIO(content))
     except ArrayFileError as error:
         raise SavedAgentError(f"{folder / ARRAYS} cannot be read: {error}") from None
+
+
+def whole_number(entries: Mapping[str, Any], name: str, least: int = 0) -> int:
+    """Return an entry of a manifest that must be a whole number.
+
+    Raises:
+        KeyError: there is none.
+        ValueError: it is something else, or below `least`.
+    """
+    value = entries[name]
+    if type(value) is not int or value < least:
+        raise ValueError(f"{name} must be a whole number from {least}, got {shortened(value)}")
+    return value
+
+
+def shortened(value: object) -> str:
+    """Return the representation of a value, cut after 60 characters."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _digest_of(manifest: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from velodrome.agents.generic_loop import Progress
 from velodrome.agents.known_masks import masks_of_function, masks_of_model, no_masks_line
 from velodrome.agents.observation_index import ObservationIndex
 from velodrome.agents.sampled_model import SampledModel
-from velodrome.agents.saving import SavedAgentError
+from velodrome.agents.saving import SavedAgentError, whole_number
 from velodrome.agents.schedule_table import ScheduleTable
 from velodrome.agents.seeding import environment_generator, environment_seed, fresh_seed, role_generator
 from velodrome.agents.tabular_stepper import TabularStepper
@@ -309,10 +309,13 @@ class TabularBinding:
         try:
             observations, actions = manifest["observations"], manifest["actions"]
             self.index = ObservationIndex.from_data(observations)
-            self.num_actions, self.action_start = int(actions["number"]), int(actions["start"])
+            self.num_actions, self.action_start = whole_number(actions, "number", 1), int(actions["start"])
+            # Before a table is made as large as the manifest says.
+            if self.index.num_states * self.num_actions > max(array.size for array in arrays.values()):
+                raise ValueError(f"no array has a value for each of {self.index.num_states} x {self.num_actions} pairs")
             self.rng = generator_from_state(manifest["agent_stream"])
             self._acting_rng = generator_from_state(manifest["acting_stream"])
-            self.seed, self.num_environments = int(manifest["seed"]), int(manifest["environments"])
+            self.seed, self.num_environments = whole_number(manifest, "seed"), whole_number(manifest, "environments")
             memory = agent._new_memory(self.index.num_states, self.num_actions)
             arrays = agent._from_earlier_release(arrays)
             if agent.action_mask and MASKS not in manifest:
@@ -320,13 +323,15 @@ class TabularBinding:
             for name, array in memory._asdict().items():
                 if arrays[name].shape != array.shape or arrays[name].dtype != array.dtype:
                     raise ValueError(f"array {name} has shape {arrays[name].shape} and dtype {arrays[name].dtype}")
+                if np.isnan(arrays[name]).any() or ("counts" in name and (arrays[name] < 0).any()):
+                    raise ValueError(f"array {name} holds NaN, or counts below 0")
                 array[...] = arrays[name]
             self._prepare(agent, memory)
             self.masks = arrays.get(MASKS)
-            self.stepper.episode, self.stepper.step = int(manifest["episode"]), int(manifest["step"])
-            self.first_episode = int(manifest.get("first_episode", 0))
+            self.stepper.episode, self.stepper.step = whole_number(manifest, "episode"), whole_number(manifest, "step")
+            self.first_episode = whole_number({"first_episode": 0} | manifest, "first_episode")
             agent._begin_anew(memory)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SavedAgentError(f"the saved {agent.name} agent is not complete: {error}") from None
 
 

@@ -292,13 +292,18 @@ def test_a_manifest_nested_deeply_is_refused(saved):
     assert "it is nested too deeply" in refusal(saved)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_action_values_that_are_not_finite_are_refused(saved, value):
+def test_action_values_that_are_no_numbers_are_refused(saved):
     members = dict(members_of(saved))
     values = np.lib.format.read_array(io.BytesIO(members["action_values.npy"]))
-    values[3, 1] = value
+    values[3, 1] = np.nan
     replace(saved, arrays=archive(list((members | {"action_values.npy": array(values)}).items())))
     assert "action_values" in refusal(saved)
+
+
+def test_tables_larger_than_the_arrays_are_not_made(saved):
+    observations = json.loads((saved / MANIFEST).read_text())["observations"]
+    replace(saved, observations=observations | {"parts": [[1 << 30, 0], [1 << 30, 0]]})
+    assert "no array has a value for each of" in refusal(saved)
 
 
 @pytest.mark.parametrize("name", ["episode", "step", "environments"])
