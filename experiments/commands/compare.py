@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from velodrome.agents.whole_files import write_whole
 from velodrome.experiments.analysis.analysis import AnalysisOptions
 from velodrome.experiments.commands.folders import check_folder, experiment_folder
 from velodrome.experiments.errors import ExperimentError
@@ -137,7 +138,7 @@ def _write_folder(results: Results, folder: Path, options: AnalysisOptions) -> N
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "table.md").write_text(format_table(results, "markdown", options) + "\n", encoding="utf-8")
+        write_whole(folder / "table.md", format_table(results, "markdown", options) + "\n")
         if any(row["seeds"] for row in results.rows(options)):
             write_figure(draw(results, "learning"), str(folder / "learning.png"))
     except OSError as error:

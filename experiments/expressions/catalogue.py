@@ -11,6 +11,7 @@ import gymnasium as gym
 
 from velodrome import agents, policies
 from velodrome.agents.agent import Agent
+from velodrome.envs.unimported_modules import NoSuchModuleError, unimported_module
 from velodrome.experiments.expressions.call_arguments import (
     CatalogueError,
     Factory,
@@ -182,6 +183,7 @@ def _imported(name: str, kinds: Sequence[str]) -> Factory:
     """The class or function that `module:Name` names."""
     module_name, _, attribute = name.rpartition(":")
     add_current_directory()
+    _check_may_define(name, module_name, attribute, kinds)
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
@@ -203,9 +205,30 @@ def _imported(name: str, kinds: Sequence[str]) -> Factory:
     # Without this, a shared experiment file could call any function of any installed module.
     returned = type_hints(factory).get("return")
     if returned is Any or not set(_kinds_in(returned)) & set(kinds):
-        base = " or ".join(_BASES[kind].__name__ for kind in kinds)
-        raise CatalogueError(f"{name} must say what it returns: def {attribute}(...) -> {base}")
+        raise _unsaid(name, kinds)
     return typing.cast(Factory, factory)
+
+
+def _check_may_define(name: str, module_name: str, attribute: str, kinds: Sequence[str]) -> None:
+    """Refuse to run a module whose source shows that what is wanted is not in it, such as Python's `this`."""
+    if not attribute.isidentifier():
+        raise CatalogueError(f"{name} is not {_any_of(kinds)}: {attribute!r} is not the name of a class or function")
+    try:
+        module = unimported_module(module_name)
+    except NoSuchModuleError as error:
+        raise CatalogueError(f"cannot import module {module_name!r} of {name!r}: {error}") from None
+    if module is None:
+        return
+    reason = module.why_no_factory(attribute)
+    if reason is not None:
+        raise CatalogueError(f"module {module_name!r} {reason}")
+    if module.is_silent_function(attribute):
+        raise _unsaid(name, kinds)
+
+
+def _unsaid(name: str, kinds: Sequence[str]) -> CatalogueError:
+    base = " or ".join(_BASES[kind].__name__ for kind in kinds)
+    return CatalogueError(f"{name} must say what it returns: def {name.rpartition(':')[2]}(...) -> {base}")
 
 
 def _kinds_in(hint: Any) -> tuple[str, ...]:
