@@ -46,10 +46,10 @@ def write_agent(directory: str | Path, manifest: dict[str, Any], arrays: dict[st
     # NumPy 2.0 would take `allow_pickle` for the name of an array.
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     content = buffer.getvalue()
-    header = {"format": FORMAT, "version": FORMAT_VERSION, "sha256": hashlib.sha256(content).hexdigest()}
-    whole = header | manifest
+    digest = hashlib.sha256(content).hexdigest()
+    whole = {"format": FORMAT, "version": FORMAT_VERSION, "sha256": digest} | manifest
     whole[MANIFEST_DIGEST] = _digest_of(whole)
-    under_way = folder / _own_name(whole["sha256"][:_DIGITS])
+    under_way = folder / _own_name(digest[:_DIGITS])
     write_whole(under_way, content)
     write_whole(folder / MANIFEST, json.dumps(whole, indent=2) + "\n")
     os.replace(under_way, folder / ARRAYS)

@@ -3,13 +3,12 @@
 import contextlib
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment, unused-ignore]
 
 _BEGINNING, _END = ".velodrome-", ".part"
 
@@ -34,7 +33,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         yield temporary
         _finish(temporary, place)
         # Windows moves no file that is open.
-        if fcntl is None:
+        if sys.platform == "win32":
             os.close(descriptor)
             descriptor = -1
         os.replace(temporary, place)
@@ -72,7 +71,7 @@ def _begin(folder: Path) -> tuple[Path, int]:
 
 def _lock(descriptor: int) -> bool:
     """Whether nobody else has a file locked; from now on this process has, if the file system knows locks."""
-    if fcntl is None:
+    if sys.platform == "win32":
         return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -84,7 +83,7 @@ def _lock(descriptor: int) -> bool:
 
 
 def _is_abandoned(path: Path) -> bool:
-    if fcntl is None:
+    if sys.platform == "win32":
         import psutil  # type: ignore[import-untyped, unused-ignore]
 
         return not psutil.pid_exists(int(path.name.removeprefix(_BEGINNING).partition("-")[0]))

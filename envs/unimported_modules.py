@@ -2,7 +2,6 @@
 
 import ast
 import contextlib
-import importlib.util
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
