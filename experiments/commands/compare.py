@@ -20,6 +20,7 @@ from velodrome.experiments.results import Results, json_ready
 from velodrome.experiments.running.run_status import RunStatus
 from velodrome.experiments.running.stopping import stoppable
 from velodrome.experiments.storage.store import STORE_FILE
+from velodrome.experiments.storage.store_file import store_path
 
 if TYPE_CHECKING:
     from velodrome.experiments.experiment import Experiment
@@ -49,11 +50,13 @@ def compare_command(
     from velodrome.experiments.tracking.tracker import open_tracker
 
     check_sequential(until_decided, max_seeds)
+    # What an experiment names may change the current folder; what is printed stays as it was given.
+    given, out = out, store_path(out).parent
     told = read_experiment(experiment)
     plan = _plan(told, seeds, budget)
     options.check(list(plan.agents))
     trackers = [open_tracker(text, out) for text in track]
-    check_folder(out, "--out")
+    check_folder(out, "--out", given)
     latest = RunStatus()
 
     def remember(status: RunStatus) -> None:
@@ -69,18 +72,18 @@ def compare_command(
             else:
                 results = run_until_decided(plan, how, max_seeds=max_seeds, first=seeds, metric=options.metric)
         except KeyboardInterrupt as interrupt:
-            done = f"{latest.finished} of {latest.total} trials are done and kept in {out}"
+            done = f"{latest.finished} of {latest.total} trials are done and kept in {given}"
             raise type(interrupt)(f"stopped: {done}; the same command goes on") from None
-    folder = experiment_folder(out, plan.name)
-    _write_folder(results, folder, options)
+    shown = experiment_folder(given, plan.name)
+    _write_folder(results, experiment_folder(out, plan.name), options, shown)
     if as_json:
         data = table_data(results, options) | {"failed": len(results.failures)}
         print(json.dumps(json_ready(data), indent=2, ensure_ascii=False))
     else:
-        _print(results, options, folder, out)
+        _print(results, options, shown, given)
     if not results.failures:
         return 0
-    asked_for: dict[str, Any] = {"seeds": seeds} | budget | {"out": out, "track": track}
+    asked_for: dict[str, Any] = {"seeds": seeds} | budget | {"out": given, "track": track}
     asked_for |= {"until_decided": until_decided, "max_seeds": max_seeds} | asdict(options)
     # How often trials save their state decides nothing, and is never left out by the command line.
     asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
@@ -132,8 +135,8 @@ def _command_line(experiment: str, options: dict[str, Any]) -> str:
     return shlex.join(words)
 
 
-def _write_folder(results: Results, folder: Path, options: AnalysisOptions) -> None:
-    """The table and the learning curves of an experiment beside its store."""
+def _write_folder(results: Results, folder: Path, options: AnalysisOptions, shown: Path) -> None:
+    """The table and the learning curves of an experiment beside its store; messages have `shown` for the folder."""
     from velodrome.experiments.plotting.figures import draw, write_figure
 
     try:
@@ -142,4 +145,4 @@ def _write_folder(results: Results, folder: Path, options: AnalysisOptions) -> N
         if any(row["seeds"] for row in results.rows(options)):
             write_figure(draw(results, "learning"), str(folder / "learning.png"))
     except OSError as error:
-        raise ExperimentError(f"--out {folder}: {error.strerror or error}") from None
+        raise ExperimentError(f"--out {shown}: {error.strerror or error}") from None

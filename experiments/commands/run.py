@@ -40,6 +40,9 @@ def run_command(
 ) -> None:
     """`velodrome run`: train, evaluate, report, and save, draw or show what was learnt."""
     check_budget_or_epochs(episodes, steps, epochs)
+    shown_figures = figures
+    # What is named may change the current folder.
+    save, figures = (None if folder is None else folder.absolute() for folder in (save, figures))
     learner, configuration = build_agent(agent), build_environment(environment)
     if epochs is not None or figures is not None:
         track = Track.of(configuration.label, configuration.make, success)
@@ -76,7 +79,7 @@ def run_command(
     if as_json:
         print(json.dumps(json_ready({**trial.record(), "agent": agent, "notes": list(trial.log.notes)}), indent=2))
     else:
-        _print_trial(agent, trial, figures)
+        _print_trial(agent, trial, shown_figures)
     if render is not None:
         from velodrome.experiments.render import play
 

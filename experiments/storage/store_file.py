@@ -4,8 +4,9 @@ import shlex
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from velodrome.experiments.errors import ExperimentError
@@ -159,10 +160,11 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
     # Whoever closes a store last tidies its log away, which a connection of the first kind can do; it would also fold
     # a log with content into the file, and reading shall not write. The last of each is for a disk that is full or
     # cannot be written: what is read then is the file alone, or a copy elsewhere of the file with its log.
-    attempts = [lambda: _connection(path, "mode=ro"), lambda: _connection_to_copy(path, log)]
-    if not has_log:
-        options = ("mode=rw", "mode=ro", "mode=ro&immutable=1")
-        attempts = [lambda option=option: _connection(path, option) for option in options]  # type: ignore[misc]
+    attempts: list[Callable[[], sqlite3.Connection]]
+    if has_log:
+        attempts = [partial(_connection, path, "mode=ro"), partial(_connection_to_copy, path, log)]
+    else:
+        attempts = [partial(_connection, path, option) for option in ("mode=rw", "mode=ro", "mode=ro&immutable=1")]
     for attempt in attempts[:-1]:
         try:
             return attempt()
