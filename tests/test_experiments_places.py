@@ -1,5 +1,6 @@
 """Where an experiment's files are: whatever the folder is called, wherever the program goes, whoever moves them."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -138,7 +139,7 @@ def test_a_store_that_goes_away_stops_the_run_with_a_line_and_loses_no_trial(dis
 def test_what_was_moved_away_can_be_moved_back(tmp_path):
     folder = tmp_path / "out"
     options = {"seeds": 6, "episodes": 5, "out": folder, "workers": 0}
-    with pytest.raises(StoreError, match="was moved|was deleted"):
+    with pytest.raises(StoreError, match=r"was moved|was deleted"):
         vd.compare("random", LAKE, progress=lambda status: folder.exists() and rename_folder(folder), **options)
     (tmp_path / "moved").rename(folder)
     assert len(vd.compare("random", LAKE, **options).records) == 6
@@ -197,9 +198,7 @@ def test_reading_needs_no_disk_that_can_be_written(state, tmp_path):
         expected = vd.Results.load(disk).table().to_csv()
         shutil.rmtree(disk / ".running", ignore_errors=True)
         if state == "full":
-            with pytest.raises(OSError, match="No space"), (disk / "fill").open("wb", buffering=0) as fill:
-                while True:
-                    fill.write(bytes(4096))
+            _fill(disk / "fill")
         if state == "read-only with a log":
             store = Store.open(disk)
             store.add_experiment("later", "", {}, (), [])
@@ -215,3 +214,10 @@ def test_reading_needs_no_disk_that_can_be_written(state, tmp_path):
             assert ("later" in store.experiments()) == (state == "read-only with a log")
     finally:
         subprocess.run(["umount", disk], capture_output=True, check=True)
+
+
+def _fill(path):
+    """Write until there is no space left."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))

@@ -231,7 +231,7 @@ def test_a_store_in_use_is_not_repaired(damaged, capsys):
 @pytest.mark.parametrize("content", [b"These are my notes.\n" * 100, b""], ids=["text", "nothing"])
 def test_what_is_no_store_is_left_alone(content, tmp_path):
     (tmp_path / STORE_FILE).write_bytes(content)
-    with pytest.raises(StoreError, match="not an SQLite database|holds no trials yet"):
+    with pytest.raises(StoreError, match=r"not an SQLite database|holds no trials yet"):
         vd.repair(tmp_path)
     assert (tmp_path / STORE_FILE).read_bytes() == content
 

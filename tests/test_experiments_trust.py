@@ -199,7 +199,7 @@ def test_a_module_is_not_run_for_what_its_source_does_not_define(text, reason, m
 @pytest.mark.parametrize("name", ["marked:X.Y", "marked:x-y", "absent:X", "absent.inner:X", "marked.inner:X"])
 def test_names_that_no_module_has_are_refused_before_it_is_run(name, marked):
     marked("marked", "class X(dict): ...")
-    with pytest.raises(ValueError, match="is not the name of|No module named"):
+    with pytest.raises(ValueError, match=r"is not the name of|No module named"):
         build_agent(name)
     assert not Path("ran").exists()
 

@@ -119,7 +119,8 @@ def repair(directory: str | Path) -> Repair:
         with Store(open_for_reading(temporary), temporary) as repaired:
             _check(repaired)
             kept = len(repaired.keys())
-        damaged_file = _set_aside(path)
+        # SQLite keeps its log beside the file itself, not beside a link to it.
+        damaged_file = _set_aside(path.resolve())
     return Repair(kept, tuple(salvage.lost), tuple(salvage.remarks), damaged_file)
 
 
