@@ -26,6 +26,8 @@ def experiment_folder(directory: Path, name: str) -> Path:
     if usable == name and len(name.encode()) <= _LONGEST and not _is_taken(name):
         return directory / name
     short = usable.encode()[:_LONGEST].decode(errors="ignore")
+    # Windows takes `nul.txt-1` for a device, too.
+    short = short.replace(".", "-") if _is_taken(short) else short
     return directory / f"{short}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 

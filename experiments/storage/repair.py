@@ -11,6 +11,7 @@ from typing import Any
 
 from velodrome.agents.whole_files import whole_file
 from velodrome.experiments.storage.episode_curves import PackedCurves
+from velodrome.experiments.storage.leaf_pages import leaf_rows
 from velodrome.experiments.storage.store import (
     Store,
     StoreError,
@@ -28,14 +29,18 @@ from velodrome.experiments.storage.store_file import (
     transaction,
 )
 from velodrome.experiments.storage.store_owner import OWNERS_FOLDER, StoreOwner
-from velodrome.experiments.storage.store_schema import TRIAL_COLUMNS, migrate
+from velodrome.experiments.storage.store_schema import CIRCUMSTANCES, METRICS, TRIAL_COLUMNS, migrate
 from velodrome.experiments.storage.trial_key import canonical_json, key_of_specification
 
-_AT_ONCE = 256
-# More rows than fit on a page, for tables whose largest number cannot be read.
-_ROWS_OF_PAGE = 40
-_TRIAL = ", ".join([*TRIAL_COLUMNS, "checksum"])
-_EXPERIMENT = "id, name, description, settings, warnings, digest, run_number, checksum"
+_EXPERIMENT = ("id", "name", "description", "settings", "warnings", "digest", "run_number", "checksum")
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "provenance": ("id", "content", "checksum"),
+    "trials": (*TRIAL_COLUMNS, "checksum"),
+    "curves": ("key", "returns", "lengths", "successes"),
+    "experiments": _EXPERIMENT,
+}
+_STATUS = TRIAL_COLUMNS.index("status")
+_REALS = {name for name, kind in (METRICS | CIRCUMSTANCES).items() if kind.startswith("REAL")}
 
 # Agent, environment and seed, as far as they are known.
 Labels = tuple[str, str, int | None]
@@ -98,7 +103,7 @@ def repair(directory: str | Path) -> Repair:
         directory: folder of the store.
 
     Raises:
-        StoreError: the store is missing, foreign, newer, in use, or so damaged that its tables cannot be found.
+        StoreError: the store is missing, foreign, newer or in use.
     """
     path = store_path(directory)
     if _is_whole(directory):
@@ -110,12 +115,9 @@ def repair(directory: str | Path) -> Repair:
         temporary = files.enter_context(whole_file(path))
         target = sqlite3.connect(temporary, isolation_level=None)
         with contextlib.closing(target):
-            salvage = _Salvage(source, target)
-            try:
-                with transaction(target):
-                    salvage.copy()
-            except _NoTableError as error:
-                raise StoreError(f"{path} cannot be repaired: {error}; restore a copy of it") from None
+            salvage = _Salvage(path, source, target)
+            with transaction(target):
+                salvage.copy()
         with Store(open_for_reading(temporary), temporary) as repaired:
             _check(repaired)
             kept = len(repaired.keys())
@@ -181,20 +183,21 @@ def _set_aside(path: Path) -> Path:
     return place
 
 
-class _NoTableError(Exception):
-    """A table or column cannot be found any more."""
-
-
 class _Salvage:
     """Copies what is whole from one database to another, which is empty.
+
+    Args:
+        path: of the first.
+        source: connection to it.
+        target: connection to the other.
 
     Attributes:
         lost: the trials that could not be copied.
         remarks: on what else could not.
     """
 
-    def __init__(self, source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-        self._source, self._target = source, target
+    def __init__(self, path: Path, source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+        self._path, self._source, self._target = path, source, target
         self.lost: list[LostTrial] = []
         self.remarks: list[str] = []
 
@@ -216,15 +219,16 @@ class _Salvage:
         self.lost = sorted(lost, key=lambda one: (one.environment, one.agent, one.seed is None, one.seed))
 
     def _copy_provenance(self) -> None:
-        for row in self._rows("provenance", "id, content, checksum"):
+        for row in self._rows("provenance"):
             if isinstance(row[1], str) and _sha256(row[1]) == row[2]:
                 self._target.execute("INSERT OR IGNORE INTO provenance VALUES (?, ?, ?)", row)
 
     def _copy_trials(self) -> list[DamagedTrial]:
         """Copy the rows that match their checksum; returns the others."""
         damaged: list[DamagedTrial] = []
-        insert = f"INSERT OR IGNORE INTO trials ({_TRIAL}) VALUES ({', '.join('?' * (len(TRIAL_COLUMNS) + 1))})"
-        for row in self._rows("trials", _TRIAL):
+        columns = _COLUMNS["trials"]
+        insert = f"INSERT OR IGNORE INTO trials ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+        for row in self._rows("trials"):
             *values, checksum = row
             if row_checksum(tuple(values)) == checksum and key_of_specification(values[1]) == values[0]:
                 self._target.execute(insert, row)
@@ -233,7 +237,7 @@ class _Salvage:
         return damaged
 
     def _copy_curves(self) -> None:
-        for key, *columns in self._rows("curves", "key, returns, lengths, successes"):
+        for key, *columns in self._rows("curves"):
             known = self._target.execute("SELECT curves_sha256 FROM trials WHERE key = ?", (_text(key),)).fetchone()
             if (
                 known is not None
@@ -250,7 +254,7 @@ class _Salvage:
         return [((key,), (agent, environment, seed)) for key, agent, environment, seed in rows]
 
     def _copy_experiments(self) -> None:
-        for identifier, *header, digest, run_number, checksum in self._rows("experiments", _EXPERIMENT):
+        for identifier, *header, digest, run_number, checksum in self._rows("experiments"):
             trials = self._trials_of(identifier)
             true_digest = experiment_digest(tuple(header), trials)
             is_in_order = _sha256(f"{true_digest} {run_number}") == checksum
@@ -260,11 +264,14 @@ class _Salvage:
                     "brings it back, and runs nothing that is stored"
                 )
                 continue
+            known = "SELECT 1 FROM experiments WHERE id = ? OR digest = ?"
+            if self._target.execute(known, (identifier, true_digest)).fetchone():
+                continue
             if not is_in_order:
                 run_number = 0
                 self.remarks.append(f"the experiment {header[0]!r} now counts as the oldest: when it ran is not known")
             self._target.execute(
-                f"INSERT INTO experiments ({_EXPERIMENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO experiments ({', '.join(_EXPERIMENT)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (identifier, *header, true_digest, run_number, _sha256(f"{true_digest} {run_number}")),
             )
             self._target.executemany(
@@ -307,37 +314,30 @@ class _Salvage:
                     keys.add(_text(row[0]))
         return keys
 
-    def _rows(self, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
-        """Rows of a table, in order as far as SQLite can read it, and then around the pages that it cannot."""
-        read: set[int] = set()
+    def _rows(self, table: str) -> Iterator[tuple[Any, ...]]:
+        """Rows of a table as far as SQLite finds them, and then all that stand anywhere in the file."""
         try:
-            for rowid, *row in self._source.execute(f"SELECT rowid, {columns} FROM {table} NOT INDEXED"):
-                read.add(rowid)
+            for row in self._source.execute(f"SELECT {', '.join(_COLUMNS[table])} FROM {table} NOT INDEXED"):
                 yield tuple(row)
-        except sqlite3.DatabaseError as error:
-            if "no such" in str(error):
-                raise _NoTableError(str(error)) from None
-            for first in range(1, self._last_row(table) + 1, _AT_ONCE):
-                for rowid, *row in self._rows_between(table, columns, first, first + _AT_ONCE - 1):
-                    if rowid not in read:
-                        yield tuple(row)
-
-    def _rows_between(self, table: str, columns: str, first: int, last: int) -> list[tuple[Any, ...]]:
-        select = f"SELECT rowid, {columns} FROM {table} NOT INDEXED WHERE rowid BETWEEN ? AND ?"
-        try:
-            return self._source.execute(select, (first, last)).fetchall()
         except sqlite3.DatabaseError:
-            if first == last:
-                return []
-            middle = (first + last) // 2
-            before = self._rows_between(table, columns, first, middle)
-            return before + self._rows_between(table, columns, middle + 1, last)
+            yield from self._rows_anywhere(table)
 
-    def _last_row(self, table: str) -> int:
-        most = int(self._source.execute("PRAGMA page_count").fetchone()[0]) * _ROWS_OF_PAGE
-        with contextlib.suppress(sqlite3.DatabaseError):
-            return min(most, int(self._source.execute(f"SELECT max(rowid) FROM {table}").fetchone()[0] or 0))
-        return most
+    def _rows_anywhere(self, table: str) -> Iterator[tuple[Any, ...]]:
+        columns = _COLUMNS[table]
+        for number, values in leaf_rows(self._path):
+            # No other table has as many columns.
+            if len(values) == len(columns):
+                row = tuple(_as_column(name, value, number) for name, value in zip(columns, values, strict=True))
+                # A row on a free page may be of a trial that failed before it was run again.
+                if table != "trials" or row[_STATUS] == "done":
+                    yield row
+
+
+def _as_column(name: str, value: Any, number: int) -> Any:
+    """A value as SQLite reads it from a column of that name."""
+    if name == "id":
+        return number
+    return float(value) if name in _REALS and isinstance(value, int) else value
 
 
 def _damaged(values: list[Any]) -> DamagedTrial:
