@@ -149,7 +149,7 @@ def compare(
     """Train every agent of an experiment on every environment over many seeds; print the table, draw the plot.
 
     Every trial is stored as it ends. Stored trials are not run again: the same command goes on after an interruption,
-    and more seeds or another agent run only what is new.
+    and more seeds or another agent run only what is new. Modules that the experiment names are imported and run.
 
     Args:
         experiment: a TOML file, or the name of a shipped experiment (see `velodrome list experiments`).

@@ -15,7 +15,7 @@ from velodrome.envs.unimported_modules import NoSuchModuleError, unimported_modu
 from velodrome.experiments.errors import ExperimentWarning
 from velodrome.experiments.expressions.catalogue import add_current_directory, build_agent
 from velodrome.experiments.expressions.environment_configuration import build_environment
-from velodrome.experiments.expressions.expression import Call, parse_value
+from velodrome.experiments.expressions.expression import Call, ExpressionError, parse_value
 from velodrome.experiments.plan import Plan, PlannedAgent, PlannedEnvironment, PlannedTrial
 from velodrome.experiments.storage.trial_key import RESULT_VERSION, TrialKeys, canonical_json
 from velodrome.experiments.track import Track
@@ -133,7 +133,7 @@ class StoredPlanMaker:
     def _announce_modules(self, *expressions: str) -> None:
         """Say of each module in the store's folder that it is about to be run, before it is."""
         add_current_directory()
-        for name in dict.fromkeys(name for text in expressions for name in _modules_of(parse_value(text))):
+        for name in dict.fromkeys(name for text in expressions for name in _modules_named_in(text)):
             with contextlib.suppress(NoSuchModuleError):
                 module = unimported_module(name)
                 if module is not None and module.path is not None and self._is_inside(module.path):
@@ -174,6 +174,14 @@ def _agent_of(expression: str, data: dict[str, Any]) -> Agent:
     except (TypeError, ValueError):
         names = ", ".join(unimportable)
         raise _NotRepeatableError(f"{names} is defined in a script: call velodrome.verify there") from None
+
+
+def _modules_named_in(expression: str) -> list[str]:
+    """Modules that an expression names; none where it is none, as with classes inside a function."""
+    try:
+        return list(_modules_of(parse_value(expression)))
+    except ExpressionError:
+        return []
 
 
 def _modules_of(value: Any) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What a stranger's folder can do: reading runs no code of it, and what does run code looks before, and says so."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -231,3 +232,17 @@ def test_a_class_that_the_program_has_imported_is_known_without_importing(marked
         build_known_agent("marked:Mine(discount=0.5)")
     build_agent("marked:Mine")
     assert build_known_agent("marked:Mine(discount=0.5)").discount == 0.5
+
+
+# Papers
+
+
+def test_every_promise_names_tests_that_are_there():
+    root = Path(__file__).parents[1]
+    promises = [line for line in (root / "SECURITY.md").read_text().splitlines() if "| `tests/" in line]
+    assert len(promises) > 8
+    for promise in promises:
+        files = re.findall(r"`tests/(\w+\.py)`", promise)
+        text = "".join((root / "tests" / name).read_text() for name in files)
+        names = re.findall(r"`(test_\w+)`", promise)
+        assert [name for name in names if f"def {name}(" not in text] == []

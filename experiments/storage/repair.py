@@ -155,7 +155,9 @@ def _open_damaged(path: Path) -> sqlite3.Connection:
     """Connection that reads as much as can be read, and keeps all others from writing meanwhile."""
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
     connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
-    for statement in ("PRAGMA writable_schema = ON", "PRAGMA journal_mode = DELETE", "BEGIN EXCLUSIVE"):
+    # A schema that is damaged is read as far as it can be, and nothing that it defines is trusted.
+    tolerant = ("PRAGMA trusted_schema = OFF", "PRAGMA writable_schema = ON")
+    for statement in (*tolerant, "PRAGMA journal_mode = DELETE", "BEGIN EXCLUSIVE"):
         try:
             connection.execute(statement).fetchall()
         except sqlite3.DatabaseError as error:
