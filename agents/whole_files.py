@@ -28,7 +28,12 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         yield place
         return
     remove_abandoned(place.parent)
-    temporary, descriptor = _begin(place.parent)
+    try:
+        temporary, descriptor = _begin(place.parent)
+    except OSError as error:
+        # Nobody knows the other name.
+        error.filename = os.fspath(path)
+        raise
     try:
         yield temporary
         _finish(temporary, place)

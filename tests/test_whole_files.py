@@ -143,6 +143,8 @@ def test_a_file_keeps_its_permissions_its_link_and_a_long_name(tmp_path):
     assert (place.read_text(), stat.S_IMODE(place.stat().st_mode), link.is_symlink()) == ("two", 0o640, True)
     with pytest.raises(IsADirectoryError):
         write_whole(tmp_path, "three")
+    with pytest.raises(FileNotFoundError, match=r"absent.page\.html"):
+        write_whole(tmp_path / "absent" / "page.html", "four")
 
 
 def _umask():
