@@ -162,16 +162,28 @@ NAMES = [
 ]  # fmt: skip
 
 
-def test_every_name_has_a_folder_of_its_own_that_every_system_takes(tmp_path):
-    folders = [experiment_folder(tmp_path, name) for name in NAMES]
-    assert len({str(folder) for folder in folders}) == len(NAMES)
-    for name, folder in zip(NAMES, folders, strict=True):
+@pytest.mark.parametrize("order", [1, -1])
+def test_every_name_has_a_folder_of_its_own_that_every_system_takes(order, tmp_path):
+    folders = {}
+    with Store.open(tmp_path) as store:
+        for name in NAMES[::order]:
+            store.add_experiment(name, "", {}, (), [])
+            folders[name] = experiment_folder(tmp_path, name)
+        # Another run of an experiment, also an edited one, stays in its folder.
+        store.add_experiment(NAMES[3], "edited", {}, (), [])
+    assert folders == {name: experiment_folder(tmp_path, name) for name in NAMES}
+    assert len({str(folder).casefold() for folder in folders.values()}) == len(NAMES)
+    for name, folder in folders.items():
         assert folder.parent == tmp_path, name
         assert len(folder.name.encode()) <= 120
         assert folder.name.rstrip(". ") == folder.name
         assert folder.name.partition(".")[0].casefold() not in {"con", "nul", "com1", "lpt9", "aux", "prn", "com¹"}
-    assert [folder.name for folder in folders[:3]] == NAMES[:3]
-    assert experiment_folder(tmp_path, "a-b").name == "a-b"
+        assert not folder.name.casefold().startswith(("trials.", "curves."))
+
+
+def test_plain_names_keep_their_folders(tmp_path):
+    for name, folder in {"lake": "lake", "Lake-1.0_x": "Lake-1.0_x", "two agents": "two-agents", "a/b": "a-b"}.items():
+        assert experiment_folder(tmp_path, name).name == folder
 
 
 @pytest.mark.parametrize("name", ["n" * 300, STORE_FILE, "checkpoints", "a/b"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.running.manager import CHECKPOINTS_FOLDER
+from velodrome.experiments.storage.store import Store, StoreError
 
 # Of the name of an experiment's folder, in bytes.
 _LONGEST = 100
@@ -17,18 +18,35 @@ _DEVICES = re.compile("con|prn|aux|nul|conin\\$|conout\\$|(?:com|lpt)[0-9¹²³]
 
 
 def experiment_folder(directory: Path, name: str) -> Path:
-    """Where the table and plots of an experiment go: no other name has the same, and every system takes it.
+    """Where the table and plots of an experiment go: no other of the store has the same, and every system takes it.
 
-    A name of letters, digits and `-_.` is the folder's own; of others the rest becomes `-`, and what makes them
-    different is added.
+    Letters, digits and `-_.` are those of the name, the rest becomes `-`. Where that is long, is taken, or is the
+    folder of another experiment that was stored before, eight digits are added that stand for the whole name.
     """
-    usable = "".join(character if character.isalnum() or character in "-_." else "-" for character in name).strip(".")
-    if usable == name and len(name.encode()) <= _LONGEST and not _is_taken(name):
-        return directory / name
+    usable = _usable(name)
+    before = {_usable(other).casefold() for other in _stored_before(directory, name)}
+    if len(usable.encode()) <= _LONGEST and not _is_taken(usable) and usable.casefold() not in before:
+        return directory / usable
     short = usable.encode()[:_LONGEST].decode(errors="ignore")
     # Windows takes `nul.txt-1` for a device, too.
     short = short.replace(".", "-") if _is_taken(short) else short
     return directory / f"{short}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def _usable(name: str) -> str:
+    """A name as every file system takes it, but for its length and for names that stand for something else."""
+    allowed = (character if character.isalnum() or character in "-_." else "-" for character in name)
+    return "".join(allowed).strip(".")
+
+
+def _stored_before(directory: Path, name: str) -> list[str]:
+    """The other experiments of a store that are older than the one with a name."""
+    try:
+        with Store.open_for_reading(directory, is_known=True) as store:
+            names = store.experiments(oldest_first=True)
+    except StoreError:
+        return []
+    return names[: names.index(name)] if name in names else names
 
 
 def _is_taken(name: str) -> bool:

@@ -272,10 +272,11 @@ class Store:
             )
             return {str(key): str(status) for key, status in rows}
 
-    def experiments(self) -> list[str]:
-        """Names of the experiments, the latest last."""
+    def experiments(self, *, oldest_first: bool = False) -> list[str]:
+        """Names of the experiments, the latest last; or in the order in which each was first stored."""
+        order = "min(id)" if oldest_first else "max(run_number)"
         with as_store_errors(self.path):
-            rows = self.connection.execute("SELECT name FROM experiments GROUP BY name ORDER BY max(run_number)")
+            rows = self.connection.execute(f"SELECT name FROM experiments GROUP BY name ORDER BY {order}")
             return [str(row[0]) for row in rows]
 
     def experiment(self, name: str | None = None, identifier: int | None = None) -> StoredExperiment:
