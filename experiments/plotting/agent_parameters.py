@@ -52,7 +52,7 @@ def swept_agents(results: "Results", environment: str, parameter: str | None = N
     # Of agents from elsewhere no expression is known, but their labels may be some.
     expressions = {agent: str(results.settings["agents"][agent] or agent) for agent in results.agents}
     all_parameters = {
-        agent: _stored_parameters(results.specifications.get(agent, "")) or parameters_of_expression(expression)
+        agent: parameters_of_expression(expression, results.specifications.get(agent, ""))
         for agent, expression in expressions.items()
     }
     chosen = _chosen(all_parameters, parameter)
@@ -85,8 +85,8 @@ def _stored_parameters(specification: str) -> Parameters:
         return {}
 
 
-def parameters_of_expression(expression: str) -> Parameters:
-    """Hyper-parameters of an agent by path, with those that have their default where its class is known.
+def parameters_of_expression(expression: str, specification: str = "") -> Parameters:
+    """Hyper-parameters of an agent by path, with those that have their default where its class or a trial is known.
 
     A text that is no expression is an agent without parameters.
     """
@@ -97,8 +97,9 @@ def parameters_of_expression(expression: str) -> Parameters:
     try:
         return dict(_flat(to_data(build_known_agent(call))))
     except ValueError:
-        # An agent from elsewhere, or of a module that is not imported: what the expression says.
-        return dict(_flat(call))
+        # Of a module that is not imported, its trials tell; of an agent from elsewhere, the expression alone.
+        stored = _stored_parameters(specification)
+        return stored if stored.get("") == call.name else dict(_flat(call))
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
