@@ -14,6 +14,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator, parse_env_id
 
 from velodrome.envs.argument_checks import did_you_mean
 from velodrome.envs.registration import register_environments
+from velodrome.envs.unimported_modules import unimported_module
 
 # Keywords of gym.make itself, which no constructor needs to know.
 _MAKE_KEYWORDS = ("max_episode_steps", "disable_env_checker")
@@ -78,7 +79,10 @@ def _make_by_id(environment: str, kwargs: dict[str, Any]) -> Environment:
     module, _, identifier = environment.rpartition(":")
     if module:
         try:
+            _check_may_register(module, environment)
             importlib.import_module(module)
+        except UnknownEnvironmentError:
+            raise
         except Exception as error:
             raise UnknownEnvironmentError(
                 f"cannot import module {module!r} of environment {environment!r}: {_one_line(error)}"
@@ -93,6 +97,15 @@ def _make_by_id(environment: str, kwargs: dict[str, Any]) -> Environment:
     if creator is not None:
         _check_keywords(identifier, creator, kwargs, extra=_MAKE_KEYWORDS)
     return _made(identifier, lambda: gym.make(identifier, **kwargs))
+
+
+def _check_may_register(module: str, environment: str) -> None:
+    """Refuse to run a module that cannot register an environment, such as Python's `this`."""
+    source = unimported_module(module)
+    if source is not None and source.imports_only_python:
+        raise UnknownEnvironmentError(
+            f"module {module!r} of environment {environment!r} registers none: it imports only Python's own library"
+        )
 
 
 def _unknown(identifier: str) -> str:

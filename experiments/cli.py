@@ -1,4 +1,4 @@
-"""The command line: `velodrome list | run | compare | table | plot | report | verify | export`."""
+"""The command line: `velodrome list | run | compare | table | plot | report | verify | repair | export`."""
 
 import sys
 import warnings
@@ -169,7 +169,7 @@ def compare(
     """Train every agent of an experiment on every environment over many seeds; print the table, draw the plot.
 
     Every trial is stored as it ends. Stored trials are not run again: the same command goes on after an interruption,
-    and more seeds or another agent run only what is new.
+    and more seeds or another agent run only what is new. Modules that the experiment names are imported and run.
 
     Args:
         experiment: a TOML file, or the name of a shipped experiment (see `velodrome list experiments`).
@@ -223,6 +223,7 @@ def table(
     baseline: str | None = None,
     threshold: float | None = None,
     difference: float | None = None,
+    digest: str | None = None,
 ) -> None:
     """Print the comparison table of stored results; of several stores in one table.
 
@@ -234,12 +235,14 @@ def table(
         baseline: agent that the others are compared with; the best by default.
         threshold: success rate whose first episode is looked for; 0.8 of the best possible by default.
         difference: smallest difference that matters.
+        digest: content digest that was published with the results, as `velodrome verify` prints it; where the store
+            has another, that is said instead of a table, with exit code 2.
     """
     from velodrome.experiments.analysis.analysis import AnalysisOptions
     from velodrome.experiments.commands.show import table_command
 
     options = AnalysisOptions(metric=metric, baseline=baseline, threshold=threshold, difference=difference)
-    table_command(directories, experiment=experiment, table_format=format, options=options)
+    table_command(directories, experiment=experiment, table_format=format, options=options, digest=digest)
 
 
 @app.command
@@ -316,7 +319,8 @@ def verify(
 ) -> int:
     """Run stored trials again and say whether they give what is stored, to the byte; if not, the exit code is 1.
 
-    Metrics (but for times) and curves are compared; nothing is written to the store.
+    Metrics (but for times) and curves are compared; nothing is written to the store. Modules that stored trials name
+    are imported and run.
 
     Args:
         directory: folder of a store that `velodrome compare` wrote.
@@ -329,6 +333,20 @@ def verify(
     from velodrome.experiments.commands.stores import verify_command
 
     return verify_command(directory, sample=sample, seed=seed, experiment=experiment, workers=workers, quiet=quiet)
+
+
+@app.command
+def repair(directory: Path, /) -> None:
+    """Drop what is damaged of a store, keep all that is whole, and say which trials were dropped.
+
+    The file of before is kept beside it. The same `velodrome compare` runs the dropped trials again.
+
+    Args:
+        directory: folder of a store that `velodrome compare` wrote.
+    """
+    from velodrome.experiments.commands.stores import repair_command
+
+    repair_command(directory)
 
 
 @app.command

@@ -10,6 +10,7 @@ from velodrome.experiments.results import Results
 from velodrome.experiments.running.run_plan import RunOptions, run_plan
 from velodrome.experiments.running.run_status import ProgressCallback
 from velodrome.experiments.running.run_until_decided import run_until_decided
+from velodrome.experiments.storage.store_file import store_path
 from velodrome.experiments.tracking.tracker import Tracker
 
 DEFAULT_SEEDS = 30
@@ -97,6 +98,8 @@ def compare(
     check_sequential(until_decided, max_seeds)
     if metric is not None and not until_decided:
         raise ExperimentError("metric needs until_decided=True: it is what decides between agents")
+    # Factories and modules, which the plan calls, may change the current folder.
+    out = None if out is None else store_path(out).parent
     plan = make_plan(
         agents, environments, policies=policies, learners=learners, seeds=DEFAULT_SEEDS if seeds is None else seeds,
         episodes=episodes, steps=steps, epochs=epochs, success=success, evaluation_episodes=evaluation_episodes,

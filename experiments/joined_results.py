@@ -61,6 +61,7 @@ def joined(results: Sequence[Results], names: Sequence[str] | None = None) -> Re
         _without_repeats([way for part in parts for way in part.results.provenance]),
         _without_repeats([*note, *[line for part in parts for line in part.notes()]]),
         _chained([part.results for part in parts]),
+        specifications={part.agents[old]: text for part in parts for old, text in part.results.specifications.items()},
     )
 
 

@@ -37,6 +37,8 @@ class Results:
         warnings: of the checks before running.
         provenance: how the trials were run: versions, commit, command, machine; one entry for each way.
         notes: one-line remarks.
+        specifications: agent (label) to the specification of one of its trials, canonical JSON with all parameters of
+            the agent; without those that came from elsewhere.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Results:
     warnings: tuple[str, ...] = ()
     provenance: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
+    specifications: Mapping[str, str] = field(default_factory=dict, repr=False, kw_only=True)
     _curve_source: CurveSource = field(default=lambda keys: iter(()), repr=False)
     _save: Callable[[Path], None] | None = field(default=None, repr=False)
 
@@ -56,10 +59,12 @@ class Results:
         rows = store.trials([key for key, *_ in experiment.trials])
         records: list[dict[str, Any]] = []
         remarks: dict[tuple[str, str], list[str]] = {}
+        specifications: dict[str, str] = {}
         for key, agent, environment, seed in experiment.trials:
             row = rows.get(key)
             if row is None:
                 continue
+            specifications.setdefault(agent, row["specification"])
             records.append({"agent": agent, "environment": environment, "seed": seed} | _record(row))
             for note in json.loads(row["notes"]):
                 remarks.setdefault((environment, note), []).append(agent)
@@ -76,6 +81,7 @@ class Results:
             _notes(remarks, records),
             store.curves if path is None else partial(_stored_curves, path.parent),
             partial(_copy, store if path is None else path.parent, experiment.identifier),
+            specifications=specifications,
         )
 
     @classmethod

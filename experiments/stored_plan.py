@@ -1,16 +1,22 @@
 """Makes a plan of stored trials from what is stored of them, so that they can be run again."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from velodrome.agents.agent import Agent
 from velodrome.agents.errors import one_line
+from velodrome.envs.unimported_modules import NoSuchModuleError, unimported_module
 from velodrome.experiments.checks.made_again import difference_when_made_again
-from velodrome.experiments.expressions.catalogue import build_agent
+from velodrome.experiments.errors import ExperimentWarning
+from velodrome.experiments.expressions.catalogue import add_current_directory, build_agent
 from velodrome.experiments.expressions.environment_configuration import build_environment
+from velodrome.experiments.expressions.expression import Call, ExpressionError, parse_value
 from velodrome.experiments.plan import Plan, PlannedAgent, PlannedEnvironment, PlannedTrial
 from velodrome.experiments.storage.trial_key import RESULT_VERSION, TrialKeys, canonical_json
 from velodrome.experiments.track import Track
@@ -41,9 +47,17 @@ class StoredPlan(Plan):
 
 
 class StoredPlanMaker:
-    """Takes stored trials one by one, and makes a plan of those that can be run again."""
+    """Takes stored trials one by one, and makes a plan of those that can be run again.
 
-    def __init__(self) -> None:
+    Modules that the trials name are imported; of one in the store's own folder a line is said first, for whoever made
+    the store may have put it there.
+
+    Args:
+        folder: of the store.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
         self._agents: dict[str, PlannedAgent] = {}
         self._environments: dict[str, PlannedEnvironment] = {}
         self._budgets: dict[tuple[str, str], Budget] = {}
@@ -93,6 +107,7 @@ class StoredPlanMaker:
         budget = Budget(**shared["budget"], evaluation_episodes=shared["evaluation"]["episodes"])
         success = shared["evaluation"]["success"]
         try:
+            self._announce_modules(row["agent"], row["environment"])
             agent = _agent_of(row["agent"], shared["agent"])
             environment = self._environment(trial.environment, row["environment"], success)
             rule = None if success is None else environment.track.rule.description
@@ -126,6 +141,19 @@ class StoredPlanMaker:
         self._agents[label] = PlannedAgent(label, agent, row["agent"])
         self._budgets[label, environment.label] = budget
         return label, environment.label
+
+    def _announce_modules(self, *expressions: str) -> None:
+        """Say of each module in the store's folder that it is about to be run, before it is."""
+        add_current_directory()
+        for name in dict.fromkeys(name for text in expressions for name in _modules_named_in(text)):
+            with contextlib.suppress(NoSuchModuleError):
+                module = unimported_module(name)
+                if module is not None and module.path is not None and self._is_inside(module.path):
+                    line = f"verify runs the code of a module in the store's folder: {name} ({module.path})"
+                    warnings.warn(line, ExperimentWarning, stacklevel=5)
+
+    def _is_inside(self, path: Path) -> bool:
+        return path.resolve().is_relative_to(self._folder)
 
     def _environment(self, label: str, expression: str, success: str | None) -> PlannedEnvironment:
         label = self._label(label, canonical_json([expression, success]))
@@ -161,6 +189,25 @@ def _agent_of(expression: str, data: dict[str, Any]) -> Agent:
     except (TypeError, ValueError):
         names = ", ".join(unimportable)
         raise _NotRepeatableError(f"{names} is defined in a script: call velodrome.verify there") from None
+
+
+def _modules_named_in(expression: str) -> list[str]:
+    """Modules that an expression names; none where it is none, as with classes inside a function."""
+    try:
+        return list(_modules_of(parse_value(expression)))
+    except ExpressionError:
+        return []
+
+
+def _modules_of(value: Any) -> Iterator[str]:
+    """Modules that an expression names."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _modules_of(item)
+    if isinstance(value, Call):
+        if ":" in value.name:
+            yield value.name.rpartition(":")[0]
+        yield from _modules_of([*value.positional, *value.keywords.values()])
 
 
 def _names_of(data: Any) -> list[str]:

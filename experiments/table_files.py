@@ -2,8 +2,6 @@
 
 import csv
 import io
-import os
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import repeat
@@ -13,6 +11,7 @@ from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 
+from velodrome.agents.whole_files import whole_file
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 
@@ -59,30 +58,19 @@ def table_file(path: Path, file_format: Format, columns: dict[str, str]) -> Iter
         ExperimentError: it cannot be written, or pyarrow is missing.
     """
     new_writer = _new_parquet if file_format == "parquet" else _CsvTable
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with new_writer(temporary, columns) as writer:
-                yield writer
-            _flush_to_disk(temporary)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole_file(path) as temporary, new_writer(temporary, columns) as writer:
+            yield writer
     except OSError as error:
         raise ExperimentError(f"cannot write to {path.parent}: {error.strerror or error}") from None
-
-
-def _flush_to_disk(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
 
 
 class _CsvTable:
     """Comma-separated values: UTF-8, a header, floats by repr, nothing for NULL and NaN."""
 
     def __init__(self, path: Path, columns: dict[str, str]) -> None:
-        self._file = path.open("x", encoding="utf-8", newline="")
+        self._file = path.open("w", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._writer.writerow(columns)
 

@@ -106,7 +106,9 @@ def verify(
 ) -> Verification:
     """Run stored trials again, and compare their metrics (but for times) and curves with what is stored, to the byte.
 
-    They are made anew from their stored specification. Nothing is written to the store.
+    They are made anew from their stored specification: the modules that it names (`module:Name`) are imported and run,
+    from the current folder first, so verify no store of a stranger whose code you would not run. A warning comes
+    before a module that stands in the store's own folder. Nothing is written to the store.
 
     Args:
         directory: folder of the store.
@@ -136,7 +138,7 @@ def verify(
             keys = sorted(trial.key for trial in done)
             chosen = {keys[place] for place in generator.choice(len(keys), sample, replace=False)}
             drawn = [trial for trial in done if trial.key in chosen]
-        maker, not_verified, ways = StoredPlanMaker(), [], set()
+        maker, not_verified, ways = StoredPlanMaker(Path(directory)), [], set()
         for first in range(0, len(drawn), _BATCH):
             batch = drawn[first : first + _BATCH]
             rows = store.trials([trial.key for trial in batch])

@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     from velodrome.experiments.compare import compare
     from velodrome.experiments.results import Results
     from velodrome.experiments.run import run
+    from velodrome.experiments.storage.repair import repair
     from velodrome.experiments.verify import verify
 
 __version__ = "0.1.0"
-__all__ = ["Results", "agents", "compare", "envs", "experiments", "policies", "run", "verify"]
+__all__ = ["Results", "agents", "compare", "envs", "experiments", "policies", "repair", "run", "verify"]
 
 _HOMES = {
     "Results": "velodrome.experiments.results",
     "compare": "velodrome.experiments.compare",
+    "repair": "velodrome.experiments.storage.repair",
     "run": "velodrome.experiments.run",
     "verify": "velodrome.experiments.verify",
 }

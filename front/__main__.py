@@ -1,5 +1,6 @@
 """`python -m velodrome` and the `velodrome` command."""
 
+import os
 import sys
 
 
@@ -11,4 +12,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # `python -m` looks for every module in the current folder first: a file there would run for being called pandas.py.
+    if sys.path and sys.path[0] in ("", os.getcwd()):
+        del sys.path[0]
     main()

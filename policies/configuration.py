@@ -96,7 +96,7 @@ def from_data(data: Any, base: type[T]) -> T:
     """
     if not isinstance(data, dict) or not isinstance(data.get("name"), str):
         raise ConfigurationError(f"{_kind(base)} is stored as an object with a name, got {data!r}")
-    classes = {full_name(cls): cls for cls in _subclasses(base) if not inspect.isabstract(cls)}
+    classes = defined_classes(base)
     cls = classes.get(data["name"])
     if cls is None:
         raise ConfigurationError(
@@ -108,6 +108,11 @@ def from_data(data: Any, base: type[T]) -> T:
     for key in parameters.keys() - known:
         raise ConfigurationError(f"{cls.name} has no parameter {key!r}{closest(key, known)}")
     return cls(**parameters)
+
+
+def defined_classes(base: type[T]) -> dict[str, type[T]]:
+    """Classes of a kind that the running program has defined, by their names in expressions."""
+    return {full_name(cls): cls for cls in _subclasses(base) if not inspect.isabstract(cls)}
 
 
 def closest(word: str, allowed: Iterable[str]) -> str:

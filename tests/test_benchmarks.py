@@ -73,7 +73,7 @@ def test_every_benchmark_says_what_it_shows(command):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["acting", "cnn_training", "recurrent_training", "scaling", "start_up"])
+@pytest.mark.parametrize("name", ["acting", "cnn_training", "recurrent_training", "scaling", "soak", "start_up"])
 def test_a_slower_benchmark_runs(name):
     # Several of them start tensorflow in processes of their own.
     finished = _run(name, "--quick", timeout=400)

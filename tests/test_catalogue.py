@@ -226,7 +226,7 @@ gym.register("own/Lake-v0", entry_point="gymnasium.envs.toy_text.frozen_lake:Fro
 @pytest.fixture
 def own_module(tmp_path, monkeypatch):
     (tmp_path / "own_catalogue.py").write_text(OWN_MODULE)
-    (tmp_path / "own_broken.py").write_text("raise RuntimeError('no\\nluck')")
+    (tmp_path / "own_broken.py").write_text("class X(list): ...\nraise RuntimeError('no\\nluck')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield

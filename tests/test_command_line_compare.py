@@ -227,7 +227,7 @@ def test_what_else_is_in_the_folder_is_left_alone(compare):
     assert Path("there/two-agents/notes.md").read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["trials.sqlite", "mine"])
+@pytest.mark.parametrize("name", ["mine"])
 def test_where_the_table_cannot_be_written_that_is_told_and_the_trials_are_kept(capsys, name):
     Path("there").mkdir()
     Path("there/mine").write_text("")

@@ -1,5 +1,6 @@
 """`velodrome export`: files that hold what the store holds, to the last digit, and are whole or not there."""
 
+import os
 import sqlite3
 import sys
 import threading
@@ -199,7 +200,7 @@ def test_files_of_before_stay_where_the_disk_is_full(folder, tmp_path, monkeypat
     def full(file):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(table_files.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ExperimentError, match=r"^cannot write to .*: No space left on device$"):
         export(folder, format=file_format, out=tmp_path, curves=True)
     assert [path.read_bytes() for path in paths] == before

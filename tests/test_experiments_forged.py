@@ -16,7 +16,14 @@ import velodrome as vd
 from velodrome.agents import Agent
 from velodrome.agents.saving import ARRAYS, MANIFEST, MANIFEST_DIGEST, SavedAgentError, _digest_of
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.storage.store import STORE_FILE, Store, _checksum, _experiment_digest, _sha256, curves_sha256
+from velodrome.experiments.storage.store import (
+    STORE_FILE,
+    Store,
+    curves_sha256,
+    experiment_digest,
+    row_checksum,
+    text_sha256,
+)
 from velodrome.experiments.storage.store_file import StoreError
 from velodrome.experiments.storage.store_schema import TRIAL_COLUMNS
 
@@ -54,19 +61,19 @@ def sign(connection):
     for key, *parts in connection.execute("SELECT key, returns, lengths, successes FROM curves").fetchall():
         connection.execute("UPDATE trials SET curves_sha256 = ? WHERE key = ?", (curves_sha256(parts), key))
     for row in connection.execute(f"SELECT {', '.join(TRIAL_COLUMNS)} FROM trials").fetchall():
-        connection.execute("UPDATE trials SET checksum = ? WHERE key = ?", (_checksum(row), row[0]))
+        connection.execute("UPDATE trials SET checksum = ? WHERE key = ?", (row_checksum(row), row[0]))
     for identifier, content in connection.execute("SELECT id, content FROM provenance").fetchall():
-        connection.execute("UPDATE provenance SET checksum = ? WHERE id = ?", (_sha256(content), identifier))
+        connection.execute("UPDATE provenance SET checksum = ? WHERE id = ?", (text_sha256(content), identifier))
     query = "SELECT id, name, description, settings, warnings, run_number FROM experiments"
     for identifier, *header, run_number in connection.execute(query).fetchall():
         trials = connection.execute(
             "SELECT key, agent, environment, seed FROM experiment_trials WHERE experiment = ? ORDER BY position",
             (identifier,),
         ).fetchall()
-        digest = _experiment_digest(tuple(header), trials)
+        digest = experiment_digest(tuple(header), trials)
         connection.execute(
             "UPDATE experiments SET digest = ?, checksum = ? WHERE id = ?",
-            (digest, _sha256(f"{digest} {run_number}"), identifier),
+            (digest, text_sha256(f"{digest} {run_number}"), identifier),
         )
 
 

@@ -311,7 +311,7 @@ def test_a_damaged_curve_is_told_when_it_is_read(results, tmp_path):
         connection.execute("UPDATE curves SET returns = zeroblob(length(returns))")
     connection.close()
     again = Results.load(tmp_path)
-    with pytest.raises(StoreError, match=r"the curves of trial .* do not match$"):
+    with pytest.raises(StoreError, match=r"the curves of trial .* do not match; `velodrome repair .*` keeps"):
         again.curves("ice", "dummy")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from velodrome.agents.whole_files import write_whole
 from velodrome.experiments.analysis.analysis import AnalysisOptions
 from velodrome.experiments.commands.folders import check_folder, experiment_folder
 from velodrome.experiments.commands.secondary import secondary
@@ -20,6 +21,7 @@ from velodrome.experiments.results import Results, json_ready
 from velodrome.experiments.running.run_status import RunStatus
 from velodrome.experiments.running.stopping import stoppable
 from velodrome.experiments.storage.store import STORE_FILE
+from velodrome.experiments.storage.store_file import store_path
 from velodrome.experiments.streams import holds_all
 
 if TYPE_CHECKING:
@@ -50,17 +52,14 @@ def compare_command(
     from velodrome.experiments.tracking.tracker import open_tracker
 
     check_sequential(until_decided, max_seeds)
+    # What an experiment names may change the current folder; what is printed stays as it was given.
+    given, out = out, store_path(out).parent
     told = read_experiment(experiment)
     plan = _plan(told, seeds, budget)
     options.check(list(plan.agents))
     trackers = [open_tracker(text, out) for text in track]
-    check_folder(out, "--out")
+    check_folder(out, "--out", given)
     latest = RunStatus()
-    asked_for: dict[str, Any] = {"seeds": seeds} | budget | {"out": out, "track": track}
-    asked_for |= {"until_decided": until_decided, "max_seeds": max_seeds} | asdict(options)
-    # How often trials save their state decides nothing, and is never left out by the command line.
-    asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
-    again = "run them again with: " + _command_line(experiment, asked_for | {"retry_failed": True})
 
     def remember(status: RunStatus) -> None:
         nonlocal latest
@@ -75,25 +74,26 @@ def compare_command(
             else:
                 results = run_until_decided(plan, how, max_seeds=max_seeds, first=seeds, metric=options.metric)
         except KeyboardInterrupt as interrupt:
-            done = f"{latest.finished} of {latest.total} trials are done and kept in {out}"
+            done = f"{latest.finished} of {latest.total} trials are done and kept in {given}"
             raise type(interrupt)(f"stopped: {done}; the same command goes on") from None
         except AllTrialsFailedError as error:
-            all_failed: AllTrialsFailedError | None = error
-        else:
-            all_failed = None
-    if all_failed is not None:
-        print(f"velodrome: {all_failed}; {again}", file=sys.stderr)
-        return 1
-    folder = experiment_folder(out, plan.name)
-    _write_folder(results, folder, options)
+            print(f"velodrome: {error}", file=sys.stderr)
+            results = error.results
+    shown = experiment_folder(given, plan.name)
+    _write_folder(results, experiment_folder(out, plan.name), options, shown)
     if as_json:
         data = table_data(results, options) | {"failed": len(results.failures)}
         print(json.dumps(json_ready(data), indent=2, ensure_ascii=not holds_all(sys.stdout)))
     else:
-        _print(results, options, folder, out)
+        _print(results, options, shown, given)
     if not results.failures:
         return 0
-    line = f"{len(results.failures)} of {results.num_planned} trials failed; {again}"
+    asked_for: dict[str, Any] = {"seeds": seeds} | budget | {"out": given, "track": track}
+    asked_for |= {"until_decided": until_decided, "max_seeds": max_seeds} | asdict(options)
+    # How often trials save their state decides nothing, and is never left out by the command line.
+    asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
+    again = _command_line(experiment, asked_for | {"retry_failed": True})
+    line = f"{len(results.failures)} of {results.num_planned} trials failed; run them again with: {again}"
     print(line, file=sys.stderr if as_json else sys.stdout)
     return 1
 
@@ -140,13 +140,13 @@ def _command_line(experiment: str, options: dict[str, Any]) -> str:
     return shlex.join(words)
 
 
-def _write_folder(results: Results, folder: Path, options: AnalysisOptions) -> None:
-    """The table and the learning curves of an experiment beside its store, where they can be written."""
+def _write_folder(results: Results, folder: Path, options: AnalysisOptions, shown: Path) -> None:
+    """The table and the learning curves of an experiment beside its store; messages have `shown` for the folder."""
     from velodrome.experiments.plotting.figures import draw, write_figure
 
-    with secondary(f"--out {folder}: the table is not written"):
+    with secondary(f"--out {shown}: the table is not written"):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "table.md").write_text(format_table(results, "markdown", options) + "\n", encoding="utf-8")
-    with secondary(f"--out {folder}: the learning curves are not drawn"):
+        write_whole(folder / "table.md", format_table(results, "markdown", options) + "\n")
+    with secondary(f"--out {shown}: the learning curves are not drawn"):
         if any(row["seeds"] for row in results.rows(options)):
             write_figure(draw(results, "learning"), str(folder / "learning.png"))

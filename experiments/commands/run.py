@@ -41,6 +41,9 @@ def run_command(
 ) -> None:
     """`velodrome run`: train, evaluate, report, and save, draw or show what was learnt."""
     check_budget_or_epochs(episodes, steps, epochs)
+    shown_figures = figures
+    # What is named may change the current folder.
+    save, figures = (None if folder is None else folder.absolute() for folder in (save, figures))
     learner, configuration = build_agent(agent), build_environment(environment)
     if epochs is not None or figures is not None:
         track = Track.of(configuration.label, configuration.make, success)
@@ -73,7 +76,7 @@ def run_command(
     if as_json:
         print(json.dumps(json_ready({**trial.record(), "agent": agent, "notes": list(trial.log.notes)}), indent=2))
     else:
-        _print_trial(agent, trial, figures)
+        _print_trial(agent, trial, shown_figures)
     # What was learnt is printed already, should one of these fail.
     if save is not None:
         trial.trained.save(save)

@@ -1,6 +1,7 @@
 """`velodrome table`, `plot` and `report`: what stored results say."""
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,15 +12,23 @@ from velodrome.experiments.commands.folders import check_folder, experiment_fold
 from velodrome.experiments.commands.secondary import reason_of
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.results import Results
+from velodrome.experiments.storage.store import Store
 from velodrome.experiments.streams import holds_all
 
 
 def table_command(
-    directories: Sequence[Path], *, experiment: str | None, table_format: str, options: AnalysisOptions
+    directories: Sequence[Path],
+    *,
+    experiment: str | None,
+    table_format: str,
+    options: AnalysisOptions,
+    digest: str | None = None,
 ) -> None:
     """`velodrome table`: print stored results."""
     from velodrome.experiments.reporting.tables import format_table, terminal_table
 
+    if digest is not None:
+        _check_digest(directories, digest)
     results = load(directories, experiment)
     if table_format != "terminal":
         text = format_table(results, table_format, options)
@@ -80,6 +89,18 @@ def report_command(
         print(write_report(results, page, options=options, language=language))
     except OSError as error:
         raise ExperimentError(f"--out {page}: {error.strerror or error}") from None
+
+
+def _check_digest(directories: Sequence[Path], digest: str) -> None:
+    """Refuse a store whose content is not that of a published digest."""
+    if len(directories) != 1:
+        raise ExperimentError(f"--digest is of one store, got {len(directories)} folders")
+    if not re.fullmatch("[0-9a-fA-F]{64}", digest):
+        raise ExperimentError(f"--digest must be the 64 hexadecimal digits of a SHA-256, got {digest!r}")
+    with Store.open_for_reading(directories[0]) as store:
+        found = store.content_digest()
+        if found != digest.lower():
+            raise ExperimentError(f"{store.path} has the content digest {found}, not {digest.lower()}")
 
 
 def load(directories: Sequence[Path], experiment: str | None) -> Results:

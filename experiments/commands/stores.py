@@ -1,4 +1,4 @@
-"""`velodrome verify` and `velodrome export`: stored trials run again, or written for other programs."""
+"""`velodrome verify`, `repair` and `export`: stored trials run again, salvaged, or written for other programs."""
 
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,14 @@ def verify_command(
     for line in verification.lines():
         print(line)
     return 0 if verification.has_reproduced else 1
+
+
+def repair_command(directory: Path) -> None:
+    """`velodrome repair`: drop what is damaged of a store, and say what it was."""
+    from velodrome.experiments.storage.repair import repair
+
+    for line in repair(directory).lines():
+        print(line)
 
 
 def export_command(

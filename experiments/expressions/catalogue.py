@@ -11,6 +11,7 @@ import gymnasium as gym
 
 from velodrome import agents, policies
 from velodrome.agents.agent import Agent
+from velodrome.envs.unimported_modules import NoSuchModuleError, unimported_module
 from velodrome.experiments.expressions.call_arguments import (
     CatalogueError,
     Factory,
@@ -19,7 +20,7 @@ from velodrome.experiments.expressions.call_arguments import (
     type_hints,
 )
 from velodrome.experiments.expressions.expression import Call, parse_expression, parse_value
-from velodrome.policies.configuration import Configuration, ConfigurationError, closest
+from velodrome.policies.configuration import Configuration, ConfigurationError, closest, defined_classes
 from velodrome.policies.policy import Policy
 from velodrome.policies.schedules import Constant, Schedule
 
@@ -30,6 +31,7 @@ __all__ = [
     "SCHEDULES",
     "CatalogueError",
     "build_agent",
+    "build_known_agent",
     "build_policy",
     "build_schedule",
 ]
@@ -68,7 +70,7 @@ SCHEDULES: dict[str, Callable[..., Schedule]] = {
 # Environments are Gymnasium's registry's; this is the one wrapper around them that has a name.
 DISCRETIZE = "discretize"
 _CATALOGUES: dict[str, dict[str, Factory]] = {"agent": AGENTS, "policy": POLICIES, "schedule": SCHEDULES}
-_BASES: dict[str, type] = {"agent": Agent, "policy": Policy, "schedule": Schedule}
+_BASES: dict[str, type[Configuration]] = {"agent": Agent, "policy": Policy, "schedule": Schedule}
 # Where a name of the second kind belongs when the first was wanted.
 _PLACES = {
     ("agent", "policy"): "q_learning(policy={}(...))",
@@ -86,6 +88,18 @@ def build_agent(expression: str | Call) -> Agent:
         ConfigurationError: an argument is out of range.
     """
     agent: Agent = _build(call_of(expression), ("agent",))
+    return agent
+
+
+def build_known_agent(expression: str | Call) -> Agent:
+    """Agent of an expression that somebody else may have written: nothing is imported for it.
+
+    Raises:
+        CatalogueError: as of `build_agent`, or a class that the running program has not defined.
+        ExpressionError: the text is no expression.
+        ConfigurationError: an argument is out of range.
+    """
+    agent: Agent = _build(call_of(expression), ("agent",), may_import=False)
     return agent
 
 
@@ -126,12 +140,12 @@ def add_current_directory() -> None:
     importlib.invalidate_caches()
 
 
-def _build(call: Call, kinds: Sequence[str]) -> Any:
-    factory = _find(call.name, kinds)
+def _build(call: Call, kinds: Sequence[str], may_import: bool = True) -> Any:
+    factory = _find(call.name, kinds, may_import)
     arguments = bound_arguments(call, factory)
     hints = type_hints(factory)
     values = {
-        key: _value(call.name, key, value, _kinds_in(hints[key]) if key in hints else tuple(_BASES))
+        key: _value(call.name, key, value, _kinds_in(hints[key]) if key in hints else tuple(_BASES), may_import)
         for key, value in arguments.items()
     }
     try:
@@ -146,10 +160,10 @@ def _build(call: Call, kinds: Sequence[str]) -> Any:
     return built
 
 
-def _value(owner: str, parameter: str, value: Any, kinds: Sequence[str]) -> Any:
+def _value(owner: str, parameter: str, value: Any, kinds: Sequence[str], may_import: bool) -> Any:
     """A configuration's parameter from its value in the expression; sequences become tuples."""
     if isinstance(value, list | tuple):
-        return tuple(_value(owner, parameter, item, kinds) for item in value)
+        return tuple(_value(owner, parameter, item, kinds, may_import) for item in value)
     if not isinstance(value, Call):
         return value
     kind = kind_of(value.name)
@@ -157,15 +171,15 @@ def _value(owner: str, parameter: str, value: Any, kinds: Sequence[str]) -> Any:
         refuse_names(owner, parameter, value)
     if kind is not None and kind not in kinds:
         raise CatalogueError(f"{owner}: {parameter} takes {_any_of(kinds)}, but {value.name} is {with_article(kind)}")
-    return _build(value, kinds)
+    return _build(value, kinds, may_import)
 
 
-def _find(name: str, kinds: Sequence[str]) -> Factory:
+def _find(name: str, kinds: Sequence[str], may_import: bool) -> Factory:
     for kind in kinds:
         if name in _CATALOGUES[kind]:
             return _CATALOGUES[kind][name]
     if ":" in name:
-        return _imported(name, kinds)
+        return _imported(name, kinds) if may_import else _defined(name, kinds)
     wanted = _any_of(kinds)
     found = kind_of(name)
     if found is not None:
@@ -178,10 +192,20 @@ def _find(name: str, kinds: Sequence[str]) -> Factory:
     raise CatalogueError(f"unknown {' or '.join(kinds)} {name!r}{closest(name, words)}")
 
 
+def _defined(name: str, kinds: Sequence[str]) -> Factory:
+    """The class of that name among those that the running program has defined."""
+    for kind in kinds:
+        cls = defined_classes(_BASES[kind]).get(name)
+        if cls is not None:
+            return cls
+    raise CatalogueError(f"{name} is not imported")
+
+
 def _imported(name: str, kinds: Sequence[str]) -> Factory:
     """The class or function that `module:Name` names."""
     module_name, _, attribute = name.rpartition(":")
     add_current_directory()
+    _check_may_define(name, module_name, attribute, kinds)
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
@@ -203,9 +227,30 @@ def _imported(name: str, kinds: Sequence[str]) -> Factory:
     # Without this, a shared experiment file could call any function of any installed module.
     returned = type_hints(factory).get("return")
     if returned is Any or not set(_kinds_in(returned)) & set(kinds):
-        base = " or ".join(_BASES[kind].__name__ for kind in kinds)
-        raise CatalogueError(f"{name} must say what it returns: def {attribute}(...) -> {base}")
+        raise _unsaid(name, kinds)
     return typing.cast(Factory, factory)
+
+
+def _check_may_define(name: str, module_name: str, attribute: str, kinds: Sequence[str]) -> None:
+    """Refuse to run a module whose source shows that what is wanted is not in it, such as Python's `this`."""
+    if not attribute.isidentifier():
+        raise CatalogueError(f"{name} is not {_any_of(kinds)}: {attribute!r} is not the name of a class or function")
+    try:
+        module = unimported_module(module_name)
+    except NoSuchModuleError as error:
+        raise CatalogueError(f"cannot import module {module_name!r} of {name!r}: {error}") from None
+    if module is None:
+        return
+    reason = module.why_no_factory(attribute)
+    if reason is not None:
+        raise CatalogueError(f"module {module_name!r} {reason}")
+    if module.is_silent_function(attribute):
+        raise _unsaid(name, kinds)
+
+
+def _unsaid(name: str, kinds: Sequence[str]) -> CatalogueError:
+    base = " or ".join(_BASES[kind].__name__ for kind in kinds)
+    return CatalogueError(f"{name} must say what it returns: def {name.rpartition(':')[2]}(...) -> {base}")
 
 
 def _kinds_in(hint: Any) -> tuple[str, ...]:

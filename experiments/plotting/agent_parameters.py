@@ -1,12 +1,13 @@
-"""Hyper-parameters of agents, read from the expressions that are stored with their trials."""
+"""Hyper-parameters of agents, read from what is stored with their trials; nothing is imported for it."""
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.expressions.catalogue import build_agent
+from velodrome.experiments.expressions.catalogue import build_known_agent
 from velodrome.experiments.expressions.expression import Call, ExpressionError, parse_expression, to_text
 from velodrome.policies.configuration import closest, to_data
 
@@ -50,7 +51,10 @@ def swept_agents(results: "Results", environment: str, parameter: str | None = N
     """
     # Of agents from elsewhere no expression is known, but their labels may be some.
     expressions = {agent: str(results.settings["agents"][agent] or agent) for agent in results.agents}
-    all_parameters = {agent: parameters_of_expression(expression) for agent, expression in expressions.items()}
+    all_parameters = {
+        agent: parameters_of_expression(expression, results.specifications.get(agent, ""))
+        for agent, expression in expressions.items()
+    }
     chosen = _chosen(all_parameters, parameter)
     lines: dict[tuple[Any, ...], dict[float, str]] = {}
     others: dict[tuple[Any, ...], Parameters] = {}
@@ -73,8 +77,16 @@ def swept_agents(results: "Results", environment: str, parameter: str | None = N
     return SweptAgents(chosen, dict(zip(names, lines.values(), strict=True)), tuple(left_out))
 
 
-def parameters_of_expression(expression: str) -> Parameters:
-    """Hyper-parameters of an agent by path, with those that have their default where the agent can be built.
+def _stored_parameters(specification: str) -> Parameters:
+    """Hyper-parameters in the specification of one of an agent's trials, defaults included; empty without any."""
+    try:
+        return dict(_flat(json.loads(specification)["agent"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+
+
+def parameters_of_expression(expression: str, specification: str = "") -> Parameters:
+    """Hyper-parameters of an agent by path, with those that have their default where its class or a trial is known.
 
     A text that is no expression is an agent without parameters.
     """
@@ -83,10 +95,11 @@ def parameters_of_expression(expression: str) -> Parameters:
     except ExpressionError:
         return {"": expression}
     try:
-        return dict(_flat(to_data(build_agent(call))))
+        return dict(_flat(to_data(build_known_agent(call))))
     except ValueError:
-        # An agent from elsewhere, or of a module that is not here: what the expression says.
-        return dict(_flat(call))
+        # Of a module that is not imported, its trials tell; of an agent from elsewhere, the expression alone.
+        stored = _stored_parameters(specification)
+        return stored if stored.get("") == call.name else dict(_flat(call))
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

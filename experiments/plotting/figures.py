@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from velodrome.agents.whole_files import write_whole
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plotting.drawn_scores import chosen_environments
 from velodrome.experiments.plotting.fonts import use_hangul_font
@@ -132,4 +133,4 @@ def write_figure(figure: "Figure", path: str | Path) -> None:
         ExperimentError: another ending.
         OSError: the file cannot be written.
     """
-    Path(path).write_bytes(figure_bytes(figure, Path(path).suffix))
+    write_whole(path, figure_bytes(figure, Path(path).suffix))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from velodrome.agents.whole_files import write_whole
 from velodrome.experiments.analysis.analysis import Analysis, AnalysisOptions
 from velodrome.experiments.reporting.facts import how_it_was_run, how_to_read
 from velodrome.experiments.reporting.languages import Words
@@ -31,6 +32,8 @@ def write_report(
 ) -> Path:
     """Write the report of an experiment to a file: the same bytes for the same results.
 
+    An earlier page there is replaced when the new one is whole, and stays where that fails or is killed.
+
     Args:
         results: of an experiment.
         path: of the page; its folder must exist.
@@ -45,7 +48,7 @@ def write_report(
         OSError: the file cannot be written.
     """
     path = Path(path)
-    path.write_text(report_html(results, options=options, language=language), encoding="utf-8", newline="\n")
+    write_whole(path, report_html(results, options=options, language=language))
     return path
 
 

@@ -53,7 +53,10 @@ def available_cores() -> int:
 
 def _git(*arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=False)
+        # A repository's own settings may name a program that git is to run on every look at its files.
+        done = subprocess.run(
+            ["git", "-c", "core.fsmonitor=false", *arguments], capture_output=True, text=True, timeout=5, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

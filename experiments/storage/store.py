@@ -4,21 +4,27 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from velodrome.agents.whole_files import remove_abandoned
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.episode_curves import CurvesError, EpisodeCurves, PackedCurves
+from velodrome.experiments.storage.opened_file import OpenedFile
 from velodrome.experiments.storage.store_file import (
     STORE_FILE,
+    DamagedStoreError,
     StoreError,
     as_store_errors,
     open_for_reading,
     open_for_writing,
     open_in_memory,
+    refuse_missing,
+    store_path,
     transaction,
 )
 from velodrome.experiments.storage.store_schema import CONTENT_COLUMNS, IDENTITY, METRICS, TRIAL_COLUMNS
@@ -69,18 +75,23 @@ class Store:
     Every row is stored with a checksum, and whatever does not match its checksum is refused.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
-        self.connection, self.path = connection, path
+    def __init__(self, connection: sqlite3.Connection, path: Path | None, opened: OpenedFile | None = None) -> None:
+        self.connection, self.path, self._opened = connection, path, opened
 
     @classmethod
     def open(cls, directory: str | Path) -> Self:
         """Store in a folder, made if needed, for writing.
 
+        It stays the store of that folder, wherever the program goes: a relative path is taken from today's current
+        folder. A write after which the file is no longer there (moved, deleted, replaced) raises, and keeps the trials.
+
         Raises:
             StoreError: it is damaged, foreign or newer than this release.
         """
-        path = Path(directory) / STORE_FILE
-        return cls(open_for_writing(path), path)
+        path = store_path(directory)
+        connection = open_for_writing(path)
+        remove_abandoned(path.parent)
+        return cls(connection, path, OpenedFile(path))
 
     @classmethod
     def open_for_reading(cls, directory: str | Path, *, is_known: bool = False) -> Self:
@@ -93,7 +104,8 @@ class Store:
         Raises:
             StoreError: it is missing, damaged, foreign or newer than this release.
         """
-        path = Path(directory) / STORE_FILE
+        refuse_missing(Path(directory) / STORE_FILE)
+        path = store_path(directory)
         return cls(open_for_reading(path, is_known=is_known), path)
 
     @classmethod
@@ -104,6 +116,8 @@ class Store:
     def close(self) -> None:
         """Close the file; the write-ahead log is folded into it if nobody else has it open."""
         self.connection.close()
+        if self._opened is not None:
+            self._opened.close()
 
     def __enter__(self) -> Self:
         return self
@@ -115,12 +129,21 @@ class Store:
 
     # Writing
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction, after which the store must still be where it was opened."""
+        with as_store_errors(self.path), transaction(self.connection):
+            yield
+        if self._opened is not None:
+            with as_store_errors(self.path):
+                self._opened.check(self.connection)
+
     def add_provenance(self, content: dict[str, Any]) -> int:
         """Identifier of a description of how trials are run; an equal one is found again."""
         text = canonical_json(content)
-        with as_store_errors(self.path), transaction(self.connection):
+        with self._writing():
             self.connection.execute(
-                "INSERT OR IGNORE INTO provenance (content, checksum) VALUES (?, ?)", (text, _sha256(text))
+                "INSERT OR IGNORE INTO provenance (content, checksum) VALUES (?, ?)", (text, text_sha256(text))
             )
             row = self.connection.execute("SELECT id FROM provenance WHERE content = ?", (text,)).fetchone()
         return int(row[0])
@@ -144,12 +167,12 @@ class Store:
         """
         rows = [tuple(row) for row in trials]
         header = (name, description, canonical_json(settings), canonical_json(list(warnings)))
-        digest = _experiment_digest(header, rows)
-        with as_store_errors(self.path), transaction(self.connection):
+        digest = experiment_digest(header, rows)
+        with self._writing():
             run_number = 1 + int(
                 self.connection.execute("SELECT coalesce(max(run_number), 0) FROM experiments").fetchone()[0]
             )
-            checksum = _sha256(f"{digest} {run_number}")
+            checksum = text_sha256(f"{digest} {run_number}")
             known = self.connection.execute("SELECT id FROM experiments WHERE digest = ?", (digest,)).fetchone()
             if known is not None:
                 self.connection.execute(
@@ -174,7 +197,7 @@ class Store:
         rows = {
             outcome.key: (_row(identity, outcome, now, provenance), outcome.curves) for identity, outcome in outcomes
         }
-        with as_store_errors(self.path), transaction(self.connection):
+        with self._writing():
             self._insert(rows)
             self.connection.execute(f"DELETE FROM claims WHERE key IN {_KEYS}", (json.dumps(list(rows)),))
 
@@ -184,7 +207,7 @@ class Store:
         self.connection.execute(f"DELETE FROM trials WHERE status <> 'done' AND key IN {_KEYS}", (keys,))
         done = {row[0] for row in self.connection.execute(f"SELECT key FROM trials WHERE key IN {_KEYS}", (keys,))}
         new = {key: row for key, row in rows.items() if key not in done}
-        self.connection.executemany(_INSERT_TRIAL, [(*row, _checksum(row)) for row, _ in new.values()])
+        self.connection.executemany(_INSERT_TRIAL, [(*row, row_checksum(row)) for row, _ in new.values()])
         self.connection.executemany(
             "INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?)",
             [(key, *curves) for key, (_, curves) in new.items() if curves is not None],
@@ -203,7 +226,7 @@ class Store:
                 key: (tuple((row | {"provenance": ways[row["provenance"]]}).values()), curves.get(key))
                 for key, row in rows.items()
             }
-            with as_store_errors(self.path), transaction(self.connection):
+            with self._writing():
                 self._insert(copies)
         return self.add_experiment(
             experiment.name, experiment.description, experiment.settings, experiment.warnings, experiment.trials
@@ -221,7 +244,7 @@ class Store:
             The keys that the owner may run, and the status of those that have ended; the others are claimed by
             another process.
         """
-        with as_store_errors(self.path), transaction(self.connection):
+        with self._writing():
             ended = self.statuses(keys)
             wanted = [key for key in keys if key not in ended or (again and ended[key] != "done")]
             self.connection.executemany("INSERT OR IGNORE INTO claims VALUES (?, ?)", ((key, owner) for key in wanted))
@@ -237,7 +260,7 @@ class Store:
 
     def release(self, owner: str) -> None:
         """Give up the claims of an owner."""
-        with as_store_errors(self.path), transaction(self.connection):
+        with self._writing():
             self.connection.execute("DELETE FROM claims WHERE owner = ?", (owner,))
 
     # Reading
@@ -250,10 +273,11 @@ class Store:
             )
             return {str(key): str(status) for key, status in rows}
 
-    def experiments(self) -> list[str]:
-        """Names of the experiments, the latest last."""
+    def experiments(self, *, oldest_first: bool = False) -> list[str]:
+        """Names of the experiments, the latest last; or in the order in which each was first stored."""
+        order = "min(id)" if oldest_first else "max(run_number)"
         with as_store_errors(self.path):
-            rows = self.connection.execute("SELECT name FROM experiments GROUP BY name ORDER BY max(run_number)")
+            rows = self.connection.execute(f"SELECT name FROM experiments GROUP BY name ORDER BY {order}")
             return [str(row[0]) for row in rows]
 
     def experiment(self, name: str | None = None, identifier: int | None = None) -> StoredExperiment:
@@ -275,8 +299,8 @@ class Store:
                 "SELECT key, agent, environment, seed FROM experiment_trials WHERE experiment = ? ORDER BY position",
                 (row[0],),
             ).fetchall()
-        if _experiment_digest(row[1:5], trials) != row[5] or _sha256(f"{row[5]} {row[6]}") != row[7]:
-            raise StoreError(f"{self._place()} is damaged: the experiment {row[1]!r} does not match its checksum")
+        if experiment_digest(row[1:5], trials) != row[5] or text_sha256(f"{row[5]} {row[6]}") != row[7]:
+            raise DamagedStoreError(self.path, f"the experiment {row[1]!r} does not match its checksum")
         with as_store_errors(self.path):
             settings = read_settings(row[3], trials)
             warnings = tuple(read_json(row[4], [str], "warnings"))
@@ -295,12 +319,14 @@ class Store:
                     f"SELECT {', '.join(TRIAL_COLUMNS)}, checksum FROM trials WHERE key IN {_KEYS}",
                     (json.dumps(keys[first : first + _BATCH]),),
                 )
-                for *values, checksum in rows:
-                    row = tuple(values)
-                    if _checksum(row) != checksum or key_of_specification(row[1]) != row[0]:
-                        raise StoreError(f"{self._place()} is damaged: trial {row[0]} does not match its checksum")
-                    found[row[0]] = dict(zip(TRIAL_COLUMNS, row, strict=True))
-                    check_row(found[row[0]])
+                # Closed, for an error that is kept would keep the statement, and so the file, in use.
+                with closing(rows):
+                    for *values, checksum in rows:
+                        row = tuple(values)
+                        if row_checksum(row) != checksum or key_of_specification(row[1]) != row[0]:
+                            raise DamagedStoreError(self.path, f"trial {row[0]} does not match its checksum")
+                        found[row[0]] = dict(zip(TRIAL_COLUMNS, row, strict=True))
+                        check_row(found[row[0]])
         return found
 
     def keys(self, status: str | None = None) -> list[str]:
@@ -330,11 +356,12 @@ class Store:
                     f"WHERE curves_sha256 IS NOT NULL AND trials.key IN {_KEYS}",
                     (json.dumps(keys[first : first + _BATCH]),),
                 )
-                for key, episodes, checksum, *columns in rows:
-                    packed = PackedCurves(*columns)
-                    if not isinstance(packed.returns, bytes) or curves_sha256(packed) != checksum:
-                        raise StoreError(f"{self._place()} is damaged: the curves of trial {key} do not match")
-                    yield str(key), episodes, packed
+                with closing(rows):
+                    for key, episodes, checksum, *columns in rows:
+                        packed = PackedCurves(*columns)
+                        if not isinstance(packed.returns, bytes) or curves_sha256(packed) != checksum:
+                            raise DamagedStoreError(self.path, f"the curves of trial {key} do not match")
+                        yield str(key), episodes, packed
 
     def curves(self, keys: Sequence[str]) -> Iterator[tuple[str, EpisodeCurves]]:
         """Key and curves of those of the trials that have any; raises as `packed_curves` does."""
@@ -354,8 +381,8 @@ class Store:
             row = self.connection.execute(
                 "SELECT content, checksum FROM provenance WHERE id = ?", (identifier,)
             ).fetchone()
-        if row is None or _sha256(row[0]) != row[1]:
-            raise StoreError(f"{self._place()} is damaged: provenance {identifier} does not match its checksum")
+        if row is None or text_sha256(row[0]) != row[1]:
+            raise DamagedStoreError(self.path, f"provenance {identifier} does not match its checksum")
         with as_store_errors(self.path):
             content: dict[str, Any] = read_json(row[0], {str: object}, "provenance")
         return content
@@ -433,17 +460,20 @@ def _text(value: str) -> str:
     return value.encode("utf-8", "replace").decode()
 
 
-def _checksum(row: tuple[Any, ...]) -> str:
-    return _sha256(repr(row))
+def row_checksum(row: tuple[Any, ...]) -> str:
+    """Checksum of a trial's columns."""
+    return text_sha256(repr(row))
 
 
-def _experiment_digest(header: tuple[Any, ...], trials: Sequence[tuple[Any, ...]]) -> str:
+def experiment_digest(header: tuple[Any, ...], trials: Sequence[tuple[Any, ...]]) -> str:
+    """SHA-256 (hex) of an experiment: name, description, settings and warnings, and its trials in order."""
     try:
-        return _sha256(canonical_json([header, trials]))
-    except TypeError:
+        return text_sha256(canonical_json([header, trials]))
+    except (TypeError, UnicodeEncodeError):
         # A damaged column may hold bytes instead of text.
         return ""
 
 
-def _sha256(text: str) -> str:
+def text_sha256(text: str) -> str:
+    """SHA-256 (hex) of a text."""
     return hashlib.sha256(str(text).encode()).hexdigest()

@@ -1,8 +1,12 @@
 """Opens the SQLite file of a store: creates, migrates, and refuses what is damaged, foreign or newer."""
 
+import shlex
+import shutil
 import sqlite3
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from velodrome.experiments.errors import ExperimentError
@@ -24,6 +28,17 @@ SMALLEST_PAGE_BYTES = 512
 
 class StoreError(ExperimentError):
     """A store is missing, damaged, foreign or newer than this release; the message is one line."""
+
+
+class DamagedStoreError(StoreError):
+    """A store whose content does not match what vouches for it, or that SQLite cannot read."""
+
+    def __init__(self, path: Path | None, problem: str) -> None:
+        if path is None:
+            super().__init__(f"the store is damaged: {problem}")
+            return
+        command = shlex.join(["velodrome", "repair", str(path.parent)])
+        super().__init__(f"{path} is damaged: {problem}; `{command}` keeps all that is whole")
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
@@ -63,10 +78,7 @@ def open_for_reading(path: Path, *, is_known: bool = False) -> sqlite3.Connectio
     Raises:
         StoreError: it is missing, empty, damaged, foreign or newer.
     """
-    if not path.is_file():
-        above = path.parent.parent / path.name
-        hint = f"; did you mean {above.parent}?" if above.is_file() else ""
-        raise StoreError(f"no store of trials in {path.parent}: {path.name} is missing{hint}")
+    refuse_missing(path)
     with as_store_errors(path):
         _refuse_foreign(path)
         connection = _connect_read_only(path)
@@ -78,6 +90,27 @@ def open_for_reading(path: Path, *, is_known: bool = False) -> sqlite3.Connectio
             connection.close()
             raise
         return connection
+
+
+def refuse_missing(path: Path) -> None:
+    """Refuse a store that is not there.
+
+    Raises:
+        StoreError: with the folder above, if the store is there.
+    """
+    if not path.is_file():
+        above = path.parent.parent / path.name
+        hint = f"; did you mean {above.parent}?" if above.is_file() else ""
+        raise StoreError(f"no store of trials in {path.parent}: {path.name} is missing{hint}")
+
+
+def store_path(directory: str | Path) -> Path:
+    """Place of the store of a folder, whatever folder is the current one later.
+
+    Also, SQLite takes a relative path such as `file:y` for an address, not a path.
+    """
+    with as_store_errors(Path(directory)):
+        return Path(directory).absolute() / STORE_FILE
 
 
 def open_in_memory() -> sqlite3.Connection:
@@ -113,11 +146,11 @@ def as_store_errors(path: Path | None) -> Iterator[None]:
             # The rest of the message is the text itself.
             text = f"{text.partition(' with text ')[0]}, malformed text"
         if "malformed" in text or "no such" in text:
-            raise StoreError(f"{path} is damaged: {text}") from None
+            raise DamagedStoreError(path, text) from None
         raise StoreError(f"{path}: {text}") from None
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         # A message of SQLite's may quote a damaged name.
-        raise StoreError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+        raise DamagedStoreError(path, " ".join(str(error).split())) from None
     except ContentError as error:
         raise StoreError(f"{path} is damaged: {error}") from None
     except OSError as error:
@@ -126,26 +159,54 @@ def as_store_errors(path: Path | None) -> Iterator[None]:
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:
     log = path.with_name(path.name + "-wal")
+    has_log = log.exists() and log.stat().st_size > 0
     # Whoever closes a store last tidies its log away, which a connection of the first kind can do; it would also fold
-    # a log with content into the file, and reading shall not write. The last is for media that cannot be written.
-    tidying = not log.exists() or log.stat().st_size == 0
-    for options in (["mode=rw"] if tidying else []) + ["mode=ro", "mode=ro&immutable=1"]:
-        connection = sqlite3.connect(
-            f"{path.resolve().as_uri()}?{options}",
-            uri=True,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+    # a log with content into the file, and reading shall not write. The last of each is for a disk that is full or
+    # cannot be written: what is read then is the file alone, or a copy elsewhere of the file with its log.
+    attempts: list[Callable[[], sqlite3.Connection]]
+    if has_log:
+        attempts = [partial(_connection, path, "mode=ro"), partial(_connection_to_copy, path, log)]
+    else:
+        attempts = [partial(_connection, path, option) for option in ("mode=rw", "mode=ro", "mode=ro&immutable=1")]
+    for attempt in attempts[:-1]:
         try:
-            connection.execute("PRAGMA query_only = ON")
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            return connection
-        except sqlite3.OperationalError:
-            connection.close()
-            if "immutable" in options or (options == "mode=ro" and log.exists()):
+            return attempt()
+        except sqlite3.OperationalError as error:
+            if (error.sqlite_errorname or "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
                 raise
-    raise AssertionError
+    return attempts[-1]()
+
+
+def _connection(path: Path, options: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?{options}",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _connection_to_copy(path: Path, log: Path) -> sqlite3.Connection:
+    """Connection to a copy of a store and its log, which is gone when the connection is closed."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="velodrome-", ignore_cleanup_errors=True) as folder:
+            for file in (path, log):
+                shutil.copyfile(file, Path(folder) / file.name)
+            return _connection(Path(folder) / path.name, "mode=rw")
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be read here ({error.strerror or error}): its log {log.name} has to be read with it, for "
+            "which SQLite needs a disk that can be written; copy the folder to one"
+        ) from None
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -178,7 +239,7 @@ def _check(connection: sqlite3.Connection, path: Path, *, is_whole: bool = True)
     if is_whole:
         _look_through(connection, path)
     if schema != expected_schema(version):
-        raise StoreError(f"{path} is damaged: its tables are not those of schema version {version}")
+        raise DamagedStoreError(path, f"its tables are not those of schema version {version}")
 
 
 def _look_through(connection: sqlite3.Connection, path: Path) -> None:
@@ -187,4 +248,4 @@ def _look_through(connection: sqlite3.Connection, path: Path) -> None:
     check = "integrity_check" if pages * page_size <= WHOLE_CHECK_BYTES else "quick_check"
     problem = str(connection.execute(f"PRAGMA {check}(1)").fetchone()[0])
     if problem != "ok":
-        raise StoreError(f"{path} is damaged: {' '.join(problem.split())}")
+        raise DamagedStoreError(path, " ".join(problem.split()))
