@@ -110,12 +110,12 @@ class TransitionModel:
             TransitionModelError: `P` is invalid.
         """
         unwrapped, limit = env.unwrapped, time_limit_of(env)
-        _check_wrappers(env)
         own = getattr(unwrapped, "model", None)
         if not isinstance(own, TransitionModel) or known_class_of(unwrapped) in GYMNASIUM_CLASSES:
             own = None
         if own is None and not hasattr(unwrapped, "P"):
             raise NoTransitionModelError(f"{name_of(env)} has no transition model (no attribute P)")
+        _check_wrappers(env)
         if getattr(unwrapped, "fickle_passenger", False):
             raise NoTransitionModelError(f"{name_of(env)} has no transition model: fickle_passenger is not in P")
         unknown = reason_not_known(unwrapped)

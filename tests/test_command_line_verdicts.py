@@ -7,6 +7,7 @@ import pytest
 
 import velodrome as vd
 from velodrome.experiments.cli import main
+from velodrome.experiments.errors import AllTrialsFailedError
 from velodrome.experiments.storage.store import Store
 
 LAKE = "FrozenLake-v1(is_slippery=False)"
@@ -40,7 +41,7 @@ def test_an_empty_store_gets_one_line_from_every_command(folder, command):
     for name in ("table", "plot", "report", "verify"):
         code, out, err = command(name, "empty")
         assert (code, out) == (2, "")
-        assert err.startswith("velodrome: empty/trials.sqlite holds no ")
+        assert err.startswith(f"velodrome: {Path('empty/trials.sqlite').absolute()} holds no ")
         assert err.count("\n") == 1
 
 
@@ -89,7 +90,8 @@ def test_one_agent(folder, command):
 
 
 def test_all_trials_failed(folder, command):
-    stored("broken", ["hostile_agents:HopefulPlanner", "hostile_agents:HopefulImprover"], POLE, seeds=2, episodes=3)
+    with pytest.raises(AllTrialsFailedError):
+        stored("broken", ["hostile_agents:HopefulPlanner", "hostile_agents:HopefulImprover"], POLE, seeds=2, episodes=3)
     code, out, _ = command("table", "broken")
     assert code == 0
     assert "no trial is done" in out

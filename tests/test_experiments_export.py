@@ -141,9 +141,11 @@ def test_numbers_and_texts_survive(tmp_path, file_format, value):
     key = key_of_specification(specification)
     curves = EpisodeCurves(np.array([value, -0.0]), np.array([2**62, 1]), np.array([True, False])).pack()
     outcome = TrialOutcome(key, "done", {"episodes": 2, "greedy_mean_return": value}, curves)
+    settings = {"agents": {LINE_BREAK: "random"}, "environments": {"=1+1": SLIPPERY}, "episodes": 2, "steps": None}
+    settings |= {"budgets": [], "seeds": [2**63 - 1], "evaluation_episodes": 100, "success": None, "success_of": {}}
     with Store.open(tmp_path) as store:
         store.record([(identity, outcome)], store.add_provenance({}))
-        store.add_experiment(LINE_BREAK, "", {}, (), [(key, LINE_BREAK, "=1+1", 2**63 - 1)])
+        store.add_experiment(LINE_BREAK, "", settings, (), [(key, LINE_BREAK, "=1+1", 2**63 - 1)])
     trials, episodes = export(tmp_path, format=file_format, curves=True)
     frame, rows = read(trials), read(episodes)
     assert bits(frame["greedy_mean_return"]) == bits([value])

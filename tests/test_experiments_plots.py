@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import velodrome as vd
+from velodrome.experiments.errors import AllTrialsFailedError
 from velodrome.experiments.plotting.figures import write_figure
 
 ENVIRONMENTS = {"ice": "FrozenLake-v1(is_slippery=False)", "slippery ice": "FrozenLake-v1"}
@@ -139,7 +140,9 @@ def test_the_title_counts_the_seeds_that_are_drawn(tmp_path):
 
 def test_a_panel_without_any_curve_says_why():
     place = "discretize(CartPole-v1, bins=2)"
-    figure = vd.compare(["hostile_agents:HopefulPlanner"], place, seeds=1, episodes=5, workers=0).plot()
+    with pytest.raises(AllTrialsFailedError) as failed:
+        vd.compare(["hostile_agents:HopefulPlanner"], place, seeds=1, episodes=5, workers=0)
+    figure = failed.value.results.plot()
     assert (texts(figure.axes[0]), drawn(figure.axes[0])) == (["no trial is done"], {})
 
 

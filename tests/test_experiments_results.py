@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 import velodrome as vd
+from velodrome.experiments.errors import AllTrialsFailedError
 from velodrome.experiments.reporting.footnotes import footnotes
 from velodrome.experiments.reporting.numbers import estimate
 from velodrome.experiments.reporting.tables import format_table, terminal_table
@@ -367,9 +368,16 @@ def test_footnotes_tell_each_reason_once_with_its_seeds_and_place(failing):
     assert all(note in json.loads(format_table(failing, "json"))["notes"] for note in told)
 
 
+def all_failed(agents, environment):
+    """Results of trials all of which fail."""
+    with pytest.raises(AllTrialsFailedError) as failed:
+        vd.compare(agents, environment, seeds=1, episodes=2, workers=0)
+    return failed.value.results
+
+
 def test_of_many_reasons_the_first_few_are_told_and_all_counted():
     agents = {f"learner {number}": "q_learning" for number in range(7)}
-    some = vd.compare(agents, rut, seeds=1, episodes=2, workers=0)
+    some = all_failed(agents, rut)
     told = [note for note in footnotes(some) if note.startswith("Failed: ")]
     assert len(told) == 6
     assert told[0].startswith("Failed: learner 0 on rut, 1 trial (seed 0): ")
@@ -378,7 +386,7 @@ def test_of_many_reasons_the_first_few_are_told_and_all_counted():
 
 @pytest.mark.parametrize("table_format", ["markdown", "latex", "csv", "json"])
 def test_a_table_where_every_trial_failed_can_be_written(table_format):
-    some = vd.compare(["hostile_agents:HopefulPlanner"], rut, seeds=1, episodes=2, workers=0)
+    some = all_failed(["hostile_agents:HopefulPlanner"], rut)
     assert "hostile_agents:HopefulPlanner" in format_table(some, table_format)
     assert "hostile_agents:HopefulPlanner" in printed(some, 80)
 
@@ -407,19 +415,24 @@ def test_an_experiment_without_any_trial_yet_can_be_shown(tmp_path, table_format
     assert "Not finished: 4 of 4 trials" in printed(some, 80)
 
 
+def budget_notes(results):
+    """Notes from that on budgets on; those on unfinished episodes stand before it."""
+    return [note for note in footnotes(results) if not note.startswith("Unfinished: ")]
+
+
 def test_budgets_of_their_own_are_told():
     agents = {"short": {"agent": "random", "episodes": 1200}, "common": "random"}
     some = vd.compare(agents, SLIPPERY, seeds=2, episodes=20)
     assert footnotes(some)[0] == "Training: 20 episodes in each trial; short: 1,200 episodes."
     places = {"ice": {"environment": SLIPPERY, "steps": 30}, "snow": {"environment": DETERMINISTIC, "episodes": 3}}
     some = vd.compare(["random"], places, seeds=1)
-    assert footnotes(some)[:2] == ["Training: ice: 30 steps; snow: 3 episodes.", "Seeds: 1 seed (0)."]
+    assert budget_notes(some)[:2] == ["Training: ice: 30 steps; snow: 3 episodes.", "Seeds: 1 seed (0)."]
     agents = {"a": {"agent": "random", "steps": 1}, "b": "random", "c": {"agent": "random", "steps": 1}}
     some = vd.compare(agents, places, seeds=1)
-    assert footnotes(some)[0] == "Training: a, c: 1 step; b on ice: 30 steps; b on snow: 3 episodes."
+    assert budget_notes(some)[0] == "Training: a, c: 1 step; b on ice: 30 steps; b on snow: 3 episodes."
     places["snow"] = {"environment": DETERMINISTIC, "steps": 1}
     some = vd.compare(agents, places, seeds=1)
-    assert footnotes(some)[0] == (
+    assert budget_notes(some)[0] == (
         "Training: a on ice: 1 step; c on ice: 1 step; a on snow: 1 step; b on snow: 1 step; c on snow: 1 step; "
         "b on ice: 30 steps."
     )

@@ -7,6 +7,7 @@ import secrets
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any
 
@@ -16,6 +17,8 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from velodrome.agents.code_fingerprint import code_fingerprint, referenced_values
 from velodrome.policies.configuration import Configuration, parameters_of
+
+_PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 
 
 def code_of(agent: Any, classes: Iterable[type], factory: Callable[[], Any] | None = None) -> dict[str, str]:
@@ -77,7 +80,9 @@ def is_own(module: str | None) -> bool:
     if package in {"velodrome", "builtins", "", *sys.stdlib_module_names}:
         return False
     file = getattr(sys.modules.get(module or ""), "__file__", None)
-    return file is not None and not file.startswith(_library_folders())
+    # Packages may be installed elsewhere too: for the user alone, or in an environment that this one borrows from.
+    is_installed = file is not None and not _PACKAGE_FOLDERS.isdisjoint(Path(file).parts)
+    return file is not None and not is_installed and not file.startswith(_library_folders())
 
 
 @functools.lru_cache(maxsize=1)
