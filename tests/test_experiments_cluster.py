@@ -138,10 +138,12 @@ def descendants():
 class RealCluster:
     """A scheduler and workers as users start them, by Dask's own commands."""
 
-    def __init__(self, folder):
-        self.folder, self.processes = folder, []
+    def __init__(self, folder, *options):
+        self.folder, self.options, self.processes = folder, options, []
         self.scheduler_file = folder / "scheduler.json"
-        self._start("dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(self.scheduler_file))
+        self._start(
+            "dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(self.scheduler_file), *options
+        )
         wait_for(self.scheduler_file.exists)
         self.address = wait_for(self._address)
 
@@ -153,7 +155,7 @@ class RealCluster:
     def add_worker(self):
         self._start(
             "dask_worker", self.address, "--nthreads", "1", "--no-dashboard",
-            "--local-directory", str(self.folder),
+            "--local-directory", str(self.folder), *self.options,
         )  # fmt: skip
 
     def _start(self, command, *arguments):
@@ -299,6 +301,119 @@ class TestLocalCluster:
             program.wait()
         _, alive = psutil.wait_procs(family, timeout=60)
         assert alive == []
+
+
+# A process that knows nothing but the ports, and to which it is the same who answers. It looks for itself whether its
+# attempts get through to servers that let it in.
+INTRUDER = """
+import asyncio, json, ssl, sys
+from distributed import Security
+from distributed.core import Server, connect
+
+own = Security.temporary()
+certificate = own.get_connection_args("client")
+certificate["ssl_context"].verify_mode = ssl.CERT_NONE
+WAYS = {"tcp": {}, "tls": certificate}
+
+async def reach(way, port, seconds):
+    try:
+        comm = await connect(f"{way}://127.0.0.1:{port}", timeout=seconds, **WAYS[way])
+        await comm.write({"op": "identity", "reply": True})
+        return bool(await comm.read())
+    except (OSError, asyncio.TimeoutError):
+        return False
+
+async def speak(port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /info/main/workers.html HTTP/1.0\\r\\n\\r\\n")
+    try:
+        return b"HTTP" in await reader.read()
+    except OSError:
+        return False
+
+async def main():
+    for way in WAYS:
+        async with Server({"identity": lambda: "come in"}) as server:
+            await server.listen(f"{way}://127.0.0.1", **(own.get_listen_args("worker") if way == "tls" else {}))
+            assert await reach(way, server.port, 60)
+    ports = json.loads(sys.argv[1])
+    attempts = [reach(way, port, 3) for port in ports for way in WAYS] + [speak(port) for port in ports]
+    print(json.dumps(await asyncio.gather(*attempts)))
+
+asyncio.run(main())
+"""
+
+
+def listening():
+    """Ports on which processes that this one has started wait for others, and the addresses that they are bound to."""
+    found = [
+        connection.laddr
+        for pid in descendants()
+        for connection in psutil.Process(pid).net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    return [address.port for address in found], {address.ip for address in found}
+
+
+@pytest.mark.filterwarnings("ignore:.*seeds:velodrome.experiments.errors.ExperimentWarning")
+def test_a_process_that_shares_nothing_cannot_reach_a_local_cluster(tmp_path):
+    found = []
+
+    def intrude(status):
+        if found:
+            return
+        ports, hosts = listening()
+        program = [sys.executable, "-c", INTRUDER, json.dumps(ports)]
+        done = subprocess.run(program, capture_output=True, text=True, check=True)
+        found.append((ports, hosts, json.loads(done.stdout)))
+
+    environments = {"lake": LAKE, "cart": CART}
+    compare(environments, tmp_path / "out", cluster="local:2", progress=intrude)
+    compare(environments, tmp_path / "reference", workers=0)
+    ((ports, hosts, reached),) = found
+    # The scheduler's, and one of each worker and of what looks after it.
+    assert len(ports) == 5
+    assert hosts == {"127.0.0.1"}
+    assert reached == [False] * 3 * len(ports)
+    assert digest(tmp_path / "out") == digest(tmp_path / "reference")
+
+
+@pytest.fixture
+def certificates(tmp_path):
+    """Files of a certificate and its key, which is its own authority."""
+    made = distributed.Security.temporary()
+    files = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    for file, text in zip(files, (made.tls_client_cert, made.tls_client_key), strict=True):
+        file.write_text(text)
+    return [str(file) for file in files]
+
+
+@pytest.mark.filterwarnings("ignore:.*seeds:velodrome.experiments.errors.ExperimentWarning")
+def test_an_encrypted_scheduler_is_reached_with_the_files_of_dasks_configuration(certificates, tmp_path):
+    import dask
+
+    certificate, key = certificates
+    options = ("--protocol", "tls", "--tls-ca-file", certificate, "--tls-cert", certificate, "--tls-key", key)
+    files = {"ca-file": certificate, "client.cert": certificate, "client.key": key}
+    cluster = RealCluster(tmp_path, *options)
+    try:
+        cluster.add_worker()
+        assert cluster.address.startswith("tls://")
+        with pytest.raises(ExperimentError, match=r"tls://.* needs a certificate: .*TLS__CA_FILE") as refused:
+            compare(LAKE, tmp_path / "refused", cluster=cluster.address)
+        assert "\n" not in str(refused.value)
+        with dask.config.set({f"distributed.comm.tls.{name}": file for name, file in files.items()}):
+            compare(LAKE, tmp_path / "out", cluster=cluster.address)
+    finally:
+        cluster.close()
+    compare(LAKE, tmp_path / "reference", workers=0)
+    assert digest(tmp_path / "out") == digest(tmp_path / "reference")
+
+
+def test_without_the_package_for_certificates_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(ExperimentError, match=r"pip install 'velodrome\[cluster\]'"):
+        compare(LAKE, tmp_path, seeds=5, cluster="local:2")
 
 
 @pytest.mark.filterwarnings("ignore:.*trials failed:velodrome.experiments.errors.ExperimentWarning")
