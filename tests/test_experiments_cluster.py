@@ -346,10 +346,12 @@ asyncio.run(main())
 
 def listening():
     """Ports on which processes that this one has started wait for others, and the addresses that they are bound to."""
+    # The method has another name before psutil 6.
+    ask = getattr(psutil.Process, "net_connections", None) or psutil.Process.connections
     found = [
         connection.laddr
         for pid in descendants()
-        for connection in psutil.Process(pid).net_connections("inet")
+        for connection in ask(psutil.Process(pid), "inet")
         if connection.status == psutil.CONN_LISTEN
     ]
     return [address.port for address in found], {address.ip for address in found}

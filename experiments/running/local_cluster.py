@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.running.limits import MAX_DEATHS
 from velodrome.experiments.running.worker_process import WorkerContext, prepare_worker
 
 START_SECONDS = 60.0
@@ -17,8 +18,6 @@ STOP_SECONDS = 10.0
 # Dask gives up a worker process that was not replaced within some time after it died; we start another instead.
 LOOK_SECONDS = 2.0
 LOST_SECONDS = 60.0
-# A trial that ends its worker process is run three times before it counts as failed.
-ALLOWED_FAILURES = 2
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def _serve(number: int, parent: int, connection: Connection) -> None:
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     settings = {
-        "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
+        "distributed.scheduler.allowed-failures": MAX_DEATHS - 1,
         "distributed.deploy.lost-worker-timeout": LOST_SECONDS,
     }
     with dask.config.set(settings):
