@@ -11,7 +11,9 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 from pathlib import Path
+from typing import ClassVar
 
 import gymnasium as gym
 import psutil
@@ -19,7 +21,7 @@ import pytest
 
 import velodrome as vd
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
-from velodrome.experiments.running import cluster_connection, cluster_workers
+from velodrome.experiments.running import cluster_connection, cluster_workers, limits
 from velodrome.experiments.storage.store import Store
 
 distributed = pytest.importorskip("distributed")
@@ -70,6 +72,33 @@ class SlowTheFirstTime(Corridor):
     def happens(self):
         if self.note("slow"):
             time.sleep(600)
+
+
+class OnceSlow(Corridor):
+    def happens(self):
+        if self.note("once"):
+            time.sleep(3)
+
+
+class Hog(Corridor):
+    def happens(self):
+        kept = []
+        while len(kept) < 50:
+            kept.append(b"x" * 40_000_000)
+            time.sleep(0.01)
+        time.sleep(600)
+
+
+class Leaky(Corridor):
+    """Every one that is made in a worker leaves something behind; one is made to learn in, one to be evaluated in."""
+
+    left: ClassVar = []
+
+    def __init__(self, folder=None, test=None):
+        super().__init__(folder, test)
+        if os.getpid() != test:
+            self.note(f"leaky-{os.getpid()}")
+            Leaky.left.append(b"x" * 40_000_000)
 
 
 class Slow(Corridor):
@@ -245,7 +274,47 @@ class TestLocalCluster:
         results = compare(environments, tmp_path, agents=["q_learning"], seeds=2, cluster="local:2")
         outcomes = [(row["environment"], row["status"]) for row in results.records]
         assert outcomes == [*[("deadly", "failed")] * 2, *[("slow", "done")] * 2, *[("lake", "done")] * 2]
-        assert {row["error"] for row in results.failures} == {"its worker process died 3 times"}
+        assert {row["error"] for row in results.failures} == {"its worker process died 2 times"}
+
+    def test_a_trial_that_takes_too_much_memory_fails_alone_and_a_worker_that_grows_is_restarted(self, tmp_path):
+        hog, leaky = in_folder(Hog, tmp_path), in_folder(Leaky, tmp_path)
+        environments = {"hog": hog, "lake": LAKE, "leaky": leaky}
+        settings = {"agents": ["q_learning"], "seeds": 8}
+        results = compare(environments, tmp_path / "out", cluster="local:1", trial_memory="900MB", **settings)
+        assert {row["environment"] for row in results.failures} == {"hog"}
+        assert {row["error"] for row in results.failures} == {
+            "its worker process used more memory than trial_memory, 900 MB"
+        }
+        without = {"lake": LAKE, "leaky": leaky}
+        compare(without, tmp_path / "some", cluster="local:1", trial_memory="900MB", **settings)
+        compare(without, tmp_path / "reference", workers=0, **settings)
+        assert digest(tmp_path / "some") == digest(tmp_path / "reference")
+        assert len(list(tmp_path.glob("leaky-*"))) >= 2
+
+    @pytest.mark.slow
+    def test_a_worker_that_stands_still_is_mentioned_with_what_it_does(self, tmp_path, monkeypatch):
+        # Workers say every five seconds that they are alive.
+        monkeypatch.setattr(limits, "SILENT_SECONDS", 10.0)
+        stopped = []
+
+        def stop_and_go_on(status):
+            if not stopped and (pids := processes_of("once", tmp_path)):
+                stopped.append(pids[0])
+                os.kill(pids[0], signal.SIGSTOP)
+            if any("has said nothing" in str(one.message) for one in caught):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(stopped[0], signal.SIGCONT)
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            results = compare(
+                {"once": in_folder(OnceSlow, tmp_path)}, tmp_path / "out", agents=["q_learning"], seeds=1,
+                cluster="local:1", progress=stop_and_go_on,
+            )  # fmt: skip
+        assert not results.failures
+        line = next(str(one.message) for one in caught if "has said nothing" in str(one.message))
+        assert line.startswith("the worker tls://127.0.0.1:")
+        assert " has said nothing for 10 s, in q_learning on once, seed 0: " in line
 
     @pytest.mark.parametrize("kind", [Endless, pytest.param(HoldsTheInterpreter, marks=pytest.mark.slow)])
     def test_a_trial_that_takes_too_long_is_given_up_and_its_worker_restarted(self, kind, tmp_path, monkeypatch):

@@ -16,9 +16,10 @@ from importlib.metadata import version
 from typing import Any
 
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
+from velodrome.experiments.running import limits
 from velodrome.experiments.running.cluster_connection import ClusterConnection
 from velodrome.experiments.running.cluster_trials import SentOutcomes, SentTrials, run_sent_trials
-from velodrome.experiments.running.limits import SILENT_SECONDS, TrialLimits, died
+from velodrome.experiments.running.limits import TrialLimits, died
 from velodrome.experiments.running.trial_runner import failed_outcome
 from velodrome.experiments.running.workers import Report, Task, TrialEnded
 
@@ -56,7 +57,7 @@ class ClusterWorkers:
         cluster: "local:N", "tcp://host:port" or "tls://host:port" of a scheduler, or a Dask client.
         payload: what the trials of an agent (label) and environment (label) share, pickled.
         report: takes events.
-        limits: what a trial may use.
+        trial_limits: what a trial may use.
 
     Attributes:
         size: tasks that shall run at the same time.
@@ -65,8 +66,10 @@ class ClusterWorkers:
         ExperimentError: the cluster cannot be reached or cannot run our trials.
     """
 
-    def __init__(self, cluster: Any, payload: Callable[[str, str], bytes], report: Report, limits: TrialLimits) -> None:
-        self._payload, self._report, self._limits = payload, report, limits
+    def __init__(
+        self, cluster: Any, payload: Callable[[str, str], bytes], report: Report, trial_limits: TrialLimits
+    ) -> None:
+        self._payload, self._report, self._limits = payload, report, trial_limits
         self._version = version("velodrome")
         self._connection = ClusterConnection(cluster)
         self._client, self.size = self._connection.client, self._connection.size
@@ -108,7 +111,7 @@ class ClusterWorkers:
             self.submit(task)
         self._mention_silent()
         if self._limits.seconds is not None:
-            self._give_up_stuck(self._limits)
+            self._give_up_stuck()
 
     def stop(self) -> None:
         if self._is_stopped:
@@ -223,7 +226,7 @@ class ClusterWorkers:
     def _mention_silent(self) -> None:
         """Say of each worker that is in a trial and has said nothing for long who it is and what it does, once."""
         with self._lock:
-            late = time.monotonic() - SILENT_SECONDS
+            late = time.monotonic() - limits.SILENT_SECONDS
             silent = [
                 sent for sent in self._sent.values() if sent.trial and sent.heard < late and not sent.is_mentioned
             ]
@@ -232,26 +235,26 @@ class ClusterWorkers:
         for sent in silent:
             (trial,) = (trial for trial in sent.task.trials if trial.key == sent.trial)
             warnings.warn(
-                f"the worker {sent.worker} has said nothing for {SILENT_SECONDS:g} s, in {trial.agent} on "
+                f"the worker {sent.worker} has said nothing for {limits.SILENT_SECONDS:g} s, in {trial.agent} on "
                 f"{trial.environment}, seed {trial.seed}: its process is stopped, cut off or deep in another library",
                 ExperimentWarning,
                 stacklevel=3,
             )
 
-    def _give_up_stuck(self, limits: TrialLimits) -> None:
+    def _give_up_stuck(self) -> None:
         """Give up trials whose worker hangs as a whole, because they never let go of the interpreter."""
         now = time.monotonic()
         with self._lock:
             stuck = {
                 number: sent
                 for number, sent in self._sent.items()
-                if sent.trial and now - sent.heard > STUCK_SECONDS and limits.is_late(now - sent.since, 0.0)
+                if sent.trial and now - sent.heard > STUCK_SECONDS and self._limits.is_late(now - sent.since, 0.0)
             }
             for number in stuck:
                 del self._sent[number]
         for sent in stuck.values():
             (trial,) = (trial for trial in sent.task.trials if trial.key == sent.trial)
             others = tuple(other for other in sent.task.trials if other != trial)
-            self._finish(replace(sent.task, trials=(trial, *others)), [limits.timed_out(trial.key)])
+            self._finish(replace(sent.task, trials=(trial, *others)), [self._limits.timed_out(trial.key)])
             self._client.cancel([sent.future])
             self._client.loop.add_callback(partial(self._restart, sent.worker))

@@ -10,7 +10,7 @@ from typing import Any
 
 from velodrome.experiments.errors import ExperimentWarning
 from velodrome.experiments.plan import PlannedTrial
-from velodrome.experiments.running.limits import MAX_DEATHS, SILENT_SECONDS, TrialLimits, died
+from velodrome.experiments.running.limits import MAX_DEATHS, TrialLimits, died
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.trial_runner import failed_outcome
 from velodrome.experiments.running.watched_worker import prepare_watched_worker, run_watched_trial
@@ -176,7 +176,7 @@ def _standstill(found: Standstill, trial: PlannedTrial) -> str:
     if found.is_stopped:
         why = f"it was stopped; kill -CONT {found.pid} lets it go on"
     return (
-        f"worker process {found.pid} has used no processor time for {SILENT_SECONDS:g} s, in {trial.agent} on "
+        f"worker process {found.pid} has used no processor time for {found.seconds:.0f} s, in {trial.agent} on "
         f"{trial.environment}, seed {trial.seed}: {why}"
     )
 

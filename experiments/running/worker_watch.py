@@ -45,11 +45,13 @@ class Standstill:
     Attributes:
         pid: of the process.
         key: of its trial.
+        seconds: without processor time.
         is_stopped: whether somebody has stopped it; else it waits for something.
     """
 
     pid: int
     key: str
+    seconds: float
     is_stopped: bool
 
 
@@ -166,4 +168,4 @@ class WorkerWatch:
         elif now - at_work.alive > limits.SILENT_SECONDS and not at_work.is_mentioned:
             at_work.is_mentioned = True
             is_stopped = at_work.process.status() == psutil.STATUS_STOPPED
-            self._standstills.append(Standstill(at_work.process.pid, at_work.key, is_stopped))
+            self._standstills.append(Standstill(at_work.process.pid, at_work.key, now - at_work.alive, is_stopped))
