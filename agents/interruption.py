@@ -31,6 +31,11 @@ class Interruption:
         self.began = self._started = time.monotonic()
         self._paused_since: float | None = None
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether time does not count now."""
+        return self._paused_since is not None
+
     def elapsed(self) -> float:
         """Seconds so far that count."""
         now = self._paused_since

@@ -169,7 +169,7 @@ def compare(
         workers: trials that run at the same time, all cores by default; 0 runs them in this process, one by one.
         cluster: run on Dask instead: local:N, or tcp://host:port or tls://host:port of a scheduler.
         trial_timeout: seconds that a trial may take before it counts as failed, importing and compiling not counted.
-        trial_memory: memory that a trial's process may use before it counts as failed, such as 2GB.
+        trial_memory: memory that a trial may take before it counts as failed, such as 2GB.
         checkpoint_every: seconds between two saves inside a trial that does not run compiled.
         retry_failed: run stored trials that failed again.
         strict: refuse to run if the checks before running warn of something.

@@ -81,7 +81,7 @@ def compare(
             thread, for debuggers.
         cluster: instead of workers: "local:N", "tcp://host:port" of a Dask scheduler, or a Dask client.
         trial_timeout: seconds that a trial may take, once its worker has imported and compiled what it needs.
-        trial_memory: memory that the worker process of a trial may use, such as "2GB", or a number of bytes; compiled
+        trial_memory: memory that a trial may add to its worker process, such as "2GB", or a number of bytes; compiled
             trials run in processes then, too.
         checkpoint_every: seconds between two saves inside a trial of the generic loop; None for never.
         retry_failed: run the failed trials of the store again.

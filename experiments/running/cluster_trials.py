@@ -12,7 +12,7 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.running.limits import TrialLimits
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.trial_runner import failed_outcome
-from velodrome.experiments.running.worker_memory import growth, resident_bytes
+from velodrome.experiments.running.worker_memory import OwnMemory, growth, resident_bytes
 from velodrome.experiments.running.worker_process import run_sent_trial
 
 # How often a worker looks whether its task is still wanted, and how large it is: memory may grow by GB in a second.
@@ -124,7 +124,8 @@ class _TrialThread:
         self._arguments = payload, key, seed
         self._limits = limits
         self._stop = threading.Event()
-        self._interruption = Interruption(self._stop, limits.seconds)
+        self._memory = OwnMemory()
+        self._interruption = Interruption(self._stop, limits.seconds, self._memory.note)
         self.outcome: TrialOutcome | None = None
         # A daemon, so that a trial that never comes back does not keep its worker from ending.
         self._thread = threading.Thread(target=self._run, name="velodrome-trial", daemon=True)
@@ -135,9 +136,10 @@ class _TrialThread:
         key, now = self._arguments[1], time.monotonic() - GRACE_SECONDS
         if self._limits.is_late(self._interruption.elapsed() - GRACE_SECONDS, now - self._interruption.began):
             return self._limits.timed_out(key)
-        if self._limits.memory is not None and self._limits.is_large(resident_bytes()):
-            return self._limits.too_large(key)
-        return None
+        if self._limits.memory is None or self._interruption.is_paused:
+            return None
+        is_large = self._limits.is_large(resident_bytes() - self._memory.before)
+        return self._limits.too_large(key) if is_large else None
 
     def is_under_way(self, seconds: float) -> bool:
         """Whether it is still running; waits a little for its end."""

@@ -30,7 +30,7 @@ class TrialLimits:
 
     Attributes:
         seconds: of its own time, which begins in a prepared worker; None for any.
-        memory: bytes of its worker process; None for any.
+        memory: bytes that it may add to a prepared worker process; None for any.
     """
 
     seconds: float | None = None
@@ -41,7 +41,7 @@ class TrialLimits:
         return self.seconds is not None and (counted > self.seconds or whole > self.seconds + PREPARE_SECONDS)
 
     def is_large(self, memory: int) -> bool:
-        """Whether a process of so many bytes is to be ended."""
+        """Whether a trial of so many bytes is to be ended."""
         return self.memory is not None and memory > self.memory
 
     def timed_out(self, key: str) -> TrialOutcome:
@@ -50,8 +50,7 @@ class TrialLimits:
 
     def too_large(self, key: str) -> TrialOutcome:
         """Outcome of a trial that is too large."""
-        error = f"its worker process used more memory than trial_memory, {size_text(self.memory or 0)}"
-        return TrialOutcome(key, "failed", error=error)
+        return TrialOutcome(key, "failed", error=f"took more memory than {size_text(self.memory or 0)}")
 
 
 def died(key: str, deaths: int, how: str = "") -> TrialOutcome:

@@ -9,7 +9,7 @@ from typing import Literal, NoReturn
 
 from velodrome.agents.interruption import Interruption, interruptible
 from velodrome.experiments.running.trial_outcome import TrialOutcome
-from velodrome.experiments.running.worker_memory import growth
+from velodrome.experiments.running.worker_memory import OwnMemory, growth
 from velodrome.experiments.running.worker_process import prepare_worker, run_sent_trial
 
 # A trial begins; its time counts, or does not; it is over; the process ends itself before it has begun it.
@@ -31,19 +31,31 @@ def run_watched_trial(payload: bytes, key: str, seed: int) -> TrialOutcome:
     """As `run_sent_trial`; a process that has grown by much ends itself instead, and the trial is another's."""
     if growth.is_large:
         _leave(key)
-    say("begins", key)
-    interruption = Interruption(threading.Event(), counting=lambda counts: say("counts" if counts else "pauses", key))
+    memory = OwnMemory()
+
+    def note(counts: bool) -> None:
+        memory.note(counts)
+        say("counts" if counts else "pauses", key, memory.before)
+
+    say("begins", key, memory.before)
+    interruption = Interruption(threading.Event(), counting=note)
     with growth.watched(payload), interruptible(interruption):
         outcome = run_sent_trial(payload, key, seed)
     say("ends", key)
     return outcome
 
 
-def say(message: Message, key: str) -> None:
-    """Send a message; so short a one is written whole or not at all, whoever else writes."""
+def say(message: Message, key: str, before: int = 0) -> None:
+    """Send a message; so short a one is written whole or not at all, whoever else writes.
+
+    Args:
+        message: that is sent.
+        key: of the trial.
+        before: bytes of this process that are not the trial's.
+    """
     if _connection is not None:
         with contextlib.suppress(OSError):
-            _connection.send_bytes(f"{os.getpid()} {message} {key}".encode())
+            _connection.send_bytes(f"{os.getpid()} {message} {before} {key}".encode())
 
 
 def _leave(key: str) -> NoReturn:

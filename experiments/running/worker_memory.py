@@ -15,6 +15,24 @@ def resident_bytes() -> int:
     return int(psutil.Process(os.getpid()).memory_info().rss)
 
 
+class OwnMemory:
+    """Memory that a trial takes, beside what its process had before and gained while the trial's time did not count.
+
+    Attributes:
+        before: bytes that are not the trial's.
+    """
+
+    def __init__(self) -> None:
+        self.before = self._paused_at = resident_bytes()
+
+    def note(self, counts: bool) -> None:
+        """The trial's time begins to count again, or no longer does."""
+        now = resident_bytes()
+        if counts:
+            self.before += now - self._paused_at
+        self._paused_at = now
+
+
 class Growth:
     """What trials have left behind in this process, but for the first of each kind, which loads what all need."""
 

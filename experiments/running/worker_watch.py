@@ -23,11 +23,16 @@ READ_SECONDS = 0.005
 
 @dataclass
 class _AtWork:
-    """A worker process and its trial."""
+    """A worker process and its trial.
+
+    Attributes:
+        before: bytes of the process that are not the trial's.
+    """
 
     key: str
     process: psutil.Process
     began: float
+    before: int
     counted: float = 0.0
     counts_since: float | None = None
     processor_seconds: float = -1.0
@@ -107,10 +112,10 @@ class WorkerWatch:
 
     def _read(self) -> None:
         while self._messages.poll(0):
-            pid, message, key = self._messages.recv_bytes().decode().split(" ", 2)
-            self._note(int(pid), message, key, time.monotonic())
+            pid, message, before, key = self._messages.recv_bytes().decode().split(" ", 3)
+            self._note(int(pid), message, key, int(before), time.monotonic())
 
-    def _note(self, pid: int, message: str, key: str, now: float) -> None:
+    def _note(self, pid: int, message: str, key: str, before: int, now: float) -> None:
         if message == "leaves":
             self._verdicts[key] = "again"
         elif message == "ends":
@@ -122,11 +127,12 @@ class WorkerWatch:
                 del self._at_work[other]
             # The pool finds a process that is no more.
             with contextlib.suppress(psutil.NoSuchProcess):
-                self._at_work[pid] = _AtWork(key, psutil.Process(pid), now, counts_since=now, alive=now)
+                self._at_work[pid] = _AtWork(key, psutil.Process(pid), now, before, counts_since=now, alive=now)
         elif pid in self._at_work:
             at_work = self._at_work[pid]
             at_work.counted = at_work.counted_seconds(now)
             at_work.counts_since = now if message == "counts" else None
+            at_work.before = before
 
     def _look(self, now: float) -> None:
         if now - self._looked < LOOK_SECONDS:
@@ -146,7 +152,10 @@ class WorkerWatch:
     def _look_at(self, at_work: _AtWork, now: float) -> None:
         if self._limits.is_late(at_work.counted_seconds(now), now - at_work.began):
             self._end(at_work, self._limits.timed_out(at_work.key))
-        elif self._limits.memory is not None and self._limits.is_large(at_work.process.memory_info().rss):
+            return
+        if self._limits.memory is None or at_work.counts_since is None:
+            return
+        if self._limits.is_large(at_work.process.memory_info().rss - at_work.before):
             self._end(at_work, self._limits.too_large(at_work.key))
 
     def _end(self, at_work: _AtWork, outcome: TrialOutcome) -> None:
