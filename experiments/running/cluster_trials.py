@@ -9,7 +9,7 @@ from typing import Any
 
 from velodrome.agents.interruption import Interruption, TrainingInterruptedError, interruptible
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.running.limits import TrialLimits
+from velodrome.experiments.running.limits import PREPARE_SECONDS, TrialLimits
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.trial_runner import failed_outcome
 from velodrome.experiments.running.worker_memory import OwnMemory, growth, resident_bytes
@@ -147,8 +147,14 @@ class _TrialThread:
         return self._thread.is_alive()
 
     def interrupt(self) -> None:
-        """Ask it to stop, as Ctrl-C would in the main thread."""
+        """Ask it to stop, as Ctrl-C would in the main thread; but let it come to the end of an import first.
+
+        Another trial may already wait for the same module, and would find it gone.
+        """
         self._stop.set()
+        stop_at = time.monotonic() + PREPARE_SECONDS
+        while self._interruption.is_paused and time.monotonic() < stop_at and self.is_under_way(MEMORY_SECONDS):
+            pass
         identifier = ctypes.c_ulong(self._thread.ident or 0)
         ctypes.pythonapi.PyThreadState_SetAsyncExc(identifier, ctypes.py_object(TrainingInterruptedError))
 
