@@ -1,6 +1,5 @@
 """Drives the compiled loop through a budget in chunks, from where an agent stands to where it then stands."""
 
-import contextlib
 import threading
 import time
 import warnings
@@ -14,7 +13,7 @@ from velodrome.agents.compiler import compiled_loop, report_not_compilable
 from velodrome.agents.episode_ends import EpisodeEnds
 from velodrome.agents.errors import PolicyFailureError, UnsupportedEnvironmentError, policy_failure
 from velodrome.agents.generic_loop import Progress, says_stop
-from velodrome.agents.interruption import Interruption, current_interruption
+from velodrome.agents.interruption import current_interruption, not_counted
 from velodrome.agents.sampled_model import SampledModel
 from velodrome.agents.schedule_table import ScheduleTable
 from velodrome.agents.tabular_stepper import TabularStepper
@@ -134,7 +133,7 @@ def run_compiled_loop(
             position, partial_return, np.array([episode + now_episodes, step + now_steps]), returns, lengths, outcomes,
             environment_words, agent_words,
         )  # fmt: skip
-        compile_seconds += _compile(loop, arguments, select, interruption)
+        compile_seconds += _compile(loop, arguments, select)
         try:
             count = loop(*arguments)
         except Exception as error:
@@ -180,18 +179,15 @@ def _raise_failure(
     schedule.refuse(first, first + 1 if schedule.clock in place else int(memory.visit_counts.sum()) + 1)
 
 
-def _compile(
-    loop: Any, arguments: tuple[Any, ...], select: Callable[..., Any], interruption: Interruption | None
-) -> float:
+def _compile(loop: Any, arguments: tuple[Any, ...], select: Callable[..., Any]) -> float:
     """Compile a loop for these arguments, or load it from disk, unless that was done; returns the seconds taken."""
     if loop in _compiled:
         return 0.0
-    import numba
-    from numba.core.errors import NumbaWarning
-
     started = time.perf_counter()
-    not_counted = contextlib.nullcontext() if interruption is None else interruption.not_counted()
-    with not_counted, _compiling, warnings.catch_warnings():
+    with not_counted(), _compiling, warnings.catch_warnings():
+        import numba
+        from numba.core.errors import NumbaWarning
+
         # Advice to Numba's own users; what matters to ours is in the error.
         warnings.simplefilter("ignore", NumbaWarning)
         try:

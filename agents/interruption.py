@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 
@@ -20,17 +20,25 @@ class Interruption:
 
     Args:
         stop: set when the training shall end.
-        seconds: how long it may take, compiling not counted; None for ever.
+        seconds: how long it may take, compiling and the like not counted; None for ever.
+        counting: called when time begins to count again, with True, and when it no longer does, with False.
     """
 
-    def __init__(self, stop: threading.Event, seconds: float | None = None) -> None:
-        self.stop, self.seconds = stop, seconds
-        self._started = time.monotonic()
-        self._compiling_since: float | None = None
+    def __init__(
+        self, stop: threading.Event, seconds: float | None = None, counting: Callable[[bool], None] = lambda _: None
+    ) -> None:
+        self.stop, self.seconds, self._counting = stop, seconds, counting
+        self.began = self._started = time.monotonic()
+        self._paused_since: float | None = None
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether time does not count now."""
+        return self._paused_since is not None
 
     def elapsed(self) -> float:
-        """Seconds so far without compiling."""
-        now = self._compiling_since
+        """Seconds so far that count."""
+        now = self._paused_since
         return (time.monotonic() if now is None else now) - self._started
 
     def check(self) -> None:
@@ -47,13 +55,18 @@ class Interruption:
 
     @contextmanager
     def not_counted(self) -> Iterator[None]:
-        """Time inside does not count: compiling is shared with all other trials."""
-        self._compiling_since = time.monotonic()
+        """Time inside does not count: what is done is shared with other trials, such as compiling."""
+        if self._paused_since is not None:
+            yield
+            return
+        self._paused_since = time.monotonic()
+        self._counting(False)
         try:
             yield
         finally:
-            self._started += time.monotonic() - self._compiling_since
-            self._compiling_since = None
+            self._started += time.monotonic() - self._paused_since
+            self._paused_since = None
+            self._counting(True)
 
 
 _current: ContextVar[Interruption | None] = ContextVar("velodrome_interruption", default=None)
@@ -72,3 +85,9 @@ def interruptible(interruption: Interruption) -> Iterator[None]:
 def current_interruption() -> Interruption | None:
     """What training in this thread has to ask, if anything."""
     return _current.get()
+
+
+def not_counted() -> AbstractContextManager[None]:
+    """Time inside does not count as that of the training in this thread: imports, for instance, come once a process."""
+    interruption = current_interruption()
+    return nullcontext() if interruption is None else interruption.not_counted()

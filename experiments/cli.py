@@ -159,6 +159,7 @@ def compare(
     workers: Whole | None = None,
     cluster: str | None = None,
     trial_timeout: float | None = None,
+    trial_memory: str | None = None,
     checkpoint_every: float = 300.0,
     retry_failed: Annotated[bool, Parameter(negative="")] = False,
     strict: Annotated[bool, Parameter(negative="")] = False,
@@ -186,8 +187,9 @@ def compare(
         difference: smallest difference that matters, for the number of seeds that it needs.
         out: folder of the store; experiments in one folder share their trials.
         workers: trials that run at the same time, all cores by default; 0 runs them in this process, one by one.
-        cluster: run on Dask instead: local:N, or tcp://host:port of a scheduler.
-        trial_timeout: seconds that a trial may take before it counts as failed.
+        cluster: run on Dask instead: local:N, or tcp://host:port or tls://host:port of a scheduler.
+        trial_timeout: seconds that a trial may take before it counts as failed, importing and compiling not counted.
+        trial_memory: memory that a trial may take before it counts as failed, such as 2GB.
         checkpoint_every: seconds between two saves inside a trial that does not run compiled.
         retry_failed: run stored trials that failed again.
         strict: refuse to run if the checks before running warn of something.
@@ -202,6 +204,7 @@ def compare(
         "workers": workers,
         "cluster": cluster,
         "trial_timeout": trial_timeout,
+        "trial_memory": trial_memory,
         "checkpoint_every": checkpoint_every,
         "retry_failed": retry_failed,
         "strict": strict,

@@ -37,6 +37,7 @@ def compare(
     workers: int | None = None,
     cluster: Any = None,
     trial_timeout: float | None = None,
+    trial_memory: str | int | None = None,
     checkpoint_every: float | None = 300.0,
     retry_failed: bool = False,
     strict: bool = False,
@@ -50,8 +51,8 @@ def compare(
     goes on, one with more seeds or another agent runs only what is new. Trials on a transition model run in threads,
     all others in processes; the results are the same to the byte, wherever they run.
 
-    A trial that raises, runs out of time or loses its process is stored as failed, and the others go on; a warning
-    says how many failed.
+    A trial that raises, runs out of time or memory or loses its process twice is stored as failed, and the others go
+    on; a warning says how many failed.
 
     Args:
         agents: agents or their expressions, by label or in a list (the expression is then the label); a table
@@ -80,7 +81,9 @@ def compare(
         workers: trials that run at the same time, the machine's cores if None; 0 runs everything in the calling
             thread, for debuggers.
         cluster: instead of workers: "local:N", "tcp://host:port" of a Dask scheduler, or a Dask client.
-        trial_timeout: seconds that a trial may take.
+        trial_timeout: seconds that a trial may take, once its worker has imported and compiled what it needs.
+        trial_memory: memory that a trial may add to its worker process, such as "2GB", or a number of bytes; compiled
+            trials run in processes then, too.
         checkpoint_every: seconds between two saves inside a trial of the generic loop; None for never.
         retry_failed: run the failed trials of the store again.
         strict: refuse to run where the checks before running find something.
@@ -106,8 +109,8 @@ def compare(
         name=name, description=description,
     )  # fmt: skip
     options = RunOptions(
-        out=out, workers=workers, cluster=cluster, trial_timeout=trial_timeout, checkpoint_every=checkpoint_every,
-        retry_failed=retry_failed, strict=strict, track=track, progress=progress,
+        out=out, workers=workers, cluster=cluster, trial_timeout=trial_timeout, trial_memory=trial_memory,
+        checkpoint_every=checkpoint_every, retry_failed=retry_failed, strict=strict, track=track, progress=progress,
     )  # fmt: skip
     if max_seeds is not None:
         return run_until_decided(plan, options, max_seeds=max_seeds, first=seeds, metric=metric)

@@ -20,9 +20,13 @@ LENGTH = 4
 TIME_LIMIT = 12
 ODDS = 1 / 60
 GO_ON = ".go-on"
+PREPARE_SECONDS = 8.0
+HOG_BYTES, LEAK_BYTES = 40_000_000, 90_000_000
 LOCK = threading.Lock()
 # Made by trials of this process.
 makes = []
+# What they have left behind in it.
+left = []
 
 
 class Corridor(gym.Env):
@@ -79,7 +83,7 @@ class Hostile(Corridor):
     """A corridor in which every sixtieth step, at random, is no step.
 
     Args:
-        mischief: a name of `STEPS`, or "reset", "make", "close", "evaluation".
+        mischief: a name of `STEPS`, or "reset", "make", "close", "evaluation", "slow to prepare".
         odds: of the mischief, in every step.
         spare: makes in a process that go well, for "make".
     """
@@ -91,6 +95,10 @@ class Hostile(Corridor):
             makes.append(self)
             if len(makes) > spare:
                 raise ValueError("no more corridors")
+
+        if mischief == "slow to prepare" and is_in("_unpack") and not makes:
+            makes.append(self)
+            time.sleep(PREPARE_SECONDS)
 
     def reset(self, *, seed=None, options=None):
         given = super().reset(seed=seed, options=options)
@@ -135,6 +143,14 @@ def _leave_thread(*given):
     return given
 
 
+def _hog(*_):
+    # 2 GB at most, and then for ever.
+    while len(left) < 50:
+        left.append(b"x" * HOG_BYTES)
+        time.sleep(0.01)
+    time.sleep(3600)
+
+
 def _print(*given):
     print("far too much " * 10_000)
     print("far too much " * 10_000, file=sys.stderr)
@@ -169,6 +185,7 @@ STEPS = {
     "surrogate": lambda *_: _raise(ValueError("half a \ud83d character")),
     "thread": _leave_thread,
     "print": _print,
+    "hog": _hog,
     "killed": _kill,
     "segmentation fault": lambda *_: ctypes.string_at(0),
     "exit 3": lambda *_: os._exit(3),
@@ -224,6 +241,16 @@ SELECTS = {
 }
 
 
+class Leaky(Corridor):
+    """A corridor of which every trial leaves much behind."""
+
+    def reset(self, *, seed=None, options=None):
+        given = super().reset(seed=seed, options=options)
+        if seed is not None and is_in("run_watched_trial") and not is_in("evaluate"):
+            left.append(b"x" * LEAK_BYTES)
+        return given
+
+
 class Factory:
     """A callable with state."""
 
@@ -266,4 +293,5 @@ def locked_by_module():
 
 
 gym.register("HostileCorridor-v0", entry_point=f"{__name__}:Corridor")
+gym.register("Leaky-v0", entry_point=f"{__name__}:Leaky")
 gym.register("Hostile-v0", entry_point=f"{__name__}:Hostile", disable_env_checker=True)

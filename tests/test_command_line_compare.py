@@ -283,9 +283,12 @@ def test_the_command_repeats_what_was_asked_for(closed_gate, capsys, options, re
     assert again == words
 
 
-def test_the_command_repeats_the_time_that_a_trial_may_take(closed_gate, capsys):
-    assert main(["compare", "gated.toml", "--trial-timeout", "30", "--workers", "1"]) == 1
-    assert "--workers 1 --trial-timeout 30.0 --retry-failed" in capsys.readouterr().out.splitlines()[-1]
+def test_the_command_repeats_the_time_and_memory_that_a_trial_may_take(closed_gate, capsys):
+    options = ["--trial-timeout", "30", "--trial-memory", "2GB", "--workers", "1"]
+    assert main(["compare", "gated.toml", *options]) == 1
+    assert (
+        "--workers 1 --trial-timeout 30.0 --trial-memory 2GB --retry-failed" in capsys.readouterr().out.splitlines()[-1]
+    )
 
 
 def test_failures_in_json_leave_standard_output_to_the_object(closed_gate, capsys):

@@ -141,6 +141,11 @@ def run(agent, environment=LAKE, *options):
             "trial_timeout must be a number of seconds above 0, got 0.0",
         ),
         (["compare", "frozenlake", "--trial-timeout", "1", "--workers", "0"], "trial_timeout needs workers"),
+        (["compare", "frozenlake", "--trial-memory", "1GB", "--workers", "0"], "trial_memory needs workers"),
+        (
+            ["compare", "frozenlake", "--trial-memory", "2 gigs"],
+            'trial_memory must be a size such as "2GB" or "500MB", or a number of bytes, got \'2 gigs\'',
+        ),
         (["compare", "frozenlake", "--seeds", "2", "--strict"], "2 seeds are too few to tell better from luckier"),
         (["compare", "frozenlake", "--out", "/proc/there"], "--out /proc/there: No such file or directory"),
         (["compare", "frozenlake", "--out", "bad_tracks.py"], "--out bad_tracks.py: File exists"),

@@ -11,7 +11,9 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 from pathlib import Path
+from typing import ClassVar
 
 import gymnasium as gym
 import psutil
@@ -19,7 +21,7 @@ import pytest
 
 import velodrome as vd
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
-from velodrome.experiments.running import cluster_connection, cluster_workers
+from velodrome.experiments.running import cluster_connection, cluster_workers, limits
 from velodrome.experiments.storage.store import Store
 
 distributed = pytest.importorskip("distributed")
@@ -72,6 +74,33 @@ class SlowTheFirstTime(Corridor):
             time.sleep(600)
 
 
+class OnceSlow(Corridor):
+    def happens(self):
+        if self.note("once"):
+            time.sleep(3)
+
+
+class Hog(Corridor):
+    def happens(self):
+        kept = []
+        while len(kept) < 50:
+            kept.append(b"x" * 40_000_000)
+            time.sleep(0.01)
+        time.sleep(600)
+
+
+class Leaky(Corridor):
+    """Every one that is made in a worker leaves something behind; one is made to learn in, one to be evaluated in."""
+
+    left: ClassVar = []
+
+    def __init__(self, folder=None, test=None):
+        super().__init__(folder, test)
+        if os.getpid() != test:
+            self.note(f"leaky-{os.getpid()}")
+            Leaky.left.append(b"x" * 140_000_000)
+
+
 class Slow(Corridor):
     def happens(self):
         time.sleep(0.01)
@@ -106,6 +135,11 @@ def compare(environments, out, *, agents=("q_learning", "random"), seeds=4, **se
     return vd.compare(agents, environments, seeds=seeds, episodes=20, evaluation_episodes=2, out=out, **settings)
 
 
+def measured(results, *environments):
+    names = ("environment", "seed", "status", "steps", "train_mean_return", "greedy_mean_return")
+    return [[row[name] for name in names] for row in results.records if row["environment"] in environments]
+
+
 def digest(out):
     with Store.open_for_reading(out) as store:
         return store.content_digest()
@@ -138,10 +172,12 @@ def descendants():
 class RealCluster:
     """A scheduler and workers as users start them, by Dask's own commands."""
 
-    def __init__(self, folder):
-        self.folder, self.processes = folder, []
+    def __init__(self, folder, *options):
+        self.folder, self.options, self.processes = folder, options, []
         self.scheduler_file = folder / "scheduler.json"
-        self._start("dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(self.scheduler_file))
+        self._start(
+            "dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(self.scheduler_file), *options
+        )
         wait_for(self.scheduler_file.exists)
         self.address = wait_for(self._address)
 
@@ -153,7 +189,7 @@ class RealCluster:
     def add_worker(self):
         self._start(
             "dask_worker", self.address, "--nthreads", "1", "--no-dashboard",
-            "--local-directory", str(self.folder),
+            "--local-directory", str(self.folder), *self.options,
         )  # fmt: skip
 
     def _start(self, command, *arguments):
@@ -243,7 +279,44 @@ class TestLocalCluster:
         results = compare(environments, tmp_path, agents=["q_learning"], seeds=2, cluster="local:2")
         outcomes = [(row["environment"], row["status"]) for row in results.records]
         assert outcomes == [*[("deadly", "failed")] * 2, *[("slow", "done")] * 2, *[("lake", "done")] * 2]
-        assert {row["error"] for row in results.failures} == {"its worker process died 3 times"}
+        assert {row["error"] for row in results.failures} == {"its worker process died 2 times"}
+
+    def test_a_trial_that_takes_too_much_memory_fails_alone_and_a_worker_that_grows_is_restarted(self, tmp_path):
+        environments = {"hog": in_folder(Hog, tmp_path), "lake": LAKE, "leaky": in_folder(Leaky, tmp_path)}
+        settings = {"agents": ["q_learning"], "seeds": 3}
+        results = compare(environments, tmp_path / "out", cluster="local:1", trial_memory="1GB", **settings)
+        assert {(row["environment"], row["error"]) for row in results.failures} == {
+            ("hog", "took more memory than 1 GB")
+        }
+        assert len(results.failures) == 3
+        assert len(list(tmp_path.glob("leaky-*"))) >= 2
+        reference = compare(environments, tmp_path / "reference", workers=0, **settings)
+        assert measured(results, "lake", "leaky") == measured(reference, "lake", "leaky")
+
+    @pytest.mark.slow
+    def test_a_worker_that_stands_still_is_mentioned_with_what_it_does(self, tmp_path, monkeypatch):
+        # Workers say every five seconds that they are alive.
+        monkeypatch.setattr(limits, "SILENT_SECONDS", 10.0)
+        stopped = []
+
+        def stop_and_go_on(status):
+            if not stopped and (pids := processes_of("once", tmp_path)):
+                stopped.append(pids[0])
+                os.kill(pids[0], signal.SIGSTOP)
+            if any("has said nothing" in str(one.message) for one in caught):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(stopped[0], signal.SIGCONT)
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            results = compare(
+                {"once": in_folder(OnceSlow, tmp_path)}, tmp_path / "out", agents=["q_learning"], seeds=1,
+                cluster="local:1", progress=stop_and_go_on,
+            )  # fmt: skip
+        assert not results.failures
+        line = next(str(one.message) for one in caught if "has said nothing" in str(one.message))
+        assert line.startswith("the worker tls://127.0.0.1:")
+        assert " has said nothing for 10 s, in q_learning on once, seed 0: " in line
 
     @pytest.mark.parametrize("kind", [Endless, pytest.param(HoldsTheInterpreter, marks=pytest.mark.slow)])
     def test_a_trial_that_takes_too_long_is_given_up_and_its_worker_restarted(self, kind, tmp_path, monkeypatch):
@@ -299,6 +372,121 @@ class TestLocalCluster:
             program.wait()
         _, alive = psutil.wait_procs(family, timeout=60)
         assert alive == []
+
+
+# A process that knows nothing but the ports, and to which it is the same who answers. It looks for itself whether its
+# attempts get through to servers that let it in.
+INTRUDER = """
+import asyncio, json, ssl, sys
+from distributed import Security
+from distributed.core import Server, connect
+
+own = Security.temporary()
+certificate = own.get_connection_args("client")
+certificate["ssl_context"].verify_mode = ssl.CERT_NONE
+WAYS = {"tcp": {}, "tls": certificate}
+
+async def reach(way, port, seconds):
+    try:
+        comm = await connect(f"{way}://127.0.0.1:{port}", timeout=seconds, **WAYS[way])
+        await comm.write({"op": "identity", "reply": True})
+        return bool(await comm.read())
+    except (OSError, asyncio.TimeoutError):
+        return False
+
+async def speak(port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /info/main/workers.html HTTP/1.0\\r\\n\\r\\n")
+    try:
+        return b"HTTP" in await reader.read()
+    except OSError:
+        return False
+
+async def main():
+    for way in WAYS:
+        async with Server({"identity": lambda: "come in"}) as server:
+            await server.listen(f"{way}://127.0.0.1", **(own.get_listen_args("worker") if way == "tls" else {}))
+            assert await reach(way, server.port, 60)
+    ports = json.loads(sys.argv[1])
+    attempts = [reach(way, port, 3) for port in ports for way in WAYS] + [speak(port) for port in ports]
+    print(json.dumps(await asyncio.gather(*attempts)))
+
+asyncio.run(main())
+"""
+
+
+def listening():
+    """Ports on which processes that this one has started wait for others, and the addresses that they are bound to."""
+    # The method has another name before psutil 6.
+    ask = getattr(psutil.Process, "net_connections", None) or psutil.Process.connections
+    found = [
+        connection.laddr
+        for pid in descendants()
+        for connection in ask(psutil.Process(pid), "inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    return [address.port for address in found], {address.ip for address in found}
+
+
+@pytest.mark.filterwarnings("ignore:.*seeds:velodrome.experiments.errors.ExperimentWarning")
+def test_a_process_that_shares_nothing_cannot_reach_a_local_cluster(tmp_path):
+    found = []
+
+    def intrude(status):
+        if found:
+            return
+        ports, hosts = listening()
+        program = [sys.executable, "-c", INTRUDER, json.dumps(ports)]
+        done = subprocess.run(program, capture_output=True, text=True, check=True)
+        found.append((ports, hosts, json.loads(done.stdout)))
+
+    environments = {"lake": LAKE, "cart": CART}
+    compare(environments, tmp_path / "out", cluster="local:2", progress=intrude)
+    compare(environments, tmp_path / "reference", workers=0)
+    ((ports, hosts, reached),) = found
+    # The scheduler's, and one of each worker and of what looks after it.
+    assert len(ports) == 5
+    assert hosts == {"127.0.0.1"}
+    assert reached == [False] * 3 * len(ports)
+    assert digest(tmp_path / "out") == digest(tmp_path / "reference")
+
+
+@pytest.fixture
+def certificates(tmp_path):
+    """Files of a certificate and its key, which is its own authority."""
+    made = distributed.Security.temporary()
+    files = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    for file, text in zip(files, (made.tls_client_cert, made.tls_client_key), strict=True):
+        file.write_text(text)
+    return [str(file) for file in files]
+
+
+@pytest.mark.filterwarnings("ignore:.*seeds:velodrome.experiments.errors.ExperimentWarning")
+def test_an_encrypted_scheduler_is_reached_with_the_files_of_dasks_configuration(certificates, tmp_path):
+    import dask
+
+    certificate, key = certificates
+    options = ("--protocol", "tls", "--tls-ca-file", certificate, "--tls-cert", certificate, "--tls-key", key)
+    files = {"ca-file": certificate, "client.cert": certificate, "client.key": key}
+    cluster = RealCluster(tmp_path, *options)
+    try:
+        cluster.add_worker()
+        assert cluster.address.startswith("tls://")
+        with pytest.raises(ExperimentError, match=r"tls://.* needs a certificate: .*TLS__CA_FILE") as refused:
+            compare(LAKE, tmp_path / "refused", cluster=cluster.address)
+        assert "\n" not in str(refused.value)
+        with dask.config.set({f"distributed.comm.tls.{name}": file for name, file in files.items()}):
+            compare(LAKE, tmp_path / "out", cluster=cluster.address)
+    finally:
+        cluster.close()
+    compare(LAKE, tmp_path / "reference", workers=0)
+    assert digest(tmp_path / "out") == digest(tmp_path / "reference")
+
+
+def test_without_the_package_for_certificates_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(ExperimentError, match=r"pip install 'velodrome\[cluster\]'"):
+        compare(LAKE, tmp_path, seeds=5, cluster="local:2")
 
 
 @pytest.mark.filterwarnings("ignore:.*trials failed:velodrome.experiments.errors.ExperimentWarning")

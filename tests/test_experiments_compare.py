@@ -256,6 +256,11 @@ def test_a_note_names_the_agent_and_the_environment_once():
         (ExperimentError, "workers must be a whole number of at least 0, got 1.5", {"workers": 1.5}),
         (ExperimentError, "trial_timeout must be a number of seconds above 0, got 0", {"trial_timeout": 0}),
         (ExperimentError, "trial_timeout needs workers", {"trial_timeout": 3, "workers": 0}),
+        *(
+            (ExperimentError, "trial_memory must be a size such as", {"trial_memory": size})
+            for size in ("", "2", "GB", "-1GB", "0MB", "2GBs", "1e9B", 0, -5, 1.5, True, float("nan"), ["2GB"])
+        ),
+        (ExperimentError, "trial_memory needs workers", {"trial_memory": "2GB", "workers": 0}),
         (ExperimentError, "checkpoint_every must be a number of seconds above 0", {"checkpoint_every": -1}),
         (
             ExperimentError,

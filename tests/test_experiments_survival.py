@@ -254,27 +254,45 @@ def test_a_program_asked_to_stop_says_in_one_line_what_it_keeps_and_goes_on(make
     assert_same_content(program.out, program.undisturbed())
 
 
-def test_a_killed_worker_costs_its_trial_and_the_told_command_repairs_it(make_program):
+def kill_worker(program, place):
+    """Kill the worker of the trial that begins as the `place`-th of the corridor."""
+    stop_at = time.monotonic() + 120
+    while program.begun() <= place:
+        assert time.monotonic() < stop_at, program.log.read_text()
+        time.sleep(0.02)
+    os.kill(int(program.journal.read_text().splitlines()[place].split()[0]), signal.SIGKILL)
+
+
+def test_a_trial_whose_worker_is_killed_is_run_once_more(make_program):
     program = make_program(seeds=2, pause=0.008)
     # No trial goes on before one of them has lost its worker.
     process = program.start(most=0)
-    stop_at = time.monotonic() + 120
-    while not (program.journal.exists() and program.journal.read_text().endswith("\n")):
-        assert time.monotonic() < stop_at, program.log.read_text()
-        time.sleep(0.02)
-    os.kill(int(program.journal.read_text().split()[0]), signal.SIGKILL)
+    kill_worker(program, 0)
     program.go_on()
+    assert process.wait(timeout=120) == 0, program.log.read_text()
+    program.wait_for_end()
+    assert_same_content(program.out, program.undisturbed())
+
+
+def test_trials_that_lose_two_workers_fail_alone_and_the_told_command_repairs_them(make_program):
+    program = make_program(seeds=1, pause=0.008)
+    process = program.start(most=0)
+    for place in range(2 * 3):
+        kill_worker(program, place)
     assert process.wait(timeout=120) == 1
     program.wait_for_end()
     failed = [row for row in program.rows().values() if row["status"] != "done"]
-    assert [row["error"] for row in failed] == ["its process was ended by SIGKILL (out of memory, or killed by hand)"]
-    assert len(program.rows()) == 12
+    assert [row["error"] for row in failed] == 3 * [
+        "its worker process died 2 times: ended by SIGKILL (out of memory, or killed by hand)"
+    ]
+    assert len(program.rows()) == 6
     last = program.log.read_text().splitlines()[-1]
     told, _, command = last.partition("; run them again with: ")
-    assert told == "1 of 12 trials failed"
+    assert told == "3 of 6 trials failed"
     again = shlex.split(command)
     assert again[:2] == ["velodrome", "compare"]
     assert again[-1] == "--retry-failed"
+    program.go_on()
     repaired = subprocess.run(
         [sys.executable, "-m", *again], env=program.environment, cwd=program.folder, capture_output=True, check=False
     )

@@ -5,6 +5,7 @@ import os
 from functools import lru_cache
 from typing import Any
 
+from velodrome.agents.interruption import not_counted
 from velodrome.envs.keras_import import keras_on_tensorflow
 
 DETERMINISM_VARIABLE = "VELODROME_OP_DETERMINISM"
@@ -26,8 +27,9 @@ def tensorflow() -> Any:
         KerasRuntimeError: it is not installed, or Keras runs on another backend.
     """
     try:
-        backend = keras_on_tensorflow().config.backend()
-        module: Any = importlib.import_module("tensorflow")
+        with not_counted():
+            backend = keras_on_tensorflow().config.backend()
+            module: Any = importlib.import_module("tensorflow")
     except ImportError as error:
         text = " ".join(str(error).split())
         raise KerasRuntimeError(f"neural agents need tensorflow, which cannot be imported: {text}") from error

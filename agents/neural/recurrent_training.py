@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from velodrome.agents.errors import UnsupportedEnvironmentError
+from velodrome.agents.interruption import not_counted
 from velodrome.agents.neural.adam import AdamState, adam_update
 from velodrome.agents.neural.keras_runtime import tensorflow
 from velodrome.agents.neural.learner import BatchOutcome, Learner
@@ -122,7 +123,8 @@ def _program(network: RecurrentNetwork, batch: int, num_steps: int) -> Callable[
         tf.TensorSpec((3, batch, num_steps), tf.int32),
     )
     function = tf.function(iterate, autograph=False, input_signature=signature)
-    function.get_concrete_function()
+    with not_counted():
+        function.get_concrete_function()
     traced: Callable[..., Any] = function
     return traced
 

@@ -1,9 +1,11 @@
 """The compiled functions of a classifier: a training step and an answer, from weights to weights."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
+from velodrome.agents.interruption import not_counted
 from velodrome.agents.neural.adam import AdamState, adam_update
 from velodrome.agents.neural.keras_runtime import tensorflow
 from velodrome.agents.neural.network import Network, Weights
@@ -35,6 +37,8 @@ class TrainingProgram:
         tf = tensorflow()
         self._network, self._objective = network, objective
         self._batch_size = batch_size if network.uses_xla else None
+        self._sizes_seen: set[int] = set()
+        self._has_answered = False
         weights = {name: tf.TensorSpec(shape, tf.float32) for name, shape in network.weight_shapes.items()}
         trained = {name: spec for name, spec in weights.items() if network.is_trained(name)}
         state = {"weights": weights, "first": trained, "second": trained, "step": tf.TensorSpec((), tf.float32)}
@@ -52,7 +56,14 @@ class TrainingProgram:
             step, autograph=False, jit_compile=True, input_signature=signature(batch_size)
         )
         inputs = tf.TensorSpec((None, *network.input_shape), tf.float32)
-        self.logits = tf.function(logits, autograph=False, input_signature=[weights, inputs])
+        self._logits = tf.function(logits, autograph=False, input_signature=[weights, inputs])
+
+    def logits(self, weights: Any, inputs: Any) -> Any:
+        """Logits float32 (B, num_classes) of inputs float32 (B, *input_shape)."""
+        with nullcontext() if self._has_answered else not_counted():
+            result = self._logits(weights, inputs)
+        self._has_answered = True
+        return result
 
     def first_state(self, weights: Weights) -> dict[str, Any]:
         """State of a learner with these weights, before its first step."""
@@ -72,8 +83,13 @@ class TrainingProgram:
             learning_rate: float32 ().
             draws: of the network's `draw`, tensors.
         """
-        run = self._compiled_step if inputs.shape[0] == self._batch_size else self._step
-        return tuple(run(state, inputs, labels, learning_rate, draws))
+        size = inputs.shape[0]
+        run = self._compiled_step if size == self._batch_size else self._step
+        # The first batch of a size is traced and compiled, for all learners.
+        with nullcontext() if size in self._sizes_seen else not_counted():
+            result = tuple(run(state, inputs, labels, learning_rate, draws))
+        self._sizes_seen.add(size)
+        return result
 
     def _traced_step(self, state: dict[str, Any], inputs: Any, labels: Any, learning_rate: Any, draws: Any) -> Any:
         tf = tensorflow()

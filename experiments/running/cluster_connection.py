@@ -41,14 +41,15 @@ class ClusterConnection:
 
         with contextlib.ExitStack() as stack:
             if isinstance(cluster, str):
-                address = cluster
+                address, security = cluster, None
                 if number:
                     from velodrome.experiments.running.local_cluster import LocalCluster
 
+                    _check_cryptography()
                     local = LocalCluster(number)
                     stack.callback(local.stop)
-                    address = local.address
-                self.client: Any = _connect(address)
+                    address, security = local.address, local.security
+                self.client: Any = _connect(address, security)
                 stack.callback(_close, self.client)
             elif isinstance(cluster, distributed.Client):
                 _check_client(cluster)
@@ -97,11 +98,29 @@ def _check_client(client: Any) -> None:
         raise ExperimentError(f"cluster is a Dask client that is not connected: its status is {client.status!r}")
 
 
-def _connect(address: str) -> Any:
-    from distributed import Client
-
+def _check_cryptography() -> None:
     try:
-        return Client(address, timeout=CONNECT_SECONDS, set_as_default=False, name="velodrome")
+        import cryptography  # noqa: F401
+    except ImportError:
+        raise ExperimentError(
+            "cluster: the certificate of a local cluster needs cryptography: pip install 'velodrome[cluster]'"
+        ) from None
+
+
+def _connect(address: str, security: Any = None) -> Any:
+    """A client; what is needed for tls:// comes from Dask's configuration where no `security` is given."""
+    from distributed import Client, Security
+
+    if security is None:
+        security = Security()
+        if address.startswith("tls://") and not (security.tls_ca_file and security.tls_client_cert):
+            raise ExperimentError(
+                f"cluster: {address} needs a certificate: name its files in Dask's configuration, such as the "
+                "environment variables DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..__TLS__CLIENT__CERT and "
+                "..__TLS__CLIENT__KEY, or give a dask.distributed.Client"
+            )
+    try:
+        return Client(address, timeout=CONNECT_SECONDS, set_as_default=False, name="velodrome", security=security)
     except (OSError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ExperimentError(f"cluster: no Dask scheduler answers at {address} ({reason})") from None

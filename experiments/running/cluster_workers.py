@@ -6,6 +6,7 @@ import itertools
 import secrets
 import threading
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError
@@ -14,10 +15,11 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.errors import ExperimentError, ExperimentWarning
+from velodrome.experiments.running import limits
 from velodrome.experiments.running.cluster_connection import ClusterConnection
 from velodrome.experiments.running.cluster_trials import SentOutcomes, SentTrials, run_sent_trials
-from velodrome.experiments.running.trial_outcome import TrialOutcome
+from velodrome.experiments.running.limits import TrialLimits, died
 from velodrome.experiments.running.trial_runner import failed_outcome
 from velodrome.experiments.running.workers import Report, Task, TrialEnded
 
@@ -25,31 +27,37 @@ from velodrome.experiments.running.workers import Report, Task, TrialEnded
 LONG_PAYLOAD = 100_000
 # Dask blames a worker's death on all tasks that it was given, and we on the trial that was running; where that cannot
 # be seen, because the worker died faster than it could tell, a trial is blamed after so many of Dask's verdicts.
-MAX_VERDICTS = 3
-# A worker that has not given up a trial so long after its time was over cannot be talked to.
+MAX_VERDICTS = 5
+# A worker that has said nothing for so long, and whose trial is late, cannot be talked to.
 STUCK_SECONDS = 60.0
 RESTART_SECONDS = 30.0
 
 
 @dataclass(eq=False)
 class _Sent:
-    """A task on the cluster, and which of its trials runs where since when, as far as known."""
+    """A task on the cluster, and which of its trials runs where since when, as far as known.
+
+    Attributes:
+        heard: when its worker has last said something.
+    """
 
     task: Task
     future: Any
     trial: str = ""
     worker: str = ""
     since: float = 0.0
+    heard: float = 0.0
+    is_mentioned: bool = False
 
 
 class ClusterWorkers:
     """Workers of a Dask cluster. Trials of a worker that is killed are run again by another.
 
     Args:
-        cluster: "local:N", "tcp://host:port" of a scheduler, or a Dask client.
+        cluster: "local:N", "tcp://host:port" or "tls://host:port" of a scheduler, or a Dask client.
         payload: what the trials of an agent (label) and environment (label) share, pickled.
         report: takes events.
-        timeout: seconds that a trial may take, or None.
+        trial_limits: what a trial may use.
 
     Attributes:
         size: tasks that shall run at the same time.
@@ -59,9 +67,9 @@ class ClusterWorkers:
     """
 
     def __init__(
-        self, cluster: Any, payload: Callable[[str, str], bytes], report: Report, timeout: float | None = None
+        self, cluster: Any, payload: Callable[[str, str], bytes], report: Report, trial_limits: TrialLimits
     ) -> None:
-        self._payload, self._report, self._timeout = payload, report, timeout
+        self._payload, self._report, self._limits = payload, report, trial_limits
         self._version = version("velodrome")
         self._connection = ClusterConnection(cluster)
         self._client, self.size = self._connection.client, self._connection.size
@@ -76,7 +84,7 @@ class ClusterWorkers:
         self._verdicts: Counter[str] = Counter()
         self._broken = ""
         self._is_stopped = False
-        self._client.subscribe_topic(self._name, self._note_start)
+        self._client.subscribe_topic(self._name, self._note)
 
     def submit(self, task: Task) -> None:
         number = next(self._numbers)
@@ -84,7 +92,7 @@ class ClusterWorkers:
         trials = SentTrials(
             number,
             tuple((trial.key, trial.seed) for trial in task.trials),
-            self._timeout,
+            self._limits,
             self._name,
             self._version,
         )
@@ -101,8 +109,9 @@ class ClusterWorkers:
             returned, self._returned = self._returned, []
         for task in returned:
             self.submit(task)
-        if self._timeout is not None:
-            self._give_up_stuck(self._timeout)
+        self._mention_silent()
+        if self._limits.seconds is not None:
+            self._give_up_stuck()
 
     def stop(self) -> None:
         if self._is_stopped:
@@ -130,12 +139,15 @@ class ClusterWorkers:
 
     # In the client's thread
 
-    def _note_start(self, event: tuple[float, dict[str, Any]]) -> None:
-        told = event[1]
+    def _note(self, event: tuple[float, dict[str, Any]]) -> None:
+        said, now = event[1], time.monotonic()
         with self._lock:
-            sent = self._sent.get(told["task"])
-            if sent is not None:
-                sent.trial, sent.worker, sent.since = told["trial"], told["worker"], time.monotonic()
+            sent = self._sent.get(said["task"])
+            if sent is None:
+                return
+            sent.heard, sent.is_mentioned = now, False
+            if said["begins"]:
+                sent.trial, sent.worker, sent.since = said["trial"], said["worker"], now
                 self._starts[sent.trial] += 1
 
     async def _follow(self, number: int, future: Any) -> None:
@@ -196,7 +208,7 @@ class ClusterWorkers:
             self._verdicts[trial.key] += 1
             is_guilty = self._starts[trial.key] >= deaths or self._verdicts[trial.key] >= MAX_VERDICTS
         if is_guilty:
-            self._finish(task, [TrialOutcome(trial.key, "failed", error=f"its worker process died {deaths} times")])
+            self._finish(task, [died(trial.key, deaths)])
         else:
             self._return([task])
 
@@ -211,17 +223,38 @@ class ClusterWorkers:
 
     # In the manager's thread
 
-    def _give_up_stuck(self, timeout: float) -> None:
-        """Give up trials whose worker hangs as a whole, because they never let go of the interpreter."""
+    def _mention_silent(self) -> None:
+        """Say of each worker that is in a trial and has said nothing for long who it is and what it does, once."""
         with self._lock:
-            late = time.monotonic() - timeout - STUCK_SECONDS
-            stuck = {number: sent for number, sent in self._sent.items() if sent.trial and sent.since < late}
+            late = time.monotonic() - limits.SILENT_SECONDS
+            silent = [
+                sent for sent in self._sent.values() if sent.trial and sent.heard < late and not sent.is_mentioned
+            ]
+            for sent in silent:
+                sent.is_mentioned = True
+        for sent in silent:
+            (trial,) = (trial for trial in sent.task.trials if trial.key == sent.trial)
+            warnings.warn(
+                f"the worker {sent.worker} has said nothing for {limits.SILENT_SECONDS:g} s, in {trial.agent} on "
+                f"{trial.environment}, seed {trial.seed}: its process is stopped, cut off or deep in another library",
+                ExperimentWarning,
+                stacklevel=3,
+            )
+
+    def _give_up_stuck(self) -> None:
+        """Give up trials whose worker hangs as a whole, because they never let go of the interpreter."""
+        now = time.monotonic()
+        with self._lock:
+            stuck = {
+                number: sent
+                for number, sent in self._sent.items()
+                if sent.trial and now - sent.heard > STUCK_SECONDS and self._limits.is_late(now - sent.since, 0.0)
+            }
             for number in stuck:
                 del self._sent[number]
         for sent in stuck.values():
             (trial,) = (trial for trial in sent.task.trials if trial.key == sent.trial)
             others = tuple(other for other in sent.task.trials if other != trial)
-            outcome = TrialOutcome(trial.key, "timed out", error=f"took longer than {timeout:g} s")
-            self._finish(replace(sent.task, trials=(trial, *others)), [outcome])
+            self._finish(replace(sent.task, trials=(trial, *others)), [self._limits.timed_out(trial.key)])
             self._client.cancel([sent.future])
             self._client.loop.add_callback(partial(self._restart, sent.worker))

@@ -7,6 +7,7 @@ import numpy as np
 
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plan import PlannedTrial
+from velodrome.experiments.running.limits import TrialLimits
 from velodrome.experiments.running.manager import Crew, Manager
 from velodrome.experiments.running.process_workers import ProcessWorkers
 from velodrome.experiments.running.thread_workers import InlineWorkers, ThreadWorkers
@@ -16,7 +17,11 @@ QUEUED_PER_THREAD = 4
 
 
 def make_crew(
-    manager: Manager, missing: Sequence[PlannedTrial], size: int, cluster: Any = None, timeout: float | None = None
+    manager: Manager,
+    missing: Sequence[PlannedTrial],
+    size: int,
+    cluster: Any = None,
+    limits: TrialLimits = TrialLimits(),  # noqa: B008
 ) -> Crew:
     """Workers for the trials that `manager` has to run.
 
@@ -25,25 +30,29 @@ def make_crew(
         missing: the trials.
         size: workers; 0 for none but the calling thread.
         cluster: a Dask cluster instead, see `compare`.
-        timeout: seconds that a trial may take, or None.
+        limits: what a trial may use; where memory is limited, compiled trials run in processes too.
 
     Raises:
-        ExperimentError: a cluster that cannot be reached, or a time-out without workers.
+        ExperimentError: a cluster that cannot be reached, or limits without workers.
     """
     if cluster is not None:
         from velodrome.experiments.running.cluster_workers import ClusterWorkers
 
-        workers = ClusterWorkers(cluster, manager.payload, manager.report, timeout)
+        workers = ClusterWorkers(cluster, manager.payload, manager.report, limits)
         return Crew(workers.size, 1, workers, workers)
     if size == 0:
-        if timeout is not None:
-            raise ExperimentError("trial_timeout needs workers: with workers=0 nobody is there to stop a trial")
+        for field, limit in (("trial_timeout", limits.seconds), ("trial_memory", limits.memory)):
+            if limit is not None:
+                raise ExperimentError(f"{field} needs workers: with workers=0 nobody is there to stop a trial")
         inline = InlineWorkers(manager.group, manager.report)
         return Crew(1, 0, inline, inline)
     size = min(size, len(missing))
-    threads = ThreadWorkers(size, manager.group, manager.report, timeout)
     cores_each = max(1, available_cores() // size)
-    processes = ProcessWorkers(size, manager.payload, manager.report, timeout, cores_each)
+    processes = ProcessWorkers(size, manager.payload, manager.report, limits, cores_each)
+    if limits.memory is not None:
+        # The memory of threads is this process's own.
+        return Crew(size, QUEUED_PER_THREAD, processes, processes)
+    threads = ThreadWorkers(size, manager.group, manager.report, limits.seconds)
     return Crew(size, QUEUED_PER_THREAD, threads, processes)
 
 

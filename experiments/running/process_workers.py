@@ -2,15 +2,20 @@
 
 import signal
 import time
+import warnings
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
+from velodrome.experiments.errors import ExperimentWarning
 from velodrome.experiments.plan import PlannedTrial
+from velodrome.experiments.running.limits import MAX_DEATHS, TrialLimits, died
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.trial_runner import failed_outcome
-from velodrome.experiments.running.worker_process import ENDED_BY_ITSELF, WorkerContext, prepare_worker, run_sent_trial
+from velodrome.experiments.running.watched_worker import prepare_watched_worker, run_watched_trial
+from velodrome.experiments.running.worker_process import ENDED_BY_ITSELF, WorkerContext
+from velodrome.experiments.running.worker_watch import Standstill, WorkerWatch
 from velodrome.experiments.running.workers import Report, Task, TrialEnded
 
 # A pool breaks down where a worker dies while none is in a trial; so often without a result in between is no chance.
@@ -21,13 +26,13 @@ _BROKEN = f"worker processes died before they took a trial, {MAX_BREAKDOWNS} tim
 
 
 class ProcessWorkers:
-    """Processes of this machine, through pebble: a worker that is killed fails only its trial.
+    """Processes of this machine, through pebble: a trial whose worker is killed is run once more by another.
 
     Args:
         number: of processes.
         payload: what the trials of an agent (label) and environment (label) share, pickled.
         report: takes events.
-        timeout: seconds that a trial may take, or None.
+        limits: what a trial may use.
         threads: of numerical libraries in each process.
     """
 
@@ -36,16 +41,19 @@ class ProcessWorkers:
         number: int,
         payload: Callable[[str, str], bytes],
         report: Report,
-        timeout: float | None = None,
+        limits: TrialLimits | None = None,
         threads: int = 1,
     ) -> None:
-        self._number, self._payload, self._report, self._timeout = number, payload, report, timeout
+        self._number, self._payload, self._report, self._limits = number, payload, report, limits or TrialLimits()
         self._context = WorkerContext(threads)
         self._pool: Any = None
+        self._watch: WorkerWatch | None = None
         self._breakdowns = 0
-        # Those that the pool has, by their future, and those that it could not take.
+        # Those that the pool has, by their future, those that it could not take, and those to be run again.
         self._in_flight: dict[Any, PlannedTrial] = {}
         self._returned: list[PlannedTrial] = []
+        self._again: list[PlannedTrial] = []
+        self._deaths: Counter[str] = Counter()
         self._idle_since: float | None = None
         self._is_stopped = False
 
@@ -54,6 +62,11 @@ class ProcessWorkers:
             self._schedule(trial)
 
     def check(self) -> None:
+        if self._watch is not None:
+            self._mention(self._watch.standstills())
+        again, self._again = self._again, []
+        for trial in again:
+            self._schedule(trial)
         if self._pool is None or (self._pool.active and not self._returned and not self._has_lost_trials()):
             return
         self._end_pool()
@@ -70,6 +83,16 @@ class ProcessWorkers:
     def stop(self) -> None:
         self._is_stopped = True
         self._end_pool()
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
+
+    def _mention(self, standstills: list[Standstill]) -> None:
+        trials = {trial.key: trial for trial in list(self._in_flight.values())}
+        for found in standstills:
+            trial = trials.get(found.key)
+            if trial is not None:
+                warnings.warn(_standstill(found, trial), ExperimentWarning, stacklevel=2)
 
     def _has_lost_trials(self) -> bool:
         """Whether no worker has been in a trial for long, although trials wait."""
@@ -88,7 +111,7 @@ class ProcessWorkers:
             if self._pool is None:
                 self._start_pool()
             arguments = (self._payload(trial.agent, trial.environment), trial.key, trial.seed)
-            future = self._pool.schedule(run_sent_trial, args=arguments, timeout=self._timeout)
+            future = self._pool.schedule(run_watched_trial, args=arguments)
         except RuntimeError:
             # The pool broke down since the last check.
             self._returned.append(trial)
@@ -101,9 +124,12 @@ class ProcessWorkers:
 
         from pebble import ProcessPool
 
+        if self._watch is None:
+            self._watch = WorkerWatch(self._limits, self._context)
         self._pool = ProcessPool(
-            max_workers=self._number, initializer=prepare_worker, initargs=(os.getpid(),), context=self._context
-        )
+            max_workers=self._number, initializer=prepare_watched_worker,
+            initargs=(os.getpid(), self._watch.to_watch), context=self._context,
+        )  # fmt: skip
 
     def _end_pool(self) -> None:
         if self._pool is not None:
@@ -119,10 +145,12 @@ class ProcessWorkers:
             return
         try:
             outcome = future.result()
-        except FutureTimeoutError:
-            outcome = TrialOutcome(trial.key, "timed out", error=f"took longer than {self._timeout:g} s")
         except ProcessExpired as error:
-            outcome = TrialOutcome(trial.key, "failed", error=_death(error.exitcode))
+            after = self._after_death(trial.key, error.exitcode)
+            if after is None:
+                self._again.append(trial)
+                return
+            outcome = after
         except BrokenExecutor:
             self._returned.append(trial)
             return
@@ -131,6 +159,26 @@ class ProcessWorkers:
             outcome = failed_outcome(trial.key, error)
         self._breakdowns = 0
         self._report(TrialEnded(trial, outcome))
+
+    def _after_death(self, key: str, exit_code: int | None) -> TrialOutcome | None:
+        """Outcome of a trial whose process has died; None if it is to be run again."""
+        verdict = None if self._watch is None else self._watch.verdict(key)
+        if verdict == "again":
+            return None
+        if verdict is not None:
+            return verdict
+        self._deaths[key] += 1
+        return None if self._deaths[key] < MAX_DEATHS else died(key, self._deaths[key], _death(exit_code))
+
+
+def _standstill(found: Standstill, trial: PlannedTrial) -> str:
+    why = "it waits for something; trial_timeout would end it"
+    if found.is_stopped:
+        why = f"it was stopped; kill -CONT {found.pid} lets it go on"
+    return (
+        f"worker process {found.pid} has used no processor time for {found.seconds:.0f} s, in {trial.agent} on "
+        f"{trial.environment}, seed {trial.seed}: {why}"
+    )
 
 
 def _death(exit_code: int | None) -> str:
@@ -141,5 +189,5 @@ def _death(exit_code: int | None) -> str:
         except ValueError:
             name = f"signal {-exit_code}"
         hint = " (out of memory, or killed by hand)" if name == "SIGKILL" else ""
-        return f"its process was ended by {name}{hint}"
-    return f"its process ended with exit code {0 if exit_code == ENDED_BY_ITSELF else exit_code}"
+        return f"ended by {name}{hint}"
+    return f"ended with exit code {0 if exit_code == ENDED_BY_ITSELF else exit_code}"

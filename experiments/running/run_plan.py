@@ -15,6 +15,7 @@ from velodrome.experiments.errors import AllTrialsFailedError, ExperimentError, 
 from velodrome.experiments.plan import Plan, PlannedTrial
 from velodrome.experiments.results import Results
 from velodrome.experiments.running.crew import check_seconds, check_workers, make_crew
+from velodrome.experiments.running.limits import TrialLimits, check_size
 from velodrome.experiments.running.manager import Manager, OutcomeCallback
 from velodrome.experiments.running.run_status import AgentStatus, ProgressCallback, RunStatus
 from velodrome.experiments.running.trial_outcome import TrialOutcome, failure_reason
@@ -32,6 +33,7 @@ class RunOptions:
     workers: int | None = None
     cluster: Any = None
     trial_timeout: float | None = None
+    trial_memory: str | int | None = None
     checkpoint_every: float | None = 300.0
     retry_failed: bool = False
     strict: bool = False
@@ -68,7 +70,9 @@ class RunSession:
     def __init__(self, options: RunOptions) -> None:
         self._options = options
         self._size = check_workers(options.workers)
-        self._trial_timeout = check_seconds("trial_timeout", options.trial_timeout)
+        self._limits = TrialLimits(
+            check_seconds("trial_timeout", options.trial_timeout), check_size("trial_memory", options.trial_memory)
+        )
         self._checkpoint_every = check_seconds("checkpoint_every", options.checkpoint_every)
         self._trackers = guarded(options.track)
         self._is_tracked = False
@@ -119,7 +123,7 @@ class RunSession:
         missing = manager.missing()
         if missing:
             self._start_trackers(plan)
-            manager.run(missing, make_crew(manager, missing, self._size, options.cluster, self._trial_timeout))
+            manager.run(missing, make_crew(manager, missing, self._size, options.cluster, self._limits))
         elif progress is not None:
             progress(manager.status)
         self._status = _sum(before, manager.status)

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from velodrome.agents.agent import Agent
 from velodrome.agents.compiler import NotCompilableError
+from velodrome.agents.interruption import not_counted
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.inputs import Maker
 from velodrome.experiments.running.registrations import register
@@ -78,9 +79,11 @@ def run_sent_trial(payload: bytes, key: str, seed: int) -> TrialOutcome:
     """Run one trial of a packed group; whatever goes wrong becomes its outcome."""
     # Ctrl-C is left to the parent, so that a KeyboardInterrupt here is the trial's own doing.
     try:
-        received = _unpack(payload)
-        # Trials of another program may have been here since.
-        register(received.registrations)
+        # Modules are imported and the environment is looked at, for all trials of the group.
+        with not_counted():
+            received = _unpack(payload)
+            # Trials of another program may have been here since.
+            register(received.registrations)
         try:
             return run_to_outcome(received.group, key, seed, on_model_only=not received.group.is_generic)
         except NotCompilableError as error:

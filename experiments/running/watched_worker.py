@@ -1,0 +1,64 @@
+"""What a watched worker process says of its trials as they come and go, to whoever watches it."""
+
+import contextlib
+import os
+import threading
+import time
+from multiprocessing.connection import Connection
+from typing import Literal, NoReturn
+
+from velodrome.agents.interruption import Interruption, interruptible
+from velodrome.experiments.running.trial_outcome import TrialOutcome
+from velodrome.experiments.running.worker_memory import OwnMemory, growth
+from velodrome.experiments.running.worker_process import prepare_worker, run_sent_trial
+
+# A trial begins; its time counts, or does not; it is over; the process ends itself before it has begun it.
+Message = Literal["begins", "counts", "pauses", "ends", "leaves"]
+# The pool must have noticed who took a trial before that process is gone.
+LEAVE_SECONDS = 0.5
+
+_connection: Connection | None = None
+
+
+def prepare_watched_worker(parent: int, connection: Connection) -> None:
+    """Called first in a worker process; as `prepare_worker`, and its messages go to `connection`."""
+    global _connection  # noqa: PLW0603
+    prepare_worker(parent)
+    _connection = connection
+
+
+def run_watched_trial(payload: bytes, key: str, seed: int) -> TrialOutcome:
+    """As `run_sent_trial`; a process that has grown by much ends itself instead, and the trial is another's."""
+    if growth.is_large:
+        _leave(key)
+    memory = OwnMemory()
+
+    def note(counts: bool) -> None:
+        memory.note(counts)
+        say("counts" if counts else "pauses", key, memory.before)
+
+    say("begins", key, memory.before)
+    interruption = Interruption(threading.Event(), counting=note)
+    with growth.watched(payload), interruptible(interruption):
+        outcome = run_sent_trial(payload, key, seed)
+    say("ends", key)
+    return outcome
+
+
+def say(message: Message, key: str, before: int = 0) -> None:
+    """Send a message; so short a one is written whole or not at all, whoever else writes.
+
+    Args:
+        message: that is sent.
+        key: of the trial.
+        before: bytes of this process that are not the trial's.
+    """
+    if _connection is not None:
+        with contextlib.suppress(OSError):
+            _connection.send_bytes(f"{os.getpid()} {message} {before} {key}".encode())
+
+
+def _leave(key: str) -> NoReturn:
+    say("leaves", key)
+    time.sleep(LEAVE_SECONDS)
+    os._exit(1)
