@@ -39,6 +39,10 @@ def _copied(layers: list[gym.Env[Any, Any]]) -> gym.Env[Any, Any]:
         raise NotCopiedError("is asked to render")
     for layer in layers:
         _check(layer)
+        if hasattr(type(layer), "__deepcopy__"):
+            raise NotCopiedError(f"has a way of its own to be copied ({type(layer).__name__}.__deepcopy__)")
+        if hasattr(type(layer), "__del__"):
+            raise NotCopiedError(f"frees what it holds when it goes, which a copy would share ({type(layer).__name__})")
     copies: dict[int, Any] = {id(layer): object.__new__(type(layer)) for layer in layers}
     # What describes an environment never changes.
     memo = copies | {id(layer.spec): layer.spec for layer in layers if layer.spec is not None}

@@ -12,6 +12,7 @@ from gymnasium import spaces, wrappers
 
 from velodrome.agents.errors import one_line
 from velodrome.agents.object_contents import Contents
+from velodrome.envs.environment_copy import NotCopiedError, copied
 from velodrome.envs.wrapper_chain import wrappers_of
 
 # Of Gymnasium's wrappers, those that keep more than the present episode, or call what a user gave them.
@@ -104,13 +105,13 @@ def evaluation_environment(
     """An environment for evaluation, beside that of training, which stays as it is.
 
     Args:
-        make: makes an environment, or hands out `keeps_open`.
+        make: makes an environment; not called where `keeps_open` is given.
         trained_in: state of the wrappers after training; None where nothing was trained in an environment.
         keeps_open: the caller's own environment, or None.
     """
+    if keeps_open is not None:
+        return _of_callers_own(keeps_open, trained_in)
     env = make()
-    if env is keeps_open:
-        return _of_callers_own(env, trained_in)
     place = EvaluationEnvironment(env, [], _nothing, env.close)
     if trained_in is not None and trained_in.problem:
         place.notes.append(f"was evaluated with new wrappers: {trained_in.problem}")
@@ -125,24 +126,17 @@ def _of_callers_own(env: gym.Env[Any, Any], trained_in: WrapperState | None) -> 
     state = WrapperState.of(env) if trained_in is None else trained_in
     names = {depth: list(by_name) for depth, by_name in state.values.items()}
     try:
-        place = EvaluationEnvironment(_copied_environment(env), [], _nothing, _nothing)
+        place = EvaluationEnvironment(copied(env), [], _nothing, _nothing)
         if names:
             place.notes.append("was evaluated in a copy of the environment in which it learnt, its wrappers frozen")
-    except Exception as error:
+    except NotCopiedError as error:
         place = EvaluationEnvironment(env, [], _nothing, lambda: _thaw(env, state, names))
         if names:
-            reason = f"which cannot be copied ({one_line(error)})"
-            place.notes.append(f"was evaluated in the environment in which it learnt, {reason}")
+            place.notes.append(f"was evaluated where it learnt, which {error}; its wrappers frozen")
     if names and _number_of_values(state, names) <= _MOST_PUT_BACK:
         place.before_episode = lambda: _put_back(place, state, names)
     _freeze(place)
     return place
-
-
-def _copied_environment(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
-    if any(hasattr(type(layer), "__del__") for layer in _layers(env)):
-        raise TypeError("it frees what it holds when it goes, which a copy would share")
-    return copy.deepcopy(env)
 
 
 def _thaw(env: gym.Env[Any, Any], state: WrapperState, names: Names) -> None:
@@ -275,8 +269,8 @@ def _copied(value: Any, memo: dict[int, Any]) -> Any:
     function = FunctionType(value.__code__, value.__globals__, value.__name__, value.__defaults__, cells)
     function.__kwdefaults__, function.__module__ = value.__kwdefaults__, value.__module__
     memo[id(value)] = function
-    for cell, copied in zip(value.__closure__, cells, strict=True):
-        copied.cell_contents = _copied(cell.cell_contents, memo)
+    for cell, new in zip(value.__closure__, cells, strict=True):
+        new.cell_contents = _copied(cell.cell_contents, memo)
     return function
 
 

@@ -350,7 +350,7 @@ GOOD = {"action_mask": [1, 0]}
     [
         ([{}] * 3, UnsupportedEnvironmentError, "action_mask=True, but the info of Told has no 'action_mask'"),
         ([GOOD, {}, GOOD], EnvironmentFailureError, "Told: action_mask=True, but this time the info has no"),
-        ([None] * 3, EnvironmentFailureError, "Told: info must be a dict, got None"),
+        ([None] * 3, EnvironmentFailureError, "Told: info None of reset is not a dictionary"),
         ([{"action_mask": None}] * 3, EnvironmentFailureError, "must have 2 entries, one an action, got None"),
         ([{"action_mask": [1]}] * 3, EnvironmentFailureError, r"must have 2 entries, one an action, got \[1\]"),
         ([{"action_mask": [[1, 1]]}] * 3, EnvironmentFailureError, "must have 2 entries"),
