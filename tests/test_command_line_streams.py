@@ -152,11 +152,11 @@ def test_what_was_learnt_is_printed_before_it_cannot_be_saved(monkeypatch, capsy
     def full(path, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(saving, "_replace", full)
+    monkeypatch.setattr(saving, "write_whole", full)
     assert main(["run", "value_iteration", "FrozenLake-v1", "--episodes", "5", "--save", "here"]) == 2
     printed = capsys.readouterr()
     assert "greedy success" in printed.out
-    assert printed.err == "velodrome: here: the agent cannot be saved: No space left on device\n"
+    assert printed.err == f"velodrome: {Path('here').absolute()}: the agent cannot be saved: No space left on device\n"
 
 
 @pytest.mark.slow

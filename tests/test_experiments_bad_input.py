@@ -281,7 +281,8 @@ def test_an_unknown_experiment_of_a_store_is_told_with_the_closest(refused, caps
     assert main(["compare", write("x.toml", text), "--out", "there"]) == 0
     capsys.readouterr()
     told = refused(command, "there", "--experiment", "two agent")
-    assert told == "there/trials.sqlite holds no experiment 'two agent': did you mean 'two agents'?"
+    place = Path("there/trials.sqlite").absolute()
+    assert told == f"{place} holds no experiment 'two agent': did you mean 'two agents'?"
 
 
 def test_a_picture_that_cannot_be_written_is_told(refused, capsys):

@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import settings_of
 
 import velodrome as vd
 from velodrome.experiments import table_files
@@ -141,8 +142,7 @@ def test_numbers_and_texts_survive(tmp_path, file_format, value):
     key = key_of_specification(specification)
     curves = EpisodeCurves(np.array([value, -0.0]), np.array([2**62, 1]), np.array([True, False])).pack()
     outcome = TrialOutcome(key, "done", {"episodes": 2, "greedy_mean_return": value}, curves)
-    settings = {"agents": {LINE_BREAK: "random"}, "environments": {"=1+1": SLIPPERY}, "episodes": 2, "steps": None}
-    settings |= {"budgets": [], "seeds": [2**63 - 1], "evaluation_episodes": 100, "success": None, "success_of": {}}
+    settings = settings_of({LINE_BREAK: "random"}, {"=1+1": SLIPPERY}, [2**63 - 1], episodes=2)
     with Store.open(tmp_path) as store:
         store.record([(identity, outcome)], store.add_provenance({}))
         store.add_experiment(LINE_BREAK, "", settings, (), [(key, LINE_BREAK, "=1+1", 2**63 - 1)])

@@ -34,10 +34,14 @@ def test_ctrl_c_in_the_midst_of_training():
         "import sys, gymnasium as gym\n"
         "class Slow(gym.Env):\n"
         "    observation_space = action_space = gym.spaces.Discrete(2)\n"
+        "    steps = 0\n"
         "    def reset(self, *, seed=None, options=None):\n"
-        "        print('started', file=sys.stderr, flush=True)\n"
         "        return 0, {}\n"
         "    def step(self, action):\n"
+        "        self.steps += 1\n"
+        # What looks at an environment beforehand takes fewer steps.
+        "        if self.steps == 5000:\n"
+        "            print('started', file=sys.stderr, flush=True)\n"
         "        return 0, 0.0, False, False, {}\n"
         "gym.register('own/Slow-v0', Slow)\n"
     )

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from made_up import settings_of
 
 import velodrome as vd
 from velodrome.experiments.cli import main
@@ -31,7 +32,8 @@ def ended(seed):
     """A trial with made-up results."""
     specification = f'{{"seed":{seed}}}'
     curves = EpisodeCurves(np.arange(5.0) + seed, np.arange(5), np.arange(5) > 2)
-    metrics = dict.fromkeys(METRICS, 0.5) | {"loop": "generic", "evaluation": "exact", "success_rule": "", "steps": 7}
+    metrics = dict.fromkeys(METRICS, 0.5) | {"loop": "generic", "evaluation": "exact", "success_rule": ""}
+    metrics |= {"steps": 7, "episodes": 5}
     outcome = TrialOutcome(key_of_specification(specification), "done", metrics | {"train_seconds": 1.0}, curves.pack())
     return TrialIdentity(specification, "agent", "environment", seed), outcome
 
@@ -43,7 +45,7 @@ def whole(tmp_path_factory):
     with Store.open(folder) as store:
         outcomes = [ended(seed) for seed in range(NUMBER)]
         store.record(outcomes, store.add_provenance({"versions": {}, "command": ["velodrome"]}))
-        settings = {"agents": {"A": "agent"}, "environments": {"E": "environment"}}
+        settings = settings_of({"A": "agent"}, {"E": "environment"}, range(NUMBER))
         trials = [(outcome.key, "A", "E", seed) for seed, (_, outcome) in enumerate(outcomes)]
         store.add_experiment("made up", "", settings, (), trials)
     return folder

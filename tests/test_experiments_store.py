@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up import settings_of
 
 import velodrome as vd
 from velodrome import agents, policies
@@ -266,7 +267,7 @@ def test_an_older_store_is_read_as_it_is_and_migrated_without_losing_anything(tm
         way = old.add_provenance({"command": []})
         old.record([ended(0), ended(1), ended(2, "failed")], way)
         trials = [(key, "a", "e", seed) for seed, key in enumerate(old.keys())]
-        old.add_experiment("old", "", {"agents": {}, "environments": {}}, (), trials)
+        old.add_experiment("old", "", settings_of({"a": "agent"}, {"e": "environment"}), (), trials)
         digest, rows = old.content_digest(), old.trials(old.keys())
     before = path.read_bytes()
     with Store.open_for_reading(tmp_path) as store:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import velodrome as vd
 from velodrome.agents.errors import BudgetError
-from velodrome.experiments.errors import ExperimentError, ExperimentWarning
+from velodrome.experiments.errors import AllTrialsFailedError, ExperimentError, ExperimentWarning
 from velodrome.experiments.running.sequential_comparison import SequentialComparison
 from velodrome.experiments.statistics import SequentialDesign, SequentialState, look
 from velodrome.experiments.storage.store import Store
@@ -350,9 +350,9 @@ def test_an_agent_whose_trials_all_fail_is_left_out():
 
 
 def test_where_nobody_is_left_there_is_nothing_to_decide():
-    results = corridor(
-        {"one": "hostile_agents:HopefulPlanner", "other": "hostile_agents:HopefulImprover"}, CORRIDOR, seeds=3
-    )
+    with pytest.raises(AllTrialsFailedError) as failed:
+        corridor({"one": "hostile_agents:HopefulPlanner", "other": "hostile_agents:HopefulImprover"}, CORRIDOR, seeds=3)
+    results = failed.value.results
     told = sequential(results, CORRIDOR)
     assert told["agents"] == []
     assert list(told["excluded"]) == ["one", "other"]

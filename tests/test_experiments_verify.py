@@ -16,7 +16,7 @@ import velodrome as vd
 from velodrome.agents import Discretized, NeuralBandit, QLearning, SupervisedAgent
 from velodrome.agents.errors import BudgetError
 from velodrome.experiments.cli import main
-from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.errors import AllTrialsFailedError, ExperimentError
 from velodrome.experiments.expressions.catalogue import AGENTS
 from velodrome.experiments.storage import provenance
 from velodrome.experiments.storage.store import Store, StoreError
@@ -408,7 +408,8 @@ def test_stores_without_anything_to_verify_are_refused(folder, own_modules, monk
     with pytest.raises(StoreError, match="no store of trials"):
         verify(folder)
     monkeypatch.setenv("SHIFT", "raises")
-    compare(folder, environments="corridor:Corridor-v0")
+    with pytest.raises(AllTrialsFailedError):
+        compare(folder, environments="corridor:Corridor-v0")
     with pytest.raises(ExperimentError, match="holds no trial that is done"):
         verify(folder)
     with pytest.raises(StoreError, match="no experiment 'comparision': did you mean 'comparison'"):
