@@ -11,7 +11,6 @@ import pytest
 
 from velodrome.experiments import run_progress
 from velodrome.experiments.cli import main
-from velodrome.experiments.errors import ExperimentWarning
 from velodrome.experiments.experiment_file import read_experiment
 from velodrome.experiments.make_plan import make_plan
 from velodrome.experiments.results import Results
@@ -228,14 +227,16 @@ def test_what_else_is_in_the_folder_is_left_alone(compare):
     assert Path("there/two-agents/notes.md").read_text() == "mine"
 
 
+@pytest.mark.filterwarnings(WARNINGS_SHOWN)
 @pytest.mark.parametrize("name", ["mine"])
 def test_where_the_table_cannot_be_written_that_is_told_and_the_trials_are_kept(capsys, name):
     Path("there").mkdir()
     Path("there/mine").write_text("")
     Path("two.toml").write_text(EXPERIMENT.replace("two agents", name))
-    with pytest.warns(ExperimentWarning, match=f"--out there/{name}: the table is not written: File exists"):
-        assert main(["compare", "two.toml", "--out", "there"]) == 0
-    assert "FrozenLake-v1" in capsys.readouterr().out
+    assert main(["compare", "two.toml", "--out", "there"]) == 0
+    out, err = capsys.readouterr()
+    assert "FrozenLake-v1" in out
+    assert f"velodrome: warning: --out there/{name}: the table is not written: File exists\n" in err
     assert len(Results.load("there").records) == 10
 
 
