@@ -281,6 +281,7 @@ class TestLocalCluster:
         assert outcomes == [*[("deadly", "failed")] * 2, *[("slow", "done")] * 2, *[("lake", "done")] * 2]
         assert {row["error"] for row in results.failures} == {"its worker process died 2 times"}
 
+    @pytest.mark.slow
     def test_a_trial_that_takes_too_much_memory_fails_alone_and_a_worker_that_grows_is_restarted(self, tmp_path):
         environments = {"hog": in_folder(Hog, tmp_path), "lake": LAKE, "leaky": in_folder(Leaky, tmp_path)}
         settings = {"agents": ["q_learning"], "seeds": 3}
