@@ -17,7 +17,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import measuring
 
@@ -211,23 +211,184 @@ def modules_beside_a_store(soak: Soak) -> Attack:
 
 
 def _rename_agents(connection: sqlite3.Connection) -> None:
-    """Let the experiment's agents be those of a module, with true checksums, as whoever made the store could."""
+    """Let the experiment's agents be those of a module."""
+
+    def renamed(settings: dict[str, Any]) -> dict[str, Any]:
+        return settings | {
+            "agents": {label: f"evil:Evil(strength={place})" for place, label in enumerate(settings["agents"])}
+        }
+
+    _sign_experiment(connection, renamed)
+
+
+def _sign_experiment(connection: sqlite3.Connection, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Change an experiment's settings and make its checksums true, as whoever made the store could."""
     import json
 
     from velodrome.experiments.storage.store import experiment_digest, text_sha256
-    from velodrome.experiments.storage.trial_key import canonical_json
 
     columns = "name, description, settings, warnings, run_number"
     *header, run_number = connection.execute(f"SELECT {columns} FROM experiments").fetchone()
-    settings = json.loads(header[2])
-    settings["agents"] = {label: f"evil:Evil(strength={place})" for place, label in enumerate(settings["agents"])}
-    header[2] = canonical_json(settings)
+    header[2] = json.dumps(change(json.loads(header[2])), sort_keys=True, separators=(",", ":"))
     trials = connection.execute("SELECT key, agent, environment, seed FROM experiment_trials ORDER BY position")
     digest = experiment_digest(tuple(header), trials.fetchall())
     connection.execute(
         "UPDATE experiments SET settings = ?, digest = ?, checksum = ?",
         (header[2], digest, text_sha256(f"{digest} {run_number}")),
     )
+
+
+# Forgeries are quick.
+FORGERIES = 4
+ODD_VALUES = [None, True, -1, 10**400, 0.5, float("inf"), "text", [], [1], {}, {"a": {"b": [None]}}]
+
+
+def forged_stores(soak: Soak) -> Attack:
+    """Anything stands in a column or a setting, with true checksums: it is read, or refused in one line."""
+    import json
+
+    from velodrome.experiments.storage.store import row_checksum
+    from velodrome.experiments.storage.store_schema import TRIAL_COLUMNS
+
+    lost = refused = 0
+    names = [name for name in TRIAL_COLUMNS if name not in ("key", "specification", "status")]
+    for _ in range(FORGERIES * soak.times):
+        folder, value = soak.copy(), soak.generator.choice(ODD_VALUES)
+        with contextlib.closing(sqlite3.connect(folder / STORE, isolation_level=None)) as connection:
+            if soak.generator.random() < 0.5:
+                setting = soak.generator.choice(["agents", "environments", "episodes", "steps", "budgets", "seeds"])
+                _sign_experiment(connection, lambda settings, name=setting, other=value: settings | {name: other})
+            else:
+                content = value if isinstance(value, str | float | None) else json.dumps(value)
+                with contextlib.suppress(sqlite3.IntegrityError):
+                    connection.execute(
+                        f"UPDATE trials SET {soak.generator.choice(names)} = ? WHERE rowid = 3", (content,)
+                    )
+                for row in connection.execute(f"SELECT {', '.join(TRIAL_COLUMNS)} FROM trials").fetchall():
+                    connection.execute("UPDATE trials SET checksum = ? WHERE key = ?", (row_checksum(row), row[0]))
+        outcome = _reading(folder)
+        lost += outcome is None
+        refused += outcome is True
+    return Attack(FORGERIES * soak.times, lost, f"{refused} refused in one line, the others read")
+
+
+def _reading(folder: Path) -> bool | None:
+    """Whether a store is refused in one line; None where something else is raised."""
+    import velodrome as vd
+    from velodrome.experiments.errors import ExperimentError
+
+    try:
+        vd.Results.load(folder).table()
+    except ExperimentError as error:
+        return True if "\n" not in str(error) else None
+    except Exception:
+        return None
+    return False
+
+
+def forged_agents(soak: Soak) -> Attack:
+    """Anything stands in the manifest or the arrays of a saved agent, with true digests."""
+    import json
+
+    import numpy as np
+
+    import velodrome as vd
+    from velodrome.agents import Agent
+    from velodrome.agents.saving import MANIFEST, SavedAgentError, read_agent, write_agent
+
+    folder, lost, refused = soak.folder / "agent", 0, 0
+    agent = vd.agents.QLearning()
+    agent.train("FrozenLake-v1", episodes=5, seed=0)
+    agent.save(folder)
+    manifest, arrays = read_agent(folder)
+    for _ in range(FORGERIES * soak.times):
+        entries, tables = json.loads((folder / MANIFEST).read_text()) | manifest, dict(arrays)
+        if soak.generator.random() < 0.5:
+            entries[soak.generator.choice(sorted(manifest))] = soak.generator.choice(ODD_VALUES)
+        else:
+            shape = tuple(soak.generator.randrange(1, 40) for _ in range(soak.generator.randrange(4)))
+            tables[soak.generator.choice(sorted(arrays))] = np.full(shape, np.nan)
+        written = {name: value for name, value in entries.items() if name not in ("format", "version", "sha256")}
+        with contextlib.suppress(ValueError, TypeError):
+            write_agent(soak.folder / "forged", written, tables)
+        try:
+            Agent.load(soak.folder / "forged")
+        except SavedAgentError as error:
+            refused += 1
+            lost += "\n" in str(error)
+        except Exception:
+            lost += 1
+    return Attack(FORGERIES * soak.times, lost, f"{refused} refused in one line")
+
+
+PROGRAM = """
+import sys, velodrome as vd, warnings
+warnings.simplefilter("ignore")
+vd.compare(["q_learning", "sarsa", "random"], {lake!r}, seeds={seeds}, episodes=20, out=sys.argv[1], name="soak",
+           workers=int(sys.argv[2]))
+"""
+
+
+def killed_programs(soak: Soak) -> Attack:
+    """A comparison is killed at random moments and started again: its trials are those of one that was not."""
+    folder, killed, lost = soak.folder / "killed", 0, 0
+    program = PROGRAM.format(lake=ENVIRONMENT, seeds=soak.seeds)
+    command = [sys.executable, "-c", program, str(folder), "2"]
+    started = time.monotonic()
+    subprocess.run([*command[:-2], str(soak.folder / "timed"), "2"], check=True, capture_output=True)
+    seconds = time.monotonic() - started
+    for _ in range(soak.times):
+        shutil.rmtree(folder, ignore_errors=True)
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+            time.sleep(soak.generator.uniform(0.2, 1.0) * seconds)
+            running.kill()
+        killed += running.returncode != 0
+        subprocess.run(command, check=True, capture_output=True)
+        lost += _results(contents(folder)) != _results(soak.trials)
+    return Attack(soak.times, lost, f"{killed} were killed, the same command went on")
+
+
+def _results(trials: dict[str, dict[str, object]]) -> dict[str, list[object]]:
+    from velodrome.experiments.storage.store_schema import CONTENT_COLUMNS
+
+    return {key: [row[column] for column in CONTENT_COLUMNS] for key, row in trials.items()}
+
+
+INTRUDER = """
+import sys
+from distributed import Client, Security
+for port in map(int, sys.argv[1:]):
+    for address, security in ((f"tcp://127.0.0.1:{port}", None), (f"tls://127.0.0.1:{port}", Security.temporary())):
+        try:
+            Client(address, timeout=2, security=security).run_on_scheduler(lambda: 7)
+        except Exception:
+            continue
+        print("came in")
+"""
+
+
+def intruders(soak: Soak) -> Attack:
+    """A process that shares nothing tries to run code in a run on `local:2`, plainly and with its own certificate."""
+    import psutil
+
+    import velodrome as vd
+
+    tried: list[int] = []
+    reached: list[str] = []
+
+    def intrude(status: object) -> None:
+        if tried:
+            return
+        family = psutil.Process().children(recursive=True)
+        places = [place for process in family for place in process.net_connections("inet")]
+        tried.extend(place.laddr.port for place in places if place.status == psutil.CONN_LISTEN)
+        command = [sys.executable, "-c", INTRUDER, *map(str, tried)]
+        reached.append(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        vd.compare(AGENTS, ENVIRONMENT, seeds=4, episodes=20, name="soak", cluster="local:2", progress=intrude)
+    return Attack(2 * len(tried), sum(text.count("came in") for text in reached), f"{len(tried)} ports, two ways each")
 
 
 ATTACKS: dict[str, Callable[[Soak], Attack]] = {
@@ -237,6 +398,10 @@ ATTACKS: dict[str, Callable[[Soak], Attack]] = {
     "a kill during a report": killed_reports,
     "a kill before a move": killed_moves,
     "a module beside a store": modules_beside_a_store,
+    "a forged store": forged_stores,
+    "a forged agent": forged_agents,
+    "a kill during a comparison": killed_programs,
+    "a process that shares nothing": intruders,
 }
 
 
