@@ -1,5 +1,6 @@
 """The command line: `velodrome list | run | compare | table | plot | report | verify | repair | export`."""
 
+import errno
 import sys
 import warnings
 from pathlib import Path
@@ -9,7 +10,7 @@ from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError
 
 from velodrome.experiments.command_words import input_error_line, whole_number
-from velodrome.experiments.streams import leave, make_printable, replacement_lines
+from velodrome.experiments.streams import heed_width, leave, make_printable, replacement_lines, say
 
 Kind = Literal["agents", "policies", "schedules", "environments", "experiments"]
 Metric = Literal["greedy_success_rate", "greedy_return", "train_success_rate", "train_return"]
@@ -17,6 +18,10 @@ Metric = Literal["greedy_success_rate", "greedy_return", "train_success_rate", "
 PlotMetric = Literal[
     "success_rate", "return", "greedy_success_rate", "greedy_return", "train_success_rate", "train_return"
 ]
+TOO_MANY_FILES = (
+    "too many open files: this process may not open as many as it needs; allow more, such as with `ulimit -n 1024`, "
+    "and give the same command again"
+)
 # A whole number, also as 1e5; the library's own reading would make 3 of 2.7.
 Whole = Annotated[int, Parameter(converter=whole_number)]
 
@@ -39,16 +44,17 @@ def main(arguments: list[str] | None = None) -> int:
     """
     warnings.showwarning = _show_warning
     make_printable()
+    heed_width()
     try:
         code = app(arguments, exit_on_error=False, print_error=False)
         if sys.stdout is not None:
             sys.stdout.flush()
         for line in replacement_lines():
-            print(f"velodrome: warning: {line}", file=sys.stderr)
+            say(f"velodrome: warning: {line}", sys.stderr)
     except CycloptsError as error:
         return _fail(input_error_line(error))
     except KeyboardInterrupt as interrupt:
-        print(f"velodrome: {str(interrupt) or 'stopped'}", file=sys.stderr)
+        say(f"velodrome: {str(interrupt) or 'stopped'}", sys.stderr)
         return int(getattr(interrupt, "exit_code", 130))
     except BrokenPipeError:
         # The reader of a pipe, such as `head`, has seen enough.
@@ -60,6 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _leave_pipe()
     except OSError as error:
         # Files are looked after where they are written; what is left is standard output, such as on a full disk.
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            return _fail(TOO_MANY_FILES)
         if error.filename is not None:
             raise
         leave(sys.stdout)
@@ -78,13 +86,13 @@ def list_names(kind: Kind | None = None, /) -> None:
     Args:
         kind: only this kind.
     """
-    from rich.console import Console
     from rich.text import Text
 
     from velodrome.experiments.expressions.descriptions import describe
     from velodrome.experiments.shipped import describe_experiments
+    from velodrome.experiments.terminal import Terminal
 
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    console = Terminal(highlight=False, soft_wrap=not sys.stdout.isatty())
     kinds: list[str] = [kind] if kind else ["agents", "policies", "schedules", "environments", "experiments"]
     for place, name in enumerate(kinds):
         if place:
@@ -384,7 +392,7 @@ def _leave_pipe() -> int:
 
 def _fail(message: str) -> int:
     for line in message.splitlines():
-        print(f"velodrome: {line}", file=sys.stderr)
+        say(f"velodrome: {line}", sys.stderr)
     return 2
 
 
@@ -396,4 +404,4 @@ def _is_ours(error: BaseException) -> bool:
 def _show_warning(message: Warning | str, category: type[Warning], filename: str, *_: Any, **__: Any) -> None:
     # Gymnasium's checker warns of what our loops refuse in a line of their own.
     if "gymnasium" not in Path(filename).parts:
-        print(f"velodrome: warning: {message}", file=sys.stderr)
+        say(f"velodrome: warning: {message}", sys.stderr)

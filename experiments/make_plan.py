@@ -26,8 +26,9 @@ from velodrome.experiments.entries import (
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.expressions.environment_configuration import EnvironmentConfiguration
 from velodrome.experiments.inputs import AgentLike, EnvironmentLike, read_agent, read_environment, read_seeds
-from velodrome.experiments.mistakes import Mistake, field_path
+from velodrome.experiments.mistakes import Mistake, field_path, shown
 from velodrome.experiments.plan import Plan, PlannedAgent, PlannedEnvironment
+from velodrome.experiments.texts import is_printable
 from velodrome.experiments.track import Track
 from velodrome.policies.configuration import to_expression
 
@@ -112,10 +113,10 @@ def make_plan(
 
 
 def _check_texts(name: str, description: str, agents: list[str], environments: list[str]) -> None:
-    """Refuse names that cannot be stored, before anything runs.
+    """Refuse names that cannot be stored, or that command the terminal that prints them, before anything runs.
 
     Raises:
-        ExperimentError: one holds half a character.
+        ExperimentError: one holds half a character, or, the description apart, is more than a line of visible text.
     """
     named = [("name", name), ("description", description)]
     named += [("the label of an agent", label) for label in agents]
@@ -125,6 +126,8 @@ def _check_texts(name: str, description: str, agents: list[str], environments: l
             str(text).encode()
         except UnicodeEncodeError as error:
             raise ExperimentError(f"{field} holds half a character, {text[error.start]!a}: got {text!a}") from None
+        if field != "description" and not is_printable(str(text)):
+            raise ExperimentError(f"{field} must be one line without control characters, got {shown(text)}")
 
 
 def _agent_entries(agents: Any, policies: Any, learners: Any) -> dict[str, AgentEntry]:

@@ -80,10 +80,11 @@ class DelayedProgress:
         progress.update(self._task, completed=done, rate=rate)
 
     def _start(self, total: int) -> "Progress":
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        console = Console(stderr=True)
+        from velodrome.experiments.terminal import Terminal
+
+        console = Terminal(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),

@@ -1,5 +1,6 @@
 """Showing a trained agent at work."""
 
+import re
 from importlib.util import find_spec
 from typing import TextIO
 
@@ -10,8 +11,11 @@ from velodrome.agents.environment_answers import read_reset, read_step
 from velodrome.agents.seeding import environment_seed
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.expressions.environment_configuration import EnvironmentConfiguration
+from velodrome.experiments.texts import visible
 
 MAX_SHOWN_STEPS = 1000
+# Of all that commands a terminal, the frames of environments may only choose colours.
+_COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 
 
 def check_render_mode(configuration: EnvironmentConfiguration, mode: str) -> None:
@@ -63,4 +67,8 @@ def play(agent: Agent, configuration: EnvironmentConfiguration, mode: str, seed:
 def _show(env: gym.Env[object, object], mode: str, stream: TextIO) -> None:
     frame = env.render()
     if mode == "ansi":
-        print(frame, file=stream)
+        print(*map(_coloured, _COLOUR.split(str(frame))), sep="", file=stream)
+
+
+def _coloured(part: str) -> str:
+    return part if _COLOUR.fullmatch(part) else visible(part)

@@ -89,10 +89,10 @@ class RunProgress:
 
     def _show(self, status: RunStatus, facts: dict[str, str], now: float) -> None:
         if self._console is None:
-            from rich.console import Console
+            from velodrome.experiments.terminal import Terminal
 
             # FORCE_COLOR, which build servers set, makes rich take their log files for terminals.
-            self._console = Console(stderr=True, force_interactive=None if is_terminal(sys.stderr) else False)
+            self._console = Terminal(stderr=True, force_interactive=None if is_terminal(sys.stderr) else False)
         if self._console.is_interactive:
             self._draw(_display(self._title, status, facts, self._console))
         elif now >= self._next_line:

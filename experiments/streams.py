@@ -6,6 +6,11 @@ import os
 import sys
 from typing import IO
 
+from velodrome.experiments.texts import visible
+
+# Columns of a terminal; narrower ones hold no table, wider ones are mistakes.
+LEAST_WIDTH, USUAL_WIDTH, MOST_WIDTH = 20, 80, 10_000
+_MOST_DIGITS = 9
 _HANDLER = "velodrome.substitutes"
 # Encodings that lacked a character since `make_printable` was called.
 _lacking: set[str] = set()
@@ -32,6 +37,21 @@ def make_printable() -> None:
             reconfigure = getattr(stream, "reconfigure", None)
             if reconfigure is not None:
                 reconfigure(errors=_HANDLER)
+
+
+def heed_width() -> None:
+    """Let all that is printed take a usable width, whatever the variable COLUMNS says."""
+    given = os.environ.get("COLUMNS", "").strip()
+    if not (given.isascii() and given.isdigit()):
+        os.environ.pop("COLUMNS", None)
+    elif not LEAST_WIDTH <= int(given[:_MOST_DIGITS]) <= MOST_WIDTH:
+        is_narrow = 0 < int(given[:_MOST_DIGITS]) < LEAST_WIDTH
+        os.environ["COLUMNS"] = str(LEAST_WIDTH if is_narrow else USUAL_WIDTH)
+
+
+def say(text: object, stream: IO[str] | None = None) -> None:
+    """Print a text, on standard output by default, with its control characters shown instead of obeyed."""
+    print(visible(str(text)), file=stream)
 
 
 def replacement_lines() -> list[str]:

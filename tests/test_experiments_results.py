@@ -475,7 +475,7 @@ def test_markdown_tables_read_back(results):
 def test_latex_is_balanced_and_escaped(results):
     text = format_table(results, "latex")
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 3
-    assert r"noise | ε\_100\%" in text
+    assert r"noise \textbar{} ε\_100\%" in text
     for block in text.split(r"\begin{tabular}")[1:]:
         columns = block[: block.index("}")].strip("{").count("r") + 1
         body = block[block.index(r"\midrule") : block.index(r"\bottomrule")].splitlines()[1:]

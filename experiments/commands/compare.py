@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.text import Text
 
 from velodrome.agents.whole_files import write_whole
@@ -22,7 +21,9 @@ from velodrome.experiments.running.run_status import RunStatus
 from velodrome.experiments.running.stopping import stoppable
 from velodrome.experiments.storage.store import STORE_FILE
 from velodrome.experiments.storage.store_file import store_path
-from velodrome.experiments.streams import holds_all
+from velodrome.experiments.streams import holds_all, say
+from velodrome.experiments.terminal import Terminal
+from velodrome.experiments.texts import visible_json
 
 if TYPE_CHECKING:
     from velodrome.experiments.experiment import Experiment
@@ -77,13 +78,13 @@ def compare_command(
             done = f"{latest.finished} of {latest.total} trials are done and kept in {given}"
             raise type(interrupt)(f"stopped: {done}; the same command goes on") from None
         except AllTrialsFailedError as error:
-            print(f"velodrome: {error}", file=sys.stderr)
+            say(f"velodrome: {error}", sys.stderr)
             results = error.results
     shown = experiment_folder(given, plan.name)
     _write_folder(results, experiment_folder(out, plan.name), options, shown)
     if as_json:
         data = table_data(results, options) | {"failed": len(results.failures)}
-        print(json.dumps(json_ready(data), indent=2, ensure_ascii=not holds_all(sys.stdout)))
+        print(visible_json(json.dumps(json_ready(data), indent=2, ensure_ascii=not holds_all(sys.stdout))))
     else:
         _print(results, options, shown, given)
     if not results.failures:
@@ -94,7 +95,7 @@ def compare_command(
     asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
     again = _command_line(experiment, asked_for | {"retry_failed": True})
     line = f"{len(results.failures)} of {results.num_planned} trials failed; run them again with: {again}"
-    print(line, file=sys.stderr if as_json else sys.stdout)
+    say(line, sys.stderr if as_json else sys.stdout)
     return 1
 
 
@@ -118,7 +119,7 @@ def _plan(told: "Experiment", seeds: int | None, budget: dict[str, int | None]) 
 
 def _print(results: Results, options: AnalysisOptions, folder: Path, out: Path) -> None:
     """The table with its verdict, and where everything is."""
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     console.print(terminal_table(results, console.width, options))
     if not any(row["seeds"] for row in results.rows(options)):
         return

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from velodrome.agents.agent import Loop
@@ -19,6 +18,8 @@ from velodrome.experiments.expressions.environment_configuration import build_en
 from velodrome.experiments.progress import DelayedProgress
 from velodrome.experiments.results import json_ready
 from velodrome.experiments.run import run
+from velodrome.experiments.terminal import Terminal
+from velodrome.experiments.texts import visible
 from velodrome.experiments.track import Track
 from velodrome.experiments.trial import Trial
 
@@ -116,12 +117,12 @@ def _print_trial(agent: str, trial: Trial, figures: Path | None) -> None:
         ("loop", _loop(trial)),
         ("figures", "" if figures is None else str(figures)),
     ]
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     for name, text in lines:
         if text:
-            console.print(Text.assemble((f"{name:>16}  ", "dim"), text), soft_wrap=True)
+            console.print(Text.assemble((f"{name:>16}  ", "dim"), visible(text)), soft_wrap=True)
     for note in trial.log.notes:
-        console.print(Text(f"{'note':>16}  {note}", style="dim"), soft_wrap=True)
+        console.print(Text(f"{'note':>16}  {visible(note)}", style="dim"), soft_wrap=True)
 
 
 def _loop(trial: Trial) -> str:

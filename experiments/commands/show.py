@@ -13,7 +13,7 @@ from velodrome.experiments.commands.secondary import reason_of
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.results import Results
 from velodrome.experiments.storage.store import Store
-from velodrome.experiments.streams import holds_all
+from velodrome.experiments.streams import holds_all, say
 
 
 def table_command(
@@ -33,11 +33,11 @@ def table_command(
     if table_format != "terminal":
         text = format_table(results, table_format, options)
         # Substitutes for letters are no JSON.
-        print(json.dumps(json.loads(text), indent=2) if table_format == "json" and not holds_all(sys.stdout) else text)
+        say(json.dumps(json.loads(text), indent=2) if table_format == "json" and not holds_all(sys.stdout) else text)
         return
-    from rich.console import Console
+    from velodrome.experiments.terminal import Terminal
 
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     console.print(terminal_table(results, console.width, options))
 
 
@@ -66,7 +66,7 @@ def plot_command(
         write_figure(figure, str(picture))
     except Exception as error:
         raise ExperimentError(f"--out {picture}: {reason_of(error)}") from error
-    print(picture)
+    say(picture)
 
 
 def report_command(
@@ -86,9 +86,10 @@ def report_command(
         raise ExperimentError(f"--out must end in .html, got {page}")
     check_folder(page.parent, "--out")
     try:
-        print(write_report(results, page, options=options, language=language))
+        written = write_report(results, page, options=options, language=language)
     except OSError as error:
         raise ExperimentError(f"--out {page}: {error.strerror or error}") from None
+    say(written)
 
 
 def _check_digest(directories: Sequence[Path], digest: str) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from velodrome.experiments.running.stopping import stoppable
+from velodrome.experiments.streams import say
 
 
 def verify_command(
@@ -18,7 +19,7 @@ def verify_command(
             directory, sample=sample, seed=seed, experiment=experiment, workers=workers, progress=progress
         )
     for line in verification.lines():
-        print(line)
+        say(line)
     return 0 if verification.has_reproduced else 1
 
 
@@ -27,7 +28,7 @@ def repair_command(directory: Path) -> None:
     from velodrome.experiments.storage.repair import repair
 
     for line in repair(directory).lines():
-        print(line)
+        say(line)
 
 
 def export_command(
@@ -37,4 +38,4 @@ def export_command(
     from velodrome.experiments.export import export
 
     for path in export(directory, format=file_format, out=out, curves=curves, experiment=experiment):
-        print(path)
+        say(path)

@@ -14,11 +14,11 @@ from velodrome.experiments.foreign.trials import (
     ForeignTrial,
     foreign_results,
     is_missing,
-    is_printable,
 )
 from velodrome.experiments.inputs import LARGEST_SEED
 from velodrome.experiments.results import Results
 from velodrome.experiments.running.trial_outcome import STATUSES
+from velodrome.experiments.texts import is_printable
 from velodrome.policies.configuration import closest
 
 if TYPE_CHECKING:

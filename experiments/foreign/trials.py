@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.results import Results
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.store_schema import METRICS
+from velodrome.experiments.texts import is_printable
 
 Origin = Literal["frame", "stable-baselines3", "rlberry", "rliable"]
 Pair = tuple[str, str]
@@ -172,11 +172,6 @@ def _key(origin: Origin, record: Mapping[str, Any], curve: EpisodeCurves | None)
     for array in () if curve is None else (curve.returns, curve.lengths, curve.successes):
         digest.update(b"-" if array is None else array.tobytes())
     return digest.hexdigest()
-
-
-def is_printable(label: str) -> bool:
-    """Whether a label is one line without control characters, which would command the terminal that prints it."""
-    return not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in label)
 
 
 def is_missing(value: Any) -> bool:

@@ -16,6 +16,7 @@ from velodrome.experiments.reporting.report_tables import report_tables
 from velodrome.experiments.reporting.tables import format_table
 from velodrome.experiments.reporting.verdicts import verdicts, words_of
 from velodrome.experiments.running.trial_outcome import failure_reason
+from velodrome.experiments.texts import visible
 
 if TYPE_CHECKING:
     from velodrome.experiments.results import Results
@@ -62,6 +63,7 @@ def report_html(results: "Results", *, options: AnalysisOptions | None = None, l
     environment = Environment(
         loader=PackageLoader("velodrome.experiments.reporting", "."),
         autoescape=True,
+        finalize=_visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -89,6 +91,11 @@ def _contents(results: "Results", analysis: Analysis, options: AnalysisOptions, 
         "environments": _expressions(results.settings["environments"]),
         "csv": _data_address(format_table(results, "csv", options) + "\n") if has_rows else "",
     }
+
+
+def _visible(value: Any) -> Any:
+    """A plain text without control characters, which browsers hide; markup is our own."""
+    return visible(value) if type(value) is str else value
 
 
 def _unbroken(text: str) -> str:

@@ -1,6 +1,7 @@
 """The comparison table for people and programs: terminal, Markdown, CSV, LaTeX and JSON."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -11,6 +12,7 @@ from velodrome.experiments.reporting.columns import FAILED, NO_SCORE, Section, s
 from velodrome.experiments.reporting.footnotes import footnotes
 from velodrome.experiments.reporting.verdicts import verdict_lines, verdicts
 from velodrome.experiments.results import json_ready
+from velodrome.experiments.texts import visible, visible_json, visible_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,8 +22,12 @@ if TYPE_CHECKING:
 
 TableFormat = Literal["terminal", "markdown", "csv", "latex", "json"]
 TABLE_FORMATS: tuple[str, ...] = get_args(TableFormat)
-# Columns that stay however narrow the terminal is: agent, letters, and what decides.
+# Columns that stay while agents have room for their names: agent, letters, and what decides.
 FEWEST_COLUMNS = 3
+# Width that agents have in a table that fits: at most, and at least before one of the fewest columns gives way.
+MOST_FOR_AGENTS, LEAST_FOR_AGENTS = 32, 8
+# Spreadsheets take cells that begin so for formulas, and run them.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 # Sentences of a verdict, the most important first; the report has them all.
 TERMINAL_SENTENCES = 3
 
@@ -33,11 +39,15 @@ def format_table(results: "Results", table_format: str, options: AnalysisOptions
         ExperimentError: options that do not fit.
     """
     if table_format == "json":
-        return json.dumps(json_ready(table_data(results, options)), indent=2, ensure_ascii=False)
+        return visible_json(json.dumps(json_ready(table_data(results, options)), indent=2, ensure_ascii=False))
     if table_format == "csv":
         import pandas as pd
 
-        rows = [row for one in results.analysis(options).environments for row in one.rows]
+        rows = [
+            {name: _no_formula(value) if isinstance(value, str) else value for name, value in row.items()}
+            for one in results.analysis(options).environments
+            for row in one.rows
+        ]
         return str(pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")).rstrip("\n")
     sections, notes = sections_of(results.analysis(options)), footnotes(results, options)
     return _latex(sections, notes) if table_format == "latex" else _markdown(sections, notes)
@@ -103,13 +113,13 @@ def terminal_table(results: "Results", width: int = 80, options: AnalysisOptions
         parts.append(table)
         left_out |= dict.fromkeys(missing)
     for verdict in verdicts(results.analysis(options), results):
-        title = f"{verdict.title}: " if verdict.title else ""
-        parts.append(Text.assemble((title, "bold"), " ".join(verdict.sentences[:TERMINAL_SENTENCES])))
+        title = visible_line(f"{verdict.title}: ") if verdict.title else ""
+        parts.append(Text.assemble((title, "bold"), visible_line(" ".join(verdict.sentences[:TERMINAL_SENTENCES]))))
     parts.append(Text())
     notes = footnotes(results, options)
     if left_out:
         notes.append(f"For want of width without: {', '.join(left_out)}.")
-    parts.extend(Text(note, style="dim") for note in notes)
+    parts.extend(Text(visible(note), style="dim") for note in notes)
     return Group(*parts)
 
 
@@ -121,41 +131,62 @@ def _terminal_section(section: Section, width: int) -> "tuple[Table, list[str]]"
     from rich.text import Text
 
     table = Table(
-        title=Text(section.title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+        title=Text(visible_line(section.title)),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
     )
-    longest = max((cell_len(row["agent"]) for row in section.rows), default=0)
-    table.add_column(section.subject, overflow="fold", min_width=min(longest, 16))
+    names = [visible_line(row["agent"]) for row in section.rows]
+    longest = max(map(cell_len, [section.subject, *names]))
+    table.add_column(section.subject, overflow="fold")
     for column in section.columns:
         table.add_column(column.heading, justify="right", no_wrap=True)
-    for row in section.rows:
-        table.add_row(Text(row["agent"]), *[Text(column.cell(row)) for column in section.columns])
+    for name, row in zip(names, section.rows, strict=True):
+        table.add_row(Text(name), *[Text(visible_line(column.cell(row))) for column in section.columns])
     least = FEWEST_COLUMNS + sum(column.heading in (FAILED, NO_SCORE) for column in section.columns)
     missing: list[str] = []
-    while len(table.columns) > least and _width(table) > width:
+    while len(table.columns) > 1 and _room_for_agents(table, width) < min(
+        longest, MOST_FOR_AGENTS if len(table.columns) > least else LEAST_FOR_AGENTS
+    ):
         missing.insert(0, str(table.columns.pop().header))
+    table.columns[0].width = max(1, min(longest, _room_for_agents(table, width)))
     return table, missing
 
 
-def _width(table: "Table") -> int:
-    """Columns of the terminal that a table needs, long agents wrapped."""
+def _room_for_agents(table: "Table", width: int) -> int:
+    """Columns of the terminal that are left for agents beside all other columns of a table."""
     from rich.cells import cell_len
 
-    cells = [[column.header, *column._cells] for column in table.columns]
-    widths = [max(cell_len(str(cell)) for cell in column) for column in cells]
-    return min(widths[0], 32) + sum(widths[1:]) + 3 * len(widths)
+    cells = [[column.header, *column._cells] for column in table.columns[1:]]
+    return width + 1 - 3 * len(table.columns) - sum(max(cell_len(str(cell)) for cell in column) for column in cells)
+
+
+def _no_formula(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
 def _markdown(sections: Sequence[Section], notes: Sequence[str]) -> str:
     lines: list[str] = []
     for section in sections:
         headings = [section.subject, *[column.heading for column in section.columns]]
-        lines += [f"**{section.title}**", "", f"| {' | '.join(headings)} |"]
+        lines += [f"**{_markdown_text(section.title)}**", "", f"| {' | '.join(headings)} |"]
         lines.append("|:---|" + "---:|" * len(section.columns))
         for row in section.rows:
             cells = [row["agent"], *[column.cell(row) for column in section.columns]]
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+            lines.append("| " + " | ".join(_markdown_text(cell).replace("|", "\\|") for cell in cells) + " |")
         lines.append("")
-    return "\n".join([*lines, *[f"- {note}" for note in notes]])
+    return "\n".join([*lines, *[f"- {_markdown_text(note)}" for note in notes]])
+
+
+# A backslash, code and emphasis; what makes a link of brackets; what begins HTML, and one of its characters.
+_MARKDOWN_SPECIAL = re.compile(r"[\\`*]|(?<=\S\])[(\[:]|<(?=[A-Za-z/!?])|&(?=#?\w+;)")
+_MARKDOWN_CHARACTERS = {"<": "&lt;", "&": "&amp;"}
+
+
+def _markdown_text(text: str) -> str:
+    """A text that reads in Markdown as it is, in one line."""
+    return _MARKDOWN_SPECIAL.sub(lambda found: _MARKDOWN_CHARACTERS.get(found[0], "\\" + found[0]), visible_line(text))
 
 
 _LATEX_SPECIAL = str.maketrans(
@@ -173,6 +204,17 @@ _LATEX_SPECIAL = str.maketrans(
         "–": "--",
         "∞": r"$\infty$",
         "·": r"$\cdot$",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "`": r"\textasciigrave{}",
+        "…": r"\ldots{}",
+        "≥": r"$\geq$",
+        "≤": r"$\leq$",
+        "×": r"$\times$",
+        "±": r"$\pm$",
+        "−": r"$-$",
+        "→": r"$\to$",
     }
 )
 
@@ -182,17 +224,17 @@ def _latex(sections: Sequence[Section], notes: Sequence[str]) -> str:
     for section in sections:
         columns = section.columns
         lines += [r"\begin{tabular}{l" + "r" * len(columns) + "}", r"\toprule"]
-        lines.append(
-            rf"\multicolumn{{{len(columns) + 1}}}{{l}}{{\emph{{{section.title.translate(_LATEX_SPECIAL)}}}}} \\"
-        )
-        headings = [section.subject, *[column.heading.translate(_LATEX_SPECIAL) for column in columns]]
+        lines.append(rf"\multicolumn{{{len(columns) + 1}}}{{l}}{{\emph{{{_latex_text(section.title)}}}}} \\")
+        headings = [section.subject, *[_latex_text(column.heading) for column in columns]]
         lines.append(" & ".join(headings) + r" \\")
         lines.append(r"\midrule")
         for row in section.rows:
             cells = [row["agent"], *[column.cell(row) for column in columns]]
             # A bracket at the start of a row would be read as an argument of the \\ before it.
-            lines.append(
-                "{} " * cells[0].startswith("[") + " & ".join(c.translate(_LATEX_SPECIAL) for c in cells) + r" \\"
-            )
+            lines.append("{} " * cells[0].startswith("[") + " & ".join(map(_latex_text, cells)) + r" \\")
         lines += [r"\bottomrule", r"\end{tabular}", ""]
-    return "\n".join([*lines, *[f"% {note}" for note in notes]])
+    return "\n".join([*lines, *[f"% {visible_line(note)}" for note in notes]])
+
+
+def _latex_text(text: str) -> str:
+    return visible_line(text).translate(_LATEX_SPECIAL)

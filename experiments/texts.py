@@ -1,0 +1,45 @@
+"""Texts from outside: their control characters are shown, never sent to the terminal that prints them."""
+
+import unicodedata
+
+# Controls, halves of characters, and separators of lines and paragraphs.
+_COMMANDING = ("Cc", "Cs", "Zl", "Zp")
+# Letters after these are shown in another order than they are written.
+_REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def is_printable(label: str) -> bool:
+    """Whether a label is one line without control characters, which would command the terminal that prints it."""
+    return not any(map(_commands, label))
+
+
+def visible(text: str, *, keep: str = "\n\t") -> str:
+    r"""A text with its control characters shown, such as `\x1b`.
+
+    Args:
+        text: of any origin.
+        keep: control characters that stay as they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(_shown(letter) if letter not in keep and _commands(letter) else letter for letter in text)
+
+
+def visible_line(text: str) -> str:
+    r"""A text as one line: breaks are shown, too, as `\n`."""
+    return visible(text, keep="")
+
+
+def visible_json(text: str) -> str:
+    """JSON whose strings show those control characters that JSON allows as they are."""
+    escaped = (f"\\u{ord(letter):04x}" if letter != "\n" and _commands(letter) else letter for letter in text)
+    return text if text.isprintable() else "".join(escaped)
+
+
+def _commands(letter: str) -> bool:
+    return unicodedata.category(letter) in _COMMANDING or letter in _REORDERING
+
+
+def _shown(letter: str) -> str:
+    # Halves of characters are left to the encoding of the stream.
+    return letter if unicodedata.category(letter) == "Cs" else letter.encode("unicode_escape").decode("ascii")
