@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velodrome.experiments.statistics.by_seed import seed_rows
-
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.interval import Interval
 from velodrome.experiments.statistics.resampling import BLOCK, NUM_RESAMPLES, resample_counts
