@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 # Curves that are in memory at a time.
-_CURVES_AT_ONCE = 50
+CURVES_AT_ONCE = 200
 # Gives the curves of trials by key.
 CurveSource = Callable[[Sequence[str]], Iterator[tuple[str, EpisodeCurves]]]
 
@@ -264,8 +264,8 @@ class Results:
 
     def _curves_of(self, keys: Sequence[str]) -> Iterator[EpisodeCurves]:
         """Curves of the trials that have any, in the order of the keys; only some are in memory at a time."""
-        for first in range(0, len(keys), _CURVES_AT_ONCE):
-            batch = keys[first : first + _CURVES_AT_ONCE]
+        for first in range(0, len(keys), CURVES_AT_ONCE):
+            batch = keys[first : first + CURVES_AT_ONCE]
             found = dict(self._curve_source(batch))
             yield from (found[key] for key in batch if key in found)
 
