@@ -37,9 +37,9 @@ Verdict = Literal["different", "not distinguishable", "undecided", "not tested"]
 # Family-wise error over all pairs, and coverage of intervals.
 ERROR, LEVEL = 0.05, 0.95
 POWER = 0.8
-# Agents of which all pairs are tested: those of 300 are 44,850. Of more, nobody reads letters, and their number grows
+# Agents of which all pairs are tested: those of 200 are 19,900. Of more, nobody reads letters, and their number grows
 # with the square.
-MOST_TESTED = 300
+MOST_TESTED = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,7 +296,7 @@ def compare_scores(
     Pairs are compared seed by seed on the seeds that both have, or as agents on different seeds where these are too
     few, see `compare_all_pairs`. What a seed scores on several environments counts as one number. Two with the same
     greedy success on every seed they share are tested by greedy return, within the same error. No two differ that would
-    not with missing scores counted as the worst. Of more than 300 agents nothing is tested: there are differences
+    not with missing scores counted as the worst. Of more than 200 agents nothing is tested: there are differences
     to the reference, and no letters.
 
     Args:
