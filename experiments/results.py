@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
+# Curves that are in memory at a time.
+CURVES_AT_ONCE = 200
 # Gives the curves of trials by key.
 CurveSource = Callable[[Sequence[str]], Iterator[tuple[str, EpisodeCurves]]]
 
@@ -258,8 +260,14 @@ class Results:
     def episode_curves(self, environment: str, agent: str) -> Iterator[EpisodeCurves]:
         """Training, episode by episode, of each trial of a pair that is done, in the order of the seeds."""
         keys = [record["key"] for record in self.trials(environment, agent) if record["status"] == "done"]
-        found = dict(self._curve_source(keys))
-        return (found[key] for key in keys if key in found)
+        return self._curves_of(keys)
+
+    def _curves_of(self, keys: Sequence[str]) -> Iterator[EpisodeCurves]:
+        """Curves of the trials that have any, in the order of the keys; only some are in memory at a time."""
+        for first in range(0, len(keys), CURVES_AT_ONCE):
+            batch = keys[first : first + CURVES_AT_ONCE]
+            found = dict(self._curve_source(batch))
+            yield from (found[key] for key in batch if key in found)
 
     def curve_grid(self, environment: str, agent: str, over: Literal["episodes", "steps"] | None = None) -> CurveGrid:
         """Points of a pair's learning curves: up to its budget, or up to its longest trial in another unit.

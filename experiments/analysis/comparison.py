@@ -28,14 +28,18 @@ from velodrome.experiments.statistics import (
     seeds_needed_range,
     unpaired_difference,
 )
+from velodrome.experiments.statistics.common_seeds import on_common_seeds, seed_tables
 from velodrome.experiments.statistics.pairwise import letters_of
 
 # How the family-wise error over all pairs is held.
 Correction = Literal["max-T", "Holm", "max-T and Holm", "group-sequential"]
-Verdict = Literal["different", "not distinguishable", "undecided"]
+Verdict = Literal["different", "not distinguishable", "undecided", "not tested"]
 # Family-wise error over all pairs, and coverage of intervals.
 ERROR, LEVEL = 0.05, 0.95
 POWER = 0.8
+# Agents of which all pairs are tested: those of 200 are 19,900. Of more, nobody reads letters, and their number grows
+# with the square.
+MOST_TESTED = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +127,9 @@ class AgentPair:
     Attributes:
         first: of the agents.
         second: the other.
-        verdict: "different", "not distinguishable", or "undecided" where a sequential comparison goes on.
-        p_value: adjusted for all pairs; None where the comparison was sequential.
+        verdict: "different", "not distinguishable", "undecided" where a sequential comparison goes on, or "not tested"
+            where there are too many agents.
+        p_value: adjusted for all pairs; None where the comparison was sequential, or nothing was tested.
         is_paired: whether the scores are compared seed by seed.
         num_pairs: of the whole comparison.
         is_by_return: whether it is decided by greedy return, for greedy success is the same on every seed.
@@ -189,10 +194,12 @@ class AgentPair:
 
         Source: Hoeffding (1963), "Probability Inequalities for Sums of Bounded Random Variables".
         """
-        if self.verdict != "different" or self.difference is None:
-            return False
         agents = (self.first, self.second)
-        if not any(all(np.ptp(part.values) == 0 for part in self.parts_of(agent)) for agent in agents):
+        if self.verdict != "different" or not any(
+            all(part.is_constant for part in self.parts_of(agent)) for agent in agents
+        ):
+            return False
+        if self.difference is None:
             return False
         bound = math.sqrt(math.log(2 / ERROR) / (2 * self.num_seeds))
         return not self.is_rate or abs(self.difference.estimate) <= bound
@@ -239,6 +246,8 @@ class Comparison:
         correction: how the family-wise error is held: "max-T" over pairs on the same seeds, "Holm" over others, "max-T
             and Holm" where there are both, or "group-sequential".
         is_paired: whether the scores of all pairs are compared seed by seed.
+        num_untested: agents with scores, where these are too many for tests of all pairs: there are no letters then,
+            and only the pairs with the reference, whose verdict is "not tested"; 0 otherwise.
     """
 
     agents: tuple[AgentScores, ...]
@@ -247,6 +256,7 @@ class Comparison:
     reference: str | None
     correction: Correction
     is_paired: bool
+    num_untested: int = 0
 
     @property
     def compared(self) -> list[str]:
@@ -255,7 +265,16 @@ class Comparison:
 
     def agent(self, label: str) -> AgentScores:
         """The scores of an agent."""
-        return next(agent for agent in self.agents if agent.label == label)
+        return self._by_label[label]
+
+    @cached_property
+    def _by_label(self) -> dict[str, AgentScores]:
+        return {agent.label: agent for agent in reversed(self.agents)}
+
+    @cached_property
+    def ranks(self) -> dict[str, int]:
+        """Place of each agent, 1 for the best."""
+        return {agent.label: place for place, agent in enumerate(self.agents, start=1)}
 
     def difference_to_reference(self, label: str) -> Difference | None:
         """An agent's mean less the reference's, with its interval; None for the reference and what is not compared."""
@@ -277,7 +296,8 @@ def compare_scores(
     Pairs are compared seed by seed on the seeds that both have, or as agents on different seeds where these are too
     few, see `compare_all_pairs`. What a seed scores on several environments counts as one number. Two with the same
     greedy success on every seed they share are tested by greedy return, within the same error. No two differ that would
-    not with missing scores counted as the worst.
+    not with missing scores counted as the worst. Of more than 200 agents nothing is tested: there are differences
+    to the reference, and no letters.
 
     Args:
         agents: those with equal means stay in this order.
@@ -292,6 +312,8 @@ def compare_scores(
     reference = compared[0].label if compared else None
     if baseline is not None and any(agent.label == baseline for agent in compared):
         reference = baseline
+    if sequential is None and len(compared) > MOST_TESTED:
+        return _untested(ranked, compared, str(reference))
     correction: Correction = "group-sequential"
     if sequential is not None:
         found = _decided(compared, sequential)
@@ -304,6 +326,22 @@ def compare_scores(
     letters = dict.fromkeys((agent.label for agent in ranked), "")
     letters |= zip((agent.label for agent in compared), letters_of(range(len(compared)), different), strict=True)
     return Comparison(tuple(ranked), letters, pairs, reference, correction, all(pair.is_paired for pair in found))
+
+
+def _untested(ranked: Sequence[AgentScores], compared: Sequence[AgentScores], reference: str) -> Comparison:
+    """Differences to the reference of agents that are too many for tests of all pairs."""
+    place = next(place for place, agent in enumerate(compared) if agent.label == reference)
+    others = [(min(place, other), max(place, other)) for other in range(len(compared)) if other != place]
+    tables = seed_tables([agent.values for agent in compared], [agent.seeds for agent in compared])
+    flags = on_common_seeds(tables, others).is_paired
+    number = len(compared) * (len(compared) - 1) // 2
+    found = [
+        AgentPair(compared[first], compared[second], "not tested", None, flag, number)
+        for (first, second), flag in zip(others, flags, strict=True)
+    ]
+    pairs = {labels: pair for pair in found for labels in _both_orders(pair)}
+    letters = {agent.label: "" for agent in ranked}
+    return Comparison(tuple(ranked), letters, pairs, reference, "max-T", all(flags), len(compared))
 
 
 def _both_orders(pair: AgentPair) -> list[tuple[str, str]]:

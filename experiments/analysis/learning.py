@@ -61,13 +61,11 @@ def threshold_of(records: Iterable[Mapping[str, Any]], rate: float | None = None
 
 def episodes_to(results: "Results", environment: str, agent: str, threshold: Threshold) -> EpisodesToThreshold | None:
     """Episodes until an agent's trials reached a threshold; None where their curves tell no success."""
-    successes = [
+    successes = (
         np.asarray(curve.successes, dtype=np.float64)
         for curve in results.episode_curves(environment, agent)
         if curve.successes is not None and curve.episodes > 0
-    ]
-    if not successes:
-        return None
+    )
     try:
         return episodes_to_threshold(successes, threshold.rate, window=threshold.window)
     except StatisticsError:
@@ -86,9 +84,9 @@ def training_regrets(results: "Results", environment: str, agent: str) -> NDArra
     Source: Lattimore & Szepesvári (2020), "Bandit Algorithms", section 4.3.
     """
     records = [record for record in results.trials(environment, agent) if record["status"] == "done"]
-    curves = list(results.episode_curves(environment, agent))
-    if len(curves) == len(records):
-        sums = [float(curve.returns.sum()) for curve in curves]
+    sums = [float(curve.returns.sum()) for curve in results.episode_curves(environment, agent)]
+    if len(sums) == len(records):
+        pass
     elif results.budget(environment, agent)[1] is None:
         sums = [record["episodes"] * record["train_mean_return"] for record in records]
     else:
@@ -131,11 +129,12 @@ def _lengths(results: "Results", environment: str, agents: Iterable[str]) -> set
     lengths: set[int] = set()
     for agent in agents:
         records = [record for record in results.trials(environment, agent) if record["status"] == "done"]
-        curves = list(results.episode_curves(environment, agent))
-        for curve in curves:
+        sums = []
+        for curve in results.episode_curves(environment, agent):
             lengths |= set(np.unique(curve.lengths).tolist())
-        for record, curve in zip(records, curves, strict=False) if len(records) == len(curves) else ():
-            left = record["steps"] - int(curve.lengths.sum())
+            sums.append(int(curve.lengths.sum()))
+        for record, finished in zip(records, sums, strict=False) if len(records) == len(sums) else ():
+            left = record["steps"] - finished
             if left > max(lengths, default=0):
                 lengths.add(left)
     return lengths
@@ -145,10 +144,11 @@ def unfinished_shares(results: "Results", environment: str) -> dict[str, float]:
     """Agents with a budget of steps, and the share of their steps in episodes that had not ended when it did."""
     shares = {}
     for agent in results.agents:
-        records = [record for record in results.trials(environment, agent) if record["status"] == "done"]
-        curves = list(results.episode_curves(environment, agent))
-        steps = sum(record["steps"] for record in records)
-        if results.budget(environment, agent)[1] is None or len(records) != len(curves) or not steps > 0:
+        if results.budget(environment, agent)[1] is None:
             continue
-        shares[agent] = 1.0 - sum(int(curve.lengths.sum()) for curve in curves) / steps
+        records = [record for record in results.trials(environment, agent) if record["status"] == "done"]
+        finished = [int(curve.lengths.sum()) for curve in results.episode_curves(environment, agent)]
+        steps = sum(record["steps"] for record in records)
+        if len(records) == len(finished) and steps > 0:
+            shares[agent] = 1.0 - sum(finished) / steps
     return shares

@@ -42,7 +42,7 @@ def agent_row(
     """
     done = [record for record in records if record["status"] == "done"]
     row: dict[str, Any] = {"environment": environment, "agent": agent}
-    row |= {"rank": [one.label for one in comparison.agents].index(agent) + 1, "letters": comparison.letters[agent]}
+    row |= {"rank": comparison.ranks[agent], "letters": comparison.letters[agent]}
     scores = comparison.agent(agent).parts[0]
     row |= {"seeds": len(scores.seeds), "failed": scores.num_failed, "no_score": scores.num_unscored}
     row["decided_by"] = measure.name

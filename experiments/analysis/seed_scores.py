@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,11 @@ class SeedScores:
             return "no trial is done" if self.num_failed else "no score"
         num_infinite = int(np.isinf(self.values).sum())
         return f"{num_infinite} of {len(self.seeds)} scores are infinite" if num_infinite else ""
+
+    @cached_property
+    def is_constant(self) -> bool:
+        """Whether all scores are the same."""
+        return bool(np.ptp(self.values) == 0)
 
     def at(self, seeds: Sequence[int]) -> NDArray[np.float64]:
         """Values of some of the seeds, in their order."""

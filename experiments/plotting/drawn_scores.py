@@ -37,8 +37,12 @@ def chosen_environments(results: "Results", environment: str | None) -> list[str
 
 def records_on(results: "Results", environments: Iterable[str]) -> list[dict[str, Any]]:
     """Records of the trials on some environments, failed ones too."""
-    wanted = set(environments)
-    return [record for record in results.records if record["environment"] in wanted]
+    return [
+        record
+        for place in dict.fromkeys(environments)
+        for agent in results.agents
+        for record in results.trials(place, agent)
+    ]
 
 
 def reference(results: "Results", environment: str, column: str) -> float:

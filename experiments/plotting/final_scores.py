@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 # Successive multiples of the golden section, less their whole parts, are spread evenly however many there are.
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _DOTS_HEIGHT = 0.5
+# More dots in a row cover each other, and every one is an element of the file.
+MOST_DOTS = 500
 
 
 def draw_final_scores(axes: "Axes", results: "Results", environment: str, metric: str | None = None) -> "Axes":
@@ -91,8 +93,9 @@ def _draw_agent(
         _write(axes, place, "no score")
         return []
     colour = COLOURS[place % len(COLOURS)]
-    offsets = (np.arange(1, len(values) + 1) * _GOLDEN % 1 - 0.5) * _DOTS_HEIGHT
-    axes.scatter(values, place + offsets, s=14, color=colour, alpha=0.45, linewidth=0, zorder=2)
+    dots = _dots(values)
+    offsets = (np.arange(1, len(dots) + 1) * _GOLDEN % 1 - 0.5) * _DOTS_HEIGHT
+    axes.scatter(dots, place + offsets, s=14, color=colour, alpha=0.45, linewidth=0, zorder=2)
     mean = float(values.mean())
     interval = best_interval(values).limited(possible, mean)
     limits, low, high = [float(values.min()), float(values.max())], math.nan, math.nan
@@ -104,6 +107,13 @@ def _draw_agent(
     axes.plot([mean], [place], marker="D", markersize=5, color=colour, markeredgecolor="black", zorder=4)
     _write(axes, place, estimate(mean, low, high, measure.is_rate))
     return limits
+
+
+def _dots(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores that are drawn: all, or of very many some, evenly spread over them in order, with both ends."""
+    if len(values) <= MOST_DOTS:
+        return values
+    return np.sort(values)[np.linspace(0, len(values) - 1, MOST_DOTS).round().astype(np.intp)]
 
 
 def _write(axes: "Axes", place: int, text: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from velodrome.experiments.plotting.agent_parameters import swept_agents
 from velodrome.experiments.plotting.drawn_scores import done, measure_for, records_on
-from velodrome.experiments.plotting.final_scores import draw_final_scores
+from velodrome.experiments.plotting.final_scores import MOST_DOTS, draw_final_scores
 from velodrome.experiments.plotting.improvement_matrix import MOST_WITH_INTERVALS, draw_improvement_matrix
 from velodrome.experiments.plotting.learning_curves import draw_learning_curves
 from velodrome.experiments.plotting.profiles import draw_performance_profiles
@@ -118,6 +118,12 @@ def _infinite_scores(page: Page) -> list[str]:
     return [counted(number, "infinite score")] * bool(number)
 
 
+def _scores_without_dot(page: Page) -> list[str]:
+    pairs = [(environment, agent) for environment in page.environments for agent in page.results.agents]
+    most = max((len(done(page.results.trials(*pair))) for pair in pairs), default=0)
+    return [f"dots of an agent's scores beyond {MOST_DOTS}, which are evenly spread over all"] * (most > MOST_DOTS)
+
+
 def _not_everywhere(page: Page) -> list[str]:
     """Infinite scores, and agents that a picture over all environments cannot show."""
     column = measure_for(page.results, page.environments, page.metric).column
@@ -146,7 +152,7 @@ KINDS: dict[str, Kind] = {
     "scores": Kind(
         lambda axes, page, environment: draw_final_scores(axes, page.results, environment, page.metric),
         _height_of_rows, lambda *seeds: f"a dot a seed, diamond = {_mean_with('bar')(*seeds)}",
-        _infinite_scores, ("metric",),
+        lambda page: _infinite_scores(page) + _scores_without_dot(page), ("metric",),
     ),
     "profiles": Kind(
         lambda axes, page, _: draw_performance_profiles(axes, page.results, page.metric, page.only_environment),

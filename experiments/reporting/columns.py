@@ -152,7 +152,7 @@ def _difference_column(comparison: Comparison, is_rate: bool) -> Column:
 
     def cell(row: Row) -> str:
         if row["agent"] == comparison.reference:
-            return versus if len(comparison.compared) > 1 else MISSING
+            return versus if comparison.pairs else MISSING
         is_return = row["is_by_return"]
         text = estimate(row["difference"], row["difference_low"], row["difference_high"], is_rate and not is_return)
         return f"{text} {BY_RETURN}" if is_return else text

@@ -144,7 +144,7 @@ class Groups:
         factor = 1 if self.comparison.correction == "max-T" else max(1, pairs)
         return math.ceil(1 + math.log2(factor / ERROR))
 
-    @property
+    @cached_property
     def most_seeds(self) -> int:
         """The largest number of seeds that any pair was compared on."""
         return max(pair.num_seeds for pair in self.comparison.pairs.values())

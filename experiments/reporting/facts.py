@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from velodrome.experiments.analysis.analysis import Analysis, EnvironmentAnalysis
-from velodrome.experiments.analysis.comparison import Comparison
+from velodrome.experiments.analysis.comparison import MOST_TESTED, Comparison
 from velodrome.experiments.reporting.columns import BY_RETURN, tells_reward_a_guess
 from velodrome.experiments.reporting.comparison_groups import ROUNDING
 from velodrome.experiments.reporting.languages import Words
@@ -59,6 +59,11 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
             seeds=words.seeds([most]), share=percent(1 - UNSEEN ** (1 / most)),
         )  # fmt: skip
     facts = [Fact("[ ]", brackets)]
+    everything = [one.comparison for one in (*scored, analysis.overall, *analysis.margins) if one is not None]
+    untested = [one for one in everything if one.num_untested]
+    if untested:
+        largest = max(untested, key=lambda one: one.num_untested)
+        facts.append(Fact(words("no letters"), too_many(largest, words)))
     compared = [one for one in scored if len(one.comparison.compared) > 1]
     if compared:
         facts.append(Fact(words("letters"), _letters(compared, words)))
@@ -115,6 +120,15 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
         text = words("Means over the other factor, seed by seed; they hide how policy and learner act together.")
         facts.append(Fact(words("margins"), text))
     return facts
+
+
+def too_many(comparison: Comparison, words: Words) -> str:
+    """That so many agents are not tested against each other."""
+    return words(
+        "With {number} agents no pair is tested, and there are no letters: all pairs are tested of at most {most}. "
+        "The highest of so many means is partly luck; compare the best again on new seeds.",
+        number=f"{comparison.num_untested:,}", most=MOST_TESTED,
+    )  # fmt: skip
 
 
 def _without_regret(scored: Sequence[EnvironmentAnalysis], words: Words) -> list[str]:

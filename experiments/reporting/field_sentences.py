@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from velodrome.experiments.analysis.comparison import AgentScores
-from velodrome.experiments.reporting.comparison_groups import ROUNDING
+from velodrome.experiments.reporting.comparison_groups import ROUNDING, PairOutcome
 from velodrome.experiments.reporting.numbers import is_known, score
 from velodrome.experiments.reporting.sentence_parts import SentenceParts
 
@@ -67,20 +67,21 @@ def against_baseline(said: SentenceParts) -> str:
 def rest(said: SentenceParts) -> str:
     """Which of those behind the leaders can be told apart."""
     groups, words = said.groups, said.words
-    pairs = [groups.outcome(one, other) for one, other in _pairs(groups.outside)]
-    left = [one for one in pairs if not one.is_different]
+    pairs = [groups.comparison.pairs[one.label, other.label] for one, other in _pairs(groups.outside)]
+    left = [pair for pair in pairs if pair.verdict != "different"]
     if not pairs or groups.most_seeds < 2:
         return ""
     count = len(groups.outside)
     if not left and len(pairs) == 1:
-        return words("{ahead} beats {behind} by {difference}.", **said.told(pairs[0]))
+        return words("{ahead} beats {behind} by {difference}.", **said.told(PairOutcome.of(pairs[0])))
     if not left:
         return words.counted("", "Any two of the other {number} differ.", count)
     if len(left) == len(pairs):
         return words("{names} are not distinguishable from each other.", names=said.names(groups.outside))
     if len(left) == 1:
         return words(
-            "Behind, {ahead} and {behind} are not distinguishable (difference {difference}).", **said.told(left[0])
+            "Behind, {ahead} and {behind} are not distinguishable (difference {difference}).",
+            **said.told(PairOutcome.of(left[0])),
         )
     return words(
         "Among the other {number}, {left} of {pairs} pairs are not distinguishable: those that share a letter.",

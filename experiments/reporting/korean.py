@@ -11,6 +11,25 @@ _REPORT = {
     "Report of an experiment": "실험 보고서", "Verdict": "판정", "The numbers": "수치",
     "Download all numbers as CSV": "모든 수치를 CSV로 내려받기", "Over all environments": "전체 환경",
     "Policies and learners": "정책과 학습자", "How to read the tables": "표 읽는 법", "Figures": "그림",
+    "Left out of the figures": "그림에서 뺀 것",
+    "Drawn are the {number} of {all} agents with the best mean rank over environments; the tables have all.": (
+        "에이전트 {all}개 중 환경별 순위의 평균이 좋은 {number}개만 그렸습니다. 표에는 모두 있습니다."
+    ),
+    "Drawn are the {number} of {all} agents with the best mean rank over environments, and the baseline; the tables "
+    "have all.": (
+        "에이전트 {all}개 중 환경별 순위의 평균이 좋은 {number}개와 기준만 그렸습니다. 표에는 모두 있습니다."
+    ),
+    "Where each environment has its own figure, the first {number} of {all} are drawn; the tables have all.": (
+        "환경마다 그리는 그림은 환경 {all}개 중 처음 {number}개만 그렸습니다. 표에는 모두 있습니다."
+    ),
+    "Final scores: of {all} seeds {number} dots an agent are drawn, evenly spread over its ordered scores; mean and "
+    "interval are of all seeds.": (
+        "최종 점수: 시드 {all}개 중 점수 순으로 고르게 뽑은 {number}개만 에이전트마다 점으로 그렸습니다. "
+        "평균과 구간은 모든 시드의 것입니다."
+    ),
+    "Probability of improvement: left out, for it is drawn of at most {most} agents.": (
+        "개선 확률: 에이전트 {most}개까지만 그리므로 뺐습니다."
+    ),
     "Warnings of the checks before running": "실행 전 점검의 경고", "Failed trials": "실패한 시도", "Notes": "비고",
     "{number} trials": "시도 {number}개", "How it was run": "실험 방법", "Agents": "에이전트", "Environments": "환경",
     "How to reproduce it": "재현 방법",
@@ -24,6 +43,12 @@ _REPORT = {
 }  # fmt: skip
 
 _FACTS = {
+    "no letters": "문자 없음",
+    "With {number} agents no pair is tested, and there are no letters: all pairs are tested of at most {most}. "
+    "The highest of so many means is partly luck; compare the best again on new seeds.": (
+        "에이전트가 {number}개이므로 어떤 쌍도 검정하지 않았고 문자도 없습니다. 모든 쌍은 {most}개까지만 검정합니다. "
+        "이렇게 많은 평균 가운데 가장 높은 것은 일부 운 덕분입니다. 상위 에이전트를 새로운 시드로 다시 비교하십시오."
+    ),
     "Training": "학습", "Seeds": "시드", "{amount} in each trial": "시도마다 {amount}",
     "{number} more": "그 밖에 {number}개",
     "{agent} on {environment}": "{environment}의 {agent}", "every agent": "모든 에이전트",

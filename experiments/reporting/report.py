@@ -11,6 +11,7 @@ from velodrome.agents.whole_files import write_whole
 from velodrome.experiments.analysis.analysis import Analysis, AnalysisOptions
 from velodrome.experiments.reporting.facts import how_it_was_run, how_to_read
 from velodrome.experiments.reporting.languages import Words
+from velodrome.experiments.reporting.report_extent import drawn_part
 from velodrome.experiments.reporting.report_figures import report_figures
 from velodrome.experiments.reporting.report_tables import report_tables
 from velodrome.experiments.reporting.tables import format_table
@@ -76,10 +77,12 @@ def report_html(results: "Results", *, options: AnalysisOptions | None = None, l
 
 def _contents(results: "Results", analysis: Analysis, options: AnalysisOptions, words: Words) -> dict[str, Any]:
     has_rows = bool(analysis.environments)
+    part = drawn_part(results, analysis, words)
     return {
         "verdicts": verdicts(analysis, results, words.language),
         "tables": report_tables(analysis, words),
-        "figures": report_figures(results, options, words),
+        "figures": report_figures(part, options, words),
+        "left_out": part.left_out,
         "warnings": [without_home(line) for line in results.warnings],
         "failures": _failures(results, words),
         "notes": [without_home(note) for note in results.notes],

@@ -9,14 +9,13 @@ from velodrome.experiments.analysis.analysis import AnalysisOptions
 from velodrome.experiments.analysis.measures import measure_named
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
 from velodrome.experiments.reporting.languages import Words
+from velodrome.experiments.reporting.report_extent import MOST_IN_MATRIX, Drawn
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from velodrome.experiments.results import Results
 
-# More agents than these, and nobody reads the matrix.
-MOST_IN_MATRIX = 12
 # Values of a hyper-parameter that make a sweep.
 FEWEST_IN_SWEEP = 3
 TITLES = {
@@ -35,6 +34,8 @@ CAPTIONS = {
     "improvement": "The probability that a run of the row's agent scores above one of the column's.",
     "sweep": "Mean scores over the value of a hyper-parameter, with 95 % intervals.",
 }
+# Kinds with one panel for all environments.
+_OVER_ENVIRONMENTS = ("profiles", "improvement")
 _DECIMALS = re.compile(r"(\.\d\d)\d+")
 _OUTLINE = re.compile(r' d="[^"]*"')
 _IDENTIFIER = re.compile(r' id="|url\(#|href="#')
@@ -51,12 +52,12 @@ class ReportFigure(NamedTuple):
     svg: str
 
 
-def report_figures(results: "Results", options: AnalysisOptions, words: Words) -> list[ReportFigure]:
+def report_figures(part: Drawn, options: AnalysisOptions, words: Words) -> list[ReportFigure]:
     """Pictures of all kinds that have something to show."""
     figures = []
     for kind in TITLES:
         try:
-            figure = _drawn(results, kind, options)
+            figure = _drawn(part.agents if kind in _OVER_ENVIRONMENTS else part.panels, kind, options)
             svg = "" if figure is None else inline_svg(_bytes_of(figure, words), f"{kind}-", words(TITLES[kind]))
         except ExperimentError:
             continue

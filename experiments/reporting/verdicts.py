@@ -8,6 +8,7 @@ from velodrome.experiments.analysis.analysis import Analysis, EnvironmentAnalysi
 from velodrome.experiments.analysis.comparison import AgentScores, Comparison
 from velodrome.experiments.reporting import field_sentences, leader_sentences
 from velodrome.experiments.reporting.comparison_groups import Groups
+from velodrome.experiments.reporting.facts import too_many
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.numbers import estimate, is_known
 from velodrome.experiments.reporting.sentence_parts import Scale, SentenceParts
@@ -118,6 +119,9 @@ def _of_environment(one: EnvironmentAnalysis, analysis: Analysis, words: Words) 
     groups = Groups(one.comparison)
     scale = _scale(one, words)
     missing = _missing(one.comparison.agents, scale.heading, words)
+    if one.comparison.num_untested:
+        sentences = [*_untested(one.comparison, scale, words), missing]
+        return Verdict(one.environment, tuple(filter(None, sentences)), is_environment=True)
     if len(groups.ranked) < 2:
         sentences = [*_alone(groups.ranked, scale, words), missing]
         return Verdict(one.environment, tuple(filter(None, sentences)), is_environment=True)
@@ -147,6 +151,8 @@ def _in_training(one: EnvironmentAnalysis, groups: Groups, words: Words) -> str:
 
 def _summary(comparison: Comparison, scale: Scale, words: Words) -> tuple[str, ...]:
     groups = Groups(comparison)
+    if comparison.num_untested:
+        return tuple(_untested(comparison, scale, words))
     if len(groups.ranked) < 2:
         return tuple(_alone(groups.ranked, scale, words))
     said = SentenceParts(groups, scale, words)
@@ -173,6 +179,17 @@ def _alone(agents: Sequence[AgentScores], scale: Scale, words: Words) -> list[st
     sentences = [words("{agent} has {heading} {estimate} with {seeds}; there is nothing to compare it with.", **told)]
     share = leader_sentences.share_of_best(SentenceParts(Groups(_only(agent)), scale, words))
     return [*sentences, share] if share else sentences
+
+
+def _untested(comparison: Comparison, scale: Scale, words: Words) -> list[str]:
+    """Of more agents than are tested: who has the highest mean, and that nothing says it is better."""
+    top = comparison.agents[0]
+    said = SentenceParts(Groups(comparison), scale, words)
+    highest = words(
+        "{top} has the highest {heading}: {estimate}.",
+        top=words.name(top.label), heading=scale.heading, estimate=said.estimate(top),
+    )  # fmt: skip
+    return [highest, too_many(comparison, words)]
 
 
 def _only(agent: AgentScores) -> Comparison:

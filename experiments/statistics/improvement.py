@@ -1,12 +1,16 @@
 """Probability of improvement: how often a run of one agent beats a run of another."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
+from velodrome.experiments.statistics.by_seed import seed_rows
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.interval import Interval
-from velodrome.experiments.statistics.resampling import NUM_RESAMPLES, resampled_weights
+from velodrome.experiments.statistics.resampling import BLOCK, NUM_RESAMPLES, resample_counts
 from velodrome.experiments.statistics.scores import (
     Array,
     Scores,
@@ -16,6 +20,10 @@ from velodrome.experiments.statistics.scores import (
     random_stream,
 )
 from velodrome.experiments.statistics.student_intervals import ONE_SEED
+
+Counts: TypeAlias = NDArray[np.uint16]
+# Counts of resamples that are kept for the next pair: 32 MB.
+MOST_KEPT = 1 << 24
 
 
 def probability_of_improvement(first: Scores, second: Scores) -> float:
@@ -32,7 +40,7 @@ def probability_of_improvement(first: Scores, second: Scores) -> float:
 
     Source: Agarwal et al. (2021), section 4.3; Mann & Whitney (1947).
     """
-    return float(np.mean([wins.mean() for wins in _wins(first, second)]))
+    return float(np.mean([one.share for one in _standings(first, second)]))
 
 
 def probability_of_improvement_interval(
@@ -63,25 +71,23 @@ def probability_of_improvement_interval(
         StatisticsError: as `probability_of_improvement`, or `seeds` that do not fit.
     """
     check_level(level)
-    environments = _wins(first, second)
-    sizes = [min(wins.shape) for wins in environments]
+    environments = _standings(first, second)
+    sizes = [min(one.size, len(one.order)) for one in environments]
     if min(sizes) < 2:
         return Interval.unknown(level, ONE_SEED)
     tail = (1 - level) / 2
-    if all(wins.min() == wins.max() for wins in environments):
-        return _without_spread([float(wins[0, 0]) for wins in environments], sizes, tail, level)
+    if all(one.is_constant for one in environments):
+        return _without_spread([one.share for one in environments], sizes, tail, level)
     values = np.zeros(num_resamples)
-    ours, theirs = zip(*(wins.shape for wins in environments), strict=True)
     own, other = (None, None) if seeds is None else seeds
     drawn = zip(
-        resampled_weights(random_stream(seed, 0), ours, own, num_resamples),
-        resampled_weights(random_stream(seed, 1), theirs, other, num_resamples),
+        _weights(seed, 0, [one.size for one in environments], own, num_resamples),
+        _weights(seed, 1, [len(one.order) for one in environments], other, num_resamples),
         environments,
         strict=True,
     )
-    for rows, columns, wins in drawn:
-        pairs = rows.sum(axis=1) * columns.sum(axis=1)
-        values += ((rows @ wins) * columns).sum(axis=1) / (pairs * len(environments))
+    for rows, columns, one in drawn:
+        values += _resampled_shares(rows, columns, one) / len(environments)
     low, high = np.clip(np.quantile(values, [tail, 1 - tail]), 0.0, 1.0)
     return Interval(float(low), float(high), level, "percentile")
 
@@ -98,12 +104,111 @@ def _without_spread(shares: Sequence[float], sizes: Sequence[int], tail: float, 
     return Interval(low, high, level, "constant scores" if low == high else "clopper-pearson")
 
 
-def _wins(first: Scores, second: Scores) -> Sequence[Array]:
-    """1, 1/2 or 0 for each pair of runs: one array (num_seeds of the first, num_seeds of the second) an environment."""
+class _Standing(NamedTuple):
+    """Runs of one agent among those of another, on one environment.
+
+    Attributes:
+        order: the other's runs from the lowest score on, (num_seeds of the other,).
+        beaten: how many of them each run beats, (num_seeds,).
+        reached: how many it beats or ties with, (num_seeds,).
+    """
+
+    order: NDArray[np.intp]
+    beaten: NDArray[np.intp]
+    reached: NDArray[np.intp]
+
+    @property
+    def size(self) -> int:
+        """Runs of the one agent."""
+        return len(self.beaten)
+
+    @property
+    def share(self) -> float:
+        """Share of the pairs of runs that it wins, ties counted half."""
+        return float((self.beaten + self.reached).mean() / (2 * len(self.order)))
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it wins all pairs, none, or ties in all of them."""
+        least, most = int(self.beaten.min()), int(self.reached.max())
+        wins_all, wins_none = least == len(self.order), most == 0
+        return wins_all or wins_none or (int(self.beaten.max()) == 0 and int(self.reached.min()) == len(self.order))
+
+
+def _standings(first: Scores, second: Scores) -> list[_Standing]:
     ours, theirs = as_environments(first, "first"), as_environments(second, "second")
     if len(ours) != len(theirs):
         raise StatisticsError(f"first, second: must have the same environments, got {len(ours)} and {len(theirs)}")
-    signs = [
-        np.sign(difference(one[:, np.newaxis], other[np.newaxis])) for one, other in zip(ours, theirs, strict=True)
-    ]
-    return [(1 + sign) / 2 for sign in signs]
+    return [_standing(one, other) for one, other in zip(ours, theirs, strict=True)]
+
+
+def _standing(ours: Array, theirs: Array) -> _Standing:
+    order = np.argsort(theirs, kind="stable")
+    ordered = theirs[order]
+    beaten = _leading(ours, ordered, lambda ahead: ahead > 0)
+    return _Standing(order, beaten, _leading(ours, ordered, lambda ahead: ahead >= 0))
+
+
+def _leading(ours: Array, ordered: Array, holds: Callable[[Array], NDArray[np.bool_]]) -> NDArray[np.intp]:
+    """How many of the other's lowest scores each score is so far ahead of; by bisection, for it holds up to one."""
+    low, high = np.zeros(len(ours), dtype=np.intp), np.full(len(ours), len(ordered), dtype=np.intp)
+    while (is_open := low < high).any():
+        middle = (low + high) // 2
+        is_met = holds(difference(ours, ordered[np.minimum(middle, len(ordered) - 1)]))
+        low = np.where(is_open & is_met, middle + 1, low)
+        high = np.where(is_open & ~is_met, middle, high)
+    return low
+
+
+def _resampled_shares(rows: Counts, columns: Counts, one: _Standing) -> Array:
+    """Share of the pairs of runs that are won in each resample, (num_resamples,), from counts of each run.
+
+    Sums of whole numbers and halves, which are exact: the order of the additions changes nothing.
+    """
+    num_resamples = rows.shape[1]
+    shares = np.empty(num_resamples)
+    has_ties = bool((one.beaten != one.reached).any())
+    step = max(1, BLOCK // max(one.size, len(one.order)))
+    for start in range(0, num_resamples, step):
+        part = slice(start, start + step)
+        ours = rows[:, part].astype(np.float64)
+        below = np.zeros((len(one.order) + 1, ours.shape[1]))
+        np.cumsum(columns[one.order, part], axis=0, dtype=np.float64, out=below[1:])
+        won = below[one.beaten]
+        won = won + below[one.reached] if has_ties else 2 * won
+        shares[part] = np.einsum("ij,ij->j", ours, won) / 2 / (ours.sum(axis=0) * below[-1])
+    return shares
+
+
+def _weights(
+    seed: int, agent: int, sizes: Sequence[int], seeds: Sequence[Sequence[int]] | None, rows: int
+) -> Iterator[Counts]:
+    """How often each score is drawn, as `resampled_weights`, but one resample a column: (num_seeds, rows).
+
+    Draws are the same for every first agent, and for every second.
+    """
+    if seeds is None:
+        rng = random_stream(seed, agent)
+        yield from (_counts(rng, size, rows) for size in sizes)
+        return
+    places, number = seed_rows(sizes, seeds)
+    is_kept = number * rows <= MOST_KEPT
+    counts = (_kept_counts if is_kept else _kept_counts.__wrapped__)(seed, agent, number, rows)
+    for own in places:
+        if np.array_equal(own, np.arange(number)):
+            yield counts
+            continue
+        drawn = counts[own]
+        drawn[:, ~drawn.any(axis=0)] = 1
+        yield drawn
+
+
+@lru_cache(maxsize=2)
+def _kept_counts(seed: int, agent: int, number: int, rows: int) -> Counts:
+    """Counts for one of the two agents: all pairs of several agents with as many seeds take the same."""
+    return _counts(random_stream(seed, agent), number, rows)
+
+
+def _counts(rng: np.random.Generator, number: int, rows: int) -> Counts:
+    """Counts in which the resamples of a score lie side by side, so that scores are picked in whole pieces."""
+    return np.ascontiguousarray(resample_counts(rng, number, rows, np.uint16).T)

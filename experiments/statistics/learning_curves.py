@@ -1,7 +1,7 @@
 """What a learning curve comes to: area under it, episodes to a threshold, regret."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -12,7 +12,7 @@ from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.interval import Interval
 from velodrome.experiments.statistics.scores import Array, as_scores, check_level
 
-Curves: TypeAlias = ArrayLike | Sequence[ArrayLike]
+Curves: TypeAlias = ArrayLike | Iterable[ArrayLike]
 
 
 def area_under_curve(curves: Curves, at: ArrayLike | None = None) -> Array:
@@ -70,8 +70,8 @@ def episodes_to_threshold(
     ≤ n - k) ≥ level. With fewer than six seeds there is none at 95 %.
 
     Args:
-        curves: successes (0 or 1) or returns by episode, (num_seeds, num_episodes), or a sequence of arrays of
-            different lengths.
+        curves: successes (0 or 1) or returns by episode, (num_seeds, num_episodes), or arrays of different lengths,
+            which are taken one by one.
         threshold: the rate or mean return to reach.
         window: episodes of the moving mean; the first that can count is the `window`-th.
         level: coverage of the interval.
@@ -84,12 +84,12 @@ def episodes_to_threshold(
     check_level(level)
     if window < 1:
         raise StatisticsError(f"window: must be at least 1, got {window}")
-    rows = [as_scores(curve, f"curves[{index}]") for index, curve in enumerate(_rows(curves))]
+    rows = (as_scores(curve, f"curves[{index}]") for index, curve in enumerate(_rows(curves)))
     episodes = np.array([_first_at(curve, threshold, window) for curve in rows])
-    reached = int(np.isfinite(episodes).sum())
-    middle = np.sort(episodes)[[(len(rows) - 1) // 2, len(rows) // 2]]
+    number, reached = len(episodes), int(np.isfinite(episodes).sum())
+    middle = np.sort(episodes)[[(number - 1) // 2, number // 2]]
     median = float(middle.mean()) if np.isfinite(middle).all() else None
-    return EpisodesToThreshold(episodes, reached, reached / len(rows), median, _median_interval(episodes, level))
+    return EpisodesToThreshold(episodes, reached, reached / number, median, _median_interval(episodes, level))
 
 
 def _first_at(curve: Array, threshold: float, window: int) -> float:
@@ -138,8 +138,10 @@ def cumulative_regret(returns: ArrayLike, best: ArrayLike) -> Array:
     return np.cumsum(optimum[..., np.newaxis] - values, axis=-1)
 
 
-def _rows(curves: Curves) -> list[ArrayLike]:
-    rows = list(curves) if not isinstance(curves, np.ndarray) or curves.ndim > 0 else []  # type: ignore[arg-type]
-    if not rows:
+def _rows(curves: Curves) -> Iterator[ArrayLike]:
+    is_empty = True
+    for row in curves if not isinstance(curves, np.ndarray) or curves.ndim > 0 else ():  # type: ignore[union-attr]
+        is_empty = False
+        yield row
+    if is_empty:
         raise StatisticsError("curves: there is no curve")
-    return rows

@@ -157,12 +157,12 @@ def resampled_weights(
         yield drawn
 
 
-def resample_counts(rng: np.random.Generator, size: int, rows: int) -> Array:
-    """How often each of `size` scores is drawn in each resample, float64 (rows, size).
+def resample_counts(rng: np.random.Generator, size: int, rows: int, kind: Any = np.float64) -> NDArray[Any]:
+    """How often each of `size` scores is drawn in each resample, numbers of a kind (rows, size).
 
     Draws that are counted, many times as fast as a multinomial distribution for as many categories as draws.
     """
-    counts = np.empty((rows, size))
+    counts = np.empty((rows, size), dtype=kind)
     block = max(1, BLOCK // size)
     for start in range(0, rows, block):
         number = min(block, rows - start)
