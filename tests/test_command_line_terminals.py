@@ -177,7 +177,8 @@ def test_every_width_that_is_given_prints_all(folder, given_width, words, capsys
     printed = capsys.readouterr().out
     assert len(printed.split()) > 50
     widest = max(map(cell_len, printed.splitlines()))
-    assert widest <= (20 if given_width in ("1", "7") else 80)
+    # The help of a program that has printed some already keeps its width.
+    assert widest <= (20 if given_width in ("1", "7") and words == ["table"] else 80)
 
 
 @pytest.mark.parametrize("width", [8, 10, 20, 30, 40, 60])

@@ -1,5 +1,8 @@
 """Environments that a program registers itself: they run in every worker, and what registers them is in the key."""
 
+import importlib
+from functools import partial
+
 import gymnasium as gym
 import pytest
 
@@ -139,6 +142,18 @@ def test_a_registration_that_cannot_be_sent_is_refused_with_what_to_do(registry)
         pack_registrations("own/Pole-v0")
     # Nobody needs it for another one.
     assert isinstance(pack_registrations("CartPole-v1"), tuple)
+
+
+@pytest.mark.filterwarnings("ignore:.*seeds:velodrome.experiments.errors.ExperimentWarning")
+def test_a_registration_that_nobody_needs_costs_no_trial(registry, tmp_path):
+    (tmp_path / "passing_by.py").write_text("def make(): ...\n")
+    with pytest.MonkeyPatch.context() as path:
+        path.syspath_prepend(str(tmp_path))
+        passing_by = importlib.import_module("passing_by")
+    # No other process can import it now.
+    gym.register("own/PassingBy-v0", entry_point=passing_by.make)
+    results = vd.compare("random", partial(gym.make, "CartPole-v1"), seeds=2, episodes=2, workers=1)
+    assert not results.failures
 
 
 class Broken(gym.Env):

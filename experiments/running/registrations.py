@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
@@ -13,7 +13,14 @@ from velodrome.experiments.errors import ExperimentError
 _EVERYWHERE = ("gymnasium", "velodrome")
 
 
-def pack_registrations(needed: str | None) -> tuple[bytes, ...]:
+class PackedRegistration(NamedTuple):
+    """A pickled registration, and whether the environment of the trials is its own."""
+
+    content: bytes
+    is_needed: bool
+
+
+def pack_registrations(needed: str | None) -> tuple[PackedRegistration, ...]:
     """Registrations that a new process does not have, pickled one by one.
 
     Sent are that of the environment, and all whose classes and functions no process could import by their names:
@@ -29,7 +36,7 @@ def pack_registrations(needed: str | None) -> tuple[bytes, ...]:
     for spec in list(gym.registry.values()):
         if not _is_everywhere(spec) and (spec.id == needed or _lives_in_main(spec)):
             try:
-                packed.append(_pack(spec))
+                packed.append(PackedRegistration(_pack(spec), spec.id == needed))
             except Exception as error:
                 # Others may have registered what is not needed here.
                 if spec.id == needed:
@@ -41,13 +48,24 @@ def pack_registrations(needed: str | None) -> tuple[bytes, ...]:
     return tuple(packed)
 
 
-def register(packed: Iterable[bytes]) -> None:
-    """Register here what `pack_registrations` packed in another process; it goes before what is registered here."""
+def register(packed: Iterable[PackedRegistration]) -> None:
+    """Register here what `pack_registrations` packed in another process; it goes before what is registered here.
+
+    What is not needed may live in a module that this process cannot import; it is left out.
+
+    Raises:
+        Exception: whatever reading the registration that is needed raises.
+    """
     import pickle
 
     for one in packed:
-        # Only this program's own parent sends them.
-        spec, named = pickle.loads(one)
+        try:
+            # Only this program's own parent sends them.
+            spec, named = pickle.loads(one.content)
+        except Exception:
+            if one.is_needed:
+                raise
+            continue
         gym.registry[spec.id] = spec
         for name, thing in named.items():
             setattr(sys.modules["__main__"], name, thing)

@@ -19,7 +19,7 @@ from velodrome.agents.compiler import NotCompilableError
 from velodrome.agents.interruption import not_counted
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.inputs import Maker
-from velodrome.experiments.running.registrations import register
+from velodrome.experiments.running.registrations import PackedRegistration, register
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.trial_runner import TrialGroup, as_generic, failed_outcome, run_to_outcome
 from velodrome.experiments.track import Track
@@ -54,7 +54,7 @@ class SentGroup:
     is_generic: bool
     note: str
     checkpoints: Checkpoints | None
-    registrations: tuple[bytes, ...] = ()
+    registrations: tuple[PackedRegistration, ...] = ()
 
 
 def pack_group(group: SentGroup) -> bytes:
@@ -96,7 +96,7 @@ def run_sent_trial(payload: bytes, key: str, seed: int) -> TrialOutcome:
 class _Received:
     """A group that has arrived; it becomes generic when its policy cannot be compiled."""
 
-    def __init__(self, group: TrialGroup, registrations: tuple[bytes, ...]) -> None:
+    def __init__(self, group: TrialGroup, registrations: tuple[PackedRegistration, ...]) -> None:
         self.group, self.registrations = group, registrations
 
 
