@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from velodrome.agents.environment_answers import shown
 from velodrome.agents.whole_files import write_whole
 from velodrome.envs.array_files import ArrayFileError, read_arrays
 
@@ -96,14 +97,8 @@ def whole_number(entries: Mapping[str, Any], name: str, least: int = 0) -> int:
     """
     value = entries[name]
     if type(value) is not int or value < least:
-        raise ValueError(f"{name} must be a whole number from {least}, got {shortened(value)}")
+        raise ValueError(f"{name} must be a whole number from {least}, got {shown(value)}")
     return value
-
-
-def shortened(value: object) -> str:
-    """Return the representation of a value, cut after 60 characters."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _digest_of(manifest: dict[str, Any]) -> str:

@@ -65,7 +65,7 @@ def evaluate(
     """
     evaluation = track.contents.evaluation
     if evaluation is not None and evaluation.reason is None:
-        return _on_examples(agent, track, evaluation.examples)
+        return _on_examples(agent, track, evaluation.examples, trained_in)
     policy = _policy_on_model(agent, track)
     if track.model is None or policy is None:
         return _sample(agent, track, seed, episodes, trained_in)
@@ -94,19 +94,20 @@ def _policy_on_model(agent: Agent, track: Track) -> NDArray[np.float64] | None:
     return policy if policy.shape == (track.model.num_states, track.model.num_actions) else None
 
 
-def _on_examples(agent: Agent, track: Track, examples: LabelledExamples) -> Evaluation:
+def _on_examples(agent: Agent, track: Track, examples: LabelledExamples, trained_in: WrapperState | None) -> Evaluation:
     labels = examples.labels
     is_sequence = labels.ndim == 2
-    env = track.make()
+    where = evaluation_environment(track.make, trained_in, track.keeps_open)
     try:
-        guesses = guesses_of(agent, env, examples.inputs, is_sequence=is_sequence)
+        where.before_episode()
+        guesses = guesses_of(agent, where.env, examples.inputs, is_sequence=is_sequence)
     finally:
-        if env is not track.keeps_open:
-            env.close()
+        where.close()
     right = (guesses == labels).reshape(len(labels), -1)
     returns, lengths = right.sum(axis=1, dtype=np.float64), np.full(len(labels), right.shape[1])
     successes = track.rule.successes(returns, lengths, np.ones(len(labels), dtype=np.bool_), right.all(axis=1))
-    return _evaluated("examples", returns, successes, is_sample=not is_sequence)
+    evaluated = _evaluated("examples", returns, successes, is_sample=not is_sequence)
+    return replace(evaluated, notes=tuple(where.notes))
 
 
 def _sample(agent: Agent, track: Track, seed: int, episodes: int, trained_in: WrapperState | None) -> Evaluation:

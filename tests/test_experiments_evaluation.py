@@ -11,6 +11,8 @@ import velodrome as vd
 from velodrome.agents import QLearning
 from velodrome.envs import Discretize
 from velodrome.experiments.checkpoints import train_with_checkpoints
+from velodrome.experiments.evaluation import evaluate
+from velodrome.experiments.evaluation_environment import WrapperState
 from velodrome.experiments.make_plan import make_plan
 from velodrome.experiments.track import Track
 
@@ -193,6 +195,33 @@ def test_what_cannot_be_copied_is_evaluated_itself_and_put_back():
     assert any("which has a way of its own to be copied (Uncopiable.__deepcopy__)" in note for note in trial.log.notes)
     # One observation for every step and every reset.
     assert env.env.count == trial.log.steps + 300
+
+
+@pytest.mark.parametrize("is_object", [False, True])
+def test_examples_are_seen_through_what_training_left_in_the_wrappers(is_object):
+    def make():
+        return NormalizeObservation(gym.make("velodrome/Classification-v0"))
+
+    seen = []
+
+    class Watching(QLearning):
+        def act(self, observation, **options):
+            seen.append(np.array(observation))
+            return np.zeros(len(observation), dtype=np.int64)
+
+    env = make()
+    env.reset(seed=0)
+    for _ in range(300):
+        env.step(0)
+        env.reset()
+    trained_in = WrapperState.of(env)
+    keeps_open = env if is_object else None
+    track = Track.of("digits", make, keeps_open=keeps_open)
+    evaluation = evaluate(Watching(), track, seed=0, trained_in=trained_in)
+    images, statistics = env.unwrapped.evaluation_environment().examples.inputs, env.obs_rms
+    expected = (images - statistics.mean) / np.sqrt(statistics.var + env.epsilon)
+    np.testing.assert_allclose(np.concatenate(seen), expected, atol=1e-4)
+    assert any("frozen" in note for note in evaluation.notes)
 
 
 def keys_of(environment):
