@@ -10,7 +10,7 @@ from gymnasium import wrappers
 
 from velodrome.agents.code_fingerprint import reachable_functions, referenced_values
 from velodrome.agents.object_contents import Contents
-from velodrome.envs.wrapper_chain import wrappers_of
+from velodrome.envs.wrapper_chain import layers_of
 from velodrome.policies.configuration import Configuration
 
 # They count and check, and pass on what they get.
@@ -26,7 +26,7 @@ def environment_contents(env: gym.Env[Any, Any]) -> dict[str, str]:
         UnknownContentsError: they cannot all be read.
     """
     contents = Contents()
-    layers = [*wrappers_of(env), env.unwrapped]
+    layers = layers_of(env)
     kinds = [type(layer).__name__ for layer in layers]
     # Two wrappers of one kind have places of their own.
     names = [kind + "'" * kinds[:depth].count(kind) for depth, kind in enumerate(kinds)]
@@ -56,7 +56,7 @@ def shared_contents(env: gym.Env[Any, Any], make: Any, configuration: Configurat
     for name, value in _fields(configuration).items():
         contents.add(f"{configuration.name}.{name}", value)
     functions = [make] if isinstance(make, FunctionType) else []
-    kinds = [type(owner) for owner in [*wrappers_of(env), env.unwrapped, *_configurations(configuration)]]
+    kinds = [type(owner) for owner in [*layers_of(env), *_configurations(configuration)]]
     for base in {base: None for kind in kinds for base in kind.__mro__}:
         if base.__module__.partition(".")[0] in ("gymnasium", "velodrome", "typing", "builtins", "abc"):
             continue

@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from velodrome.envs.wrapper_chain import wrappers_of
+from velodrome.envs.wrapper_chain import layers_of
 
 BIT_GENERATORS: dict[str, type[Any]] = {
     kind.__name__: kind
@@ -53,7 +53,7 @@ def _owners(env: gym.Env[Any, Any]) -> Iterator[tuple[str, Any]]:
     """Whatever keeps a generator in `_np_random`; asking must not make Gymnasium create one."""
     unwrapped = env.unwrapped
     yield "environment", unwrapped
-    for depth, layer in enumerate([*wrappers_of(env), unwrapped]):
+    for depth, layer in enumerate(layers_of(env)):
         name = f"{depth} {type(layer).__name__}"
         if layer is not unwrapped and "_np_random" in vars(layer):
             yield name, layer

@@ -9,7 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from velodrome.envs.wrapper_chain import wrappers_of
+from velodrome.envs.wrapper_chain import layers_of
 
 
 class NotCopiedError(ValueError):
@@ -25,7 +25,7 @@ def copied(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
     Raises:
         NotCopiedError: it renders, or holds something that cannot be copied, such as a function that may act on it.
     """
-    layers = [*wrappers_of(env), env.unwrapped]
+    layers = layers_of(env)
     try:
         return _copied(layers)
     except NotCopiedError:

@@ -31,6 +31,11 @@ def wrappers_of(env: gym.Env[Any, Any]) -> list[gym.Wrapper[Any, Any, Any, Any]]
     return chain
 
 
+def layers_of(env: gym.Env[Any, Any]) -> list[Any]:
+    """Return the wrappers around `env.unwrapped`, outermost first, and that itself."""
+    return [*wrappers_of(env), env.unwrapped]
+
+
 def time_limit_of(env: gym.Env[Any, Any]) -> int | None:
     """Steps after which an episode is truncated: the smallest TimeLimit in the chain, None without one."""
     limits = [layer._max_episode_steps for layer in wrappers_of(env) if isinstance(layer, wrappers.TimeLimit)]

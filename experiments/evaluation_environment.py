@@ -13,7 +13,7 @@ from gymnasium import spaces, wrappers
 from velodrome.agents.errors import one_line
 from velodrome.agents.object_contents import Contents
 from velodrome.envs.environment_copy import NotCopiedError, copied
-from velodrome.envs.wrapper_chain import wrappers_of
+from velodrome.envs.wrapper_chain import layers_of, wrappers_of
 
 # Of Gymnasium's wrappers, those that keep more than the present episode, or call what a user gave them.
 _STATEFUL = (
@@ -56,7 +56,7 @@ class WrapperState:
     @classmethod
     def of(cls, env: gym.Env[Any, Any]) -> "WrapperState":
         """Take the state of an environment, which stays as it is."""
-        layers = _layers(env)
+        layers = layers_of(env)
         kinds, places = tuple(type(layer) for layer in layers), tuple(_Place() for _ in layers)
         memo: dict[int, Any] = {id(layer): place for layer, place in zip(layers, places, strict=True)}
         originals = {depth: _carried(layer) for depth, layer in enumerate(layers) if may_hold_state(type(layer))}
@@ -71,7 +71,7 @@ class WrapperState:
 
     def put(self, env: gym.Env[Any, Any], names: Names) -> None:
         """Give the wrappers of `env`, which are of the same classes, copies of some of these values."""
-        layers = _layers(env)
+        layers = layers_of(env)
         memo: dict[int, Any] = {id(place): layer for place, layer in zip(self.places, layers, strict=True)}
         for depth, some in names.items():
             for name in some:
@@ -153,7 +153,7 @@ def _put_back(place: EvaluationEnvironment, state: WrapperState, names: Names) -
 
 def _carry_over(state: WrapperState, place: EvaluationEnvironment, make: Callable[[], gym.Env[Any, Any]]) -> None:
     """Let the wrappers go on from their state; `make` makes environments to compare with."""
-    layers = _layers(place.env)
+    layers = layers_of(place.env)
     if tuple(type(layer) for layer in layers) != state.kinds:
         place.notes.append("was evaluated with new wrappers: they are others each time the environment is made")
         return
@@ -203,7 +203,7 @@ def _lasting(state: WrapperState, differing: Names, make: Callable[[], gym.Env[A
             if is_trained:
                 state.put(env, differing)
             env.reset(seed=_SEED)
-            found.append(_contents_of(_layers(env), state))
+            found.append(_contents_of(layers_of(env), state))
         except Exception:
             return differing
         finally:
@@ -239,10 +239,6 @@ def _stop_statistics(env: gym.Env[Any, Any]) -> None:
 
 def _nothing() -> None:
     """Nothing to do."""
-
-
-def _layers(env: gym.Env[Any, Any]) -> list[Any]:
-    return [*wrappers_of(env), env.unwrapped]
 
 
 def may_hold_state(kind: type) -> bool:

@@ -20,7 +20,7 @@ from velodrome.agents.sampled_model import SampledModel
 from velodrome.envs.model_sampling import reason_not_sampled_from_model
 from velodrome.envs.success_rules import SuccessRule, success_rule
 from velodrome.envs.transition_model import NoTransitionModelError, TransitionModel, UntrueModelError
-from velodrome.envs.wrapper_chain import wrappers_of
+from velodrome.envs.wrapper_chain import layers_of
 from velodrome.experiments.contents import Contents
 from velodrome.experiments.evaluation_environment import may_hold_state
 
@@ -82,7 +82,7 @@ class Track:
             rule = success_rule(env, success)
             model, model_reason, transitions = _model_of(env)
             reason = reason_not_sampled_from_model(env)
-            classes = tuple(type(layer) for layer in [*wrappers_of(env), env.unwrapped])
+            classes = tuple(type(layer) for layer in layers_of(env))
             contents = Contents.of(env, rule)
             spec_id = None if env.spec is None else env.spec.id
         finally:
