@@ -12,6 +12,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 
 from velodrome.envs.goals import goal_states
+from velodrome.envs.known_dynamics import reason_changed
 from velodrome.envs.wrapper_chain import wrappers_of
 
 TERMINATED = "terminated"
@@ -64,8 +65,8 @@ def _is_of_its_makers(unwrapped: gym.Env[Any, Any], spec: EnvSpec) -> bool:
     if not entry_point.startswith("gymnasium."):
         # A rule that somebody registered with a class of his own.
         return registered is not None
-    kind: Any = type(unwrapped)
-    return all(part.__module__.startswith("gymnasium.") for part in (kind, kind.step, kind.reset))
+    kind = type(unwrapped)
+    return kind.__module__.startswith("gymnasium.") and reason_changed(unwrapped, kind, ("step", "reset")) is None
 
 
 def _reason_of_arguments(spec: EnvSpec) -> str | None:

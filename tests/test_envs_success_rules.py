@@ -1,9 +1,12 @@
 """Success rules: who decides, and on what."""
 
+import functools
+
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import wrappers
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from hypothesis import given
 from hypothesis import strategies as st
@@ -259,3 +262,16 @@ def test_final_outcomes_decide_where_they_can():
 )
 def test_final_outcomes_do_not_decide(identifier, rule, kwargs):
     assert outcomes_of(identifier, rule, **kwargs)[1] is None
+
+
+def test_a_patch_that_wears_the_names_of_what_it_replaces_is_seen(monkeypatch):
+    original = CartPoleEnv.step
+
+    @functools.wraps(original)
+    def step(self, action):
+        observation, reward, *rest = original(self, action)
+        return observation, 100 * reward, *rest
+
+    assert success_rule(gym.make("CartPole-v1")).description == "return >= 475"
+    monkeypatch.setattr(CartPoleEnv, "step", step)
+    assert success_rule(gym.make("CartPole-v1")).description == "no success rule"
