@@ -9,9 +9,10 @@ import gymnasium as gym
 import numpy as np
 
 from velodrome.agents.errors import UnsupportedEnvironmentError
-from velodrome.agents.saving import SavedAgentError, read_agent
+from velodrome.agents.resuming.saving import SavedAgentError, read_agent
 from velodrome.agents.training_log import TrainingLog
-from velodrome.policies.configuration import Configuration, ConfigurationError, from_data
+from velodrome.checks import ConfigurationError
+from velodrome.policies.configuration import Configuration, from_data
 
 Loop = Literal["auto", "generic", "compiled"]
 LOOPS: tuple[str, ...] = ("auto", "generic", "compiled")

@@ -4,20 +4,22 @@ from typing import Any
 
 import numpy as np
 
+from velodrome.checks import VelodromeError, one_line
 
-class UnsupportedEnvironmentError(ValueError):
+
+class UnsupportedEnvironmentError(VelodromeError, ValueError):
     """The agent cannot handle the environment's spaces, or lacks something that it learns from."""
 
 
-class BudgetError(ValueError):
+class BudgetError(VelodromeError, ValueError):
     """The training budget is missing, doubled or not positive."""
 
 
-class EnvironmentFailureError(RuntimeError):
+class EnvironmentFailureError(VelodromeError, RuntimeError):
     """The environment raised, or returned a reward or observation that is not allowed."""
 
 
-class PolicyFailureError(RuntimeError):
+class PolicyFailureError(VelodromeError, RuntimeError):
     """The policy raised, or chose an action that does not exist."""
 
 
@@ -33,11 +35,6 @@ def call_failure(env: Any, call: str, where: str, error: Exception) -> Environme
         # Most likely a wrapper around an environment that returned too little.
         reason += "; reset must return (observation, info), step (observation, reward, terminated, truncated, info)"
     return EnvironmentFailureError(f"{call} of {environment_label(env)} raised in {where}: {reason}")
-
-
-def one_line(error: BaseException) -> str:
-    """Class and message of an error in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
 
 
 def environment_label(env: Any) -> str:

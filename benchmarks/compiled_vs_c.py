@@ -20,8 +20,8 @@ import gymnasium as gym
 import measuring
 import numpy as np
 
-from velodrome.agents.seeding import environment_generator, environment_seed, role_generator
-from velodrome.envs.transition_model import TransitionModel
+from velodrome.agents.engine.seeding import environment_generator, environment_seed, role_generator
+from velodrome.envs.model.transition_model import TransitionModel
 from velodrome.policies import SteppedHarmonic
 
 ENVIRONMENTS: dict[str, dict[str, Any]] = {

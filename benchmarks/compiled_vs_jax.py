@@ -103,7 +103,7 @@ def write_model(file: Path) -> Any:
     import gymnasium as gym
     import numpy as np
 
-    from velodrome.agents.sampled_model import SampledModel
+    from velodrome.agents.engine.sampled_model import SampledModel
 
     sampled = SampledModel.of(gym.make(ENVIRONMENT))
     assert isinstance(sampled, SampledModel)

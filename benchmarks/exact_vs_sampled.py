@@ -18,9 +18,9 @@ import numpy as np
 
 import velodrome as vd
 from velodrome.agents import QLearning
-from velodrome.agents.planning import PlanningAgent
-from velodrome.agents.tabular import TabularAgent
-from velodrome.experiments.trial import Trial
+from velodrome.agents.planning.planning_agents import PlanningAgent
+from velodrome.agents.tabular.tabular_agent import TabularAgent
+from velodrome.experiments.trials.trial import Trial
 from velodrome.policies import Constant, Greedy
 
 EPISODES, QUICK_EPISODES = 1_000_000, 1000
@@ -84,7 +84,7 @@ def sample(trial: Trial, episodes: int, seed: int) -> list[Agreement]:
     """Play what a trial learnt, greedily and without learning on, in the compiled loop."""
     learnt = trial.trained
     assert isinstance(learnt, TabularAgent | PlanningAgent)
-    model = trial.track.sampled_model()
+    model = trial.profile.sampled_model()
     player = QLearning(learning_rate=Constant(0.0), policy=Greedy(ties="first" if learnt.ties == "first" else "random"))
     # Only training binds an agent to its table.
     player.train(model, episodes=1, seed=seed)

@@ -12,7 +12,7 @@ from typing import Any
 import gymnasium as gym
 import measuring
 
-from velodrome.agents.seeding import environment_seed
+from velodrome.agents.engine.seeding import environment_seed
 from velodrome.envs.discretize import Discretize
 
 ENVIRONMENTS: dict[str, Callable[[], gym.Env[Any, Any]]] = {

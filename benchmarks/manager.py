@@ -31,18 +31,18 @@ def agents(number: int) -> dict[str, str]:
 
 def bare(number: int, seeds: int) -> None:
     """The same trials without a manager."""
-    from velodrome.experiments.expressions.catalogue import build_agent
-    from velodrome.experiments.expressions.environment_configuration import build_environment
-    from velodrome.experiments.track import Track
-    from velodrome.experiments.trial import Budget, run_trial
+    from velodrome.experiments.specification.catalogue import build_agent
+    from velodrome.experiments.specification.environment_configuration import build_environment
+    from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+    from velodrome.experiments.trials.trial import Budget, run_trial
 
-    track = Track.of(ENVIRONMENT, build_environment(ENVIRONMENT).make)
+    profile = EnvironmentProfile.of(ENVIRONMENT, build_environment(ENVIRONMENT).make)
     budget = Budget(EPISODES, None)
     built = {label: build_agent(expression) for label, expression in agents(number).items()}
 
     def batch(label: str) -> None:
         for seed in range(seeds):
-            run_trial(label, built[label], track, budget, seed)
+            run_trial(label, built[label], profile, budget, seed)
 
     with ThreadPoolExecutor(measuring.usable_cores()) as pool:
         list(pool.map(batch, built))

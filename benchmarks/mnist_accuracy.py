@@ -54,7 +54,7 @@ def train(course: Course, seed: int, dataset: str, folder: Path) -> list[Epoch]:
     """Train, and save the agent after each epoch, or after the last where the learning rate follows a schedule."""
     import gymnasium as gym
 
-    from velodrome.experiments.expressions.catalogue import build_agent
+    from velodrome.experiments.specification.catalogue import build_agent
 
     env = gym.make("velodrome/Classification-v0", dataset=dataset, validation=course.validation)
     num_images = len(env.unwrapped.examples.labels)

@@ -123,7 +123,7 @@ def load(contender: str) -> None:
         import gymnasium  # noqa: F401
 
         from velodrome.agents import CharRNN  # noqa: F401
-        from velodrome.agents.neural.keras_runtime import tensorflow
+        from velodrome.agents.deep.keras_runtime import tensorflow
 
         tensorflow()
     elif contender == "pytorch":
@@ -179,7 +179,7 @@ def main() -> None:
     if given.worker:
         return serve(given.worker)
     # PyTorch's environment lacks velodrome.
-    from velodrome.envs.texts import TEXTS
+    from velodrome.envs.labelled.texts import TEXTS
 
     has_torch = subprocess.run([given.torch_python, "-c", "import torch, numpy"], capture_output=True, check=False)
     names = ["velodrome", *([] if has_torch.returncode else ["pytorch"]), *KERAS]

@@ -168,7 +168,7 @@ def killed_moves(soak: Soak) -> Attack:
     """A report, export, picture or repair is killed between writing its file and moving it to its place."""
     program = (
         "import os, sys; os.replace = lambda *given: os._exit(9); "
-        "from velodrome.experiments.cli import main; main(sys.argv[1:])"
+        "from velodrome.experiments.cli.application import main; main(sys.argv[1:])"
     )
     commands = {"report": "page.html", "export": "trials.csv", "plot": "page.png", "repair": STORE}
     lost = 0
@@ -200,7 +200,7 @@ def modules_beside_a_store(soak: Soak) -> Attack:
         _rename_agents(connection)
     lines = ["table .", "plot . --kind sweep --parameter strength --out s.png", "report . --out r.html", "export ."]
     lines += ["repair ."]
-    program = "import sys\nsys.path.insert(0, '')\nfrom velodrome.experiments.cli import main\n"
+    program = "import sys\nsys.path.insert(0, '')\nfrom velodrome.experiments.cli.application import main\n"
     program += "for line in sys.argv[1:]: main(line.split())"
     lost = 0
     for line in lines:
@@ -294,7 +294,7 @@ def forged_agents(soak: Soak) -> Attack:
 
     import velodrome as vd
     from velodrome.agents import Agent
-    from velodrome.agents.saving import MANIFEST, SavedAgentError, read_agent, write_agent
+    from velodrome.agents.resuming.saving import MANIFEST, SavedAgentError, read_agent, write_agent
 
     folder, lost, refused = soak.folder / "agent", 0, 0
     agent = vd.agents.QLearning()

@@ -98,7 +98,7 @@ def programs(seeds: int, saved: Path) -> dict[str, Program]:
         "act once with a saved simple_cnn": Program(ACT.format(folder=str(saved))),
         LIMIT: Program(LIMIT, may_load_tensorflow=True),
         "what a learning network imports": Program(
-            "from velodrome.agents.neural.keras_runtime import keras; keras()", may_load_tensorflow=True
+            "from velodrome.agents.deep.keras_runtime import keras; keras()", may_load_tensorflow=True
         ),
         "velodrome run softmax_regression, digits": Program(command(*learning), may_load_tensorflow=True),
     }

@@ -12,6 +12,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from velodrome.checks import VelodromeError
+
 # Of the free memory: whoever reads arrays may need a second copy of one.
 LARGEST_SHARE = 0.5
 # Numbers, truth values and text.
@@ -29,7 +31,7 @@ _UNREADABLE = (
 )
 
 
-class ArrayFileError(ValueError):
+class ArrayFileError(VelodromeError, ValueError):
     """A file that does not hold the arrays that it claims, or more than fits into memory; the message is one line."""
 
 

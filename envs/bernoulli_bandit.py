@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from velodrome.envs.argument_checks import check_probability
-from velodrome.envs.model_environment import ModelEnvironment
-from velodrome.envs.transition_model import TransitionModel
+from velodrome.checks import check_probability
+from velodrome.envs.model.model_environment import ModelEnvironment
+from velodrome.envs.model.transition_model import TransitionModel
 
 
 class BernoulliBandit(ModelEnvironment):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.envs.argument_checks import check_flag, check_integer
-from velodrome.envs.model_environment import ModelEnvironment
-from velodrome.envs.transition_model import TransitionModel
+from velodrome.checks import check_flag, check_integer
+from velodrome.envs.model.model_environment import ModelEnvironment
+from velodrome.envs.model.transition_model import TransitionModel
 
 MOVE_COST = 0.01
 TREASURE = 1.0

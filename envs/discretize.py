@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces, utils
 from numpy.typing import ArrayLike, NDArray
 
-from velodrome.envs.argument_checks import check_integer
+from velodrome.checks import check_integer
 from velodrome.envs.binning import Binning
 from velodrome.envs.wrapper_chain import name_of
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import gymnasium as gym
 
+from velodrome.checks import VelodromeError
 from velodrome.envs.wrapper_chain import layers_of
 
 
-class NotCopiedError(ValueError):
+class NotCopiedError(VelodromeError, ValueError):
     """An environment of which no independent copy can be made; one line."""
 
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.envs.argument_checks import check_number, check_probability
-from velodrome.envs.model_environment import ModelEnvironment
-from velodrome.envs.transition_model import TransitionModel
+from velodrome.checks import check_number, check_probability
+from velodrome.envs.model.model_environment import ModelEnvironment
+from velodrome.envs.model.transition_model import TransitionModel
 
 FOUR_ROOMS = """\
 #############

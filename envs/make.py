@@ -12,7 +12,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator, parse_env_id
 
-from velodrome.envs.argument_checks import did_you_mean
+from velodrome.checks import VelodromeError, did_you_mean
 from velodrome.envs.registration import register_environments
 from velodrome.envs.unimported_modules import unimported_module
 
@@ -23,7 +23,7 @@ _LISTED_MODULES = ("velodrome.envs.", "gymnasium.envs.toy_text.", "gymnasium.env
 Environment = gym.Env[Any, Any]
 
 
-class UnknownEnvironmentError(ValueError):
+class UnknownEnvironmentError(VelodromeError, ValueError):
     """An environment that does not exist or cannot be made, said in one line."""
 
 

@@ -12,7 +12,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 
 from velodrome.envs.goals import goal_states
-from velodrome.envs.known_dynamics import reason_changed
+from velodrome.envs.model.known_dynamics import reason_changed
 from velodrome.envs.wrapper_chain import wrappers_of
 
 TERMINATED = "terminated"

@@ -8,16 +8,16 @@ import gymnasium as gym
 _ENVIRONMENTS = {
     "velodrome/BernoulliBandit-v0": ("velodrome.envs.bernoulli_bandit:BernoulliBandit", None),
     "velodrome/Chain-v0": ("velodrome.envs.chain:Chain", 100),
-    "velodrome/Classification-v0": ("velodrome.envs.classification:Classification", None),
+    "velodrome/Classification-v0": ("velodrome.envs.labelled.classification:Classification", None),
     "velodrome/DeepSea-v0": ("velodrome.envs.deep_sea:DeepSea", None),
     "velodrome/Garnet-v0": ("velodrome.envs.garnet:Garnet", 100),
     "velodrome/GridWorld-v0": ("velodrome.envs.grid_world:GridWorld", 500),
     "velodrome/RiverSwim-v0": ("velodrome.envs.river_swim:RiverSwim", 20),
-    "velodrome/Text-v0": ("velodrome.envs.text:Text", None),
+    "velodrome/Text-v0": ("velodrome.envs.labelled.text:Text", None),
 }
 # What gymnasium.make_vec makes, where it is not one environment after the other.
 _VECTOR_ENTRY_POINTS = {
-    "velodrome/Classification-v0": "velodrome.envs.classification_vector:ClassificationVectorEnv",
+    "velodrome/Classification-v0": "velodrome.envs.labelled.classification_vector:ClassificationVectorEnv",
 }
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from velodrome.envs.argument_checks import check_integer, check_number
-from velodrome.envs.model_environment import ModelEnvironment
-from velodrome.envs.transition_model import TransitionModel
-from velodrome.envs.transition_view import Outcome
+from velodrome.checks import check_integer, check_number
+from velodrome.envs.model.model_environment import ModelEnvironment
+from velodrome.envs.model.transition_model import TransitionModel
+from velodrome.envs.model.transition_view import Outcome
 
 
 class RiverSwim(ModelEnvironment):

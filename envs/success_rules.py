@@ -13,11 +13,11 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
-from velodrome.envs.argument_checks import did_you_mean
+from velodrome.checks import VelodromeError, did_you_mean
 from velodrome.envs.goals import goal_states, is_at_goal, knows_goal
-from velodrome.envs.model_environment import ModelEnvironment
+from velodrome.envs.model.model_environment import ModelEnvironment
+from velodrome.envs.model.transition_model import TransitionModel
 from velodrome.envs.own_rewards import reason_other_rewards
-from velodrome.envs.transition_model import TransitionModel
 
 Source = Literal["experiment", "info", "known environment", "goal", "reward_threshold", "none"]
 
@@ -55,7 +55,7 @@ _WORDS = {
 }
 
 
-class SuccessRuleError(ValueError):
+class SuccessRuleError(VelodromeError, ValueError):
     """A success rule that cannot be read, said in one line."""
 
 

@@ -10,7 +10,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
-from velodrome.envs.argument_checks import did_you_mean
+from velodrome.checks import VelodromeError, did_you_mean
 
 # Calls by which a module may define or import what its source does not name.
 _DYNAMIC = {"exec", "eval", "__import__", "globals", "vars", "locals", "setattr", "import_module"}
@@ -19,7 +19,7 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _LITERALS = (ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Dict, ast.Set, *_COMPREHENSIONS)
 
 
-class NoSuchModuleError(ValueError):
+class NoSuchModuleError(VelodromeError, ValueError):
     """There is no module of a name; the message is the reason alone."""
 
 

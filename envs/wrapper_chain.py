@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium import wrappers
 
-from velodrome.envs.known_dynamics import reason_changed
+from velodrome.envs.model.known_dynamics import reason_changed
 
 # They neither change what is observed, rewarded or done, nor draw random numbers.
 _TRANSPARENT = (

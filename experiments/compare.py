@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.make_plan import Agents, Environments, Learners, Policies, make_plan
-from velodrome.experiments.results import Results
+from velodrome.experiments.results.results import Results
 from velodrome.experiments.running.run_plan import RunOptions, run_plan
 from velodrome.experiments.running.run_status import ProgressCallback
 from velodrome.experiments.running.run_until_decided import run_until_decided
+from velodrome.experiments.specification.make_plan import Agents, Environments, Learners, Policies, make_plan
 from velodrome.experiments.storage.store_file import store_path
 from velodrome.experiments.tracking.tracker import Tracker
 

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from velodrome.checks import VelodromeError
 
-class ExperimentError(ValueError):
+
+class ExperimentError(VelodromeError, ValueError):
     """An experiment cannot be found, read or run as asked; one line for every mistake."""
 
 

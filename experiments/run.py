@@ -6,14 +6,14 @@ from typing import Any
 import gymnasium as gym
 
 from velodrome.agents.agent import Agent, Callback, Loop
+from velodrome.agents.engine.seeding import check_seed
 from velodrome.agents.errors import check_budget_or_epochs, check_count, environment_label
-from velodrome.agents.seeding import check_seed
 from velodrome.envs.environment_copy import NotCopiedError, copied
-from velodrome.experiments.checks.made_again import difference_when_made_again
-from velodrome.experiments.expressions.environment_configuration import EnvironmentConfiguration
-from velodrome.experiments.inputs import NamedEnvironment, read_agent, read_environment
-from velodrome.experiments.track import Track
-from velodrome.experiments.trial import Budget, Trial, run_trial
+from velodrome.experiments.specification.environment_configuration import EnvironmentConfiguration
+from velodrome.experiments.specification.inputs import NamedEnvironment, read_agent, read_environment
+from velodrome.experiments.specification.made_again import difference_when_made_again
+from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+from velodrome.experiments.trials.trial import Budget, Trial, run_trial
 
 
 def run(
@@ -57,22 +57,22 @@ def run(
     label, learner = read_agent(agent)
     given = env if isinstance(env, gym.Env) else None
     named = _like(given) if given is not None else read_environment(env)
-    track = Track.of(named.label, named.make, success, keeps_open=given)
+    profile = EnvironmentProfile.of(named.label, named.make, success, keeps_open=given)
     note = ""
-    different = difference_when_made_again(track, is_expression=isinstance(env, str | EnvironmentConfiguration))
+    different = difference_when_made_again(profile, is_expression=isinstance(env, str | EnvironmentConfiguration))
     if different is not None:
         given = named.make()
-        track = Track.of(named.label, lambda: given, success, keeps_open=given)
+        profile = EnvironmentProfile.of(named.label, lambda: given, success, keeps_open=given)
         note = (
             f"{named.label} is another environment each time it is made ({different}): "
             "trained and evaluated in the one that was made"
         )
     if epochs is not None:
-        episodes = track.episodes_of(learner, epochs)
+        episodes = profile.episodes_of(learner, epochs)
     return run_trial(
         label,
         learner,
-        track,
+        profile,
         Budget(episodes, steps, evaluation_episodes),
         seed,
         loop=loop,

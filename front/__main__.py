@@ -6,7 +6,7 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    from velodrome.experiments.cli import main as run_command_line
+    from velodrome.experiments.cli.application import main as run_command_line
 
     sys.exit(run_command_line())
 

@@ -6,18 +6,17 @@ JSON-ready data (manifests and the keys of stored trials).
 """
 
 import dataclasses
-import difflib
 import inspect
-import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, ClassVar, TypeVar, get_args
 
+import numpy as np
+
+from velodrome.checks import ConfigurationError as ConfigurationError
+from velodrome.checks import closest
+
 T = TypeVar("T", bound="Configuration")
-
-
-class ConfigurationError(ValueError):
-    """A parameter is unknown, misspelt or out of range; the message is one line that says what is allowed."""
 
 
 class Configuration:
@@ -66,7 +65,7 @@ def to_expression(value: Any) -> str:
         return f"{full_name(type(value))}({', '.join(given)})"
     if isinstance(value, tuple):
         return "[" + ", ".join(to_expression(item) for item in value) + "]"
-    return repr(value)
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def to_data(value: Any) -> Any:
@@ -83,7 +82,7 @@ def to_data(value: Any) -> Any:
         return {"name": full_name(type(value))} | items
     if isinstance(value, tuple | list):
         return [to_data(item) for item in value]
-    return value
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def from_data(data: Any, base: type[T]) -> T:
@@ -113,57 +112,6 @@ def from_data(data: Any, base: type[T]) -> T:
 def defined_classes(base: type[T]) -> dict[str, type[T]]:
     """Classes of a kind that the running program has defined, by their names in expressions."""
     return {full_name(cls): cls for cls in _subclasses(base) if not inspect.isabstract(cls)}
-
-
-def closest(word: str, allowed: Iterable[str]) -> str:
-    """`: did you mean '…'?` where a near match exists, else the allowed words; for one-line errors."""
-    names = sorted(allowed)
-    matches = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if matches:
-        return f": did you mean {matches[0]!r}?"
-    return f"; allowed: {', '.join(names)}" if names else ""
-
-
-def require_number(owner: str, field: str, value: Any, low: float, high: float, *, open_low: bool = False) -> None:
-    """Refuse anything but a number in [low, high] (or (low, high]).
-
-    Raises:
-        ConfigurationError: with the owner, the field, the value given and the range allowed.
-    """
-    in_range = (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and (low < value if open_low else low <= value)
-        and value <= high
-    )
-    if not in_range:
-        bracket = "(" if open_low or math.isinf(low) else "["
-        close = ")" if math.isinf(high) else "]"
-        raise ConfigurationError(
-            f"{owner}: {field} must be a number in {bracket}{low:g}, {high:g}{close}, got {value!r}"
-        )
-
-
-def require_whole_number(owner: str, field: str, value: Any, low: int) -> None:
-    """Refuse anything but a whole number of at least `low`.
-
-    Raises:
-        ConfigurationError: with the owner, the field, the value given and the range allowed.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < low:
-        raise ConfigurationError(f"{owner}: {field} must be a whole number of at least {low}, got {value!r}")
-
-
-def require_one_of(owner: str, field: str, value: Any, allowed: tuple[str, ...]) -> None:
-    """Refuse a word that is not among `allowed`.
-
-    Raises:
-        ConfigurationError: with the owner, the field, the value given and the words allowed.
-    """
-    if value not in allowed:
-        words = ", ".join(repr(word) for word in allowed)
-        raise ConfigurationError(f"{owner}: {field} must be one of {words}, got {value!r}")
 
 
 def _is_real(annotation: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from velodrome.policies.configuration import require_one_of
+from velodrome.checks import check_choice
 from velodrome.policies.policy import TIES, Policy, ProbabilitiesFunction, SelectFunction, Ties
 from velodrome.policies.schedules import Schedule, as_schedule
 from velodrome.policies.ties import (
@@ -70,7 +70,7 @@ class EpsilonGreedy(Policy):
 
     def __post_init__(self) -> None:
         as_schedule(self.name, "epsilon", self.epsilon, 0.0, 1.0)
-        require_one_of(self.name, "ties", self.ties, TIES)
+        check_choice(f"{self.name}: ties", self.ties, TIES)
 
     @property
     def schedule(self) -> Schedule:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from velodrome.policies.configuration import require_one_of
+from velodrome.checks import check_choice
 from velodrome.policies.policy import TIES, Policy, ProbabilitiesFunction, SelectFunction, Ties
 from velodrome.policies.ties import (
     greedy_first,
@@ -55,7 +55,7 @@ class Greedy(Policy):
     draws_uniforms_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        require_one_of(self.name, "ties", self.ties, TIES)
+        check_choice(f"{self.name}: ties", self.ties, TIES)
 
     @property
     def select(self) -> SelectFunction:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from velodrome.policies.configuration import require_one_of
+from velodrome.checks import check_choice
 from velodrome.policies.policy import TIES, Policy, SelectFunction, Ties
 from velodrome.policies.schedules import Harmonic, Schedule, as_schedule
 
@@ -63,7 +63,7 @@ class RandomNoise(Policy):
 
     def __post_init__(self) -> None:
         as_schedule(self.name, "scale", self.scale, 0.0, np.inf)
-        require_one_of(self.name, "ties", self.ties, TIES)
+        check_choice(f"{self.name}: ties", self.ties, TIES)
 
     @property
     def schedule(self) -> Schedule:

@@ -12,13 +12,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from velodrome.policies.configuration import (
-    Configuration,
-    ConfigurationError,
-    require_number,
-    require_one_of,
-    require_whole_number,
-)
+from velodrome.checks import ConfigurationError, check_choice, check_integer, check_number
+from velodrome.policies.configuration import Configuration
 
 Clock = Literal["episode", "step", "visits"]
 CLOCKS: tuple[str, ...] = get_args(Clock)
@@ -56,7 +51,7 @@ class Constant(Schedule):
     reaches_bounds: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        require_number(self.name, "value", self.value, -np.inf, np.inf)
+        check_number(f"{self.name}: value", self.value, -np.inf, np.inf)
 
     def __call__(self, index: int) -> float:
         return float(self.value)
@@ -80,10 +75,10 @@ class Linear(Schedule):
     reaches_bounds: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        require_number(self.name, "start", self.start, -np.inf, np.inf)
-        require_number(self.name, "end", self.end, -np.inf, np.inf)
-        require_whole_number(self.name, "over", self.over, 1)
-        require_one_of(self.name, "clock", self.clock, CLOCKS)
+        check_number(f"{self.name}: start", self.start, -np.inf, np.inf)
+        check_number(f"{self.name}: end", self.end, -np.inf, np.inf)
+        check_integer(f"{self.name}: over", self.over, minimum=1)
+        check_choice(f"{self.name}: clock", self.clock, CLOCKS)
 
     def __call__(self, index: int) -> float:
         return float(self.values(index, index + 1)[0])
@@ -107,10 +102,10 @@ class Exponential(Schedule):
     clock: Clock = "episode"
 
     def __post_init__(self) -> None:
-        require_number(self.name, "start", self.start, 0.0, np.inf)
-        require_number(self.name, "decay", self.decay, 0.0, 1.0, open_low=True)
-        require_number(self.name, "floor", self.floor, 0.0, np.inf)
-        require_one_of(self.name, "clock", self.clock, CLOCKS)
+        check_number(f"{self.name}: start", self.start, 0.0, np.inf)
+        check_number(f"{self.name}: decay", self.decay, 0.0, 1.0, open_low=True)
+        check_number(f"{self.name}: floor", self.floor, 0.0, np.inf)
+        check_choice(f"{self.name}: clock", self.clock, CLOCKS)
 
     def __call__(self, index: int) -> float:
         return max(float(self.floor), self.start * math.pow(self.decay, index))
@@ -128,8 +123,8 @@ class Harmonic(Schedule):
     clock: Clock = "episode"
 
     def __post_init__(self) -> None:
-        require_number(self.name, "scale", self.scale, 0.0, np.inf)
-        require_one_of(self.name, "clock", self.clock, CLOCKS)
+        check_number(f"{self.name}: scale", self.scale, 0.0, np.inf)
+        check_choice(f"{self.name}: clock", self.clock, CLOCKS)
 
     def __call__(self, index: int) -> float:
         return self.scale / (index + 1)
@@ -150,8 +145,8 @@ class SteppedHarmonic(Schedule):
     clock: Clock = "episode"
 
     def __post_init__(self) -> None:
-        require_whole_number(self.name, "every", self.every, 1)
-        require_one_of(self.name, "clock", self.clock, CLOCKS)
+        check_integer(f"{self.name}: every", self.every, minimum=1)
+        check_choice(f"{self.name}: clock", self.clock, CLOCKS)
 
     def __call__(self, index: int) -> float:
         return 1.0 / (index // self.every + 1)
@@ -176,9 +171,9 @@ class Reciprocal(Schedule):
     clock: Clock = "episode"
 
     def __post_init__(self) -> None:
-        require_number(self.name, "every", self.every, 0.0, np.inf, open_low=True)
-        require_number(self.name, "offset", self.offset, 0.0, np.inf, open_low=True)
-        require_one_of(self.name, "clock", self.clock, CLOCKS)
+        check_number(f"{self.name}: every", self.every, 0.0, np.inf, open_low=True)
+        check_number(f"{self.name}: offset", self.offset, 0.0, np.inf, open_low=True)
+        check_choice(f"{self.name}: clock", self.clock, CLOCKS)
 
     def __call__(self, index: int) -> float:
         return 1.0 / (index / self.every + self.offset)
@@ -197,7 +192,7 @@ def as_schedule(owner: str, field: str, value: Any, low: float, high: float, *, 
         ConfigurationError: neither a number nor a schedule, or a value out of [low, high] (or (low, high]).
     """
     if not isinstance(value, Schedule):
-        require_number(owner, field, value, low, high, open_low=open_low)
+        check_number(f"{owner}: {field}", value, low, high, open_low=open_low)
         return Constant(float(value))
     bounds = value.bounds()
     if bounds is not None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from velodrome.policies.configuration import require_one_of
+from velodrome.checks import check_choice
 from velodrome.policies.policy import TIES, Policy, ProbabilitiesFunction, SelectFunction, Ties
 from velodrome.policies.schedules import Schedule, as_schedule
 
@@ -120,7 +120,7 @@ class UCB(Policy):
 
     def __post_init__(self) -> None:
         as_schedule(self.name, "confidence", self.confidence, 0.0, np.inf)
-        require_one_of(self.name, "ties", self.ties, TIES)
+        check_choice(f"{self.name}: ties", self.ties, TIES)
 
     @property
     def schedule(self) -> Schedule:

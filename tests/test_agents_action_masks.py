@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from velodrome import agents, envs, policies
 from velodrome.agents.errors import EnvironmentFailureError, UnsupportedEnvironmentError
-from velodrome.agents.saving import SavedAgentError, write_agent
-from velodrome.experiments.evaluation import evaluate
+from velodrome.agents.resuming.saving import SavedAgentError, write_agent
 from velodrome.experiments.run import run
+from velodrome.experiments.trials.evaluation import evaluate
 
 ALL = (True, True, True)
 
@@ -553,4 +553,4 @@ def test_masks_need_an_agent_that_honours_them_to_be_observed():
 def test_evaluation_is_exact_where_masks_are_a_function_of_the_state():
     trial = run("q_learning(action_mask=True)", ladder(), episodes=30, seed=0)
     assert (trial.evaluation.method, trial.evaluation.mean_return) == ("exact", -2.0)
-    assert evaluate(trial.trained, trial.track, seed=0).mean_return == -2.0
+    assert evaluate(trial.trained, trial.profile, seed=0).mean_return == -2.0

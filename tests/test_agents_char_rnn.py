@@ -23,15 +23,15 @@ from velodrome.agents import (
     SoftmaxRegression,
     UnsupportedEnvironmentError,
 )
-from velodrome.agents.neural import recurrent_training
-from velodrome.agents.neural.keras_runtime import keras, tensorflow
-from velodrome.agents.neural.recurrent_network import RecurrentNetwork
-from velodrome.agents.neural.recurrent_reading import SequenceReader
-from velodrome.agents.neural.recurrent_training import RecurrentLearner
-from velodrome.agents.neural.sequence_loss import length_mask, sequence_loss
+from velodrome.agents.deep import recurrent_training
+from velodrome.agents.deep.keras_runtime import keras, tensorflow
+from velodrome.agents.deep.recurrent_network import RecurrentNetwork
+from velodrome.agents.deep.recurrent_reading import SequenceReader
+from velodrome.agents.deep.recurrent_training import RecurrentLearner
+from velodrome.agents.deep.sequence_loss import length_mask, sequence_loss
+from velodrome.checks import ConfigurationError
 from velodrome.envs import TEXTS
-from velodrome.experiments.checkpoints import train_with_checkpoints
-from velodrome.policies.configuration import ConfigurationError
+from velodrome.experiments.trials.checkpoints import train_with_checkpoints
 
 CELLS = ("rnn", "lstm", "gru")
 LONG = {"name": "long_sentence", "window": 10}

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from velodrome import agents
-from velodrome.agents.environment_contents import environment_contents
-from velodrome.agents.environment_streams import (
+from velodrome.agents.errors import UnsupportedEnvironmentError
+from velodrome.agents.resuming.environment_contents import environment_contents
+from velodrome.agents.resuming.environment_streams import (
     NotRestorableError,
     environment_streams,
     restore_environment_streams,
 )
-from velodrome.agents.errors import UnsupportedEnvironmentError
-from velodrome.agents.object_contents import UnknownContentsError, describe_difference
+from velodrome.agents.resuming.object_contents import UnknownContentsError, describe_difference
 
 
 def stop(finished):

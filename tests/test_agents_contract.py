@@ -9,7 +9,7 @@ import pytest
 
 from velodrome import agents, policies
 from velodrome.agents.errors import UnsupportedEnvironmentError
-from velodrome.agents.saving import SavedAgentError
+from velodrome.agents.resuming.saving import SavedAgentError
 
 LEARNERS = {
     "q_learning": lambda **p: agents.QLearning(**p),

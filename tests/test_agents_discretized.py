@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 import velodrome as vd
 from velodrome.agents import Agent, Discretized, DoubleQLearning, QLearning, SimpleCNN, UnsupportedEnvironmentError
-from velodrome.agents.environment_streams import environment_streams, restore_environment_streams
-from velodrome.agents.neural.labelled_task import ObservationError
-from velodrome.agents.saving import SavedAgentError
+from velodrome.agents.deep.labelled_task import ObservationError
+from velodrome.agents.resuming.environment_streams import environment_streams, restore_environment_streams
+from velodrome.agents.resuming.saving import SavedAgentError
 from velodrome.envs import Discretize
 from velodrome.envs.binning import Binning
-from velodrome.experiments.expressions.catalogue import build_agent
+from velodrome.experiments.specification.catalogue import build_agent
 from velodrome.policies import ConfigurationError, EpsilonGreedy
 
 DIGITS = "velodrome/Classification-v0"

@@ -31,7 +31,7 @@ from velodrome.agents import (
     SoftmaxRegression,
     UnsupportedEnvironmentError,
 )
-from velodrome.agents.neural.architecture import (
+from velodrome.agents.deep.architecture import (
     Architecture,
     BatchNormalization,
     Convolution,
@@ -40,17 +40,17 @@ from velodrome.agents.neural.architecture import (
     MaxPooling,
     Rectifier,
 )
-from velodrome.agents.neural.augmentation import moved, random_transforms
-from velodrome.agents.neural.fast_dropout import draw_dropout, fast_dropout
-from velodrome.agents.neural.fast_max_pool import fast_max_pool
-from velodrome.agents.neural.keras_network import KerasNetwork
-from velodrome.agents.neural.keras_runtime import keras, tensorflow
-from velodrome.agents.neural.network import LayeredNetwork
-from velodrome.agents.neural.schedules import SCHEDULE_NAMES, learning_rate_share
-from velodrome.agents.neural.training_program import Objective, training_program
+from velodrome.agents.deep.augmentation import moved, random_transforms
+from velodrome.agents.deep.fast_dropout import draw_dropout, fast_dropout
+from velodrome.agents.deep.fast_max_pool import fast_max_pool
+from velodrome.agents.deep.keras_network import KerasNetwork
+from velodrome.agents.deep.keras_runtime import keras, tensorflow
+from velodrome.agents.deep.network import LayeredNetwork
+from velodrome.agents.deep.schedules import SCHEDULE_NAMES, learning_rate_share
+from velodrome.agents.deep.training_program import Objective, training_program
 from velodrome.envs import Dataset, Discretize, Text
 from velodrome.envs.make import make_environment
-from velodrome.experiments.checkpoints import train_with_checkpoints
+from velodrome.experiments.trials.checkpoints import train_with_checkpoints
 from velodrome.policies import ConfigurationError
 
 DIGITS = "velodrome/Classification-v0"
@@ -279,7 +279,7 @@ class Killed(BaseException):
     ids=["mlp", "ensemble"],
 )
 def test_a_killed_trial_ends_with_the_same_weights(make_agent, tmp_path, monkeypatch):
-    from velodrome.agents.checkpointing import CheckpointFolder
+    from velodrome.agents.resuming.checkpointing import CheckpointFolder
 
     settings = {"folder": tmp_path / "trial", "key": "trial", "seed": 5, "episodes": 4000}
     whole = make_agent()

@@ -32,11 +32,11 @@ from velodrome.agents import (
     SoftmaxRegression,
     UnsupportedEnvironmentError,
 )
-from velodrome.agents.environment_streams import environment_streams, restore_environment_streams
-from velodrome.agents.seeding import role_generator
+from velodrome.agents.engine.seeding import role_generator
+from velodrome.agents.resuming.environment_streams import environment_streams, restore_environment_streams
 from velodrome.envs.make import make_environment
-from velodrome.experiments.checkpoints import train_with_checkpoints
-from velodrome.experiments.expressions.catalogue import build_agent
+from velodrome.experiments.specification.catalogue import build_agent
+from velodrome.experiments.trials.checkpoints import train_with_checkpoints
 from velodrome.policies import (
     UCB,
     ConfigurationError,

@@ -6,9 +6,9 @@ import pytest
 
 import velodrome as vd
 from velodrome.agents import Agent, Ensemble, NeuralBandit, RowRNN, SoftmaxRegression
-from velodrome.agents.neural.labelled_task import LabelledTask
+from velodrome.agents.deep.labelled_task import LabelledTask
 from velodrome.envs import Dataset, load_dataset
-from velodrome.experiments.track import Track
+from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 
 DIGITS = load_dataset("digits")
 SUPERVISED = [SoftmaxRegression(), RowRNN(hidden=8), Ensemble(member=SoftmaxRegression(), size=2)]
@@ -80,8 +80,10 @@ def test_images_that_a_wrapper_changes_keep_the_scale_of_their_space():
 
 def test_keys_of_trials_change_where_the_scale_does():
     found = {
-        largest: Track.of("digits", lambda largest=largest: environment(scaled(largest))).contents.largest_pixel
+        largest: EnvironmentProfile.of(
+            "digits", lambda largest=largest: environment(scaled(largest))
+        ).contents.largest_pixel
         for largest in (1, 16, 255)
     }
     assert found == {1: 1.0, 16: 16.0, 255: None}
-    assert Track.of("digits", lambda: environment(DIGITS)).contents.largest_pixel is None
+    assert EnvironmentProfile.of("digits", lambda: environment(DIGITS)).contents.largest_pixel is None

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from velodrome import agents
-from velodrome.agents.dynamic_programming import (
+from velodrome.agents.errors import UnsupportedEnvironmentError
+from velodrome.agents.planning.dynamic_programming import (
     NotConvergedError,
     best_possible,
     evaluate_policy,
     random_policy,
 )
-from velodrome.agents.errors import UnsupportedEnvironmentError
 from velodrome.envs import TransitionModel, success_rule
 
 LAKE_BEST = 0.7441902878292689  # within 100 steps, knowing the time left

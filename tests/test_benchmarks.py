@@ -86,7 +86,7 @@ def test_the_peers_of_a_character_rnn_learn_the_same_windows(benchmarks, text, w
     import numpy as np
     import recurrent_training
 
-    from velodrome.envs.text import Text
+    from velodrome.envs.labelled.text import Text
 
     examples = Text(text, window=window or None).examples
     inputs, labels, characters = recurrent_training.windows_of(text, window)
@@ -99,7 +99,7 @@ def test_weights_for_the_peers_of_an_agent_are_in_keras_order(benchmarks, tmp_pa
     import acting
     import numpy as np
 
-    from velodrome.agents.saving import write_agent
+    from velodrome.agents.resuming.saving import write_agent
 
     class Saved:
         def save(self, folder):

@@ -8,7 +8,7 @@ import gymnasium as gym
 import pytest
 
 from velodrome.agents import NStepQ, QLearning
-from velodrome.experiments.expressions.catalogue import (
+from velodrome.experiments.specification.catalogue import (
     AGENTS,
     POLICIES,
     SCHEDULES,
@@ -17,8 +17,8 @@ from velodrome.experiments.expressions.catalogue import (
     build_policy,
     build_schedule,
 )
-from velodrome.experiments.expressions.environment_configuration import build_environment
-from velodrome.experiments.expressions.expression import parse_expression
+from velodrome.experiments.specification.environment_configuration import build_environment
+from velodrome.experiments.specification.expression import parse_expression
 from velodrome.policies import (
     ConfigurationError,
     Constant,

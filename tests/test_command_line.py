@@ -11,9 +11,9 @@ import pytest
 
 import velodrome as vd
 from velodrome.agents import Agent, QLearning
-from velodrome.experiments.cli import main
-from velodrome.experiments.commands import run as run_commands
-from velodrome.experiments.expressions.catalogue import AGENTS, POLICIES, SCHEDULES
+from velodrome.experiments.cli import run as run_commands
+from velodrome.experiments.cli.application import main
+from velodrome.experiments.specification.catalogue import AGENTS, POLICIES, SCHEDULES
 
 DETERMINISTIC = "FrozenLake-v1(is_slippery=False)"
 EXPERIMENT = """

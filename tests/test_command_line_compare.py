@@ -9,11 +9,11 @@ from pathlib import Path
 import gymnasium as gym
 import pytest
 
-from velodrome.experiments import run_progress
-from velodrome.experiments.cli import main
-from velodrome.experiments.experiment_file import read_experiment
-from velodrome.experiments.make_plan import make_plan
-from velodrome.experiments.results import Results
+from velodrome.experiments.cli import run_progress
+from velodrome.experiments.cli.application import main
+from velodrome.experiments.results.results import Results
+from velodrome.experiments.specification.experiment_file import read_experiment
+from velodrome.experiments.specification.make_plan import make_plan
 from velodrome.experiments.storage.store import Store
 
 EXPERIMENT = """

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from velodrome.experiments.cli import main
+from velodrome.experiments.cli.application import main
 
 EXPERIMENT = """
 name = "naïve — 격자"
@@ -38,7 +38,7 @@ COMMANDS = {
 # Each command in a process of its own would take a minute.
 PROGRAM = """
 import io, json, sys
-from velodrome.experiments.cli import main
+from velodrome.experiments.cli.application import main
 out, answers = sys.stdout, {}
 for name, arguments in json.load(sys.stdin).items():
     streams = [io.TextIOWrapper(io.BytesIO(), encoding=sys.argv[1]) for _ in range(2)]
@@ -147,7 +147,7 @@ def test_a_picture_that_cannot_be_drawn_is_a_line_of_warning(monkeypatch, capsys
 
 
 def test_what_was_learnt_is_printed_before_it_cannot_be_saved(monkeypatch, capsys):
-    from velodrome.agents import saving
+    from velodrome.agents.resuming import saving
 
     def full(path, content):
         raise OSError(28, "No space left on device")
@@ -167,7 +167,7 @@ def test_without_a_place_for_numbas_cache_everything_runs_with_one_warning(tmp_p
         "import numba.core.caching as caching\n"
         "caching.CacheImpl._locator_classes = []\n"
         "caching.CodeLibraryCacheImpl._locator_classes = []\n"
-        "import sys; from velodrome.experiments.cli import main; sys.exit(main(sys.argv[1:]))\n"
+        "import sys; from velodrome.experiments.cli.application import main; sys.exit(main(sys.argv[1:]))\n"
     )
     for loop in ("generic", "compiled"):
         words = ["run", "q_learning", "FrozenLake-v1", "--episodes", "50", "--loop", loop]

@@ -19,12 +19,12 @@ from rich.live import Live
 from rich.text import Text
 
 import velodrome as vd
-from velodrome.experiments.cli import main
+from velodrome.experiments.cli.application import main
+from velodrome.experiments.cli.render import play
+from velodrome.experiments.cli.terminal import Terminal
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.render import play
 from velodrome.experiments.reporting.report import report_html
 from velodrome.experiments.reporting.tables import format_table, terminal_table
-from velodrome.experiments.terminal import Terminal
 from velodrome.experiments.texts import is_printable, visible, visible_json, visible_line
 
 # Clears the screen, renames the window, rings, and does the same for terminals that read eight bits.
@@ -212,7 +212,7 @@ def _run(*arguments, preexec=None, **streams):
 # In one process, for starting one for each takes a second.
 FULL = """
 import json, sys
-from velodrome.experiments.cli import main
+from velodrome.experiments.cli.application import main
 codes = []
 for arguments in json.load(sys.stdin):
     sys.stdout = open("/dev/full", "w")

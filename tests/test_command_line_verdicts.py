@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import velodrome as vd
-from velodrome.experiments.cli import main
+from velodrome.experiments.cli.application import main
 from velodrome.experiments.errors import AllTrialsFailedError
 from velodrome.experiments.storage.store import Store
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from velodrome import agents, envs, policies
-from velodrome.envs.datasets.mnist import find_file
-from velodrome.experiments.cli import main
+from velodrome.envs.labelled.datasets.mnist import find_file
+from velodrome.experiments.cli.application import main
 from velodrome.experiments.compare import compare
-from velodrome.experiments.experiment_file import read_experiment
-from velodrome.experiments.expressions.catalogue import AGENTS, POLICIES, SCHEDULES
 from velodrome.experiments.reporting.tables import format_table
+from velodrome.experiments.specification.catalogue import AGENTS, POLICIES, SCHEDULES
+from velodrome.experiments.specification.experiment_file import read_experiment
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import velodrome as vd
-from velodrome.agents.environment_streams import environment_streams, restore_environment_streams
+from velodrome.agents.resuming.environment_streams import environment_streams, restore_environment_streams
 from velodrome.envs import Classification, ClassificationVectorEnv, Dataset, DatasetError, Discretize
 from velodrome.envs.make import UnknownEnvironmentError, make_environment
-from velodrome.experiments.checkpoints import train_with_checkpoints
+from velodrome.experiments.trials.checkpoints import train_with_checkpoints
 
 ID = "velodrome/Classification-v0"
 MODES = [mode.value for mode in AutoresetMode]

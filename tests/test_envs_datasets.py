@@ -20,11 +20,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import velodrome.envs.datasets.digits
+import velodrome.envs.labelled.datasets.digits
 from velodrome.envs import DATASETS, Dataset, DatasetError, LabelledExamples, load_dataset
-from velodrome.envs.datasets.digits import load_digits
-from velodrome.envs.datasets.loading import _of_file, _of_name
-from velodrome.envs.datasets.stratification import stratified_places
+from velodrome.envs.labelled.datasets.digits import load_digits
+from velodrome.envs.labelled.datasets.loading import _of_file, _of_name
+from velodrome.envs.labelled.datasets.stratification import stratified_places
 
 PARTS = ("x_train", "y_train", "x_test", "y_test")
 # The tests themselves must not depend on it.
@@ -92,7 +92,7 @@ def test_digits_are_those_that_scikit_learn_loads(monkeypatch):
     def not_installed_so(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(velodrome.envs.datasets.digits, "distribution", not_installed_so)
+    monkeypatch.setattr(velodrome.envs.labelled.datasets.digits, "distribution", not_installed_so)
     imported = load_digits()
     assert all(np.array_equal(getattr(quick, part), getattr(imported, part)) for part in PARTS)
 

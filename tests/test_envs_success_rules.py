@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import velodrome as vd
 from velodrome.envs import Discretize, SuccessRule, TransitionModel, parse_success_rule, success_rule
-from velodrome.experiments.expressions.environment_configuration import build_environment
+from velodrome.experiments.specification.environment_configuration import build_environment
 
 RETURNS = np.array([0.0, 1.0, 475.0, -3.0])
 LENGTHS = np.array([5, 6, 7, 8])

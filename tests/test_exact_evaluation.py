@@ -50,13 +50,13 @@ def test_exact_values_are_the_averages_of_a_million_episodes(benchmark):
 
 def test_ties_at_random_are_not_ties_by_the_first_index(benchmark):
     """What the comparison would see, if an evaluation broke ties in another way than the agent does."""
-    from velodrome.agents.dynamic_programming import evaluate_policy
-    from velodrome.agents.greedy_table import greedy_probabilities
+    from velodrome.agents.planning.dynamic_programming import evaluate_policy
+    from velodrome.agents.tabular.greedy_table import greedy_probabilities
 
     trial = benchmark.learn(benchmark.CASES["FrozenLake without slipping, ties"])
     _, success = benchmark.sample(trial, EPISODES, seed=1)
     wrong = greedy_probabilities(trial.trained.action_values, "first")
-    value = evaluate_policy(trial.track.model, wrong, trial.track.success)
+    value = evaluate_policy(trial.profile.model, wrong, trial.profile.success)
     assert abs(success._replace(exact=value.success_rate).z) > 10 > abs(success.z)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from velodrome.experiments.experiment_file import read_experiment
+from velodrome.experiments.specification.experiment_file import read_experiment
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 # Arguments for a run of seconds, and a word that the output must have.

@@ -8,14 +8,14 @@ import pytest
 
 import velodrome as vd
 from velodrome.agents import QLearning
-from velodrome.experiments.analysis.analysis import AnalysisOptions
-from velodrome.experiments.analysis.comparison import AgentScores, SequentialVerdicts, compare_scores
-from velodrome.experiments.analysis.learning import EPISODES_DIFFER, NUMBERS_DIFFER
-from velodrome.experiments.analysis.margins import margins_of
-from velodrome.experiments.analysis.seed_scores import SeedScores
 from velodrome.experiments.errors import AllTrialsFailedError, ExperimentError
 from velodrome.experiments.reporting.footnotes import footnotes
 from velodrome.experiments.reporting.tables import format_table
+from velodrome.experiments.results.analysis import AnalysisOptions
+from velodrome.experiments.results.comparison import AgentScores, SequentialVerdicts, compare_scores
+from velodrome.experiments.results.learning import EPISODES_DIFFER, NUMBERS_DIFFER
+from velodrome.experiments.results.margins import margins_of
+from velodrome.experiments.results.seed_scores import SeedScores
 from velodrome.experiments.statistics import (
     SequentialDesign,
     SequentialState,

@@ -6,8 +6,8 @@ from pathlib import Path
 import gymnasium as gym
 import pytest
 
-from velodrome.experiments.cli import main
-from velodrome.experiments.results import Results
+from velodrome.experiments.cli.application import main
+from velodrome.experiments.results.results import Results
 
 LAKE = "FrozenLake-v1"
 OWN_TRACKS = """
@@ -15,7 +15,7 @@ import gymnasium as gym
 from gymnasium import spaces
 import numpy as np
 
-class Track(gym.Env):
+class EnvironmentProfile(gym.Env):
     observation_space = action_space = spaces.Discrete(2)
     reward = 1.0
     def reset(self, *, seed=None, options=None):
@@ -24,26 +24,26 @@ class Track(gym.Env):
     def step(self, action):
         return 1, self.reward, True, False, {}
 
-class Unbalanced(Track):
+class Unbalanced(EnvironmentProfile):
     initial_state_distrib = np.array([1.0, 0.0])
     P = {s: {a: [(0.6, 1, 0.0, True)] for a in range(2)} for s in range(2)}
 
-class Closed(Track):
+class Closed(EnvironmentProfile):
     def reset(self, *, seed=None, options=None):
-        raise RuntimeError("the track is closed")
+        raise RuntimeError("the profile is closed")
 
-class ClosedForRepairs(Track):
+class ClosedForRepairs(EnvironmentProfile):
     def reset(self, *, seed=None, options=None):
-        raise RuntimeError("the track is closed\\nfor repairs")
+        raise RuntimeError("the profile is closed\\nfor repairs")
 
-class Crash(Track):
+class Crash(EnvironmentProfile):
     def step(self, action):
         raise KeyError("wheel")
 
-class NaN(Track):
+class NaN(EnvironmentProfile):
     reward = float("nan")
 
-class Outside(Track):
+class Outside(EnvironmentProfile):
     def step(self, action):
         return 7, 1.0, True, False, {}
 
@@ -227,18 +227,21 @@ def test_a_model_that_is_none_stops_a_comparison_before_anything_is_run(refused)
 
 
 @pytest.mark.parametrize(
-    ("track", "reason"),
+    ("profile", "reason"),
     [
-        ("Closed", "reset of bad/Closed-v0 raised in episode 1: RuntimeError: the track is closed"),
-        ("ClosedForRepairs", "reset of bad/ClosedForRepairs-v0 raised in episode 1: RuntimeError: the track is closed"),
+        ("Closed", "reset of bad/Closed-v0 raised in episode 1: RuntimeError: the profile is closed"),
+        (
+            "ClosedForRepairs",
+            "reset of bad/ClosedForRepairs-v0 raised in episode 1: RuntimeError: the profile is closed",
+        ),
         ("Crash", "step of bad/Crash-v0 raised in episode 1, step 1: KeyError: 'wheel'"),
         ("NaN", "bad/NaN-v0: reward nan is not finite"),
         ("Outside", "observation 7 is outside the observation space"),
     ],
 )
 @pytest.mark.filterwarnings("always::velodrome.experiments.errors.ExperimentWarning")
-def test_a_failing_environment_fails_its_trials_and_no_others(capsys, track, reason):
-    places = f'"bad_tracks:bad/{track}-v0", "{LAKE}"'
+def test_a_failing_environment_fails_its_trials_and_no_others(capsys, profile, reason):
+    places = f'"bad_tracks:bad/{profile}-v0", "{LAKE}"'
     text = experiment(LAKE).replace(f'"{LAKE}"', places).replace('"q_learning"', '"dummy_q"')
     assert main(["compare", write("x.toml", text), "--workers", "0"]) == 1
     printed = capsys.readouterr()

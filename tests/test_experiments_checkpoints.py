@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from velodrome import agents, policies
-from velodrome.agents.checkpointing import Checkpoint, CheckpointFolder
 from velodrome.agents.errors import EnvironmentFailureError
-from velodrome.agents.tabular_stepper import TabularStepper
+from velodrome.agents.resuming.checkpointing import Checkpoint, CheckpointFolder
+from velodrome.agents.tabular.tabular_stepper import TabularStepper
 from velodrome.envs import Discretize
-from velodrome.experiments import checkpoints
-from velodrome.experiments.checkpoints import train_with_checkpoints
+from velodrome.experiments.trials import checkpoints
+from velodrome.experiments.trials.checkpoints import train_with_checkpoints
 
 SEED = 5
 BY_EPISODE = {
@@ -606,7 +606,7 @@ import hashlib, os, pathlib, random, signal, sys, time
 import gymnasium as gym
 from velodrome import agents
 from velodrome.envs import Discretize
-from velodrome.experiments import checkpoints
+from velodrome.experiments.trials import checkpoints
 
 folder, result, kills = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
 checkpoints.LARGEST_SHARE = 0.9

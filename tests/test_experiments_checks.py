@@ -17,13 +17,13 @@ from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 import velodrome as vd
 from velodrome.agents import QLearning, RandomAgent
 from velodrome.envs import ModelEnvironment, TransitionModel
-from velodrome.experiments.checks import environment_probe, plan_checks
-from velodrome.experiments.checks.pair_checks import check_pairs
-from velodrome.experiments.checks.plan_checks import check_plan
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.inputs import read_agent, read_environment
-from velodrome.experiments.plan import Plan, PlannedAgent, PlannedEnvironment
-from velodrome.experiments.track import Track
+from velodrome.experiments.specification import environment_probe, plan_checks
+from velodrome.experiments.specification.inputs import read_agent, read_environment
+from velodrome.experiments.specification.pair_checks import check_pairs
+from velodrome.experiments.specification.plan import Plan, PlannedAgent, PlannedEnvironment
+from velodrome.experiments.specification.plan_checks import check_plan
+from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 
 ROOT = Path(__file__).parents[1]
 GB = 10**9
@@ -47,9 +47,9 @@ def plan_of(
         named_agents[label] = PlannedAgent(label, agent, expression, own.get("episodes"), own.get("steps"))
     for label, given in by_label(environments).items():
         named = read_environment(given)
-        track = Track.of(label, named.make, success)
+        profile = EnvironmentProfile.of(label, named.make, success)
         named_environments[label] = PlannedEnvironment(
-            label, named.expression, named.make, track, success, is_expression=isinstance(given, str)
+            label, named.expression, named.make, profile, success, is_expression=isinstance(given, str)
         )
     return Plan("checks", "", named_agents, named_environments, list(range(seeds)), episodes, steps, success=success)
 
@@ -400,8 +400,8 @@ def test_the_checks_close_what_they_make():
 def test_neither_the_callers_environment_nor_global_generators_are_touched():
     own = AlwaysSeedZero()
     own.reset = own.step = own.close = None
-    track = Track.of("own", lambda: own, keeps_open=own)
-    place = PlannedEnvironment("own", "own", lambda: own, track, is_expression=False)
+    profile = EnvironmentProfile.of("own", lambda: own, keeps_open=own)
+    place = PlannedEnvironment("own", "own", lambda: own, profile, is_expression=False)
     agent = PlannedAgent("random", read_agent("random")[1], "random()")
     plan = Plan("checks", "", {"random": agent}, {"own": place}, list(range(5)), 100, None)
     before = random.getstate(), repr(np.random.get_state())  # noqa: NPY002 - the state that must not change

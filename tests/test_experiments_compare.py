@@ -13,7 +13,7 @@ import velodrome as vd
 from velodrome.agents import QLearning, RandomAgent
 from velodrome.agents.errors import BudgetError
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
-from velodrome.experiments.expressions.environment_configuration import build_environment
+from velodrome.experiments.specification.environment_configuration import build_environment
 from velodrome.policies import ConfigurationError, Uniform
 
 DETERMINISTIC, SLIPPERY = "FrozenLake-v1(is_slippery=False)", "FrozenLake-v1"

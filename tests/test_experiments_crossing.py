@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 import velodrome as vd
 from velodrome.agents import ExpectedSarsa, QLearning, Sarsa
-from velodrome.experiments.cli import main
-from velodrome.experiments.crossing import cross
-from velodrome.experiments.entries import LearnerEntry, PolicyEntry
+from velodrome.experiments.cli.application import main
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.experiment_file import parse_experiment, read_experiment
-from velodrome.experiments.make_plan import make_plan
-from velodrome.experiments.results import Results
+from velodrome.experiments.results.results import Results
+from velodrome.experiments.specification.crossing import cross
+from velodrome.experiments.specification.entries import LearnerEntry, PolicyEntry
+from velodrome.experiments.specification.experiment_file import parse_experiment, read_experiment
+from velodrome.experiments.specification.make_plan import make_plan
 from velodrome.policies import UCB, EpsilonGreedy, Greedy, Policy, RandomNoise, Softmax, Uniform
 from velodrome.policies.configuration import to_data
 

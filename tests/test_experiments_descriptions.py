@@ -4,8 +4,8 @@ import pytest
 
 from velodrome.agents import DynaQ
 from velodrome.envs import list_environments
-from velodrome.experiments.expressions.catalogue import AGENTS, POLICIES, SCHEDULES, CatalogueError, build_agent
-from velodrome.experiments.expressions.descriptions import describe
+from velodrome.experiments.specification.catalogue import AGENTS, POLICIES, SCHEDULES, CatalogueError, build_agent
+from velodrome.experiments.specification.descriptions import describe
 from velodrome.policies.configuration import to_data
 
 CATALOGUES = {"agents": AGENTS, "policies": POLICIES, "schedules": SCHEDULES}

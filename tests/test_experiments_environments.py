@@ -3,9 +3,9 @@
 import pytest
 
 from velodrome.envs import UnknownEnvironmentError, list_environments
-from velodrome.experiments.expressions.catalogue import CatalogueError
-from velodrome.experiments.expressions.environment_configuration import EnvironmentConfiguration, build_environment
-from velodrome.experiments.expressions.expression import Call
+from velodrome.experiments.specification.catalogue import CatalogueError
+from velodrome.experiments.specification.environment_configuration import EnvironmentConfiguration, build_environment
+from velodrome.experiments.specification.expression import Call
 
 
 def message_of(error_class, function, *arguments):

@@ -8,10 +8,10 @@ import pytest
 import velodrome as vd
 from velodrome.agents import SoftmaxRegression
 from velodrome.agents.errors import BudgetError
-from velodrome.experiments.cli import main
+from velodrome.experiments.cli.application import main
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.make_plan import make_plan
 from velodrome.experiments.reporting.footnotes import footnotes
+from velodrome.experiments.specification.make_plan import make_plan
 
 IMAGES, TEXT, LAKE = "velodrome/Classification-v0", "velodrome/Text-v0", "FrozenLake-v1"
 WINDOWS = f"{TEXT}(name='long_sentence', window=10)"

@@ -10,11 +10,11 @@ from gymnasium.wrappers import NormalizeObservation, NormalizeReward, TransformO
 import velodrome as vd
 from velodrome.agents import QLearning
 from velodrome.envs import Discretize
-from velodrome.experiments.checkpoints import train_with_checkpoints
-from velodrome.experiments.evaluation import evaluate
-from velodrome.experiments.evaluation_environment import WrapperState
-from velodrome.experiments.make_plan import make_plan
-from velodrome.experiments.track import Track
+from velodrome.experiments.specification.make_plan import make_plan
+from velodrome.experiments.trials.checkpoints import train_with_checkpoints
+from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+from velodrome.experiments.trials.evaluation import evaluate
+from velodrome.experiments.trials.evaluation_environment import WrapperState
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*too few to tell better")
 
@@ -216,8 +216,8 @@ def test_examples_are_seen_through_what_training_left_in_the_wrappers(is_object)
         env.reset()
     trained_in = WrapperState.of(env)
     keeps_open = env if is_object else None
-    track = Track.of("digits", make, keeps_open=keeps_open)
-    evaluation = evaluate(Watching(), track, seed=0, trained_in=trained_in)
+    profile = EnvironmentProfile.of("digits", make, keeps_open=keeps_open)
+    evaluation = evaluate(Watching(), profile, seed=0, trained_in=trained_in)
     images, statistics = env.unwrapped.evaluation_environment().examples.inputs, env.obs_rms
     expected = (images - statistics.mean) / np.sqrt(statistics.var + env.epsilon)
     np.testing.assert_allclose(np.concatenate(seen), expected, atol=1e-4)
@@ -232,5 +232,5 @@ def test_trials_judged_otherwise_than_by_the_first_release_have_other_keys(monke
     shaped = "FrozenLake-v1(reward_schedule=(1, 0, 0.01))"
     places = ["FrozenLake-v1", "discretize(CartPole-v1, bins=2)", shaped, normalized, own]
     now = [keys_of(place) for place in places]
-    monkeypatch.setattr(Track, "judged_by", {})
+    monkeypatch.setattr(EnvironmentProfile, "judged_by", {})
     assert [keys_of(place) == key for place, key in zip(places, now, strict=True)] == [True, True, False, False, False]

@@ -13,13 +13,13 @@ import pytest
 from made_up import settings_of
 
 import velodrome as vd
-from velodrome.experiments import table_files
-from velodrome.experiments.cli import main
+from velodrome.experiments.cli.application import main
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.export import export
-from velodrome.experiments.results import Results
+from velodrome.experiments.results.results import Results
 from velodrome.experiments.running.trial_outcome import TrialOutcome
+from velodrome.experiments.storage import table_files
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
+from velodrome.experiments.storage.export import export
 from velodrome.experiments.storage.store import Store, StoreError, TrialIdentity
 from velodrome.experiments.storage.trial_key import key_of_specification
 
@@ -96,7 +96,7 @@ def test_the_trials_of_all_experiments_are_the_view_of_the_store(folder, tmp_pat
 @pytest.mark.parametrize("file_format", FORMATS)
 @pytest.mark.parametrize("at_once", [7, 50_000])
 def test_the_curves_read_back_are_those_of_the_results(folder, tmp_path, monkeypatch, file_format, at_once):
-    monkeypatch.setattr("velodrome.experiments.export._EPISODES_AT_ONCE", at_once)
+    monkeypatch.setattr("velodrome.experiments.storage.export._EPISODES_AT_ONCE", at_once)
     monkeypatch.setattr(table_files, "ROW_GROUP", at_once)
     trials_path, curves_path = export(folder, format=file_format, out=tmp_path, curves=True, experiment="first")
     results, frame = Results.load(folder, "first"), read(curves_path)

@@ -8,11 +8,16 @@ import numpy as np
 import pytest
 
 import velodrome as vd
-from velodrome.experiments.cli import main
-from velodrome.experiments.entries import AgentEntry, EnvironmentEntry, read_agent_entry, read_environment_entry
+from velodrome.experiments.cli.application import main
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.experiment_file import parse_experiment, read_experiment
-from velodrome.experiments.inputs import read_seeds
+from velodrome.experiments.specification.entries import (
+    AgentEntry,
+    EnvironmentEntry,
+    read_agent_entry,
+    read_environment_entry,
+)
+from velodrome.experiments.specification.experiment_file import parse_experiment, read_experiment
+from velodrome.experiments.specification.inputs import read_seeds
 
 # An environment that leaves a file behind when an episode begins.
 OWN_TRACK = """

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import velodrome as vd
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.evaluation import wilson_interval
-from velodrome.experiments.foreign import from_frame, from_rliable, read_rlberry, read_stable_baselines3
 from velodrome.experiments.reporting.footnotes import footnotes
 from velodrome.experiments.reporting.tables import format_table
+from velodrome.experiments.results.importers import from_frame, from_rliable, read_rlberry, read_stable_baselines3
+from velodrome.experiments.trials.evaluation import wilson_interval
 
 TIDY = pd.DataFrame(
     {

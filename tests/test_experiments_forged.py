@@ -14,7 +14,7 @@ import pytest
 
 import velodrome as vd
 from velodrome.agents import Agent
-from velodrome.agents.saving import ARRAYS, MANIFEST, MANIFEST_DIGEST, SavedAgentError, _digest_of
+from velodrome.agents.resuming.saving import ARRAYS, MANIFEST, MANIFEST_DIGEST, SavedAgentError, _digest_of
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.storage.store import (
     STORE_FILE,

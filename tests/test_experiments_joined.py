@@ -8,9 +8,9 @@ import pytest
 
 import velodrome as vd
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.foreign import from_frame
 from velodrome.experiments.reporting.footnotes import footnotes
-from velodrome.experiments.results import Results
+from velodrome.experiments.results.importers import from_frame
+from velodrome.experiments.results.results import Results
 
 SLOW, FAST = "q_learning(learning_rate=0.1)", "q_learning(learning_rate=0.9)"
 

@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 
 import velodrome as vd
 from velodrome.agents import CharRNN, QLearning
-from velodrome.agents.random_agent import RandomAgent
+from velodrome.agents.tabular.random_agent import RandomAgent
 from velodrome.envs import Classification, Dataset, Discretize, Text
-from velodrome.envs.datasets.dataset import LabelledExamples
+from velodrome.envs.labelled.datasets.dataset import LabelledExamples
 from velodrome.envs.make import make_environment
-from velodrome.experiments.contents import Contents
-from velodrome.experiments.evaluation import evaluate, wilson_interval
-from velodrome.experiments.example_evaluation import guesses_of
-from velodrome.experiments.example_values import best_on_examples, random_on_examples
 from velodrome.experiments.reporting.footnotes import footnotes
 from velodrome.experiments.reporting.tables import format_table
 from velodrome.experiments.storage.store import Store
-from velodrome.experiments.track import Track
+from velodrome.experiments.trials.contents import Contents
+from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+from velodrome.experiments.trials.evaluation import evaluate, wilson_interval
+from velodrome.experiments.trials.example_evaluation import guesses_of
+from velodrome.experiments.trials.example_values import best_on_examples, random_on_examples
 from velodrome.policies import EpsilonGreedy
 
 IMAGES, TEXT = "velodrome/Classification-v0", "velodrome/Text-v0"
@@ -129,9 +129,9 @@ class Doubled(gym.RewardWrapper):
     ],
 )  # fmt: skip
 def test_where_episodes_are_no_examples_they_are_sampled(make, reason):
-    track = Track.of("own", make)
-    assert track.contents.evaluation.reason == reason
-    assert (track.best, track.random) == (None, None)
+    profile = EnvironmentProfile.of("own", make)
+    assert profile.contents.evaluation.reason == reason
+    assert (profile.best, profile.random) == (None, None)
     trial = vd.run("random", make, episodes=20, seed=0, evaluation_episodes=50)
     assert (trial.evaluation.method, trial.evaluation.episodes) == ("monte-carlo", 50)
 
@@ -146,8 +146,8 @@ def test_an_environment_of_ones_own_class_is_sampled():
     class Own(Text):
         """May reward what it likes."""
 
-    track = Track.of("own", Own)
-    assert (track.contents.num_examples, track.contents.evaluation, track.best) == (1, None, None)
+    profile = EnvironmentProfile.of("own", Own)
+    assert (profile.contents.num_examples, profile.contents.evaluation, profile.best) == (1, None, None)
     notes = vd.run("random", Own, episodes=5, seed=0).log.notes
     assert notes[-1] == "was evaluated where it learnt: what its episodes reward is known to its class alone"
 
@@ -260,8 +260,8 @@ def test_the_random_policy_is_right_by_chance():
 def test_a_success_rule_of_the_experiments_own_is_followed_and_has_no_best():
     trial = vd.run("q_learning(discount=0)", TEXT, episodes=200, seed=0, success="return >= 4")
     assert trial.evaluation.success_rate == 1.0
-    assert trial.track.best.success_rate is None
-    assert trial.track.best.expected_return == 6.0
+    assert trial.profile.best.success_rate is None
+    assert trial.profile.best.expected_return == 6.0
     assert vd.run("random", IMAGES, episodes=5, success="none").evaluation.mean_return > 0
 
 
@@ -330,7 +330,7 @@ def test_notes_say_what_was_learnt_from_and_what_judged():
 
 def test_most_environments_have_no_contents():
     env = make_environment("FrozenLake-v1")
-    assert vars(Contents.of(env, Track.of("lake", lambda: env, keeps_open=env).rule)) == vars(Contents())
+    assert vars(Contents.of(env, EnvironmentProfile.of("lake", lambda: env, keeps_open=env).rule)) == vars(Contents())
     results = vd.compare(["random"], "FrozenLake-v1", seeds=1, episodes=3, workers=0)
     assert "contents" not in results.settings
 
@@ -339,7 +339,7 @@ def test_most_environments_have_no_contents():
 
 NO_TENSORFLOW = """
 import sys
-from velodrome.experiments.cli import main
+from velodrome.experiments.cli.application import main
 codes = [main(arguments) for arguments in (
     ["list"],
     ["run", "random", "velodrome/Classification-v0", "--epochs", "1"],
@@ -360,4 +360,4 @@ def test_nothing_here_imports_tensorflow_unless_a_network_learns(tmp_path):
 
 def test_evaluating_the_same_agent_twice_gives_the_same():
     trial = vd.run("char_rnn", TEXT, episodes=30, seed=0)
-    assert evaluate(trial.trained, trial.track, seed=0) == trial.evaluation
+    assert evaluate(trial.trained, trial.profile, seed=0) == trial.evaluation

@@ -11,9 +11,9 @@ from gymnasium.envs.toy_text.frozen_lake import generate_random_map
 from gymnasium.wrappers import TransformObservation, TransformReward
 
 import velodrome as vd
-from velodrome.experiments.cli import main
+from velodrome.experiments.cli.application import main
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.make_plan import make_plan
+from velodrome.experiments.specification.make_plan import make_plan
 from velodrome.experiments.verify import verify
 
 MODULE_RNG = np.random.default_rng(0)
@@ -139,11 +139,11 @@ def test_one_run_trains_and_is_evaluated_in_the_one_that_was_made():
 
     for loop in ("auto", "generic"):
         trial = vd.run("random", open_lake, episodes=20, loop=loop)
-        assert trial.track.make() is trial.track.make()
+        assert trial.profile.make() is trial.profile.make()
         note = "open_lake is another environment each time it is made (other transitions): trained and evaluated in the"
         assert trial.log.notes[0].startswith(note)
     trial = vd.run("random", lambda: gym.wrappers.TimeLimit(Corridor(np.random.default_rng()), 50), episodes=20)
-    assert trial.track.make() is trial.track.make()
+    assert trial.profile.make() is trial.profile.make()
     assert "other observations or rewards from the same seed and actions" in trial.log.notes[0]
 
 
@@ -158,10 +158,10 @@ def test_whoever_seeded_the_shared_streams_gets_what_he_would_without_the_checks
 
 
 def test_stored_trials_on_another_environment_each_time_are_not_verified(tmp_path, monkeypatch):
-    from velodrome.experiments import make_plan as plans
+    from velodrome.experiments.specification import make_plan as plans
 
     with monkeypatch.context() as patch:
-        patch.setattr(plans, "difference_when_made_again", lambda track, *, is_expression: None)
+        patch.setattr(plans, "difference_when_made_again", lambda profile, *, is_expression: None)
         vd.compare("q_learning", "FrozenLake-v1(map_name=None)", seeds=5, episodes=3, out=tmp_path, workers=0)
     verification = verify(tmp_path, workers=0)
     assert (verification.reproduced, verification.differing) == (0, ())

@@ -10,8 +10,8 @@ import gymnasium as gym
 import pytest
 
 import velodrome as vd
-from velodrome.experiments.cli import main
-from velodrome.experiments.commands.folders import experiment_folder
+from velodrome.experiments.cli.application import main
+from velodrome.experiments.cli.folders import experiment_folder
 from velodrome.experiments.storage.store import STORE_FILE, Store, StoreError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*too few to tell better")

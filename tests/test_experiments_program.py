@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from velodrome.experiments.results import Results
+from velodrome.experiments.results.results import Results
 
 EXPERIMENT = """
 name = "two agents"
@@ -72,7 +72,7 @@ def test_no_command_imports_tensorflow():
     Path("two.toml").write_text(EXPERIMENT)
     script = (
         "import sys\n"
-        "from velodrome.experiments.cli import main\n"
+        "from velodrome.experiments.cli.application import main\n"
         "for line in ['list', 'run q_learning FrozenLake-v1 --episodes 5', 'compare two.toml --out there',\n"
         "             'table there', 'plot there']:\n"
         "    try:\n"
@@ -88,7 +88,7 @@ def test_no_command_imports_tensorflow():
 def test_help_loads_nothing_heavy():
     script = (
         "import sys\n"
-        "from velodrome.experiments.cli import main\n"
+        "from velodrome.experiments.cli.application import main\n"
         "try:\n"
         "    assert main(['--help']) == 0\n"
         "except SystemExit as leaving:\n"

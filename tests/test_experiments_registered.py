@@ -8,9 +8,9 @@ import pytest
 
 import velodrome as vd
 from velodrome.experiments.errors import AllTrialsFailedError, ExperimentError, ExperimentWarning
-from velodrome.experiments.make_plan import make_plan
-from velodrome.experiments.results import Results
+from velodrome.experiments.results.results import Results
 from velodrome.experiments.running.registrations import pack_registrations, register
+from velodrome.experiments.specification.make_plan import make_plan
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*too few to tell better", "ignore:.*Overriding environment")
 

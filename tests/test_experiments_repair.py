@@ -11,7 +11,7 @@ import pytest
 from made_up import settings_of
 
 import velodrome as vd
-from velodrome.experiments.cli import main
+from velodrome.experiments.cli.application import main
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.episode_curves import EpisodeCurves

@@ -16,7 +16,7 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.reporting.report import report_html, without_home, write_report
 from velodrome.experiments.reporting.report_figures import inline_svg
 from velodrome.experiments.reporting.report_tables import sort_key
-from velodrome.experiments.results import Results
+from velodrome.experiments.results.results import Results
 
 HOSTILE = "<script>alert('1')</script>"
 VOID = {"meta", "br", "link", "img", "input", "hr", "use", "path"}

@@ -18,7 +18,7 @@ from velodrome.experiments.errors import AllTrialsFailedError
 from velodrome.experiments.reporting.footnotes import footnotes
 from velodrome.experiments.reporting.numbers import estimate
 from velodrome.experiments.reporting.tables import format_table, terminal_table
-from velodrome.experiments.results import Results, json_ready
+from velodrome.experiments.results.results import Results, json_ready
 from velodrome.experiments.storage.store import STORE_FILE, Store, StoreError
 
 DETERMINISTIC, SLIPPERY = "FrozenLake-v1(is_slippery=False)", "FrozenLake-v1"

@@ -11,8 +11,8 @@ import velodrome as vd
 from velodrome.agents import QLearning
 from velodrome.agents.errors import BudgetError, UnsupportedEnvironmentError
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.evaluation import wilson_interval
-from velodrome.experiments.expressions.environment_configuration import build_environment
+from velodrome.experiments.specification.environment_configuration import build_environment
+from velodrome.experiments.trials.evaluation import wilson_interval
 from velodrome.policies import ConfigurationError, Greedy
 
 DETERMINISTIC = "FrozenLake-v1(is_slippery=False)"

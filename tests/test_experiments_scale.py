@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import velodrome as vd
-from velodrome.experiments.analysis.analysis import AnalysisOptions
-from velodrome.experiments.analysis.comparison import MOST_TESTED
 from velodrome.experiments.plotting.final_scores import MOST_DOTS
 from velodrome.experiments.reporting.report import report_html
 from velodrome.experiments.reporting.report_extent import MOST_DRAWN_AGENTS, MOST_DRAWN_ENVIRONMENTS, MOST_IN_MATRIX
 from velodrome.experiments.reporting.tables import format_table
-from velodrome.experiments.results import CURVES_AT_ONCE
+from velodrome.experiments.results.analysis import AnalysisOptions
+from velodrome.experiments.results.comparison import MOST_TESTED
+from velodrome.experiments.results.results import CURVES_AT_ONCE
 from velodrome.experiments.statistics import probability_of_improvement, probability_of_improvement_interval
 from velodrome.experiments.statistics.resampling import resampled_weights
 from velodrome.experiments.statistics.scores import random_stream

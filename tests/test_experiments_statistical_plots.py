@@ -25,7 +25,7 @@ from velodrome.experiments.plotting.final_scores import draw_final_scores
 from velodrome.experiments.plotting.kinds import KINDS
 from velodrome.experiments.plotting.style import COLOURS, line_style, text_colour, wrapped
 from velodrome.experiments.reporting.numbers import estimate
-from velodrome.experiments.results import Results
+from velodrome.experiments.results.results import Results
 
 ICE, SLIPPERY = "ice", "slippery ice"
 ENVIRONMENTS = {ICE: "FrozenLake-v1(is_slippery=False)", SLIPPERY: "FrozenLake-v1"}

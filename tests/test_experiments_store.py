@@ -14,14 +14,14 @@ from made_up import settings_of
 
 import velodrome as vd
 from velodrome import agents, policies
-from velodrome.experiments.cli import main
-from velodrome.experiments.results import Results
+from velodrome.experiments.cli.application import main
+from velodrome.experiments.results.results import Results
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.store import STORE_FILE, Store, StoreError, TrialIdentity
 from velodrome.experiments.storage.store_schema import APPLICATION_ID, METRICS, SCHEMA_VERSION, migrate
 from velodrome.experiments.storage.trial_key import TrialKeys, key_of_specification
-from velodrome.experiments.trial import Budget
+from velodrome.experiments.trials.trial import Budget
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*too few to tell better", "ignore:.*trials failed")
 
@@ -343,7 +343,7 @@ def test_a_full_store_says_so_and_keeps_what_it_has(tmp_path):
 FULL_DISK = """
 import resource, sys, warnings
 warnings.simplefilter("ignore")
-from velodrome.experiments.cli import main
+from velodrome.experiments.cli.application import main
 code = main(["compare", sys.argv[1], "--out", sys.argv[2], "--seeds", "5", "--quiet", "--workers", "0"])
 assert code == 0, code
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 import velodrome as vd
-from velodrome.experiments.experiment_file import read_experiment
+from velodrome.experiments.specification.experiment_file import read_experiment
 from velodrome.experiments.storage.store import STORE_FILE, Store, StoreError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*too few to tell better from luckier")

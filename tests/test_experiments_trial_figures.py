@@ -24,12 +24,10 @@ from velodrome.agents import (
     SimpleCNN,
     SoftmaxRegression,
 )
-from velodrome.agents.neural.keras_runtime import keras
+from velodrome.agents.deep.keras_runtime import keras
 from velodrome.envs import Dataset, Discretize
-from velodrome.envs.datasets.dataset import LabelledExamples
+from velodrome.envs.labelled.datasets.dataset import LabelledExamples
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.evaluation import wilson_interval
-from velodrome.experiments.example_evaluation import guesses_of
 from velodrome.experiments.plotting.accuracy_by_epoch import FinalAccuracy, draw_accuracy_by_epoch, mean_by_epoch
 from velodrome.experiments.plotting.confident_mistakes import draw_confident_mistakes, most_confident_mistakes
 from velodrome.experiments.plotting.confusion_matrix import confusion_counts, draw_confusion_matrix
@@ -38,6 +36,8 @@ from velodrome.experiments.plotting.first_layer_filters import draw_first_layer_
 from velodrome.experiments.plotting.prediction_history import is_shown, joined, prediction_history
 from velodrome.experiments.plotting.prediction_strip import MOST_LETTERS, draw_prediction_strip
 from velodrome.experiments.plotting.trial_figures import FIGURES, trial_figures
+from velodrome.experiments.trials.evaluation import wilson_interval
+from velodrome.experiments.trials.example_evaluation import guesses_of
 
 DIGITS = "velodrome/Classification-v0"
 HIHELLO = "velodrome/Text-v0(name='hihello')"
@@ -498,7 +498,7 @@ def rows_of(figure):
 def test_the_strip_of_a_trial_ends_with_what_was_learnt(text_trial):
     figure = trial_figures(text_trial, only=["strip"])["strip"]
     rows = rows_of(figure)
-    env = text_trial.track.make()
+    env = text_trial.profile.make()
     history = prediction_history(text_trial.trained, env, episodes=30, seed=0)
     first = next(one.iteration for one in history if (one.guesses == env.unwrapped.examples.labels).all())
     assert rows["text"] == rows["30"] == rows[str(first)] == "ihello"

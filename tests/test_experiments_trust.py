@@ -9,10 +9,10 @@ import pytest
 
 import velodrome as vd
 from velodrome.agents import Agent
-from velodrome.agents.saving import SavedAgentError
-from velodrome.experiments.cli import main
-from velodrome.experiments.expressions.catalogue import build_agent, build_known_agent
+from velodrome.agents.resuming.saving import SavedAgentError
+from velodrome.experiments.cli.application import main
 from velodrome.experiments.plotting.agent_parameters import swept_agents
+from velodrome.experiments.specification.catalogue import build_agent, build_known_agent
 
 # Leaves a mark wherever it is imported.
 EVIL = """
@@ -45,7 +45,7 @@ PROGRAM = """
 import sys
 
 sys.path.insert(0, "")
-from velodrome.experiments.cli import main
+from velodrome.experiments.cli.application import main
 for line in sys.argv[1:]:
     print(line, main(line.split()), file=sys.stderr)
 """

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 import velodrome as vd
 from velodrome.experiments import reporting
-from velodrome.experiments.analysis.analysis import AnalysisOptions
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.reporting.footnotes import footnotes
 from velodrome.experiments.reporting.korean import KOREAN
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.particles import WithParticle
 from velodrome.experiments.reporting.verdicts import MOST_SENTENCES, verdict_lines, verdicts
-from velodrome.experiments.results import Results
+from velodrome.experiments.results.analysis import AnalysisOptions
+from velodrome.experiments.results.results import Results
 
 
 def results_of(scores, failed=None, column="greedy_success_rate", **known):

@@ -15,9 +15,9 @@ import pytest
 import velodrome as vd
 from velodrome.agents import Discretized, NeuralBandit, QLearning, SupervisedAgent
 from velodrome.agents.errors import BudgetError
-from velodrome.experiments.cli import main
+from velodrome.experiments.cli.application import main
 from velodrome.experiments.errors import AllTrialsFailedError, ExperimentError
-from velodrome.experiments.expressions.catalogue import AGENTS
+from velodrome.experiments.specification.catalogue import AGENTS
 from velodrome.experiments.storage import provenance
 from velodrome.experiments.storage.store import Store, StoreError
 from velodrome.policies import ConfigurationError, EpsilonGreedy
@@ -388,7 +388,7 @@ def test_an_environment_that_is_no_longer_registered_is_not_verified(folder, own
 
 def test_results_of_another_version_are_not_verified(folder, monkeypatch):
     compare(folder, seeds=1)
-    monkeypatch.setattr("velodrome.experiments.stored_plan.RESULT_VERSION", 2)
+    monkeypatch.setattr("velodrome.experiments.storage.stored_plan.RESULT_VERSION", 2)
     assert reasons(verify(folder)) == ["its results are of version 1, this release computes 2"]
 
 

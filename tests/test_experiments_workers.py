@@ -21,15 +21,15 @@ import pytest
 from hostile_environments import Corridor, Factory, Fickle, closure, locked, partial
 
 import velodrome as vd
-from velodrome.agents.interruption import Interruption, interruptible
-from velodrome.agents.neural import keras_runtime
+from velodrome.agents.deep import keras_runtime
+from velodrome.agents.engine.interruption import Interruption, interruptible
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.make_plan import make_plan
 from velodrome.experiments.running import limits
 from velodrome.experiments.running.manager import Manager
 from velodrome.experiments.running.process_workers import ProcessWorkers
 from velodrome.experiments.running.worker_memory import MAX_GROWTH
 from velodrome.experiments.running.workers import Task
+from velodrome.experiments.specification.make_plan import make_plan
 from velodrome.experiments.storage.provenance import available_cores
 from velodrome.experiments.storage.store import Store
 
@@ -614,7 +614,7 @@ def test_a_lock_in_a_module_does_not_make_every_trial_new():
 KEYS = """
 import functools, hostile_environments as hostile
 import velodrome as vd
-from velodrome.experiments.make_plan import make_plan
+from velodrome.experiments.specification.make_plan import make_plan
 agents = {"q": "q_learning(discount=0.9)", "own": vd.agents.QLearning(policy=hostile.Fickle("outside"))}
 environments = {
     "lake": "FrozenLake-v1", "corridor": "hostile_environments:HostileCorridor-v0",

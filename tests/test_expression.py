@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velodrome.experiments.expressions.expression import (
+from velodrome.experiments.specification.expression import (
     Call,
     ExpressionError,
     parse_expression,
@@ -189,6 +189,6 @@ def test_calls_that_no_text_can_spell_are_refused():
 
 
 def test_the_parser_is_loaded_on_first_use():
-    module = "velodrome.experiments.expressions.expression"
+    module = "velodrome.experiments.specification.expression"
     script = f"import sys, {module} as e; assert 'lark' not in sys.modules; e.parse_value('1')"
     subprocess.run([sys.executable, "-c", script], check=True)

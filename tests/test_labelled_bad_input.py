@@ -11,8 +11,8 @@ import pytest
 
 import velodrome as vd
 from velodrome.envs import Dataset
-from velodrome.envs.datasets.loading import _of_file, _of_name
-from velodrome.experiments.cli import main
+from velodrome.envs.labelled.datasets.loading import _of_file, _of_name
+from velodrome.experiments.cli.application import main
 from velodrome.experiments.errors import ExperimentError
 
 IMAGES, TEXT, LAKE = "velodrome/Classification-v0", "velodrome/Text-v0", "FrozenLake-v1"
@@ -167,7 +167,7 @@ def test_where_mnist_is_nowhere_every_place_is_named(tmp_path, monkeypatch, refu
 
 ALL_IN_ONE_PROCESS = """
 import contextlib, io, json, sys
-from velodrome.experiments.cli import main
+from velodrome.experiments.cli.application import main
 
 told = io.StringIO()
 with contextlib.redirect_stderr(told):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import velodrome as vd
-from velodrome.agents.dynamic_programming import evaluate_policy
+from velodrome.agents.planning.dynamic_programming import evaluate_policy
 
 DETERMINISTIC, SLIPPERY = "FrozenLake-v1(is_slippery=False)", "FrozenLake-v1"
 EPISODES, SEEDS = 2000, 30
@@ -61,7 +61,7 @@ def test_every_seed_learns_the_lake_that_does_not_slip(table, agent):
 def test_the_greedy_path_takes_six_steps_in_every_seed(agent):
     for seed in range(SEEDS):
         trial = vd.run(agent, DETERMINISTIC, episodes=EPISODES, seed=seed)
-        model = trial.track.model
+        model = trial.profile.model
         one_a_step = dataclasses.replace(model, rewards=np.ones_like(model.rewards))
         length = evaluate_policy(one_a_step, trial.trained.greedy_probabilities(), None).expected_return
         assert length == 6.0, seed

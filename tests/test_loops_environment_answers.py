@@ -7,10 +7,10 @@ from gymnasium import spaces
 
 import velodrome as vd
 from velodrome import agents, envs
-from velodrome.agents.environment_answers import as_whole_number, read_flag, read_reward
+from velodrome.agents.engine.environment_answers import as_whole_number, read_flag, read_reward
 from velodrome.agents.errors import EnvironmentFailureError
-from velodrome.experiments.evaluation import evaluate
-from velodrome.experiments.track import Track
+from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+from velodrome.experiments.trials.evaluation import evaluate
 
 GOOD = {"observation": 1, "reward": 0.5, "terminated": True, "truncated": False, "info": {}}
 
@@ -93,9 +93,9 @@ def test_what_is_no_answer_is_refused_in_evaluation(case):
     agent = agents.QLearning()
     agent.train(env, episodes=4, seed=0)
     env.answers, env.first = answers, 5
-    track = Track.of("answering", lambda: env, keeps_open=env)
+    profile = EnvironmentProfile.of("answering", lambda: env, keeps_open=env)
     with pytest.raises(EnvironmentFailureError, match=r"^Answering: [^\n]* of the evaluation[^\n]*$") as caught:
-        evaluate(agent, track, seed=0, episodes=3)
+        evaluate(agent, profile, seed=0, episodes=3)
     assert said in str(caught.value)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from velodrome.agents import ModernCNN, SimpleCNN
-from velodrome.envs.datasets.mnist import find_file
+from velodrome.envs.labelled.datasets.mnist import find_file
 from velodrome.envs.make import make_environment
 
 ID = "velodrome/Classification-v0"

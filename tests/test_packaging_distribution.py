@@ -119,7 +119,7 @@ def test_the_wheel_works_away_from_the_repository(wheel, tmp_path):
     code = (
         "import sys; sys.path.insert(0, 'site'); import velodrome, pathlib;"
         "assert pathlib.Path(velodrome.__file__).resolve().is_relative_to(pathlib.Path('site').resolve());"
-        "from velodrome.experiments.cli import main;"
+        "from velodrome.experiments.cli.application import main;"
         "sys.exit(main(['run', 'q_learning', 'FrozenLake-v1', '--episodes', '20', '--json']))"
     )
     assert '"loop": "compiled"' in output_of(sys.executable, "-c", code, folder=tmp_path)

@@ -73,7 +73,7 @@ def loaded_after(code, folder):
 
 def command_line(*arguments):
     return f"""
-from velodrome.experiments.cli import main
+from velodrome.experiments.cli.application import main
 try:
     code = main({list(arguments)!r})
 except SystemExit as end:

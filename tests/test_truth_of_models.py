@@ -13,16 +13,16 @@ from gymnasium.wrappers import TimeLimit
 
 import velodrome as vd
 from velodrome import agents
-from velodrome.agents.dynamic_programming import best_possible, evaluate_policy
+from velodrome.agents.engine.sampled_model import SampledModel
 from velodrome.agents.errors import UnsupportedEnvironmentError
-from velodrome.agents.sampled_model import SampledModel
+from velodrome.agents.planning.dynamic_programming import best_possible, evaluate_policy
 from velodrome.envs import GridWorld, ModelEnvironment, TransitionModel, TransitionModelError, UntrueModelError
-from velodrome.envs.model_check import check_model
+from velodrome.envs.model.model_check import check_model
 from velodrome.envs.success_rules import report_of, success_rule
 from velodrome.experiments.storage.own_code import code_of
 from velodrome.experiments.storage.trial_key import TrialKeys
-from velodrome.experiments.track import Track
-from velodrome.experiments.trial import Budget
+from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+from velodrome.experiments.trials.trial import Budget
 
 ZOO = zoo.EXACT | zoo.SAMPLED
 LEARNER = "q_learning(learning_rate=0.3, initial_value=1, policy=epsilon_greedy(epsilon=0.2, ties='first'))"
@@ -63,9 +63,9 @@ def assert_average(values, exact):
 
 def assert_true(name, make, episodes):
     trial = trained_in(make)
-    evaluation, best = trial.evaluation, trial.track.best
+    evaluation, best = trial.evaluation, trial.profile.best
     if name in zoo.SAMPLED:
-        assert (evaluation.method, trial.track.model, best, trial.track.random) == ("monte-carlo", None, None, None)
+        assert (evaluation.method, trial.profile.model, best, trial.profile.random) == ("monte-carlo", None, None, None)
         assert math.isnan(trial.metrics()["best_return"])
         assert trial.log.loop == "generic"
         assert trial.log.notes
@@ -172,7 +172,7 @@ def test_notes_say_why_nothing_is_computed(name, words, monkeypatch):
     notes = trial.log.notes
     assert notes[0].startswith("ran in the generic loop: ")
     # The success rule of an id may not hold either.
-    beginnings = ("was evaluated in sampled episodes: ", f"{trial.track.rule.description}: ")
+    beginnings = ("was evaluated in sampled episodes: ", f"{trial.profile.rule.description}: ")
     assert all(note.startswith(beginnings) for note in notes[1:])
     assert any(words in note for note in notes)
     assert not any("\n" in note for note in notes)
@@ -222,12 +222,12 @@ def test_a_patch_that_comes_later_and_goes_again_is_seen(monkeypatch):
     ],
 )
 def test_trials_have_keys_of_their_own_where_transitions_are_not_used_as_they_stand(name, transitions, monkeypatch):
-    track = Track.of(name, ZOO[name](monkeypatch))
-    assert track.transitions == transitions
+    profile = EnvironmentProfile.of(name, ZOO[name](monkeypatch))
+    assert profile.transitions == transitions
     budget = Budget(10, None)
     plain, own = (
         TrialKeys(agents.QLearning(), name, (), None, budget, None, transitions=kind).of(0)
-        for kind in (None, track.transitions)
+        for kind in (None, profile.transitions)
     )
     assert (plain == own) is (transitions is None)
 
@@ -283,7 +283,7 @@ def test_own_transitions_with_numpy_numbers_and_without_a_start_are_exact():
     for transitions in (table(), numpys):
         trial = vd.run(LEARNER, lambda transitions=transitions: own(transitions), episodes=50, seed=0)
         assert (trial.evaluation.method, trial.evaluation.mean_return) == ("exact", 1.0)
-        assert trial.track.best.expected_return == 1.0
+        assert trial.profile.best.expected_return == 1.0
 
 
 def test_a_wrong_start_is_refused_in_one_line():
@@ -307,7 +307,7 @@ def test_an_object_with_edited_transitions_is_evaluated_as_itself():
             outcomes = transitions[state][action]
             transitions[state][action] = [(p, n, 10.0 if ends else r, ends) for p, n, r, ends in outcomes]
     trial = vd.run("q_learning(learning_rate=0.5)", env, episodes=1000, seed=0)
-    assert (trial.evaluation.method, trial.track.best.expected_return) == ("exact", -2.0)
+    assert (trial.evaluation.method, trial.profile.best.expected_return) == ("exact", -2.0)
     assert trial.evaluation.mean_return == -4.0
 
 
@@ -376,7 +376,7 @@ def test_frequencies_tell_a_table_from_another(heads):
 @pytest.mark.slow
 def test_frequencies_raise_no_false_alarm():
     """Six standard errors are beyond what chance gives in a thousand checks, and their spread is that of chance."""
-    from velodrome.envs import model_check
+    from velodrome.envs.model import model_check
 
     found = []
     measure = model_check._standard_errors

@@ -10,8 +10,8 @@ import pytest
 
 import velodrome as vd
 from velodrome.agents import Agent, QLearning
-from velodrome.agents.saving import SavedAgentError, read_agent, write_agent
-from velodrome.agents.whole_files import remove_abandoned, whole_file, write_whole
+from velodrome.agents.resuming.saving import SavedAgentError, read_agent, write_agent
+from velodrome.agents.resuming.whole_files import remove_abandoned, whole_file, write_whole
 
 LAKE = "FrozenLake-v1(is_slippery=False)"
 
@@ -20,7 +20,7 @@ KILLED = """
 import os, sys, warnings
 warnings.simplefilter("ignore")
 import velodrome as vd
-from velodrome.experiments.cli import main
+from velodrome.experiments.cli.application import main
 
 os.replace = lambda *given: os._exit(9)
 if sys.argv[1] == "save":
@@ -156,7 +156,7 @@ def _umask():
 def test_only_what_killed_programs_left_is_removed(tmp_path):
     program = """
 import os, sys
-from velodrome.agents.whole_files import whole_file
+from velodrome.agents.resuming.whole_files import whole_file
 with whole_file(sys.argv[1]) as temporary:
     print(temporary.name, flush=True)
     sys.stdin.read()

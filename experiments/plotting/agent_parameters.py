@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
+from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.expressions.catalogue import build_known_agent
-from velodrome.experiments.expressions.expression import Call, ExpressionError, parse_expression, to_text
-from velodrome.policies.configuration import closest, to_data
+from velodrome.experiments.specification.catalogue import build_known_agent
+from velodrome.experiments.specification.expression import Call, ExpressionError, parse_expression, to_text
+from velodrome.policies.configuration import to_data
 
 if TYPE_CHECKING:
-    from velodrome.experiments.results import Results
+    from velodrome.experiments.results.results import Results
 
 # Values by path: "" is the agent's own name, "policy" its policy's, "policy.epsilon" a number of that.
 Parameters: TypeAlias = dict[str, Any]

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Literal
 
+from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
-from velodrome.policies.configuration import closest
 
 if TYPE_CHECKING:
-    from velodrome.experiments.results import Results
+    from velodrome.experiments.results.results import Results
 
 Over = Literal["episodes", "steps"]
 AXIS_NAMES: dict[Over, str] = {"episodes": "episode", "steps": "environment step"}

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.experiments.analysis.measures import MEASURES, Measure, limits_of, measure_named, measure_on
-from velodrome.experiments.analysis.seed_scores import SeedScores
+from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
-from velodrome.policies.configuration import closest
+from velodrome.experiments.results.measures import MEASURES, Measure, limits_of, measure_named, measure_on
+from velodrome.experiments.results.seed_scores import SeedScores
 
 if TYPE_CHECKING:
-    from velodrome.experiments.results import Results
+    from velodrome.experiments.results.results import Results
 
 # Scores by agent: one array (num_seeds,) an environment.
 ScoresByAgent: TypeAlias = dict[str, list[NDArray[np.float64]]]

@@ -5,19 +5,19 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from velodrome.agents.whole_files import write_whole
+from velodrome.agents.resuming.whole_files import write_whole
+from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plotting.drawn_scores import chosen_environments
 from velodrome.experiments.plotting.fonts import use_hangul_font
 from velodrome.experiments.plotting.kinds import KINDS, Kind, Page
 from velodrome.experiments.plotting.style import CAPTION_WIDTH, TITLE_SIZE, WIDTH, own_style, say, wrapped
-from velodrome.policies.configuration import closest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from velodrome.experiments.results import Results
+    from velodrome.experiments.results.results import Results
 
 ENDINGS = (".png", ".svg", ".pdf")
 

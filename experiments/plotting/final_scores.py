@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.experiments.analysis.measures import Measure
 from velodrome.experiments.plotting.drawn_scores import (
     axis_name,
     chosen_environments,
@@ -29,12 +28,13 @@ from velodrome.experiments.plotting.style import (
     wrapped,
 )
 from velodrome.experiments.reporting.numbers import estimate
+from velodrome.experiments.results.measures import Measure
 from velodrome.experiments.statistics import best_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from velodrome.experiments.results import Results
+    from velodrome.experiments.results.results import Results
 
 # Successive multiples of the golden section, less their whole parts, are spread evenly however many there are.
 _GOLDEN = (math.sqrt(5) - 1) / 2

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from velodrome.agents.agent import Agent
-from velodrome.agents.neural.ensemble import Ensemble
-from velodrome.agents.neural.keras_agent import KerasAgent
-from velodrome.agents.neural.neural_classifier import NeuralClassifier
+from velodrome.agents.deep.ensemble import Ensemble
+from velodrome.agents.deep.keras_agent import KerasAgent
+from velodrome.agents.deep.neural_classifier import NeuralClassifier
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plotting.image_grid import draw_image_grid, grid_height
 from velodrome.experiments.plotting.single_page import finished, new_figure

@@ -25,7 +25,7 @@ from velodrome.experiments.statistics import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from velodrome.experiments.results import Results
+    from velodrome.experiments.results.results import Results
 
 # Of more agents the cells are too small for intervals.
 MOST_WITH_INTERVALS = 8

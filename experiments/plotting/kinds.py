@@ -19,7 +19,7 @@ from velodrome.experiments.plotting.sweep import draw_sweep
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from velodrome.experiments.results import Results
+    from velodrome.experiments.results.results import Results
 
 # Inches of a line of text and of the least row.
 LINE, ROW = 0.18, 0.32

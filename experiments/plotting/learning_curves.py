@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plotting.curve_axis import AXIS_NAMES, Over, chosen_axis
 from velodrome.experiments.plotting.drawn_scores import chosen_environments, done, records_on, reference
@@ -19,12 +20,11 @@ from velodrome.experiments.plotting.style import (
     say,
 )
 from velodrome.experiments.statistics import mean_band
-from velodrome.policies.configuration import closest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from velodrome.experiments.results import Results
+    from velodrome.experiments.results.results import Results
 
 # Row in the curves of `Results`, name of the axis, and the record's value for the best possible policy.
 METRICS = {

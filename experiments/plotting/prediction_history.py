@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from velodrome.agents.agent import Agent
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.example_evaluation import guesses_of
-from velodrome.experiments.trial import fresh
+from velodrome.experiments.trials.example_evaluation import guesses_of
+from velodrome.experiments.trials.trial import fresh
 
 # Every iteration is looked at up to this one, then each that is later by this factor: many looks are slow.
 EVERY_ITERATION_UP_TO, LATER_BY = 100, 1.03

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.experiments.analysis.measures import Measure
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plotting.drawn_scores import (
     ScoresByAgent,
@@ -19,12 +18,13 @@ from velodrome.experiments.plotting.drawn_scores import (
 )
 from velodrome.experiments.plotting.fonts import use_hangul_font
 from velodrome.experiments.plotting.style import TEXT_SIZE, band_opacity, dress, line_style, text_colour, wrapped
+from velodrome.experiments.results.measures import Measure
 from velodrome.experiments.statistics import performance_profile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from velodrome.experiments.results import Results
+    from velodrome.experiments.results.results import Results
 
 # More thresholds than a picture has pixels show nothing more.
 MOST_THRESHOLDS = 400

@@ -5,21 +5,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.experiments.analysis.learning import EPISODES_DIFFER, why_no_regret
-from velodrome.experiments.curves import CurveGrid
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plotting.curve_axis import AXIS_NAMES, Over, chosen_axis
 from velodrome.experiments.plotting.drawn_scores import chosen_environments, done, records_on, reference
 from velodrome.experiments.plotting.fonts import use_hangul_font
 from velodrome.experiments.plotting.learning_curves import mean_of_present, set_height
 from velodrome.experiments.plotting.style import EndLabel, band_opacity, dress, label_ends, line_style
+from velodrome.experiments.results.learning import EPISODES_DIFFER, why_no_regret
 from velodrome.experiments.statistics import cumulative_regret, mean_band
+from velodrome.experiments.storage.curves import CurveGrid
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from velodrome.experiments.results import Results
+    from velodrome.experiments.results.results import Results
 
 
 def draw_regret(axes: "Axes", results: "Results", environment: str, over: str | None = None) -> "Axes":

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from velodrome.experiments.results import Results
+    from velodrome.experiments.results.results import Results
 
 # Ratios of the largest value to the smallest: from the first on, a linear axis may crowd the small ones; from the
 # second on it does.

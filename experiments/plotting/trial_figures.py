@@ -10,11 +10,11 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.agents.neural.ensemble import Ensemble
-from velodrome.agents.neural.supervised_agent import SupervisedAgent
-from velodrome.envs.datasets.dataset import LabelledExamples
+from velodrome.agents.deep.ensemble import Ensemble
+from velodrome.agents.deep.supervised_agent import SupervisedAgent
+from velodrome.checks import closest
+from velodrome.envs.labelled.datasets.dataset import LabelledExamples
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.example_evaluation import guesses_of
 from velodrome.experiments.plotting.accuracy_by_epoch import FinalAccuracy, counted_examples, draw_accuracy_by_epoch
 from velodrome.experiments.plotting.confident_mistakes import draw_confident_mistakes
 from velodrome.experiments.plotting.confusion_matrix import draw_confusion_matrix
@@ -27,9 +27,9 @@ from velodrome.experiments.plotting.prediction_strip import (
     shown_predictions,
 )
 from velodrome.experiments.plotting.style import own_style
-from velodrome.experiments.track import Track
-from velodrome.experiments.trial import Trial
-from velodrome.policies.configuration import closest
+from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+from velodrome.experiments.trials.example_evaluation import guesses_of
+from velodrome.experiments.trials.trial import Trial
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,11 +55,11 @@ def trial_figures(trial: Trial, *, only: Sequence[str] | None = None) -> "dict[s
     for name in wanted:
         if name not in FIGURES:
             raise ExperimentError(f"only must name {', '.join(FIGURES)}, got {name!r}{closest(name, FIGURES)}")
-    with _made(trial.track) as env:
+    with _made(trial.profile) as env:
         learnt = getattr(env.unwrapped, "examples", None)
         if not isinstance(learnt, LabelledExamples):
             return {}
-        evaluation = trial.track.contents.evaluation
+        evaluation = trial.profile.contents.evaluation
         if evaluation is None or evaluation.reason is not None or evaluation.is_of_training:
             subject = _Subject(trial, env, learnt, "")
         else:
@@ -75,7 +75,7 @@ class _Subject:
 
     Attributes:
         trial: that is drawn.
-        env: of its track.
+        env: of its profile.
         examples: of evaluation.
         description: of the examples; empty where they are those of training.
     """
@@ -108,7 +108,7 @@ class _Subject:
 
     @property
     def trial_title(self) -> str:
-        return f"{self.trial.agent} on {self.trial.track.label}\nseed {self.trial.seed}"
+        return f"{self.trial.agent} on {self.trial.profile.label}\nseed {self.trial.seed}"
 
     @property
     def first_class(self) -> int:
@@ -151,14 +151,14 @@ class _Subject:
 
 def _accuracy(subject: _Subject) -> "Figure | None":
     trial, log, found = subject.trial, subject.trial.log, subject.trial.evaluation
-    num_examples = trial.track.contents.num_examples
+    num_examples = trial.profile.contents.num_examples
     if num_examples is None or not log.episodes:
         return None
     description = counted_examples(found.episodes, subject.noun)
     if subject.is_of_classes:
         right, measure = log.successes, "accuracy"
-        if trial.track.rule.source == "experiment":
-            measure = f"success: {trial.track.rule.description}"
+        if trial.profile.rule.source == "experiment":
+            measure = f"success: {trial.profile.rule.description}"
         final = FinalAccuracy(found.success_rate, found.success_low, found.success_high, description)
     else:
         # A window is all right or not, which says little of its characters; their share has no interval, because
@@ -210,7 +210,7 @@ def _strip(subject: _Subject) -> "Figure | None":
     length = subject.examples.labels.shape[1]
     part = (slice(max(1, MOST_LETTERS - length + 1)), slice(MOST_LETTERS))
     sequences, labels = subject.examples.inputs[part], subject.labels[part]
-    with _made(trial.track) as env:
+    with _made(trial.profile) as env:
         history = prediction_history(trial.trained, env, steps=trial.log.steps, seed=trial.seed, sequences=sequences)
     right = joined(sequences, labels)
     rows = [
@@ -240,11 +240,11 @@ def _text(vocabulary: str, numbers: NDArray[np.int64]) -> str:
 
 
 @contextmanager
-def _made(track: Track) -> Iterator[gym.Env[Any, Any]]:
-    """A new environment of a track, closed afterwards unless it is the caller's own."""
-    env = track.make()
+def _made(profile: EnvironmentProfile) -> Iterator[gym.Env[Any, Any]]:
+    """A new environment of a profile, closed afterwards unless it is the caller's own."""
+    env = profile.make()
     try:
         yield env
     finally:
-        if env is not track.keeps_open:
+        if env is not profile.keeps_open:
             env.close()

@@ -1,1 +1,5 @@
-"""Tables, verdicts in words and the report."""
+"""Tables, verdicts in words and the HTML report, in English and Korean."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from velodrome.experiments.analysis.analysis import Analysis, EnvironmentAnalysis
-from velodrome.experiments.analysis.comparison import Comparison
-from velodrome.experiments.analysis.margins import Margin
-from velodrome.experiments.analysis.measures import MEASURES, Measure
-from velodrome.experiments.analysis.rows import comparison_row
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.numbers import MISSING, count, estimate, is_known, percent, share, speed
 from velodrome.experiments.reporting.titles import margin_title, overall_title
+from velodrome.experiments.results.analysis import Analysis, EnvironmentAnalysis
+from velodrome.experiments.results.comparison import Comparison
+from velodrome.experiments.results.margins import Margin
+from velodrome.experiments.results.measures import MEASURES, Measure
+from velodrome.experiments.results.rows import comparison_row
 
 FAILED, NO_SCORE, REWARD_A_GUESS = "failed", "no score", "reward a guess"
 # Behind a difference that is not one of what decides, but of greedy return.

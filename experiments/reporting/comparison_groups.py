@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from velodrome.experiments.analysis.comparison import ERROR, AgentPair, AgentScores, Comparison
+from velodrome.experiments.results.comparison import ERROR, AgentPair, AgentScores, Comparison
 
 # Scores that differ by less are the same but for rounding.
 ROUNDING = 1e-9

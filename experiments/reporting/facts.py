@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from velodrome.experiments.analysis.analysis import Analysis, EnvironmentAnalysis
-from velodrome.experiments.analysis.comparison import MOST_TESTED, Comparison
 from velodrome.experiments.reporting.columns import BY_RETURN, tells_reward_a_guess
 from velodrome.experiments.reporting.comparison_groups import ROUNDING
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.numbers import is_known, percent, score, share
+from velodrome.experiments.results.analysis import Analysis, EnvironmentAnalysis
+from velodrome.experiments.results.comparison import MOST_TESTED, Comparison
 
 if TYPE_CHECKING:
-    from velodrome.experiments.results import Results
+    from velodrome.experiments.results.results import Results
 
 # Budgets and seeds of their own that are told pair by pair.
 MOST_PAIRS = 6

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from velodrome.experiments.analysis.analysis import Analysis, AnalysisOptions
-from velodrome.experiments.analysis.learning import unfinished_shares
 from velodrome.experiments.reporting.facts import how_it_was_run, how_to_read
 from velodrome.experiments.reporting.languages import Words
+from velodrome.experiments.results.analysis import Analysis, AnalysisOptions
+from velodrome.experiments.results.learning import unfinished_shares
 from velodrome.experiments.running.trial_outcome import failure_reason
 
 if TYPE_CHECKING:
-    from velodrome.experiments.results import Results
+    from velodrome.experiments.results.results import Results
 
 # Of all training steps, in episodes that had not ended.
 LARGE_SHARE = 0.1

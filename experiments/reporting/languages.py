@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.reporting.korean import KOREAN
 from velodrome.experiments.reporting.particles import WithParticle
-from velodrome.policies.configuration import closest
 
 Language = Literal["en", "ko"]
 LANGUAGES: tuple[str, ...] = get_args(Language)

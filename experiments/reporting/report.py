@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from velodrome.agents.whole_files import write_whole
-from velodrome.experiments.analysis.analysis import Analysis, AnalysisOptions
+from velodrome.agents.resuming.whole_files import write_whole
 from velodrome.experiments.reporting.facts import how_it_was_run, how_to_read
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.report_extent import drawn_part
@@ -16,11 +15,12 @@ from velodrome.experiments.reporting.report_figures import report_figures
 from velodrome.experiments.reporting.report_tables import report_tables
 from velodrome.experiments.reporting.tables import format_table
 from velodrome.experiments.reporting.verdicts import verdicts, words_of
+from velodrome.experiments.results.analysis import Analysis, AnalysisOptions
 from velodrome.experiments.running.trial_outcome import failure_reason
 from velodrome.experiments.texts import visible
 
 if TYPE_CHECKING:
-    from velodrome.experiments.results import Results
+    from velodrome.experiments.results.results import Results
 
 # Folders of people, which are nobody's business.
 _HOME = re.compile(r"(?:/home/[^/\s'\"]+|/Users/[^/\s'\"]+|/root|[A-Za-z]:\\Users\\[^\\\s'\"]+)(?=[/\\\s'\"]|$)")

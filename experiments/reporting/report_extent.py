@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from velodrome.experiments.analysis.analysis import Analysis
 from velodrome.experiments.plotting.final_scores import MOST_DOTS
 from velodrome.experiments.reporting.languages import Words
+from velodrome.experiments.results.analysis import Analysis
 
 if TYPE_CHECKING:
-    from velodrome.experiments.results import Results
+    from velodrome.experiments.results.results import Results
 
 # More lines than these cannot be told apart, and their names fill more than a page.
 MOST_DRAWN_AGENTS = 30

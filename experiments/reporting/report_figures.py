@@ -4,17 +4,17 @@ import re
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
-from velodrome.agents.errors import one_line
-from velodrome.experiments.analysis.analysis import AnalysisOptions
-from velodrome.experiments.analysis.measures import measure_named
+from velodrome.checks import one_line
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.report_extent import MOST_IN_MATRIX, Drawn
+from velodrome.experiments.results.analysis import AnalysisOptions
+from velodrome.experiments.results.measures import measure_named
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from velodrome.experiments.results import Results
+    from velodrome.experiments.results.results import Results
 
 # Values of a hyper-parameter that make a sweep.
 FEWEST_IN_SWEEP = 3

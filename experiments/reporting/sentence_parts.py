@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from velodrome.experiments.analysis.comparison import AgentScores
 from velodrome.experiments.reporting import numbers
 from velodrome.experiments.reporting.comparison_groups import ROUNDING, Groups, PairOutcome
 from velodrome.experiments.reporting.languages import Words
+from velodrome.experiments.results.comparison import AgentScores
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,20 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from velodrome.experiments.analysis.analysis import Analysis, AnalysisOptions
-from velodrome.experiments.analysis.comparison import AgentPair, Comparison
-from velodrome.experiments.analysis.rows import comparison_row, ends
 from velodrome.experiments.reporting.columns import FAILED, NO_SCORE, Section, sections_of
 from velodrome.experiments.reporting.footnotes import footnotes
 from velodrome.experiments.reporting.verdicts import verdict_lines, verdicts
-from velodrome.experiments.results import json_ready
+from velodrome.experiments.results.analysis import Analysis, AnalysisOptions
+from velodrome.experiments.results.comparison import AgentPair, Comparison
+from velodrome.experiments.results.results import json_ready
+from velodrome.experiments.results.rows import comparison_row, ends
 from velodrome.experiments.texts import visible, visible_json, visible_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from velodrome.experiments.results import Results
+    from velodrome.experiments.results.results import Results
 
 TableFormat = Literal["terminal", "markdown", "csv", "latex", "json"]
 TABLE_FORMATS: tuple[str, ...] = get_args(TableFormat)

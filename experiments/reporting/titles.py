@@ -1,8 +1,8 @@
 """Titles of what is averaged over environments, learners or policies."""
 
-from velodrome.experiments.analysis.margins import Margin
-from velodrome.experiments.analysis.overall import Overall
 from velodrome.experiments.reporting.languages import Words
+from velodrome.experiments.results.margins import Margin
+from velodrome.experiments.results.overall import Overall
 
 
 def overall_title(overall: Overall, words: Words) -> str:

@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from velodrome.experiments.analysis.analysis import Analysis, EnvironmentAnalysis
-from velodrome.experiments.analysis.comparison import AgentScores, Comparison
 from velodrome.experiments.reporting import field_sentences, leader_sentences
 from velodrome.experiments.reporting.comparison_groups import Groups
 from velodrome.experiments.reporting.facts import too_many
@@ -13,9 +11,11 @@ from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.numbers import estimate, is_known
 from velodrome.experiments.reporting.sentence_parts import Scale, SentenceParts
 from velodrome.experiments.reporting.titles import margin_title, overall_title
+from velodrome.experiments.results.analysis import Analysis, EnvironmentAnalysis
+from velodrome.experiments.results.comparison import AgentScores, Comparison
 
 if TYPE_CHECKING:
-    from velodrome.experiments.results import Results
+    from velodrome.experiments.results.results import Results
 
 # Sentences of one environment.
 MOST_SENTENCES = 6

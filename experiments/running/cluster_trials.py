@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from velodrome.agents.interruption import Interruption, TrainingInterruptedError, interruptible
+from velodrome.agents.engine.interruption import Interruption, TrainingInterruptedError, interruptible
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.running.limits import PREPARE_SECONDS, TrialLimits
 from velodrome.experiments.running.trial_outcome import TrialOutcome

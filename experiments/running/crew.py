@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.plan import PlannedTrial
 from velodrome.experiments.running.limits import TrialLimits
 from velodrome.experiments.running.manager import Crew, Manager
 from velodrome.experiments.running.process_workers import ProcessWorkers
 from velodrome.experiments.running.thread_workers import InlineWorkers, ThreadWorkers
+from velodrome.experiments.specification.plan import PlannedTrial
 from velodrome.experiments.storage.provenance import available_cores
 
 QUEUED_PER_THREAD = 4

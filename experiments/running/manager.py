@@ -7,16 +7,16 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from velodrome.experiments.plan import Plan, PlannedTrial
 from velodrome.experiments.running.registrations import pack_registrations
 from velodrome.experiments.running.run_status import AgentStatus, ProgressCallback, RunStatus
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.trial_runner import TrialGroup, as_generic
 from velodrome.experiments.running.worker_process import SentGroup, pack_group
 from velodrome.experiments.running.workers import Event, Task, TrialEnded, Workers
+from velodrome.experiments.specification.plan import Plan, PlannedTrial
 from velodrome.experiments.storage.store import Store, TrialIdentity
 from velodrome.experiments.storage.store_owner import StoreOwner
-from velodrome.experiments.trial import Checkpoints, runs_on_model
+from velodrome.experiments.trials.trial import Checkpoints, runs_on_model
 
 # A task of several short trials spares most of the hand-over.
 TRIALS_PER_TASK = 8
@@ -146,9 +146,9 @@ class Manager:
         """What the trials of an agent on an environment share."""
         pair = agent, environment
         if pair not in self._groups:
-            track, budget = self._plan.environments[environment].track, self._plan.budget(agent, environment)
+            profile, budget = self._plan.environments[environment].profile, self._plan.budget(agent, environment)
             configuration = self._plan.agents[agent].agent
-            self._groups[pair] = TrialGroup(agent, configuration, track, budget, checkpoints=self._checkpoints)
+            self._groups[pair] = TrialGroup(agent, configuration, profile, budget, checkpoints=self._checkpoints)
         return self._groups[pair]
 
     def payload(self, agent: str, environment: str) -> bytes:
@@ -159,7 +159,7 @@ class Manager:
             self._payloads[pair] = pack_group(
                 SentGroup(
                     agent, group.agent, environment, place.make, place.success, group.budget, group.is_generic,
-                    group.note, group.checkpoints, pack_registrations(place.track.spec_id),
+                    group.note, group.checkpoints, pack_registrations(place.profile.spec_id),
                 )
             )  # fmt: skip
         return self._payloads[pair]
@@ -221,7 +221,7 @@ class Manager:
 
     def _is_compiled(self, agent: str, environment: str) -> bool:
         group = self.group(agent, environment)
-        return not group.is_generic and runs_on_model(group.agent, group.track)
+        return not group.is_generic and runs_on_model(group.agent, group.profile)
 
     def _claim(self, waiting: deque[Task], number: int, owner: StoreOwner | None) -> list[Task]:
         """Up to `number` tasks, without the trials that have ended meanwhile or that another process runs."""

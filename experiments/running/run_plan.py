@@ -10,15 +10,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from velodrome.experiments.checks.plan_checks import check_plan
 from velodrome.experiments.errors import AllTrialsFailedError, ExperimentError, ExperimentWarning
-from velodrome.experiments.plan import Plan, PlannedTrial
-from velodrome.experiments.results import Results
+from velodrome.experiments.results.results import Results
 from velodrome.experiments.running.crew import check_seconds, check_workers, make_crew
 from velodrome.experiments.running.limits import TrialLimits, check_size
 from velodrome.experiments.running.manager import Manager, OutcomeCallback
 from velodrome.experiments.running.run_status import AgentStatus, ProgressCallback, RunStatus
 from velodrome.experiments.running.trial_outcome import TrialOutcome, failure_reason
+from velodrome.experiments.specification.plan import Plan, PlannedTrial
+from velodrome.experiments.specification.plan_checks import check_plan
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.provenance import provenance
 from velodrome.experiments.storage.store import Store, StoredExperiment

@@ -34,14 +34,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from velodrome.agents.errors import check_count
-from velodrome.experiments.analysis.measures import measure_named
-from velodrome.experiments.checks.plan_checks import MIN_SEEDS, check_plan
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
-from velodrome.experiments.inputs import MOST_SEEDS
-from velodrome.experiments.plan import Plan
-from velodrome.experiments.results import Results
+from velodrome.experiments.results.measures import measure_named
+from velodrome.experiments.results.results import Results
 from velodrome.experiments.running.run_plan import RunOptions, RunSession, report_failures
 from velodrome.experiments.running.sequential_comparison import SequentialComparison
+from velodrome.experiments.specification.inputs import MOST_SEEDS
+from velodrome.experiments.specification.plan import Plan
+from velodrome.experiments.specification.plan_checks import MIN_SEEDS, check_plan
 from velodrome.experiments.statistics import SequentialDesign
 from velodrome.experiments.storage.store import Store
 from velodrome.experiments.storage.store_file import as_store_errors

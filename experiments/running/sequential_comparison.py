@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from velodrome.experiments.analysis.measures import Measure, deciding_measure
-from velodrome.experiments.analysis.seed_scores import SeedScores
+from velodrome.experiments.results.measures import Measure, deciding_measure
+from velodrome.experiments.results.seed_scores import SeedScores
 from velodrome.experiments.statistics import SequentialDesign, SequentialState, look
 from velodrome.experiments.statistics.scores import LARGEST
 

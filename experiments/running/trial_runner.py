@@ -11,15 +11,16 @@ from types import TracebackType
 import numpy as np
 
 from velodrome.agents.agent import Agent
-from velodrome.agents.compiler import NotCompilableError
-from velodrome.agents.errors import EnvironmentFailureError, PolicyFailureError, one_line
-from velodrome.agents.interruption import TrainingInterruptedError, TrainingTimeoutError
-from velodrome.agents.tabular import TabularAgent
+from velodrome.agents.engine.compiler import NotCompilableError
+from velodrome.agents.engine.interruption import TrainingInterruptedError, TrainingTimeoutError
+from velodrome.agents.errors import EnvironmentFailureError, PolicyFailureError
+from velodrome.agents.tabular.tabular_agent import TabularAgent
+from velodrome.checks import VelodromeError, one_line
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.own_code import is_own
-from velodrome.experiments.track import Track
-from velodrome.experiments.trial import Budget, Checkpoints, Trial, run_trial
+from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+from velodrome.experiments.trials.trial import Budget, Checkpoints, Trial, run_trial
 
 # Code that passes calls on: what a user looks for is the environment, policy or agent behind it.
 _PASSING_ON = ("velodrome.", "gymnasium.")
@@ -32,16 +33,16 @@ class TrialGroup:
     Attributes:
         label: of the agent.
         agent: the configuration.
-        track: the environment.
+        profile: the environment.
         budget: of training and evaluation.
-        is_generic: whether they run in the generic loop although the track has a model.
+        is_generic: whether they run in the generic loop although the profile has a model.
         note: why, if so.
         checkpoints: where and how often they save their state, or None.
     """
 
     label: str
     agent: Agent
-    track: Track
+    profile: EnvironmentProfile
     budget: Budget
     is_generic: bool = False
     note: str = ""
@@ -67,7 +68,7 @@ def run_to_outcome(group: TrialGroup, key: str, seed: int, *, on_model_only: boo
         trial = run_trial(
             group.label,
             group.agent,
-            group.track,
+            group.profile,
             group.budget,
             seed,
             loop="generic" if group.is_generic else "auto",
@@ -120,7 +121,7 @@ def place_of(trace: TracebackType | None) -> str:
     return ""
 
 
-class TrialResultError(ArithmeticError):
+class TrialResultError(VelodromeError, ArithmeticError):
     """A trial came to its end without a result; one line."""
 
 

@@ -7,7 +7,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Literal, NoReturn
 
-from velodrome.agents.interruption import Interruption, interruptible
+from velodrome.agents.engine.interruption import Interruption, interruptible
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.worker_memory import OwnMemory, growth
 from velodrome.experiments.running.worker_process import prepare_worker, run_sent_trial

@@ -15,15 +15,15 @@ from types import ModuleType
 from typing import Any, cast
 
 from velodrome.agents.agent import Agent
-from velodrome.agents.compiler import NotCompilableError
-from velodrome.agents.interruption import not_counted
+from velodrome.agents.engine.compiler import NotCompilableError
+from velodrome.agents.engine.interruption import not_counted
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.inputs import Maker
 from velodrome.experiments.running.registrations import PackedRegistration, register
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.trial_runner import TrialGroup, as_generic, failed_outcome, run_to_outcome
-from velodrome.experiments.track import Track
-from velodrome.experiments.trial import Budget, Checkpoints
+from velodrome.experiments.specification.inputs import Maker
+from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+from velodrome.experiments.trials.trial import Budget, Checkpoints
 
 # What the numerical libraries read when they are loaded.
 _THREAD_VARIABLES = (
@@ -105,12 +105,12 @@ def _unpack(payload: bytes) -> _Received:
     # Only this program's own parent sends payloads.
     sent: SentGroup = pickle.loads(payload)
     register(sent.registrations)
-    track = Track.of(sent.environment, sent.make, sent.success)
+    profile = EnvironmentProfile.of(sent.environment, sent.make, sent.success)
     checkpoints = sent.checkpoints
     if checkpoints is not None and not checkpoints.directory.parent.is_dir():
         # Another machine, which does not share the store's disk.
         checkpoints = None
-    group = TrialGroup(sent.label, sent.agent, track, sent.budget, sent.is_generic, sent.note, checkpoints)
+    group = TrialGroup(sent.label, sent.agent, profile, sent.budget, sent.is_generic, sent.note, checkpoints)
     return _Received(group, sent.registrations)
 
 

@@ -6,13 +6,15 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from velodrome.checks import VelodromeError
+
 # Level 1 takes an eighth of the default's time, for blocks a tenth larger.
 COMPRESSION_LEVEL = 1
 # No zlib stream unpacks to more than so many times its own size (zlib.net: "Maximum Compression Factor").
 LARGEST_FACTOR = 1032
 
 
-class CurvesError(ValueError):
+class CurvesError(VelodromeError, ValueError):
     """Packed curves do not unpack to arrays of the stated length; the message is one line."""
 
 

@@ -5,7 +5,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from velodrome.agents.whole_files import whole_file
+from velodrome.agents.resuming.whole_files import whole_file
 from velodrome.experiments.storage.store_file import StoreError
 
 RESCUED = "trials.rescued.sqlite"

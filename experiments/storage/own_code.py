@@ -15,7 +15,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
-from velodrome.agents.code_fingerprint import code_fingerprint, referenced_values
+from velodrome.agents.engine.code_fingerprint import code_fingerprint, referenced_values
 from velodrome.policies.configuration import Configuration, parameters_of
 
 _PACKAGE_FOLDERS = {"site-packages", "dist-packages"}

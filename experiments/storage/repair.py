@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from velodrome.agents.whole_files import whole_file
+from velodrome.agents.resuming.whole_files import whole_file
 from velodrome.experiments.storage.episode_curves import PackedCurves
 from velodrome.experiments.storage.leaf_pages import leaf_rows
 from velodrome.experiments.storage.store import (

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from velodrome.agents.whole_files import remove_abandoned
+from velodrome.agents.resuming.whole_files import remove_abandoned
+from velodrome.checks import closest
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.episode_curves import CurvesError, EpisodeCurves, PackedCurves
 from velodrome.experiments.storage.opened_file import OpenedFile
@@ -30,7 +31,6 @@ from velodrome.experiments.storage.store_file import (
 from velodrome.experiments.storage.store_schema import CONTENT_COLUMNS, IDENTITY, METRICS, TRIAL_COLUMNS
 from velodrome.experiments.storage.stored_content import check_row, read_json, read_settings
 from velodrome.experiments.storage.trial_key import canonical_json, key_of_specification
-from velodrome.policies.configuration import closest
 
 __all__ = ["STORE_FILE", "Store", "StoreError", "StoredExperiment", "TrialIdentity"]
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from velodrome.checks import VelodromeError
 from velodrome.experiments.storage.store_schema import CIRCUMSTANCES, IDENTITY, METRICS, REMARKS
 
 # What JSON, SQLite and NumPy all hold.
@@ -38,7 +39,7 @@ _COLUMNS = {
 _COUNTS = ("episodes", "steps", "evaluation_episodes", "train_seconds", "wall_seconds", "cpu_seconds")
 
 
-class ContentError(ValueError):
+class ContentError(VelodromeError, ValueError):
     """Content of a kind that no release has written; the message is one line."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from velodrome.agents.agent import Agent
 from velodrome.experiments.storage.own_code import code_of, registration_of
-from velodrome.experiments.trial import Budget
+from velodrome.experiments.trials.trial import Budget
 from velodrome.policies.configuration import to_data
 
 # Raised when the same specification gives other numbers, so that stored results of before are not taken for new ones.
@@ -41,7 +41,7 @@ class TrialKeys:
         transitions: how those that the environment lists are used, where that is not as they stand: "untrue" or
             "without start"; else None.
         spec_id: id with which the environment is registered, or None; a registration of the user's own counts.
-        judged_by: what decides the evaluation beside the success rule that was asked for; see `Track`.
+        judged_by: what decides the evaluation beside the success rule that was asked for; see `EnvironmentProfile`.
         largest_pixel: what networks divide its images by, where that is not 255; None else.
     """
 

@@ -1,1 +1,5 @@
-"""Experiment trackers: the protocol, and adapters for those that exist."""
+"""Trackers that follow a comparison: TensorBoard, Weights & Biases, MLflow."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

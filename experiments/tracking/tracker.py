@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
-from velodrome.policies.configuration import closest
 
 TRACKERS = ("tensorboard", "wandb", "mlflow")
 # Stable-Baselines3's `stats_window_size`: rollout means are over so many of the latest episodes.

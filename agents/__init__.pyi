@@ -1,0 +1,59 @@
+from .agent import Agent as Agent
+from .agent import Callback as Callback
+from .agent import Loop as Loop
+from .deep.char_rnn import CharRNN as CharRNN
+from .deep.deep_cnn import DeepCNN as DeepCNN
+from .deep.ensemble import Ensemble as Ensemble
+from .deep.keras_agent import KerasAgent as KerasAgent
+from .deep.keras_runtime import KerasRuntimeError as KerasRuntimeError
+from .deep.labelled_task import ObservationError as ObservationError
+from .deep.mlp import MLP as MLP
+from .deep.modern_cnn import ModernCNN as ModernCNN
+from .deep.neural_bandit import NeuralBandit as NeuralBandit
+from .deep.row_rnn import RowRNN as RowRNN
+from .deep.simple_cnn import SimpleCNN as SimpleCNN
+from .deep.softmax_regression import SoftmaxRegression as SoftmaxRegression
+from .deep.supervised_agent import SupervisedAgent as SupervisedAgent
+from .deep.supervised_training import DivergedError as DivergedError
+from .errors import (
+    BudgetError as BudgetError,
+)
+from .errors import (
+    EnvironmentFailureError as EnvironmentFailureError,
+)
+from .errors import (
+    PolicyFailureError as PolicyFailureError,
+)
+from .errors import (
+    UnsupportedEnvironmentError as UnsupportedEnvironmentError,
+)
+from .planning.planning_agents import PolicyIteration as PolicyIteration
+from .planning.planning_agents import ValueIteration as ValueIteration
+from .resuming.saving import SavedAgentError as SavedAgentError
+from .tabular.discretized import Discretized as Discretized
+from .tabular.double_q_learning import DoubleQLearning as DoubleQLearning
+from .tabular.dyna_q import DynaQ as DynaQ
+from .tabular.expected_sarsa import ExpectedSarsa as ExpectedSarsa
+from .tabular.lectures import (
+    discounted_q as discounted_q,
+)
+from .tabular.lectures import (
+    dummy_q as dummy_q,
+)
+from .tabular.lectures import (
+    epsilon_greedy_q as epsilon_greedy_q,
+)
+from .tabular.lectures import (
+    noise_q as noise_q,
+)
+from .tabular.lectures import (
+    stochastic_q as stochastic_q,
+)
+from .tabular.n_step import NStepQ as NStepQ
+from .tabular.n_step import NStepSarsa as NStepSarsa
+from .tabular.q_lambda import QLambda as QLambda
+from .tabular.q_learning import QLearning as QLearning
+from .tabular.random_agent import RandomAgent as RandomAgent
+from .tabular.sarsa import Sarsa as Sarsa
+from .tabular.tabular_agent import TabularAgent as TabularAgent
+from .training_log import TrainingLog as TrainingLog

@@ -1,0 +1,5 @@
+"""Agents with a neural network; tensorflow is imported when a network is built."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

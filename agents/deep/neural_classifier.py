@@ -1,0 +1,212 @@
+"""Neural classifiers: what the agents with one feed-forward network share."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+
+from velodrome.agents.deep.architecture import (
+    Architecture,
+    BatchNormalization,
+    Convolution,
+    Dropout,
+    Layer,
+    MaxPooling,
+    Rectifier,
+)
+from velodrome.agents.deep.augmentation import NEIGHBOURS, moved
+from velodrome.agents.deep.classifier_learner import Augmentation, ClassifierLearner, log_mean_probabilities
+from velodrome.agents.deep.early_stopping import EarlyStopping
+from velodrome.agents.deep.labelled_task import LabelledTask, share_right
+from velodrome.agents.deep.learner import Learner
+from velodrome.agents.deep.network import LayeredNetwork, Network
+from velodrome.agents.deep.network_inputs import is_image, network_inputs, require_images
+from velodrome.agents.deep.numpy_network import NumpyNetwork
+from velodrome.agents.deep.schedules import SCHEDULE_NAMES, ScheduleName, learning_rate_share
+from velodrome.agents.deep.supervised_agent import SupervisedAgent
+from velodrome.agents.deep.training_program import Objective
+from velodrome.agents.errors import UnsupportedEnvironmentError
+from velodrome.checks import ConfigurationError, check_choice, check_flag, check_integer, check_number
+from velodrome.envs.labelled.datasets.dataset import LabelledExamples
+from velodrome.envs.labelled.datasets.stratification import stratified_places
+
+
+@dataclass(kw_only=True, eq=False)
+class NeuralClassifier(SupervisedAgent):
+    """One network from an observation to logits, trained with Adam on the cross-entropy of its softmax.
+
+    Every observation is judged by itself: a character of a text too, so that nothing is remembered.
+
+    Args:
+        learning_rate: of Adam; the largest one, where it follows a schedule.
+        batch_size: examples a training step.
+        schedule: of the learning rate: "constant", "one_cycle" or "cosine".
+        epochs: passes over which the schedule is laid out; the budget of the call of `train` if None. With None,
+            training in two calls is not training in one.
+        label_smoothing: share of each target that is spread evenly over all classes, in [0, 1).
+        weight_averaging: decay of the averaged weights that act in place of the last ones; 0 for none.
+        shift: in training, images are moved by up to so many pixels.
+        rotate: in training, images are turned by up to so many degrees.
+        test_time_augmentation: the answer is the mean over an image and its four neighbours, one pixel away.
+        validation: number of training examples held out to validate, spread evenly over the classes.
+        patience: epochs without a better accuracy on the held-out examples after which learning stops and the best
+            weights are taken; the rest of the budget is seen without learning. 0 for never.
+
+    Raises:
+        ConfigurationError: a parameter is out of range.
+    """
+
+    schedule: ScheduleName = "constant"
+    epochs: int | None = None
+    label_smoothing: float = 0.0
+    weight_averaging: float = 0.0
+    shift: int = 0
+    rotate: float = 0.0
+    test_time_augmentation: bool = False
+    validation: int = 0
+    patience: int = 0
+
+    acts_by_numpy: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_choice(f"{self.name}: schedule", self.schedule, SCHEDULE_NAMES)
+        if self.epochs is not None:
+            check_integer(f"{self.name}: epochs", self.epochs, minimum=1)
+        for field in ("label_smoothing", "weight_averaging"):
+            check_number(f"{self.name}: {field}", getattr(self, field), 0.0, 1.0, open_high=True)
+        check_number(f"{self.name}: rotate", self.rotate, 0.0, 180.0)
+        for field in ("shift", "validation", "patience"):
+            check_integer(f"{self.name}: {field}", getattr(self, field), minimum=0)
+        check_flag(f"{self.name}: test_time_augmentation", self.test_time_augmentation)
+        if self.patience and not self.validation:
+            raise ConfigurationError(f"{self.name}: patience needs validation, a number of examples to hold out, got 0")
+        super().__post_init__()
+        self._numpy_network: tuple[Any, NumpyNetwork] | None = None
+
+    @abstractmethod
+    def _architecture(self, task: LabelledTask) -> Architecture:
+        """Layers for a task."""
+
+    def _network(self, task: LabelledTask) -> Network:
+        return LayeredNetwork(self._architecture(task))
+
+    def _check_task(self, task: LabelledTask, label: str) -> None:
+        wanted = [field for field in ("shift", "rotate", "test_time_augmentation") if getattr(self, field)]
+        if wanted and not is_image(task):
+            raise UnsupportedEnvironmentError(f"{self.name}: {wanted[0]} is for images, but {label} has none")
+
+    def _new_learner(self, task: LabelledTask, rng: np.random.Generator) -> Learner:
+        objective = Objective(float(self.label_smoothing), float(self.weight_averaging))
+        augmentation = Augmentation(self.shift, float(self.rotate), self.test_time_augmentation)
+        return ClassifierLearner(task, self._network(task), objective, augmentation, self.batch_size, rng)
+
+    def _check_arrays(self, task: LabelledTask, arrays: dict[str, np.ndarray]) -> None:
+        for name, shape in self._architecture(task).weight_shapes.items():
+            for part in ("weights/", "averaged/") if self.weight_averaging else ("weights/",):
+                found = arrays[part + name]
+                if found.shape != shape or found.dtype != np.float32:
+                    raise ValueError(f"array {part + name} has shape {found.shape} and dtype {found.dtype}")
+
+    def _learning_rate_at(self, epochs_seen: float, epochs: float) -> float:
+        laid_out = epochs if self.epochs is None else self.epochs
+        return self.learning_rate * learning_rate_share(self.schedule, epochs_seen / laid_out)
+
+    def episodes_per_epoch(self, num_examples: int) -> int:
+        return num_examples - min(self.validation, num_examples - 1)
+
+    def _held_out(self, examples: LabelledExamples) -> np.ndarray:
+        if not self.validation:
+            return super()._held_out(examples)
+        labels = examples.labels.reshape(len(examples.labels), -1)[:, 0]
+        return stratified_places(labels, min(self.validation, len(labels)))
+
+    def _new_early_stopping(self) -> EarlyStopping | None:
+        return EarlyStopping(self.patience) if self.patience else None
+
+    def _act_on_one(self, observation: np.ndarray) -> int:
+        return int(np.argmax(self._logits_of_one(self._binding.task, observation)))
+
+    def _logits_of_one(self, task: LabelledTask, observation: np.ndarray) -> np.ndarray:
+        binding = self._binding
+        state = (binding.num_calls, binding.examples_seen)
+        if self._numpy_network is None or self._numpy_network[0] != state:
+            self._numpy_network = state, self._exported(task, binding.arrays())
+        return self._logits_by_numpy(self._numpy_network[1], task, observation)
+
+    def _exported(self, task: LabelledTask, arrays: dict[str, np.ndarray]) -> NumpyNetwork:
+        """The network that acts, in NumPy, from a learner's arrays."""
+        part = "averaged/" if self.weight_averaging else "weights/"
+        weights = {name.removeprefix(part): array for name, array in arrays.items() if name.startswith(part)}
+        return NumpyNetwork(self._architecture(task), weights)
+
+    def _logits_by_numpy(self, network: NumpyNetwork, task: LabelledTask, observation: np.ndarray) -> np.ndarray:
+        """Logits float32 (num_classes,) of an exported network for one observation."""
+        inputs = network_inputs(task, observation)
+        if self.test_time_augmentation:
+            each = network.logits(np.concatenate([moved(inputs, *offset) for offset in NEIGHBOURS]))
+            mean: np.ndarray = log_mean_probabilities(each[:, np.newaxis])[0]
+            return mean
+        logits: np.ndarray = network.logits(inputs)[0]
+        return logits
+
+    def predict_logits(self, images: Any) -> np.ndarray:
+        """Logits float32 (B, num_classes) for a batch, in bounded memory.
+
+        With `test_time_augmentation` they are logarithms of mean probabilities.
+
+        Raises:
+            ObservationError: not a batch of the environment's observations.
+        """
+        binding = self._binding
+        return binding.learner.logits(binding.task.checked(images))
+
+    def accuracy(self, images: Any, labels: Any) -> float:
+        """Share of a batch for which `act` gives the label.
+
+        Args:
+            images: (B, *observation_shape).
+            labels: (B,), or the same in a column.
+
+        Raises:
+            ObservationError: not a batch of the environment's observations, or not one label for each.
+        """
+        return share_right(self.act(np.asarray(images)), labels)
+
+    def describe(self, env: gym.Env[Any, Any] | str | None = None) -> str:
+        """Layers, output shapes and parameters, one line each.
+
+        Args:
+            env: of which environment; the one that the agent was trained on if None.
+        """
+        return self._describe(self._task_of(env))
+
+    def _describe(self, task: LabelledTask) -> str:
+        return self._architecture(task).describe()
+
+
+@dataclass(kw_only=True, eq=False)
+class ConvolutionalClassifier(NeuralClassifier):
+    """A classifier of images, whose layers begin with convolutions.
+
+    Args:
+        batch_normalization: after each pooling, with convolutions that have no bias; and after hidden dense layers.
+    """
+
+    batch_normalization: bool = False
+
+    def __post_init__(self) -> None:
+        check_flag(f"{self.name}: batch_normalization", self.batch_normalization)
+        super().__post_init__()
+
+    def _check_task(self, task: LabelledTask, label: str) -> None:
+        require_images(self.name, task, label)
+        super()._check_task(task, label)
+
+    def _block(self, filters: int, dropout: float = 0.0) -> tuple[Layer, ...]:
+        """Convolution, rectifier and pooling; with normalisation it comes after the pooling, which is as good."""
+        dropped = (Dropout(dropout),) if dropout else ()
+        if self.batch_normalization:
+            return (Convolution(filters, has_bias=False), MaxPooling(), BatchNormalization(), Rectifier(), *dropped)
+        return (Convolution(filters), Rectifier(), MaxPooling(), *dropped)

@@ -1,0 +1,41 @@
+"""A recurrent network that reads an image row by row."""
+
+from dataclasses import dataclass
+
+from velodrome.agents.deep.architecture import Architecture, Dense, RowRecurrence
+from velodrome.agents.deep.labelled_task import LabelledTask
+from velodrome.agents.deep.network_inputs import input_shape, require_images
+from velodrome.agents.deep.neural_classifier import NeuralClassifier
+from velodrome.agents.deep.recurrent_cells import CELL_NAMES, CellName
+from velodrome.checks import check_choice, check_integer
+
+
+@dataclass(kw_only=True, eq=False)
+class RowRNN(NeuralClassifier):
+    """A recurrent cell that reads an image row by row from the top, and a dense layer that names what it has read.
+
+    To remember letters from act to act, as in a text, is what `CharRNN` does.
+
+    Args:
+        cell: "rnn", "lstm" or "gru".
+        hidden: units of the cell.
+
+    Source: Le, Jaitly & Hinton (2015), who read images pixel by pixel; row by row is customary in lectures.
+    """
+
+    name = "row_rnn"
+
+    cell: CellName = "lstm"
+    hidden: int = 64
+
+    def __post_init__(self) -> None:
+        check_choice(f"{self.name}: cell", self.cell, CELL_NAMES)
+        check_integer(f"{self.name}: hidden", self.hidden, minimum=1)
+        super().__post_init__()
+
+    def _check_task(self, task: LabelledTask, label: str) -> None:
+        require_images(self.name, task, label)
+        super()._check_task(task, label)
+
+    def _architecture(self, task: LabelledTask) -> Architecture:
+        return Architecture(input_shape(task), (RowRecurrence(self.cell, self.hidden), Dense(task.num_classes)))

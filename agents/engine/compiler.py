@@ -1,0 +1,117 @@
+"""Builds and keeps the compiled loops; the only door to Numba."""
+
+import hashlib
+import linecache
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from velodrome.agents.engine.code_fingerprint import code_fingerprint, reachable_functions
+from velodrome.checks import VelodromeError
+
+_loops: dict[tuple[Any, ...], Callable[..., Any]] = {}
+_refused: dict[Callable[..., Any], str] = {}
+_fingerprints: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+class NotCompilableError(VelodromeError):
+    """Numba cannot compile a policy or learner; the message says which line and why."""
+
+
+def compiled_loop(
+    select: Callable[..., Any],
+    learn: Callable[..., Any],
+    visits_of: Callable[..., Any] | None,
+    *,
+    has_masks: bool,
+    is_on_policy: bool,
+    needs_next_parameter: bool,
+    parameter_clock: str,
+    rate_clock: str,
+) -> Callable[..., Any]:
+    """The compiled loop of a pair of functions, from memory, from disk or newly built.
+
+    Numba, imported here, compiles on the first call for the given array types and keeps the result on disk
+    where it can.
+    """
+    if not isinstance(select, FunctionType):
+        raise NotCompilableError(f"its select is a {type(select).__name__}, not a plain function")
+    fingerprint = "".join(_fingerprint(function) for function in (select, learn, visits_of) if function is not None)
+    options = {
+        "has_masks": has_masks,
+        "is_on_policy": is_on_policy,
+        "needs_next_parameter": needs_next_parameter,
+        "checks_actions": not _is_ours(select),
+        "parameter_clock": parameter_clock,
+        "rate_clock": rate_clock,
+    }
+    key = (fingerprint, *options.values())
+    with _lock:
+        loop = _loops.get(key)
+        if loop is None:
+            loop = _loops[key] = _build(select, learn, visits_of, fingerprint=fingerprint, **options)
+    if loop in _refused:
+        raise NotCompilableError(_refused[loop])
+    return loop
+
+
+def _fingerprint(function: Callable[..., Any]) -> str:
+    """Fingerprint of a function, remembered for our own, which nobody edits while the program runs."""
+    if not _is_ours(function):
+        return code_fingerprint(function)
+    known = _fingerprints.get(function)
+    if known is None:
+        known = _fingerprints[function] = code_fingerprint(function)
+    return known
+
+
+def _is_ours(function: Callable[..., Any]) -> bool:
+    captured = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    return function.__module__.startswith("velodrome.") and all(
+        _is_ours(value) for value in captured if callable(value)
+    )
+
+
+def report_not_compilable(loop: Callable[..., Any], error: Exception, select: Callable[..., Any]) -> NotCompilableError:
+    """Remember that Numba refused a loop, so that it is not asked again; returns the error to raise."""
+    _refused[loop] = compile_error_line(error, select)
+    return NotCompilableError(_refused[loop])
+
+
+def _build(
+    select: Callable[..., Any], learn: Callable[..., Any], visits_of: Callable[..., Any] | None, **options: Any
+) -> Callable[..., Any]:
+    from numba.extending import register_jitable
+
+    from velodrome.agents.engine import compiled_stream
+    from velodrome.agents.engine.compiled_loop import build_loop
+
+    parts = [part for part in (select, learn, visits_of) if part is not None]
+    for function in [reached for part in parts for reached in reachable_functions(part)]:
+        if not hasattr(function, "_velodrome_inlined"):
+            register_jitable(forceinline=True)(function)
+            function._velodrome_inlined = True  # type: ignore[attr-defined]
+    stream_source = Path(compiled_stream.__file__).read_text(encoding="utf-8")
+    options["fingerprint"] += hashlib.sha256(stream_source.encode()).hexdigest()
+    return build_loop(select, learn, visits_of, **options)
+
+
+def compile_error_line(error: Exception, function: Callable[..., Any]) -> str:
+    """One line from Numba's report: the file, the line, its text and the reason."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    code = function.__code__
+    name = Path(code.co_filename).name
+    # The report nests: the first part is about our loop's call of the function, the next about the function.
+    parts = re.split(r"Failed in \w+ mode pipeline[^\n]*\n", text)
+    inner = parts[2] if len(parts) > 2 else parts[-1]
+    reason = next((line.strip() for line in inner.splitlines() if line.strip()), type(error).__name__)
+    reason = reason.removesuffix("found for signature:").partition(". Raised from")[0].strip(" .")
+    places = [int(line) for path, line in re.findall(r'File "([^"]+)", line (\d+)', text) if Path(path).name == name]
+    line_number = places[0] if places else code.co_firstlineno
+    source = linecache.getline(code.co_filename, line_number).strip()
+    return f"{name}:{line_number}: {source}: {reason}" if source else f"{name}:{line_number}: {reason}"

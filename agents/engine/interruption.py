@@ -1,0 +1,95 @@
+"""Asks a training in another thread to stop: at the end of an experiment, or when its time is over."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+
+from velodrome.checks import VelodromeError
+
+
+class TrainingInterruptedError(VelodromeError, RuntimeError):
+    """Training was asked to stop before its budget was spent."""
+
+
+class TrainingTimeoutError(VelodromeError, RuntimeError):
+    """Training took longer than it may."""
+
+
+class Interruption:
+    """What the compiled loop asks between two chunks of steps, every tenth of a second or so.
+
+    Args:
+        stop: set when the training shall end.
+        seconds: how long it may take, compiling and the like not counted; None for ever.
+        counting: called when time begins to count again, with True, and when it no longer does, with False.
+    """
+
+    def __init__(
+        self, stop: threading.Event, seconds: float | None = None, counting: Callable[[bool], None] = lambda _: None
+    ) -> None:
+        self.stop, self.seconds, self._counting = stop, seconds, counting
+        self.began = self._started = time.monotonic()
+        self._paused_since: float | None = None
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether time does not count now."""
+        return self._paused_since is not None
+
+    def elapsed(self) -> float:
+        """Seconds so far that count."""
+        now = self._paused_since
+        return (time.monotonic() if now is None else now) - self._started
+
+    def check(self) -> None:
+        """Raise if the training shall end.
+
+        Raises:
+            TrainingInterruptedError: somebody asked for it.
+            TrainingTimeoutError: its time is over.
+        """
+        if self.stop.is_set():
+            raise TrainingInterruptedError("training was interrupted")
+        if self.seconds is not None and self.elapsed() > self.seconds:
+            raise TrainingTimeoutError(f"took longer than {self.seconds:g} s")
+
+    @contextmanager
+    def not_counted(self) -> Iterator[None]:
+        """Time inside does not count: what is done is shared with other trials, such as compiling."""
+        if self._paused_since is not None:
+            yield
+            return
+        self._paused_since = time.monotonic()
+        self._counting(False)
+        try:
+            yield
+        finally:
+            self._started += time.monotonic() - self._paused_since
+            self._paused_since = None
+            self._counting(True)
+
+
+_current: ContextVar[Interruption | None] = ContextVar("velodrome_interruption", default=None)
+
+
+@contextmanager
+def interruptible(interruption: Interruption) -> Iterator[None]:
+    """Training inside, in this thread, can be stopped through `interruption`."""
+    token = _current.set(interruption)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current_interruption() -> Interruption | None:
+    """What training in this thread has to ask, if anything."""
+    return _current.get()
+
+
+def not_counted() -> AbstractContextManager[None]:
+    """Time inside does not count as that of the training in this thread: imports, for instance, come once a process."""
+    interruption = current_interruption()
+    return nullcontext() if interruption is None else interruption.not_counted()

@@ -1,0 +1,257 @@
+"""A row of a table for every observation of a finite space."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from velodrome.agents.engine.environment_answers import as_whole_number, shown
+from velodrome.agents.errors import EnvironmentFailureError, UnsupportedEnvironmentError, environment_label
+
+Shape = tuple[int, ...]
+
+# Beyond so many dimensions a table of bins cannot be: two bins each would be more states than 32 bits count.
+_MOST_BINNED_DIMENSIONS = 31
+
+
+@dataclass(frozen=True)
+class ObservationIndex:
+    """Numbers the observations of a finite space 0, …, num_states - 1.
+
+    Discrete, MultiDiscrete, MultiBinary and Tuples of them are flattened in their own order, the last part
+    fastest. A part is a whole number: True and 2.0 count as 1 and 2, while 2.7, "3" and an array of shape (1,) are
+    no observations of a Discrete space.
+
+    Attributes:
+        parts: (number of values, first value) of every part.
+        leaf_dimensions: array dimensions of the first part of one observation.
+        is_ignored: every observation counts as number 0.
+        shapes: of the arrays that one observation consists of, () for a single number; empty where they are not
+            known, as for agents that were saved without them.
+    """
+
+    parts: tuple[tuple[int, int], ...]
+    leaf_dimensions: int
+    is_ignored: bool = False
+    shapes: tuple[Shape, ...] = ()
+
+    @classmethod
+    def from_data(cls, data: Any) -> Self:
+        """Index from `dataclasses.asdict` that went through JSON."""
+        return cls(
+            tuple((int(size), int(start)) for size, start in data["parts"]),
+            int(data["leaf_dimensions"]),
+            bool(data["is_ignored"]),
+            tuple(tuple(int(size) for size in shape) for shape in data.get("shapes", ())),
+        )
+
+    @cached_property
+    def num_states(self) -> int:
+        """Number of observations."""
+        return math.prod(size for size, _ in self.parts)
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether an observation that is an int is its own number."""
+        return not self.is_ignored and self._is_one_number and self.parts[0][1] == 0
+
+    @property
+    def _is_one_number(self) -> bool:
+        return len(self.parts) == 1 and self.leaf_dimensions == 0 and self.shapes in ((), ((),))
+
+    @cached_property
+    def _place_values(self) -> list[int]:
+        sizes = [size for size, _ in self.parts]
+        return [math.prod(sizes[position + 1 :]) for position in range(len(sizes))]
+
+    @cached_property
+    def index(self) -> Callable[[Any], int]:
+        """Function from one observation to its number.
+
+        The number is below 0 or too large for whole numbers outside the space; anything else that is no observation of
+        it raises TypeError, ValueError or OverflowError.
+        """
+        if self.is_ignored:
+            return lambda observation: 0
+        if self._is_one_number:
+            start = self.parts[0][1]
+            return as_whole_number if start == 0 else lambda observation: as_whole_number(observation) - start
+        columns = [(value, size, start) for value, (size, start) in zip(self._place_values, self.parts, strict=True)]
+        shapes = self.shapes
+
+        def index(observation: Any) -> int:
+            total = 0
+            for (value, size, start), leaf in zip(columns, _leaves(observation, shapes), strict=True):
+                part = (leaf if type(leaf) is int else as_whole_number(leaf)) - start
+                if not 0 <= part < size:
+                    return -1
+                total += value * part
+            return total
+
+        return index
+
+    def index_batch(self, observations: Any) -> np.ndarray:
+        """Numbers of a batch of observations (leading dimension), int64 (batch,).
+
+        Raises:
+            EnvironmentFailureError: an observation is outside the space, or the arrays are no batch of them.
+        """
+        arrays = [np.asarray(leaf) for leaf in _arrays(observations)]
+        if self.is_ignored:
+            return np.zeros(len(arrays[0]), dtype=np.int64)
+        self._check_batch(arrays)
+        columns = [array.reshape(len(array), math.prod(array.shape[1:])) for array in arrays]
+        parts = np.concatenate(columns, axis=1).astype(np.int64) - [start for _, start in self.parts]
+        if ((parts < 0) | (parts >= [size for size, _ in self.parts])).any():
+            raise EnvironmentFailureError("an observation of the batch is outside the observation space")
+        return np.asarray(parts @ np.array(self._place_values))
+
+    def _check_batch(self, arrays: list[np.ndarray]) -> None:
+        shapes = [array.shape[1:] for array in arrays]
+        numbers = sum(math.prod(shape) for shape in shapes)
+        is_batch = all(array.ndim for array in arrays) and len({len(array) for array in arrays}) == 1
+        if not is_batch or numbers != len(self.parts) or (self.shapes and tuple(shapes) != self.shapes):
+            got = ", ".join(str(array.shape) for array in arrays)
+            raise EnvironmentFailureError(
+                f"a batch of observations has a leading dimension before {self._shapes_text()}, got shape {got}"
+            )
+        for array in arrays:
+            # The limits keep floats exact that are to become whole numbers.
+            is_whole = array.dtype.kind in "iub" or (
+                array.dtype.kind == "f" and (np.abs(array) < 2**53).all() and (array == np.trunc(array)).all()
+            )
+            if not is_whole:
+                raise EnvironmentFailureError("the observations of the batch are not all whole numbers")
+
+    def is_batch(self, observation: Any) -> bool:
+        """Whether there is a leading dimension."""
+        return np.ndim(_arrays(observation)[0]) == self.leaf_dimensions + 1
+
+    def refusal(self, observation: Any) -> str:
+        """Reason, in one line, why something is no observation of the space."""
+        text = f"observation {shown(observation)}"
+        arrays = list(_arrays(observation))
+        shapes = tuple(_shape(leaf) for leaf in arrays)
+        wanted = self.shapes or shapes
+        if len(arrays) != len(wanted):
+            return f"{text} has {len(arrays)} parts, but the observation space has {len(wanted)}"
+        for number, (has, needs) in enumerate(zip(shapes, wanted, strict=True), 1):
+            if has != needs:
+                where = f"{text} has" if len(arrays) == 1 else f"part {number} of {text} has"
+                return f"{where} shape {has}, but the observation space has {_shape_text(needs)}"
+        text += " is outside the observation space"
+        leaves = list(_leaves(observation, shapes))
+        for number, (leaf, (size, start)) in enumerate(zip(leaves, self.parts, strict=False), 1):
+            if not _is_within(leaf, size, start):
+                where = f"{shown(leaf)} in part {number}, but " if len(self.parts) > 1 else ""
+                return f"{text}: {where}whole numbers from {start} to {start + size - 1} are allowed"
+        return f"{text}: it has {len(leaves)} numbers, not {len(self.parts)}"
+
+    def _shapes_text(self) -> str:
+        return ", ".join(map(_shape_text, self.shapes)) or f"{len(self.parts)} numbers"
+
+
+def index_observations(env: gym.Env[Any, Any], agent_name: str) -> ObservationIndex:
+    """Index of an environment's observations.
+
+    Raises:
+        UnsupportedEnvironmentError: the observation space is not finite.
+    """
+    space = env.observation_space
+    parts = _parts(space)
+    if parts is None:
+        raise UnsupportedEnvironmentError(
+            f"{agent_name} needs a Discrete, MultiDiscrete or Tuple-of-Discrete observation space, but "
+            f"{environment_label(env)} has {type(space).__name__}{space.shape or ''}{_advice(space)}"
+        )
+    return ObservationIndex(tuple(parts), _first_leaf_dimensions(space), shapes=tuple(_leaf_shapes(space)))
+
+
+def _advice(space: gym.Space[Any]) -> str:
+    """What to do about a space that is not finite, where something can be done."""
+    if not isinstance(space, spaces.Box):
+        return ""
+    if len(space.shape) > 1:
+        return ": a table is too small for pictures and other arrays, a neural agent or one of another library is not"
+    size = math.prod(space.shape)
+    if size > _MOST_BINNED_DIMENSIONS:
+        return (
+            f": {size} dimensions are too many for a table of bins, look at a few with discretized(bins=..., "
+            "dimensions=[...]), or take an agent of another library"
+        )
+    return "; wrap it in velodrome.envs.Discretize (command line: discretize(ID, bins=10))"
+
+
+def _parts(space: gym.Space[Any]) -> list[tuple[int, int]] | None:
+    if isinstance(space, spaces.Discrete):
+        return [(int(space.n), int(space.start))]
+    if isinstance(space, spaces.MultiDiscrete):
+        return list(zip(space.nvec.ravel().tolist(), np.asarray(space.start).ravel().tolist(), strict=True))
+    if isinstance(space, spaces.MultiBinary):
+        return [(2, 0)] * math.prod(space.shape)
+    if isinstance(space, spaces.Tuple):
+        found = [_parts(child) for child in space.spaces]
+        return None if any(part is None for part in found) else [p for part in found if part for p in part]
+    return None
+
+
+def _leaf_shapes(space: gym.Space[Any]) -> Iterator[Shape]:
+    if isinstance(space, spaces.Tuple):
+        for child in space.spaces:
+            yield from _leaf_shapes(child)
+    else:
+        yield tuple(space.shape or ())
+
+
+def _first_leaf_dimensions(space: gym.Space[Any]) -> int:
+    return _first_leaf_dimensions(space.spaces[0]) if isinstance(space, spaces.Tuple) else len(space.shape or ())
+
+
+def _arrays(observation: Any) -> list[Any]:
+    if isinstance(observation, tuple):
+        return [leaf for part in observation for leaf in _arrays(part)]
+    return [observation]
+
+
+def _leaves(observation: Any, shapes: tuple[Shape, ...]) -> list[Any]:
+    """Numbers of an observation, flattened.
+
+    Raises:
+        ValueError: its arrays are not of the given shapes, where these are known.
+    """
+    leaves: list[Any] = []
+    arrays = _arrays(observation)
+    for array, shape in zip(arrays, shapes or map(_shape, arrays), strict=True):
+        if shape == ():
+            leaves.append(array)
+        elif _shape(array) == shape:
+            leaves.extend(np.asarray(array).ravel().tolist())
+        else:
+            raise ValueError("an array of another shape")
+    return leaves
+
+
+def _shape(leaf: Any) -> Shape:
+    """Shape of an array or a list; () of anything else, and of rows that differ in length."""
+    if isinstance(leaf, np.ndarray):
+        return tuple(leaf.shape)
+    try:
+        return np.shape(leaf)
+    except ValueError:
+        return ()
+
+
+def _shape_text(shape: Shape) -> str:
+    return str(shape) if shape else "(), a single number"
+
+
+def _is_within(leaf: Any, size: int, start: int) -> bool:
+    try:
+        return 0 <= as_whole_number(leaf) - start < size
+    except (TypeError, ValueError, OverflowError):
+        return False

@@ -1,0 +1,47 @@
+"""Q-learning: learn the value of acting greedily, whatever policy explores."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from velodrome.agents.tabular.action_masks import best_available
+from velodrome.agents.tabular.tabular_agent import TabularAgent
+
+
+class QMemory(NamedTuple):
+    """Action values float64 (S, A) and how often each action was taken in each state, int64 (S, A)."""
+
+    action_values: np.ndarray
+    visit_counts: np.ndarray
+
+
+def learn_q(
+    memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
+    next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
+    mask: Any = None, next_mask: Any = None,
+) -> None:  # fmt: skip
+    """One update of Q-learning: Q(s,a) += α (r + γ max_a' Q(s',a') - Q(s,a)), no bootstrap on termination."""
+    target = reward
+    if not terminated:
+        target += discount * best_available(memory.action_values[next_state], next_mask)
+    row = memory.action_values[state]
+    row[action] += learning_rate * (target - row[action])
+
+
+@dataclass(kw_only=True, eq=False)
+class QLearning(TabularAgent):
+    """Q-learning: off-policy temporal-difference control.
+
+    Source: Watkins (1989); Sutton & Barto (2018), eq. 6.8.
+    """
+
+    def _new_memory(self, num_states: int, num_actions: int) -> QMemory:
+        return QMemory(
+            np.full((num_states, num_actions), self.initial_value, dtype=np.float64),
+            np.zeros((num_states, num_actions), dtype=np.int64),
+        )
+
+    def _learn_function(self) -> Callable[..., None]:
+        return learn_q

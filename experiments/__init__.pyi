@@ -1,0 +1,15 @@
+from .compare import compare as compare
+from .errors import (
+    AllTrialsFailedError as AllTrialsFailedError,
+)
+from .errors import (
+    ExperimentError as ExperimentError,
+)
+from .errors import (
+    ExperimentWarning as ExperimentWarning,
+)
+from .results.results import Results as Results
+from .run import run as run
+from .storage.repair import repair as repair
+from .trials.trial import Trial as Trial
+from .verify import verify as verify

@@ -1,1 +1,0 @@
-"""What is likely to be wrong with an experiment, told before anything runs."""

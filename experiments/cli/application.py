@@ -1,0 +1,407 @@
+"""The command line: `velodrome list | run | compare | table | plot | report | verify | repair | export`."""
+
+import errno
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+from cyclopts.exceptions import CycloptsError
+
+from velodrome.experiments.cli.command_words import input_error_line, whole_number
+from velodrome.experiments.cli.streams import heed_width, leave, make_printable, replacement_lines, say
+
+Kind = Literal["agents", "policies", "schedules", "environments", "experiments"]
+Metric = Literal["greedy_success_rate", "greedy_return", "train_success_rate", "train_return"]
+# The first two are of learning curves, the others of all other pictures.
+PlotMetric = Literal[
+    "success_rate", "return", "greedy_success_rate", "greedy_return", "train_success_rate", "train_return"
+]
+TOO_MANY_FILES = (
+    "too many open files: this process may not open as many as it needs; allow more, such as with `ulimit -n 1024`, "
+    "and give the same command again"
+)
+# A whole number, also as 1e5; the library's own reading would make 3 of 2.7.
+Whole = Annotated[int, Parameter(converter=whole_number)]
+
+app = App(
+    name="velodrome",
+    help="Put reinforcement-learning agents on one track and see who is better.",
+    help_format="plaintext",
+    version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
+    result_action="return_value",
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        0; 1 where trials failed or did not reproduce; 2 for bad input, with one line on standard error; 130 for
+        Ctrl-C and 143 for a polite kill.
+    """
+    warnings.showwarning = _show_warning
+    make_printable()
+    heed_width()
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        for line in replacement_lines():
+            say(f"velodrome: warning: {line}", sys.stderr)
+    except CycloptsError as error:
+        return _fail(input_error_line(error))
+    except KeyboardInterrupt as interrupt:
+        say(f"velodrome: {str(interrupt) or 'stopped'}", sys.stderr)
+        return int(getattr(interrupt, "exit_code", 130))
+    except BrokenPipeError:
+        # The reader of a pipe, such as `head`, has seen enough.
+        return _leave_pipe()
+    except SystemExit as stop:
+        # So rich leaves where the reader of a pipe has gone.
+        if not isinstance(stop.__context__, BrokenPipeError):
+            raise
+        return _leave_pipe()
+    except OSError as error:
+        # Files are looked after where they are written; what is left is standard output, such as on a full disk.
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            return _fail(TOO_MANY_FILES)
+        if error.filename is not None:
+            raise
+        leave(sys.stdout)
+        return _fail(f"cannot write to standard output: {error.strerror or error}")
+    except (ValueError, ArithmeticError, RuntimeError) as error:
+        if not _is_ours(error):
+            raise
+        return _fail(str(error))
+    return code if isinstance(code, int) else 0
+
+
+@app.command(name="list")
+def list_names(kind: Kind | None = None, /) -> None:
+    """Show what can be named: agents, policies, schedules, environments and experiments.
+
+    Args:
+        kind: only this kind.
+    """
+    from rich.text import Text
+
+    from velodrome.experiments.cli.terminal import Terminal
+    from velodrome.experiments.specification.descriptions import describe
+    from velodrome.experiments.specification.shipped import describe_experiments
+
+    console = Terminal(highlight=False, soft_wrap=not sys.stdout.isatty())
+    kinds: list[str] = [kind] if kind else ["agents", "policies", "schedules", "environments", "experiments"]
+    for place, name in enumerate(kinds):
+        if place:
+            console.print()
+        console.print(Text(name, style="bold"))
+        entries = describe_experiments() if name == "experiments" else describe(name)
+        for _, signature, line in entries:
+            console.print(Text.assemble("  ", (signature, "cyan")))
+            console.print(Text(f"      {line}"))
+
+
+@app.command
+def run(
+    agent: str,
+    environment: str,
+    /,
+    *,
+    episodes: Whole | None = None,
+    steps: Whole | None = None,
+    epochs: Whole | None = None,
+    seed: Whole = 0,
+    loop: Literal["auto", "generic", "compiled"] = "auto",
+    success: str | None = None,
+    evaluation_episodes: Whole = 100,
+    save: Path | None = None,
+    figures: Path | None = None,
+    render: Literal["human", "ansi"] | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Train one agent on one environment and evaluate what it learnt.
+
+    Args:
+        agent: expression, such as "q_learning(discount=0.9, policy=epsilon_greedy(epsilon=0.1))".
+        environment: expression, such as "FrozenLake-v1(is_slippery=False)".
+        episodes: training episodes; give one of --episodes, --steps and --epochs.
+        steps: training steps.
+        epochs: passes through the environment's labelled examples.
+        seed: of the whole run.
+        loop: "compiled" insists on the fast loop, "generic" on the Python loop.
+        success: success rule instead of the environment's own, such as "return > 0".
+        evaluation_episodes: sampled episodes where the greedy policy's value cannot be computed, nor be asked of all
+            labelled examples.
+        save: folder to save the trained agent in.
+        figures: folder for pictures of what was learnt from labelled examples, and where it fails.
+        render: after training, show one greedy episode in a window (human) or as text (ansi).
+        json: print one JSON object instead of text.
+    """
+    from velodrome.experiments.cli.run import run_command
+
+    run_command(
+        agent, environment, episodes=episodes, steps=steps, epochs=epochs, seed=seed, loop=loop, success=success,
+        evaluation_episodes=evaluation_episodes, save=save, figures=figures, render=render, as_json=json,
+    )  # fmt: skip
+
+
+@app.command
+def compare(
+    experiment: str,
+    /,
+    *,
+    seeds: Whole | None = None,
+    episodes: Whole | None = None,
+    steps: Whole | None = None,
+    epochs: Whole | None = None,
+    until_decided: Annotated[bool, Parameter(negative="")] = False,
+    max_seeds: Whole | None = None,
+    metric: Metric | None = None,
+    baseline: str | None = None,
+    threshold: float | None = None,
+    difference: float | None = None,
+    out: Path = Path("results"),
+    workers: Whole | None = None,
+    cluster: str | None = None,
+    trial_timeout: float | None = None,
+    trial_memory: str | None = None,
+    checkpoint_every: float = 300.0,
+    retry_failed: Annotated[bool, Parameter(negative="")] = False,
+    strict: Annotated[bool, Parameter(negative="")] = False,
+    track: list[str] | None = None,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Train every agent of an experiment on every environment over many seeds; print the table, draw the plot.
+
+    Every trial is stored as it ends. Stored trials are not run again: the same command goes on after an interruption,
+    and more seeds or another agent run only what is new. Modules that the experiment names are imported and run.
+
+    Args:
+        experiment: a TOML file, or the name of a shipped experiment (see `velodrome list experiments`).
+        seeds: number of seeds instead of the experiment's.
+        episodes: training episodes of every trial instead of the experiment's budgets.
+        steps: training steps of every trial instead of the experiment's budgets.
+        epochs: passes through the labelled examples of every trial instead of the experiment's budgets.
+        until_decided: add seeds, only to agents of undecided pairs, until every pair is decided; --seeds is then the
+            number at the first look.
+        max_seeds: the most seeds of an agent, with --until-decided.
+        metric: what decides between agents; by default greedy success, or greedy return without a success rule.
+        baseline: agent that the others are compared with; the best by default.
+        threshold: success rate whose first episode is looked for; 0.8 of the best possible by default.
+        difference: smallest difference that matters, for the number of seeds that it needs.
+        out: folder of the store; experiments in one folder share their trials.
+        workers: trials that run at the same time, all cores by default; 0 runs them in this process, one by one.
+        cluster: run on Dask instead: local:N, or tcp://host:port or tls://host:port of a scheduler.
+        trial_timeout: seconds that a trial may take before it counts as failed, importing and compiling not counted.
+        trial_memory: memory that a trial may take before it counts as failed, such as 2GB.
+        checkpoint_every: seconds between two saves inside a trial that does not run compiled.
+        retry_failed: run stored trials that failed again.
+        strict: refuse to run if the checks before running warn of something.
+        track: tell a tracker of every trial: tensorboard, wandb or mlflow, each with :ARGUMENT; may be repeated.
+        quiet: show no progress.
+        json: print one JSON object with all rows and pairs instead of the table.
+    """
+    from velodrome.experiments.cli.compare import compare_command
+    from velodrome.experiments.results.analysis import AnalysisOptions
+
+    run_options = {
+        "workers": workers,
+        "cluster": cluster,
+        "trial_timeout": trial_timeout,
+        "trial_memory": trial_memory,
+        "checkpoint_every": checkpoint_every,
+        "retry_failed": retry_failed,
+        "strict": strict,
+    }
+    options = AnalysisOptions(metric=metric, baseline=baseline, threshold=threshold, difference=difference)
+    return compare_command(
+        experiment, seeds=seeds, budget={"episodes": episodes, "steps": steps, "epochs": epochs}, out=out,
+        until_decided=until_decided, max_seeds=max_seeds, options=options, run_options=run_options, track=track or (),
+        quiet=quiet, as_json=json,
+    )  # fmt: skip
+
+
+@app.command
+def table(
+    *directories: Path,
+    experiment: str | None = None,
+    format: Literal["terminal", "markdown", "csv", "latex", "json"] = "terminal",
+    metric: Metric | None = None,
+    baseline: str | None = None,
+    threshold: float | None = None,
+    difference: float | None = None,
+    digest: str | None = None,
+) -> None:
+    """Print the comparison table of stored results; of several stores in one table.
+
+    Args:
+        directories: folders of stores that `velodrome compare` wrote.
+        experiment: its name; the latest by default.
+        format: how to write it; csv and json hold every number.
+        metric: what decides between agents; by default greedy success, or greedy return without a success rule.
+        baseline: agent that the others are compared with; the best by default.
+        threshold: success rate whose first episode is looked for; 0.8 of the best possible by default.
+        difference: smallest difference that matters.
+        digest: content digest that was published with the results, as `velodrome verify` prints it; where the store
+            has another, that is said instead of a table, with exit code 2.
+    """
+    from velodrome.experiments.cli.show import table_command
+    from velodrome.experiments.results.analysis import AnalysisOptions
+
+    options = AnalysisOptions(metric=metric, baseline=baseline, threshold=threshold, difference=difference)
+    table_command(directories, experiment=experiment, table_format=format, options=options, digest=digest)
+
+
+@app.command
+def plot(
+    *directories: Path,
+    kind: Literal["learning", "scores", "profiles", "improvement", "regret", "sweep"] = "learning",
+    experiment: str | None = None,
+    out: Path | None = None,
+    metric: PlotMetric | None = None,
+    environment: str | None = None,
+    parameter: str | None = None,
+    over: Literal["episodes", "steps"] | None = None,
+) -> None:
+    """Draw stored results: learning curves, final scores, profiles, improvement, regret, or a sweep of a parameter.
+
+    Args:
+        directories: folders of stores that `velodrome compare` wrote.
+        kind: of picture.
+        experiment: its name; the latest by default.
+        out: picture to write, PNG, SVG or PDF; EXPERIMENT/KIND.png in the folder by default.
+        metric: success_rate or return for learning curves; what decides between agents for the others.
+        environment: only this one.
+        parameter: that a sweep varies, such as discount or policy.epsilon.
+        over: x axis of learning curves and regret.
+    """
+    from velodrome.experiments.cli.show import plot_command
+
+    plot_command(
+        directories, experiment=experiment, kind=kind, out=out, metric=metric, environment=environment,
+        parameter=parameter, over=over,
+    )  # fmt: skip
+
+
+@app.command
+def report(
+    *directories: Path,
+    experiment: str | None = None,
+    out: Path | None = None,
+    language: Literal["en", "ko"] = "en",
+    metric: Metric | None = None,
+    baseline: str | None = None,
+    threshold: float | None = None,
+    difference: float | None = None,
+) -> None:
+    """Write one HTML page: the verdict in words, tables, plots, warnings, and how it was run.
+
+    Args:
+        directories: folders of stores that `velodrome compare` wrote.
+        experiment: its name; the latest by default.
+        out: page to write; EXPERIMENT/report.html in the folder by default.
+        language: of the page, English or Korean.
+        metric: what decides between agents; by default greedy success, or greedy return without a success rule.
+        baseline: agent that the others are compared with; the best by default.
+        threshold: success rate whose first episode is looked for; 0.8 of the best possible by default.
+        difference: smallest difference that matters, for the number of seeds that it needs.
+    """
+    from velodrome.experiments.cli.show import report_command
+    from velodrome.experiments.results.analysis import AnalysisOptions
+
+    options = AnalysisOptions(metric=metric, baseline=baseline, threshold=threshold, difference=difference)
+    report_command(directories, experiment=experiment, out=out, language=language, options=options)
+
+
+@app.command
+def verify(
+    directory: Path,
+    /,
+    *,
+    sample: Whole | None = None,
+    seed: Whole = 0,
+    experiment: str | None = None,
+    workers: Whole | None = None,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Run stored trials again and say whether they give what is stored, to the byte; if not, the exit code is 1.
+
+    Metrics (but for times) and curves are compared; nothing is written to the store. Modules that stored trials name
+    are imported and run.
+
+    Args:
+        directory: folder of a store that `velodrome compare` wrote.
+        sample: number of trials to draw; all by default.
+        seed: of the draw.
+        experiment: only the trials of the latest experiment with this name.
+        workers: trials that run at the same time, all cores by default; 0 runs them in this process, one by one.
+        quiet: show no progress.
+    """
+    from velodrome.experiments.cli.stores import verify_command
+
+    return verify_command(directory, sample=sample, seed=seed, experiment=experiment, workers=workers, quiet=quiet)
+
+
+@app.command
+def repair(directory: Path, /) -> None:
+    """Drop what is damaged of a store, keep all that is whole, and say which trials were dropped.
+
+    The file of before is kept beside it. The same `velodrome compare` runs the dropped trials again.
+
+    Args:
+        directory: folder of a store that `velodrome compare` wrote.
+    """
+    from velodrome.experiments.cli.stores import repair_command
+
+    repair_command(directory)
+
+
+@app.command
+def export(
+    directory: Path,
+    /,
+    *,
+    format: Literal["csv", "parquet"] = "csv",
+    out: Path | None = None,
+    curves: Annotated[bool, Parameter(negative="")] = False,
+    experiment: str | None = None,
+) -> None:
+    """Write stored results to trials.csv or trials.parquet, one row a trial, for other programs.
+
+    Args:
+        directory: folder of a store that `velodrome compare` wrote.
+        format: of the files; parquet needs pip install 'velodrome[parquet]'.
+        out: folder to write to; the store's by default.
+        curves: write curves.csv or curves.parquet too, one row a training episode.
+        experiment: only the latest experiment with this name; all experiments by default.
+    """
+    from velodrome.experiments.cli.stores import export_command
+
+    export_command(directory, file_format=format, out=out, curves=curves, experiment=experiment)
+
+
+def _leave_pipe() -> int:
+    for stream in (sys.stdout, sys.stderr):
+        leave(stream)
+    return 0
+
+
+def _fail(message: str) -> int:
+    for line in message.splitlines():
+        say(f"velodrome: {line}", sys.stderr)
+    return 2
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether an error was worded for users: its class is defined by this package."""
+    return type(error).__module__.startswith("velodrome.")
+
+
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, *_: Any, **__: Any) -> None:
+    # Gymnasium's checker warns of what our loops refuse in a line of their own.
+    if "gymnasium" not in Path(filename).parts:
+        say(f"velodrome: warning: {message}", sys.stderr)

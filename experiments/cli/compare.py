@@ -1,0 +1,153 @@
+"""`velodrome compare`: run what is missing of an experiment, and show what it says."""
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from velodrome.agents.resuming.whole_files import write_whole
+from velodrome.experiments.cli.folders import check_folder, experiment_folder
+from velodrome.experiments.cli.secondary import secondary
+from velodrome.experiments.cli.streams import holds_all, say
+from velodrome.experiments.cli.terminal import Terminal
+from velodrome.experiments.errors import AllTrialsFailedError
+from velodrome.experiments.reporting.tables import format_table, table_data, terminal_table
+from velodrome.experiments.results.analysis import AnalysisOptions
+from velodrome.experiments.results.results import Results, json_ready
+from velodrome.experiments.running.run_status import RunStatus
+from velodrome.experiments.running.stopping import stoppable
+from velodrome.experiments.storage.store import STORE_FILE
+from velodrome.experiments.storage.store_file import store_path
+from velodrome.experiments.texts import visible_json
+
+if TYPE_CHECKING:
+    from velodrome.experiments.specification.experiment import Experiment
+    from velodrome.experiments.specification.plan import Plan
+
+
+def compare_command(
+    experiment: str,
+    *,
+    seeds: int | None,
+    budget: dict[str, int | None],
+    out: Path,
+    until_decided: bool,
+    max_seeds: int | None,
+    options: AnalysisOptions,
+    run_options: dict[str, Any],
+    track: Sequence[str],
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """`velodrome compare`: run what is missing of an experiment, print its table; returns 1 if trials failed."""
+    from velodrome.experiments.cli.run_progress import RunProgress
+    from velodrome.experiments.compare import check_sequential
+    from velodrome.experiments.running.run_plan import RunOptions, run_plan
+    from velodrome.experiments.running.run_until_decided import run_until_decided
+    from velodrome.experiments.specification.experiment_file import read_experiment
+    from velodrome.experiments.tracking.tracker import open_tracker
+
+    check_sequential(until_decided, max_seeds)
+    # What an experiment names may change the current folder; what is printed stays as it was given.
+    given, out = out, store_path(out).parent
+    told = read_experiment(experiment)
+    plan = _plan(told, seeds, budget)
+    options.check(list(plan.agents))
+    trackers = [open_tracker(text, out) for text in track]
+    check_folder(out, "--out", given)
+    latest = RunStatus()
+
+    def remember(status: RunStatus) -> None:
+        nonlocal latest
+        latest = status
+        progress(status)
+
+    with stoppable(), RunProgress(plan.name, quiet=quiet) as progress:
+        how = RunOptions(out=out, track=trackers, progress=remember, **run_options)
+        try:
+            if max_seeds is None:
+                results = run_plan(plan, how)
+            else:
+                results = run_until_decided(plan, how, max_seeds=max_seeds, first=seeds, metric=options.metric)
+        except KeyboardInterrupt as interrupt:
+            done = f"{latest.finished} of {latest.total} trials are done and kept in {given}"
+            raise type(interrupt)(f"stopped: {done}; the same command goes on") from None
+        except AllTrialsFailedError as error:
+            say(f"velodrome: {error}", sys.stderr)
+            results = error.results
+    shown = experiment_folder(given, plan.name)
+    _write_folder(results, experiment_folder(out, plan.name), options, shown)
+    if as_json:
+        data = table_data(results, options) | {"failed": len(results.failures)}
+        print(visible_json(json.dumps(json_ready(data), indent=2, ensure_ascii=not holds_all(sys.stdout))))
+    else:
+        _print(results, options, shown, given)
+    if not results.failures:
+        return 0
+    asked_for: dict[str, Any] = {"seeds": seeds} | budget | {"out": given, "track": track}
+    asked_for |= {"until_decided": until_decided, "max_seeds": max_seeds} | asdict(options)
+    # How often trials save their state decides nothing, and is never left out by the command line.
+    asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
+    again = _command_line(experiment, asked_for | {"retry_failed": True})
+    line = f"{len(results.failures)} of {results.num_planned} trials failed; run them again with: {again}"
+    say(line, sys.stderr if as_json else sys.stdout)
+    return 1
+
+
+def _plan(told: "Experiment", seeds: int | None, budget: dict[str, int | None]) -> "Plan":
+    """The plan of an experiment file, with the seeds and the budget of the command line."""
+    from velodrome.experiments.specification.make_plan import make_plan
+
+    agents, environments = dict(told.agents), dict(told.environments)
+    if all(amount is None for amount in budget.values()):
+        budget = {name: getattr(told, name) for name in budget}
+    else:
+        no_budget = dict.fromkeys(budget)
+        agents = {label: entry.model_copy(update=no_budget) for label, entry in agents.items()}
+        environments = {label: entry.model_copy(update=no_budget) for label, entry in environments.items()}
+    return make_plan(
+        agents, environments, seeds=told.seeds if seeds is None else seeds, episodes=budget["episodes"],
+        steps=budget["steps"], epochs=budget["epochs"], evaluation_episodes=told.evaluation_episodes,
+        success=told.success, name=told.name, description=told.description,
+    )  # fmt: skip
+
+
+def _print(results: Results, options: AnalysisOptions, folder: Path, out: Path) -> None:
+    """The table with its verdict, and where everything is."""
+    console = Terminal(highlight=False)
+    console.print(terminal_table(results, console.width, options))
+    if not any(row["seeds"] for row in results.rows(options)):
+        return
+    console.print(Text(f"Table and plot: {folder}; trials: {out / STORE_FILE}"), soft_wrap=True)
+    console.print(Text(f"Report: {shlex.join(['velodrome', 'report', str(out)])}"), soft_wrap=True)
+
+
+def _command_line(experiment: str, options: dict[str, Any]) -> str:
+    """`velodrome compare` with options by name, for a shell; those that are None or False are left out."""
+    words = ["velodrome", "compare", experiment]
+    for name, value in options.items():
+        option = f"--{name.replace('_', '-')}"
+        if value is True:
+            words.append(option)
+        elif isinstance(value, tuple | list):
+            words += [word for item in value for word in (option, str(item))]
+        elif value is not None and value is not False:
+            words += [option, str(value)]
+    return shlex.join(words)
+
+
+def _write_folder(results: Results, folder: Path, options: AnalysisOptions, shown: Path) -> None:
+    """The table and the learning curves of an experiment beside its store; messages have `shown` for the folder."""
+    from velodrome.experiments.plotting.figures import draw, write_figure
+
+    with secondary(f"--out {shown}: the table is not written"):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / "table.md", format_table(results, "markdown", options) + "\n")
+    with secondary(f"--out {shown}: the learning curves are not drawn"):
+        if any(row["seeds"] for row in results.rows(options)):
+            write_figure(draw(results, "learning"), str(folder / "learning.png"))

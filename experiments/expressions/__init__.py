@@ -1,1 +1,0 @@
-"""Agents, policies and environments as one kind of text."""

@@ -1,0 +1,5 @@
+from .report import report_html as report_html
+from .report import write_report as write_report
+from .tables import format_table as format_table
+from .verdicts import verdict_lines as verdict_lines
+from .verdicts import verdicts as verdicts

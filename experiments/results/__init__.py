@@ -1,0 +1,5 @@
+"""From trials to what can be said of them: scores by seed, comparisons, verdicts."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

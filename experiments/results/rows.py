@@ -1,0 +1,158 @@
+"""One flat row for each agent on an environment: everything that tables say of it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from velodrome.experiments.results.comparison import LEVEL, Comparison, iqm_of
+from velodrome.experiments.results.learning import Threshold
+from velodrome.experiments.results.measures import MEASURES, Measure
+from velodrome.experiments.statistics import EpisodesToThreshold, Interval, best_interval, mean, optimality_gap
+
+_PARTS = ("mean", "low", "high", "min", "max")
+_UNKNOWN = math.nan
+
+
+def agent_row(
+    environment: str,
+    agent: str,
+    records: Sequence[Mapping[str, Any]],
+    comparison: Comparison,
+    measure: Measure,
+    threshold: Threshold | None,
+    reached: EpisodesToThreshold | None,
+    regrets: NDArray[np.float64],
+    limits: Mapping[str, tuple[float, float]],
+) -> dict[str, Any]:
+    """What is known of an agent on an environment; NaN where a number is not known.
+
+    Args:
+        environment: label.
+        agent: label.
+        records: of all its trials that have ended.
+        comparison: of the environment's agents.
+        measure: that decides.
+        threshold: to be reached in training.
+        reached: when it was.
+        regrets: in training, of its trials that are done; none where they are not comparable.
+        limits: smallest and largest possible value of each measure.
+    """
+    done = [record for record in records if record["status"] == "done"]
+    row: dict[str, Any] = {"environment": environment, "agent": agent}
+    row |= {"rank": comparison.ranks[agent], "letters": comparison.letters[agent]}
+    scores = comparison.agent(agent).parts[0]
+    row |= {"seeds": len(scores.seeds), "failed": scores.num_failed, "no_score": scores.num_unscored}
+    row["decided_by"] = measure.name
+    row |= _decisive(agent, comparison)
+    for name in MEASURES:
+        row |= _summary(name, done, limits[name])
+    row |= _limits(done)
+    best = row["best_success_rate" if measure.is_rate else "best_return"]
+    row["share_of_best"] = _share(row["greedy_success_rate_mean"], row["best_success_rate"])
+    row["optimality_gap"] = _gap(agent, comparison, best)
+    row |= _part("regret", regrets, (0.0, _most_regret(done, limits["train_return"])))
+    row |= _threshold_part(threshold, reached)
+    first: Mapping[str, Any] = done[0] if done else {}
+    row["evaluation"], row["success_rule"] = first.get("evaluation", ""), first.get("success_rule", "")
+    row["loop"] = ", ".join(dict.fromkeys(trial["loop"] for trial in done))
+    total = sum(trial["train_seconds"] for trial in done)
+    row["steps_per_second"] = sum(trial["steps"] for trial in done) / total if total > 0 else _UNKNOWN
+    return row
+
+
+def comparison_row(agent: str, comparison: Comparison) -> dict[str, Any]:
+    """What a comparison says of an agent: mean, IQM, difference to the reference; NaN for the unknown."""
+    scores = comparison.agent(agent)
+    low, high = ends(scores.interval)
+    row: dict[str, Any] = {"agent": agent, "letters": comparison.letters[agent], "seeds": scores.num_seeds}
+    return row | {"mean": scores.mean, "mean_low": low, "mean_high": high} | _decisive(agent, comparison)
+
+
+def ends(interval: Interval) -> tuple[float, float]:
+    """Ends of an interval, NaN where it is not known."""
+    # A zero has no sign, whichever agent of a pair comes first.
+    return (interval.low + 0.0, interval.high + 0.0) if interval.is_known else (_UNKNOWN, _UNKNOWN)
+
+
+def _decisive(agent: str, comparison: Comparison) -> dict[str, Any]:
+    """Interquartile mean and difference to the reference, by the measure that decides."""
+    scores = comparison.agent(agent)
+    value, interval = iqm_of(scores)
+    low, high = ends(interval)
+    part: dict[str, Any] = {"iqm": value, "iqm_low": low, "iqm_high": high, "compared_with": comparison.reference or ""}
+    difference = comparison.difference_to_reference(agent)
+    pair = comparison.pairs.get((agent, comparison.reference or ""))
+    low, high = (_UNKNOWN, _UNKNOWN) if difference is None else ends(difference.interval)
+    part["difference"] = _UNKNOWN if difference is None else difference.estimate + 0.0
+    part |= {"difference_low": low, "difference_high": high}
+    part["is_by_return"] = pair is not None and pair.is_by_return
+    part["p_value"] = _UNKNOWN if pair is None or pair.p_value is None else pair.p_value
+    part["verdict"] = _verdict(agent, comparison) if pair is None else pair.verdict
+    return part
+
+
+def _verdict(agent: str, comparison: Comparison) -> str:
+    """What there is to say of an agent that is in no pair with the reference."""
+    return "reference" if agent == comparison.reference else "not compared"
+
+
+def _summary(name: str, done: Sequence[Mapping[str, Any]], limits: tuple[float, float]) -> dict[str, float]:
+    values = np.array([record[MEASURES[name].column] for record in done], dtype=np.float64)
+    return _part(name, values, limits)
+
+
+def _part(name: str, values: NDArray[np.float64], limits: tuple[float, float]) -> dict[str, float]:
+    """Mean, its 95 % interval within the limits, smallest and largest; NaN where not known, as of one seed."""
+    present = values[~np.isnan(values)]
+    if not len(present):
+        return {f"{name}_{part}": _UNKNOWN for part in _PARTS}
+    with np.errstate(invalid="ignore"):
+        centre = float(present.mean())
+    low = high = _UNKNOWN
+    if np.isfinite(present).all():
+        low, high = ends(best_interval(present, mean, level=LEVEL).limited(limits, centre))
+    numbers = (centre, low, high, float(present.min()), float(present.max()))
+    return {f"{name}_{part}": number for part, number in zip(_PARTS, numbers, strict=True)}
+
+
+def _most_regret(done: Sequence[Mapping[str, Any]], limits: tuple[float, float]) -> float:
+    """The regret of the worst possible returns, mean over trials; infinite where these are not known."""
+    most = [record["episodes"] * (record["best_return"] - limits[0]) for record in done]
+    known = [regret for regret in most if math.isfinite(regret)]
+    return sum(known) / len(known) if known else math.inf
+
+
+def _limits(done: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The best possible and the random policy's numbers."""
+    first: Mapping[str, Any] = done[0] if done else {}
+    names = ("best_success_rate", "random_success_rate", "best_return", "random_return")
+    return {name: first.get(name, _UNKNOWN) for name in names}
+
+
+def _share(value: float, best: float) -> float:
+    """Share of the best possible; sampled episodes may exceed it by luck, which counts as all of it."""
+    return min(value / best, 1.0) if best > 0 and math.isfinite(best) else _UNKNOWN
+
+
+def _gap(agent: str, comparison: Comparison, best: float) -> float:
+    scores = comparison.agent(agent)
+    return _UNKNOWN if scores.problem or not math.isfinite(best) else optimality_gap(scores.values, best)
+
+
+def _threshold_part(threshold: Threshold | None, reached: EpisodesToThreshold | None) -> dict[str, Any]:
+    part: dict[str, Any] = {"threshold": _UNKNOWN if threshold is None else threshold.rate}
+    part |= dict.fromkeys(
+        ("episodes_to_threshold", "episodes_to_threshold_low", "episodes_to_threshold_high"), _UNKNOWN
+    )
+    part |= {"reached_threshold": 0, "threshold_seeds": 0}
+    if reached is None:
+        return part
+    # Half of the seeds or more never got there: the median lies beyond every budget.
+    part["episodes_to_threshold"] = math.inf if reached.median is None else reached.median
+    low, high = ends(reached.interval)
+    part |= {"episodes_to_threshold_low": low, "episodes_to_threshold_high": high}
+    part |= {"reached_threshold": reached.num_reached, "threshold_seeds": len(reached.episodes)}
+    return part

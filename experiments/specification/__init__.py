@@ -1,0 +1,5 @@
+"""What is asked for: expressions, experiment files, and the plan of trials that they make."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

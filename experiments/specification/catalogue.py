@@ -1,0 +1,276 @@
+"""The names that expressions may use, and what they build: agents, policies and schedules."""
+
+import importlib
+import os
+import sys
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import gymnasium as gym
+
+from velodrome import agents, policies
+from velodrome.agents.agent import Agent
+from velodrome.checks import ConfigurationError, closest
+from velodrome.envs.unimported_modules import NoSuchModuleError, unimported_module
+from velodrome.experiments.specification.call_arguments import (
+    CatalogueError,
+    Factory,
+    bound_arguments,
+    refuse_names,
+    type_hints,
+)
+from velodrome.experiments.specification.expression import Call, parse_expression, parse_value
+from velodrome.policies.configuration import Configuration, defined_classes
+from velodrome.policies.policy import Policy
+from velodrome.policies.schedules import Constant, Schedule
+
+__all__ = [
+    "AGENTS",
+    "DISCRETIZE",
+    "POLICIES",
+    "SCHEDULES",
+    "CatalogueError",
+    "build_agent",
+    "build_known_agent",
+    "build_policy",
+    "build_schedule",
+]
+
+AGENTS: dict[str, Callable[..., Agent]] = {
+    **{
+        cls.name: cls
+        for cls in (
+            agents.RandomAgent, agents.QLearning, agents.Sarsa, agents.ExpectedSarsa, agents.DoubleQLearning,
+            agents.NStepQ, agents.NStepSarsa, agents.QLambda, agents.DynaQ, agents.ValueIteration,
+            agents.PolicyIteration, agents.SoftmaxRegression, agents.MLP, agents.SimpleCNN, agents.DeepCNN,
+            agents.ModernCNN, agents.RowRNN, agents.Ensemble, agents.CharRNN, agents.NeuralBandit, agents.Discretized,
+        )
+    },
+    "dummy_q": agents.dummy_q,
+    "epsilon_greedy_q": agents.epsilon_greedy_q,
+    "noise_q": agents.noise_q,
+    "discounted_q": agents.discounted_q,
+    "stochastic_q": agents.stochastic_q,
+}  # fmt: skip
+POLICIES: dict[str, Callable[..., Policy]] = {
+    cls.name: cls
+    for cls in (
+        policies.Greedy, policies.EpsilonGreedy, policies.RandomNoise, policies.Softmax, policies.UCB,
+        policies.Uniform,
+    )
+}  # fmt: skip
+SCHEDULES: dict[str, Callable[..., Schedule]] = {
+    cls.name: cls
+    for cls in (
+        policies.Constant, policies.Linear, policies.Exponential, policies.Harmonic, policies.SteppedHarmonic,
+        policies.Reciprocal,
+    )
+}  # fmt: skip
+
+# Environments are Gymnasium's registry's; this is the one wrapper around them that has a name.
+DISCRETIZE = "discretize"
+_CATALOGUES: dict[str, dict[str, Factory]] = {"agent": AGENTS, "policy": POLICIES, "schedule": SCHEDULES}
+_BASES: dict[str, type[Configuration]] = {"agent": Agent, "policy": Policy, "schedule": Schedule}
+# Where a name of the second kind belongs when the first was wanted.
+_PLACES = {
+    ("agent", "policy"): "q_learning(policy={}(...))",
+    ("agent", "schedule"): "q_learning(learning_rate={}(...))",
+    ("policy", "schedule"): "epsilon_greedy(epsilon={}(...))",
+}
+
+
+def build_agent(expression: str | Call) -> Agent:
+    """Agent of an expression such as `q_learning(policy=greedy)` or `my_module:MyAgent(...)`.
+
+    Raises:
+        ExpressionError: the text is no expression.
+        CatalogueError: an unknown name or argument, one of the wrong kind, or one that is missing.
+        ConfigurationError: an argument is out of range.
+    """
+    agent: Agent = _build(call_of(expression), ("agent",))
+    return agent
+
+
+def build_known_agent(expression: str | Call) -> Agent:
+    """Agent of an expression that somebody else may have written: nothing is imported for it.
+
+    Raises:
+        CatalogueError: as of `build_agent`, or a class that the running program has not defined.
+        ExpressionError: the text is no expression.
+        ConfigurationError: an argument is out of range.
+    """
+    agent: Agent = _build(call_of(expression), ("agent",), may_import=False)
+    return agent
+
+
+def build_policy(expression: str | Call) -> Policy:
+    """Policy of an expression such as `epsilon_greedy(0.1)`; raises as `build_agent` does."""
+    policy: Policy = _build(call_of(expression), ("policy",))
+    return policy
+
+
+def build_schedule(expression: str | Call) -> Schedule:
+    """Schedule of an expression such as `linear(1, 0, 500)`, or of a number; raises as `build_agent` does."""
+    value = parse_value(expression) if isinstance(expression, str) else expression
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Constant(value)
+    schedule: Schedule = _build(call_of(expression), ("schedule",))
+    return schedule
+
+
+def call_of(expression: str | Call) -> Call:
+    """The call that a text or a call is."""
+    return expression if isinstance(expression, Call) else parse_expression(expression)
+
+
+def kind_of(name: str) -> str | None:
+    """Kind of a name of the catalogue, "agent", "policy" or "schedule"; None for other names."""
+    return next((kind for kind, catalogue in _CATALOGUES.items() if name in catalogue), None)
+
+
+def with_article(kind: str) -> str:
+    """Such as "an agent"."""
+    return f"an {kind}" if kind == "agent" else f"a {kind}"
+
+
+def add_current_directory() -> None:
+    """Let the user's own modules be found, as `python -m` does."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    importlib.invalidate_caches()
+
+
+def _build(call: Call, kinds: Sequence[str], may_import: bool = True) -> Any:
+    factory = _find(call.name, kinds, may_import)
+    arguments = bound_arguments(call, factory)
+    hints = type_hints(factory)
+    values = {
+        key: _value(call.name, key, value, _kinds_in(hints[key]) if key in hints else tuple(_BASES), may_import)
+        for key, value in arguments.items()
+    }
+    try:
+        built = factory(**values)
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise CatalogueError(f"cannot build {call.name}: {text}") from error
+    if not isinstance(built, tuple(_BASES[kind] for kind in kinds)):
+        raise CatalogueError(f"{call.name} must make {_any_of(kinds)}, got {type(built).__name__}")
+    return built
+
+
+def _value(owner: str, parameter: str, value: Any, kinds: Sequence[str], may_import: bool) -> Any:
+    """A configuration's parameter from its value in the expression; sequences become tuples."""
+    if isinstance(value, list | tuple):
+        return tuple(_value(owner, parameter, item, kinds, may_import) for item in value)
+    if not isinstance(value, Call):
+        return value
+    kind = kind_of(value.name)
+    if not kinds:
+        refuse_names(owner, parameter, value)
+    if kind is not None and kind not in kinds:
+        raise CatalogueError(f"{owner}: {parameter} takes {_any_of(kinds)}, but {value.name} is {with_article(kind)}")
+    return _build(value, kinds, may_import)
+
+
+def _find(name: str, kinds: Sequence[str], may_import: bool) -> Factory:
+    for kind in kinds:
+        if name in _CATALOGUES[kind]:
+            return _CATALOGUES[kind][name]
+    if ":" in name:
+        return _imported(name, kinds) if may_import else _defined(name, kinds)
+    wanted = _any_of(kinds)
+    found = kind_of(name)
+    if found is not None:
+        place = _PLACES.get((kinds[0], found))
+        advice = f": write {place.format(name)}" if place is not None else ""
+        raise CatalogueError(f"{name} is {with_article(found)}, not {wanted}{advice}")
+    if name in gym.registry or name == DISCRETIZE:
+        raise CatalogueError(f"{name} is an environment, not {wanted}")
+    words = [word for kind in kinds for word in _CATALOGUES[kind]]
+    raise CatalogueError(f"unknown {' or '.join(kinds)} {name!r}{closest(name, words)}")
+
+
+def _defined(name: str, kinds: Sequence[str]) -> Factory:
+    """The class of that name among those that the running program has defined."""
+    for kind in kinds:
+        cls = defined_classes(_BASES[kind]).get(name)
+        if cls is not None:
+            return cls
+    raise CatalogueError(f"{name} is not imported")
+
+
+def _imported(name: str, kinds: Sequence[str]) -> Factory:
+    """The class or function that `module:Name` names."""
+    module_name, _, attribute = name.rpartition(":")
+    add_current_directory()
+    _check_may_define(name, module_name, attribute, kinds)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise CatalogueError(f"cannot import module {module_name!r} of {name!r}: {text}") from error
+    if not hasattr(module, attribute):
+        public = [key for key in vars(module) if not key.startswith("_")]
+        raise CatalogueError(f"module {module_name!r} has no {attribute!r}{closest(attribute, public)}")
+    factory = getattr(module, attribute)
+    bases = tuple(_BASES[kind] for kind in kinds)
+    if isinstance(factory, type):
+        if issubclass(factory, bases):
+            return factory
+        found = next((kind for kind, base in _BASES.items() if issubclass(factory, base)), None)
+        what = with_article(found) if found is not None else f"the class {factory.__name__}"
+        raise CatalogueError(f"{name} is {what}, not {_any_of(kinds)}")
+    if not callable(factory):
+        raise CatalogueError(f"{name} is {factory!r}, not {_any_of(kinds)}")
+    # Without this, a shared experiment file could call any function of any installed module.
+    returned = type_hints(factory).get("return")
+    if returned is Any or not set(_kinds_in(returned)) & set(kinds):
+        raise _unsaid(name, kinds)
+    return typing.cast(Factory, factory)
+
+
+def _check_may_define(name: str, module_name: str, attribute: str, kinds: Sequence[str]) -> None:
+    """Refuse to run a module whose source shows that what is wanted is not in it, such as Python's `this`."""
+    if not attribute.isidentifier():
+        raise CatalogueError(f"{name} is not {_any_of(kinds)}: {attribute!r} is not the name of a class or function")
+    try:
+        module = unimported_module(module_name)
+    except NoSuchModuleError as error:
+        raise CatalogueError(f"cannot import module {module_name!r} of {name!r}: {error}") from None
+    if module is None:
+        return
+    reason = module.why_no_factory(attribute)
+    if reason is not None:
+        raise CatalogueError(f"module {module_name!r} {reason}")
+    if module.is_silent_function(attribute):
+        raise _unsaid(name, kinds)
+
+
+def _unsaid(name: str, kinds: Sequence[str]) -> CatalogueError:
+    base = " or ".join(_BASES[kind].__name__ for kind in kinds)
+    return CatalogueError(f"{name} must say what it returns: def {name.rpartition(':')[2]}(...) -> {base}")
+
+
+def _kinds_in(hint: Any) -> tuple[str, ...]:
+    """Which kinds a type hint allows: ("schedule",) for `float | Schedule`, all of them for Any."""
+    if hint is Any or hint is Configuration:
+        return tuple(_BASES)
+    parts = [hint, *_leaves(hint)]
+    return tuple(
+        kind
+        for kind, base in _BASES.items()
+        if any(isinstance(part, type) and issubclass(part, base) for part in parts)
+    )
+
+
+def _leaves(hint: Any) -> Iterable[Any]:
+    for argument in typing.get_args(hint):
+        yield argument
+        yield from _leaves(argument)
+
+
+def _any_of(kinds: Sequence[str]) -> str:
+    return " or ".join(with_article(kind) for kind in kinds)

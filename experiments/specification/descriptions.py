@@ -1,0 +1,69 @@
+"""What there is to name in expressions: agents, policies, schedules and environments, a line on each."""
+
+import inspect
+from typing import NamedTuple
+
+import gymnasium as gym
+from gymnasium.envs.registration import load_env_creator
+
+from velodrome.checks import closest
+from velodrome.envs.discretize import Discretize
+from velodrome.envs.make import list_environments
+from velodrome.experiments.specification.call_arguments import CatalogueError, Factory, signature_text
+from velodrome.experiments.specification.catalogue import AGENTS, DISCRETIZE, POLICIES, SCHEDULES
+
+_CATALOGUES: dict[str, dict[str, Factory]] = {"agents": AGENTS, "policies": POLICIES, "schedules": SCHEDULES}
+# Gymnasium's docstrings rarely begin with a line that says what there is to learn.
+_SUMMARIES = {
+    "Acrobot": "Swing a two-link robot arm up over a line by its middle joint.",
+    "Blackjack": "Hit or stand: come closer to 21 than the dealer, and not above.",
+    "CartPole": "Keep a pole upright on a cart by pushing the cart left and right.",
+    "CliffWalking": "Walk from start to goal along a cliff without falling off.",
+    "CliffWalkingSlippery": "The cliff walk where every move may slip to the side.",
+    "FrozenLake": "Cross a slippery frozen lake (4x4) without falling into a hole.",
+    "FrozenLake8x8": "The frozen lake on an 8x8 map.",
+    "MountainCar": "Rock a weak car out of a valley, with three actions.",
+    "MountainCarContinuous": "Rock a weak car out of a valley, with a force as action.",
+    "Pendulum": "Swing a pendulum up and keep it there, with a torque as action.",
+    "Taxi": "Pick a passenger up and set them down where they want to go.",
+}
+
+
+class CatalogueEntry(NamedTuple):
+    """A name, its arguments with their defaults, and one line on what it is."""
+
+    name: str
+    signature: str
+    summary: str
+
+
+def describe(kind: str) -> list[CatalogueEntry]:
+    """Every name of `kind`: "agents", "policies", "schedules" or "environments".
+
+    Raises:
+        CatalogueError: there is no such kind.
+    """
+    if kind == "environments":
+        return _environment_entries()
+    if kind not in _CATALOGUES:
+        raise CatalogueError(f"unknown kind {kind!r}{closest(kind, [*_CATALOGUES, 'environments'])}")
+    return [
+        CatalogueEntry(name, signature_text(name, factory), _first_line(factory))
+        for name, factory in _CATALOGUES[kind].items()
+    ]
+
+
+def _first_line(factory: Factory) -> str:
+    return (inspect.getdoc(factory) or "").partition("\n")[0]
+
+
+def _environment_entries() -> list[CatalogueEntry]:
+    entries = []
+    for identifier in list_environments():
+        spec = gym.registry[identifier]
+        creator = load_env_creator(str(spec.entry_point))
+        summary = _SUMMARIES.get(spec.name) or _first_line(creator)
+        entries.append(CatalogueEntry(identifier, signature_text(identifier, creator, **spec.kwargs), summary))
+    num_ours = sum(entry.name.startswith("velodrome/") for entry in entries)
+    wrapper = CatalogueEntry(DISCRETIZE, signature_text(DISCRETIZE, Discretize), _first_line(Discretize))
+    return [*entries[:num_ours], wrapper, *entries[num_ours:]]

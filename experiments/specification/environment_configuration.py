@@ -1,0 +1,89 @@
+"""Environments of expressions, which can be made again and again."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+
+from velodrome.envs.discretize import Discretize
+from velodrome.envs.make import make_environment
+from velodrome.experiments.specification.call_arguments import CatalogueError, bound_arguments, refuse_names
+from velodrome.experiments.specification.catalogue import (
+    DISCRETIZE,
+    add_current_directory,
+    call_of,
+    kind_of,
+    with_article,
+)
+from velodrome.experiments.specification.expression import Call, to_text
+
+
+@dataclass(frozen=True)
+class EnvironmentConfiguration:
+    """An environment that can be made again and again, such as `FrozenLake-v1(is_slippery=False)`."""
+
+    expression: Call
+
+    @property
+    def label(self) -> str:
+        """Canonical text of the expression."""
+        return str(self.expression)
+
+    def make(self, *, render_mode: str | None = None) -> gym.Env[Any, Any]:
+        """A new environment; `render_mode` goes before the expression's own.
+
+        Raises:
+            UnknownEnvironmentError: no such id or argument, or its constructor refuses a value.
+            CatalogueError: an argument that is not allowed in an environment's expression.
+        """
+        call = self.expression
+        if call.name == DISCRETIZE:
+            return self._discretized(render_mode)
+        if call.positional:
+            raise CatalogueError(
+                f"{call.name} takes arguments by name, such as {call.name}(max_episode_steps=100), "
+                f"got {to_text(call.positional[0])}"
+            )
+        for keyword, value in call.keywords.items():
+            refuse_names(call.name, keyword, value)
+        if ":" in call.name:
+            add_current_directory()
+        shown = {"render_mode": render_mode} if render_mode is not None else {}
+        return make_environment(call.name, **(call.keywords | shown))
+
+    def _discretized(self, render_mode: str | None) -> gym.Env[Any, Any]:
+        arguments = bound_arguments(self.expression, Discretize)
+        inner = arguments.pop("env")
+        if not isinstance(inner, Call):
+            raise CatalogueError(
+                f"{DISCRETIZE} needs an environment without quotes, such as {DISCRETIZE}(CartPole-v1), "
+                f"got {to_text(inner)}"
+            )
+        for keyword, value in arguments.items():
+            refuse_names(DISCRETIZE, keyword, value)
+        env = EnvironmentConfiguration(inner).make(render_mode=render_mode)
+        try:
+            return Discretize(env, **arguments)
+        except ValueError as error:
+            env.close()
+            raise CatalogueError(f"{DISCRETIZE}: {error}") from None
+
+
+def build_environment(expression: str | Call) -> EnvironmentConfiguration:
+    """Environment of an expression: a Gymnasium id, `module:Id`, or `discretize(<environment>, bins=...)`.
+
+    It is made once and closed, so that a wrong id or argument is known before the first trial.
+
+    Raises:
+        ExpressionError: the text is no expression.
+        UnknownEnvironmentError: no such id or argument, or its constructor refuses a value.
+        CatalogueError: a name of another kind, or an argument that is not allowed.
+    """
+    configuration = EnvironmentConfiguration(call_of(expression))
+    kind = kind_of(configuration.expression.name)
+    if kind is not None:
+        raise CatalogueError(
+            f"{configuration.expression.name} is {with_article(kind)}, not an environment such as FrozenLake-v1"
+        )
+    configuration.make().close()
+    return configuration

@@ -1,0 +1,94 @@
+"""Experiment files: TOML, read and checked before anything runs."""
+
+import ast
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from velodrome.checks import closest
+from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.specification.experiment import Experiment
+from velodrome.experiments.specification.mistakes import field_path, mistake_lines
+from velodrome.experiments.specification.shipped import shipped_experiments, shipped_text
+
+_LONGEST_LINE = 80
+# Where tomllib's words do not say what the writer did.
+_TOML_MISTAKES = {
+    "Cannot overwrite a value": "the key is given a second time",
+    "Invalid statement": "neither a key = value nor a [table]",
+    "Invalid value": "invalid value, text needs quotes",
+}
+_TOML_REPEATED = re.compile(r"Cannot (?:declare|mutate immutable namespace) (\(.*\))(?: twice)?(?= \(at )")
+
+
+def read_experiment(name_or_path: str) -> Experiment:
+    """Experiment of a TOML file or a shipped name.
+
+    Raises:
+        ExperimentError: no such file or name, or mistakes in the file, each in a line with its field.
+    """
+    if name_or_path.endswith(".toml") or os.path.isfile(name_or_path):
+        text = _text_of(name_or_path)
+    elif name_or_path in shipped_experiments():
+        text = shipped_text(name_or_path)
+    elif os.path.isdir(name_or_path):
+        raise ExperimentError(f"experiment {name_or_path}: it is a folder, give the path of a TOML file")
+    else:
+        names = shipped_experiments()
+        raise ExperimentError(
+            f"unknown experiment {name_or_path!r}{closest(name_or_path, names)} (or give the path of a TOML file)"
+        )
+    return parse_experiment(text, name_or_path)
+
+
+def parse_experiment(text: str, source: str = "experiment") -> Experiment:
+    """Experiment of a TOML text.
+
+    Raises:
+        ExperimentError: mistakes in the text, each in a line with its field.
+    """
+    try:
+        return Experiment.model_validate(_tables_of(text, source))
+    except ValidationError as error:
+        raise ExperimentError("\n".join(f"{source}: {line}" for line in mistake_lines(error))) from None
+
+
+def _text_of(path: str) -> str:
+    try:
+        # Editors on Windows put a byte-order mark in front of UTF-8.
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        reason = "no such file"
+    except IsADirectoryError:
+        reason = "it is a folder, give the path of a TOML file"
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        reason = f"{error} (line {line}): a TOML file is UTF-8 text"
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+    raise ExperimentError(f"experiment {path}: {reason}")
+
+
+def _tables_of(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        problem = str(error)
+    except ValueError as error:
+        # A number of thousands of digits, which Python refuses to read.
+        problem = str(error).partition(";")[0]
+    except RecursionError:
+        problem = "nested too deeply"
+    for words, plainer in _TOML_MISTAKES.items():
+        problem = problem.replace(words, plainer)
+    problem = _TOML_REPEATED.sub(
+        lambda found: f"[{field_path(ast.literal_eval(found[1]))}], or a table around it, was given before", problem
+    )
+    place = re.search(r"\(at line (\d+), column \d+\)$", problem)
+    line = text.replace("\r\n", "\n").split("\n")[int(place[1]) - 1].strip() if place is not None else ""
+    excerpt = f": {line[:_LONGEST_LINE]!r}" if line else ""
+    raise ExperimentError(f"{source}: {problem}{excerpt}")

@@ -1,0 +1,6 @@
+from .mlflow_tracker import MLflowTracker as MLflowTracker
+from .tensorboard_tracker import TensorBoardTracker as TensorBoardTracker
+from .tracker import TrackedTrial as TrackedTrial
+from .tracker import Tracker as Tracker
+from .tracker import TrackingWarning as TrackingWarning
+from .wandb_tracker import WandbTracker as WandbTracker

@@ -1,0 +1,138 @@
+"""An environment as every agent of an experiment meets it: its model, its success rule and the limits on it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from velodrome.agents.agent import Agent
+from velodrome.agents.engine.sampled_model import SampledModel
+from velodrome.agents.errors import BudgetError
+from velodrome.agents.planning.dynamic_programming import (
+    ExactValue,
+    NotConvergedError,
+    best_possible,
+    evaluate_policy,
+    random_policy,
+)
+from velodrome.envs.model.model_sampling import reason_not_sampled_from_model
+from velodrome.envs.model.transition_model import NoTransitionModelError, TransitionModel, UntrueModelError
+from velodrome.envs.success_rules import SuccessRule, success_rule
+from velodrome.envs.wrapper_chain import layers_of
+from velodrome.experiments.trials.contents import Contents
+from velodrome.experiments.trials.evaluation_environment import may_hold_state
+
+
+@dataclass(frozen=True, eq=False)
+class EnvironmentProfile:
+    """What is known of an environment before anyone learns.
+
+    Attributes:
+        label: the environment's expression.
+        make: makes a new environment.
+        rule: decides which episodes succeed.
+        model: its transition model, or None.
+        success: outcomes with which a successful episode ends, bool (num_outcomes,), or None.
+        best: the best possible values, or None where neither a model nor labelled examples tell.
+        random: the uniformly random policy's values, likewise.
+        generic_reason: why the compiled loop cannot run it, or None where it can.
+        model_reason: why the transitions that it lists are not its model, where that is not because of what is around
+            it; None elsewhere.
+        transitions: "untrue" where there is such a reason, "without start" where the model's start is that of its
+            resets, None elsewhere; for trials' keys.
+        keeps_open: the caller's own environment, which is never closed.
+        classes: of the environment and the wrappers around it.
+        contents: images or texts that it has.
+        spec_id: id with which it is registered, or None.
+    """
+
+    label: str
+    make: Callable[[], gym.Env[Any, Any]]
+    rule: SuccessRule
+    model: TransitionModel | None
+    success: np.ndarray | None
+    best: ExactValue | None
+    random: ExactValue | None
+    generic_reason: str | None
+    keeps_open: gym.Env[Any, Any] | None = None
+    classes: tuple[type, ...] = ()
+    contents: Contents = Contents()
+    model_reason: str | None = None
+    transitions: str | None = None
+    spec_id: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        label: str,
+        make: Callable[[], gym.Env[Any, Any]],
+        success: str | None = None,
+        keeps_open: gym.Env[Any, Any] | None = None,
+    ) -> "EnvironmentProfile":
+        """Look at an environment once, for all trials on it; `keeps_open` is the caller's own, never closed.
+
+        Raises:
+            UnknownEnvironmentError: it cannot be made.
+            TransitionModelError: its P is not valid.
+        """
+        env = make() if keeps_open is None else keeps_open
+        try:
+            rule = success_rule(env, success)
+            model, model_reason, transitions = _model_of(env)
+            reason = reason_not_sampled_from_model(env)
+            classes = tuple(type(layer) for layer in layers_of(env))
+            contents = Contents.of(env, rule)
+            spec_id = None if env.spec is None else env.spec.id
+        finally:
+            if env is not keeps_open:
+                env.close()
+        known = (keeps_open, classes, contents, model_reason, transitions, spec_id)
+        if model is None:
+            return cls(label, make, rule, None, None, contents.best, contents.random, reason, *known)
+        outcomes = rule.success_outcomes(model)
+        try:
+            best = best_possible(model, outcomes)
+        except NotConvergedError:
+            best = None
+        random = evaluate_policy(model, random_policy(model), outcomes)
+        return cls(label, make, rule, model, outcomes, best, random, reason, *known)
+
+    @property
+    def judged_by(self) -> dict[str, str]:
+        """What decides how its trials are judged beside what was asked for, JSON-ready; empty of most environments."""
+        judged = {"success_rule": self.rule.description} if self.rule.why else {}
+        if any(may_hold_state(kind) for kind in self.classes):
+            judged["wrappers"] = "as training left them"
+        return judged
+
+    def episodes_of(self, agent: Agent, epochs: int) -> int:
+        """Episodes of so many passes of an agent through the labelled examples.
+
+        Raises:
+            BudgetError: there are none.
+        """
+        number = self.contents.num_examples
+        if number is None:
+            raise BudgetError(
+                f"epochs are passes through labelled examples, and {self.label} has none: give episodes or steps"
+            )
+        return epochs * agent.episodes_per_epoch(number)
+
+    def sampled_model(self) -> SampledModel:
+        """The model for one trial of the compiled loop; the agent seeds its stream."""
+        assert self.model is not None
+        return SampledModel(self.model, self.rule, self.label)
+
+
+def _model_of(env: gym.Env[Any, Any]) -> tuple[TransitionModel | None, str | None, str | None]:
+    """The model, or None with the reason why the transitions that an environment lists are none; `transitions`."""
+    try:
+        model = TransitionModel.of(env)
+    except UntrueModelError as error:
+        return None, str(error), "untrue"
+    except NoTransitionModelError:
+        return None, None, None
+    has_start = any(hasattr(env.unwrapped, name) for name in ("initial_state_distrib", "model"))
+    return model, None, None if has_start else "without start"

@@ -1,0 +1,193 @@
+"""How good is what an agent learnt: exactly where the model is known, on all examples, or by sampled episodes."""
+
+from dataclasses import dataclass, replace
+from math import sqrt
+from statistics import NormalDist
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from velodrome.agents.agent import Agent
+from velodrome.agents.engine.environment_answers import add_reward, read_reset, read_step, read_success
+from velodrome.agents.engine.seeding import environment_seed
+from velodrome.agents.errors import EnvironmentFailureError, call_failure, environment_label
+from velodrome.agents.planning.dynamic_programming import evaluate_policy
+from velodrome.envs.labelled.datasets.dataset import LabelledExamples
+from velodrome.envs.success_rules import NOT_REPORTED, report_of
+from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+from velodrome.experiments.trials.evaluation_environment import WrapperState, evaluation_environment
+from velodrome.experiments.trials.example_evaluation import guesses_of
+
+# A sampled episode of an environment without time limit is given up after so many steps.
+MAX_EVALUATION_STEPS = 100_000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Value of the greedy policy.
+
+    Attributes:
+        method: "exact" (dynamic programming on the model), "examples" (each labelled example once) or "monte-carlo".
+        success_rate: probability of success, NaN without a success rule.
+        success_low: lower end of the 95 % Wilson interval, where the examples are no sequences that of others of
+            their kind; equal to the rate if exact, and on sequences, all of which were asked.
+        success_high: upper end.
+        mean_return: expected undiscounted return.
+        episodes: sampled episodes, or examples; 0 if exact.
+        notes: what readers of the results should know of it, each in a line.
+    """
+
+    method: str
+    success_rate: float
+    success_low: float
+    success_high: float
+    mean_return: float
+    episodes: int
+    notes: tuple[str, ...] = ()
+
+
+def evaluate(
+    agent: Agent, profile: EnvironmentProfile, *, seed: int, episodes: int = 100, trained_in: WrapperState | None = None
+) -> Evaluation:
+    """Value of an agent acting greedily on an environment.
+
+    Args:
+        agent: trained.
+        profile: the environment.
+        seed: the run's seed; sampled episodes use its evaluation stream.
+        episodes: how many to sample where the value cannot be computed.
+        trained_in: what the wrappers held after training; new ones are taken if None.
+
+    Raises:
+        EnvironmentFailureError: the environment raised or returned something that is not allowed.
+    """
+    evaluation = profile.contents.evaluation
+    if evaluation is not None and evaluation.reason is None:
+        return _on_examples(agent, profile, evaluation.examples, trained_in)
+    policy = _policy_on_model(agent, profile)
+    if profile.model is None or policy is None:
+        return _sample(agent, profile, seed, episodes, trained_in)
+    value = evaluate_policy(profile.model, policy, profile.success)
+    if value.success_rate is None and profile.rule.source != "none":
+        sampled = _sample(agent, profile, seed, episodes, trained_in)
+        return Evaluation(
+            "monte-carlo",
+            sampled.success_rate,
+            sampled.success_low,
+            sampled.success_high,
+            value.expected_return,
+            episodes,
+            sampled.notes,
+        )
+    rate = float("nan") if value.success_rate is None else value.success_rate
+    return Evaluation("exact", rate, rate, rate, value.expected_return, 0)
+
+
+def _policy_on_model(agent: Agent, profile: EnvironmentProfile) -> NDArray[np.float64] | None:
+    """The agent's greedy policy (S, A), None without one that states and actions of the environment's model decide."""
+    probabilities = getattr(agent, "greedy_probabilities", None)
+    if profile.model is None or probabilities is None or agent.needs_action_mask:
+        return None
+    policy: NDArray[np.float64] = probabilities()
+    return policy if policy.shape == (profile.model.num_states, profile.model.num_actions) else None
+
+
+def _on_examples(
+    agent: Agent, profile: EnvironmentProfile, examples: LabelledExamples, trained_in: WrapperState | None
+) -> Evaluation:
+    labels = examples.labels
+    is_sequence = labels.ndim == 2
+    where = evaluation_environment(profile.make, trained_in, profile.keeps_open)
+    try:
+        where.before_episode()
+        guesses = guesses_of(agent, where.env, examples.inputs, is_sequence=is_sequence)
+    finally:
+        where.close()
+    right = (guesses == labels).reshape(len(labels), -1)
+    returns, lengths = right.sum(axis=1, dtype=np.float64), np.full(len(labels), right.shape[1])
+    successes = profile.rule.successes(returns, lengths, np.ones(len(labels), dtype=np.bool_), right.all(axis=1))
+    evaluated = _evaluated("examples", returns, successes, is_sample=not is_sequence)
+    return replace(evaluated, notes=tuple(where.notes))
+
+
+def _sample(
+    agent: Agent, profile: EnvironmentProfile, seed: int, episodes: int, trained_in: WrapperState | None
+) -> Evaluation:
+    where = evaluation_environment(profile.make, trained_in, profile.keeps_open)
+    returns, lengths = np.zeros(episodes), np.zeros(episodes, dtype=np.int64)
+    terminated, reported = np.zeros(episodes, dtype=np.bool_), np.full(episodes, -1, dtype=np.int8)
+    first_seed: int | None = environment_seed(seed, "evaluation")
+    try:
+        for episode in range(episodes):
+            place = f"episode {episode + 1} of the evaluation"
+            where.before_episode()
+            returns[episode], lengths[episode], terminated[episode], reported[episode] = _episode(
+                agent, where.env, first_seed, place
+            )
+            first_seed = None
+    finally:
+        where.close()
+    successes = profile.rule.successes(returns, lengths, terminated, reported)
+    return replace(_evaluated("monte-carlo", returns, successes, is_sample=True), notes=tuple(where.notes))
+
+
+def _evaluated(
+    method: str, returns: NDArray[np.float64], successes: NDArray[np.bool_] | None, *, is_sample: bool
+) -> Evaluation:
+    """What episodes tell; their success has an interval where they are a sample of others."""
+    episodes, mean_return = len(returns), float(returns.mean())
+    if successes is None:
+        unknown = float("nan")
+        return Evaluation(method, unknown, unknown, unknown, mean_return, episodes)
+    rate = float(successes.mean())
+    low, high = wilson_interval(int(successes.sum()), episodes) if is_sample else (rate, rate)
+    return Evaluation(method, rate, low, high, mean_return, episodes)
+
+
+def _episode(agent: Agent, env: gym.Env[Any, Any], seed: int | None, place: str) -> tuple[float, int, bool, int]:
+    """Return, length, whether it terminated and what it reported of its success (see `report_of`) of an episode.
+
+    Raises:
+        EnvironmentFailureError: the environment raised, or returned something that is not allowed.
+    """
+    episode_return = 0.0
+    length = 0
+    call, where = "reset", place
+    try:
+        answer: Any = env.reset(seed=seed)
+        call = "learner"
+        observation, info = read_reset(answer)
+        terminated = False
+        agent.begin_episode()
+        while length < MAX_EVALUATION_STEPS:
+            action = agent.act_with_info(observation, info)
+            call, length = "step", length + 1
+            where = f"{place}, step {length}"
+            answer = env.step(action)
+            call = "learner"
+            observation, reward, terminated, truncated, info = read_step(answer)
+            episode_return = add_reward(episode_return, reward)
+            if terminated or truncated:
+                break
+        return episode_return, length, terminated, report_of(env, read_success(info)) if length else NOT_REPORTED
+    except EnvironmentFailureError as error:
+        raise EnvironmentFailureError(f"{environment_label(env)}: {error} ({where})") from error
+    except Exception as error:
+        if call == "learner":
+            raise
+        raise call_failure(env, call, where, error) from error
+
+
+def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:
+    """95 % interval of a success probability. Source: Wilson (1927).
+
+    Written out, because loading scipy.stats for it would take every worker process longer than many a trial.
+    """
+    z_squared = NormalDist().inv_cdf(0.975) ** 2
+    rate = successes / episodes
+    centre = rate + z_squared / (2 * episodes)
+    half = sqrt(z_squared * (rate * (1 - rate) + z_squared / (4 * episodes)) / episodes)
+    low, high = ((centre + side * half) / (1 + z_squared / episodes) for side in (-1, 1))
+    return (low if successes else 0.0), (high if successes < episodes else 1.0)

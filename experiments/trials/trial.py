@@ -1,0 +1,216 @@
+"""One trial: one agent learns in one environment with one seed, and is evaluated."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from velodrome.agents.agent import Agent, Callback, Loop
+from velodrome.agents.engine.compiler import NotCompilableError
+from velodrome.agents.planning.planning_agents import PlanningAgent
+from velodrome.agents.tabular.tabular_agent import TabularAgent
+from velodrome.agents.training_log import TrainingLog
+from velodrome.experiments.trials.checkpoints import train_with_checkpoints
+from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+from velodrome.experiments.trials.evaluation import Evaluation, evaluate
+from velodrome.experiments.trials.evaluation_environment import WrapperState
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train (episodes or steps) and how many episodes to evaluate where that needs sampling.
+
+    Attributes:
+        episodes: of training, or None.
+        steps: of training, or None.
+        evaluation_episodes: sampled where the value of a policy can neither be computed nor be asked of examples.
+        epochs: that the episodes are, where the user counts in them.
+    """
+
+    episodes: int | None
+    steps: int | None
+    evaluation_episodes: int = 100
+    epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where and how often trials of the generic loop save their state, to go on from it after a kill.
+
+    Attributes:
+        directory: holds a folder for each trial that is under way, named by its key.
+        every_seconds: time between two saves.
+    """
+
+    directory: Path
+    every_seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What came of one agent, environment and seed.
+
+    Attributes:
+        agent: label of the agent.
+        profile: the environment.
+        seed: the trial's seed.
+        log: training, episode by episode.
+        evaluation: the greedy policy afterwards.
+        trained: the agent itself.
+    """
+
+    agent: str
+    profile: EnvironmentProfile
+    seed: int
+    log: TrainingLog
+    evaluation: Evaluation
+    trained: Agent
+
+    def metrics(self) -> dict[str, Any]:
+        """What training and evaluation gave, as one flat, JSON-ready row; NaN where there is nothing to say."""
+        log, greedy, best, random = self.log, self.evaluation, self.profile.best, self.profile.random
+        return {
+            "episodes": log.episodes,
+            "steps": log.steps,
+            "loop": log.loop,
+            "train_success_rate": log.success_rate,
+            "train_mean_return": log.mean_return,
+            "greedy_success_rate": greedy.success_rate,
+            "greedy_success_rate_low": greedy.success_low,
+            "greedy_success_rate_high": greedy.success_high,
+            "greedy_mean_return": greedy.mean_return,
+            "evaluation": greedy.method,
+            "evaluation_episodes": greedy.episodes,
+            "best_success_rate": _number(best.success_rate if best else None),
+            "best_return": _number(best.expected_return if best else None),
+            "random_success_rate": _number(random.success_rate if random else None),
+            "random_return": _number(random.expected_return if random else None),
+            "success_rule": log.success_rule,
+            "train_seconds": log.seconds,
+        }
+
+    def record(self) -> dict[str, Any]:
+        """Agent, environment, seed, `metrics` and the speed, as one flat, JSON-ready row."""
+        identity = {"agent": self.agent, "environment": self.profile.label, "seed": self.seed}
+        return identity | self.metrics() | {"steps_per_second": self.log.steps_per_second}
+
+
+def run_trial(
+    label: str,
+    agent: Agent,
+    profile: EnvironmentProfile,
+    budget: Budget,
+    seed: int,
+    *,
+    loop: Loop = "auto",
+    environment: gym.Env[Any, Any] | None = None,
+    callback: Callback | None = None,
+    callback_every: int = 100,
+    note: str = "",
+    on_model_only: bool = False,
+    checkpoints: Checkpoints | None = None,
+    key: str = "",
+) -> Trial:
+    """Train a fresh copy of `agent` and evaluate it.
+
+    On an environment that the compiled loop can run, a tabular agent is given the model alone and no environment is
+    made, unless the caller gives the `environment` to train in.
+
+    Args:
+        label: of the agent.
+        agent: the configuration.
+        profile: the environment.
+        budget: of training and evaluation.
+        seed: of the trial.
+        loop: as of `Agent.train`.
+        environment: to train in, instead of a new one.
+        callback: as of `Agent.train`.
+        callback_every: as of `Agent.train`.
+        note: remark to add, such as why the compiled loop is not used.
+        on_model_only: do not fall back to the generic loop where the policy cannot be compiled.
+        checkpoints: go on from those of this trial, and make new ones.
+        key: of the trial, for its checkpoints.
+
+    Raises:
+        NotCompilableError: with `on_model_only`, the policy cannot be compiled.
+        EnvironmentFailureError: the environment raised or returned something that is not allowed.
+        PolicyFailureError: the policy did.
+    """
+    rule = profile.rule.description if profile.rule.source == "experiment" else None
+    training: dict[str, Any] = {
+        "episodes": budget.episodes,
+        "steps": budget.steps,
+        "seed": seed,
+        "loop": loop,
+        "callback": callback,
+        "callback_every": callback_every,
+        "success": rule,
+    }
+    learner = fresh(agent)
+    log: TrainingLog | None = None
+    trained_in: list[WrapperState] = []
+
+    def remember(place: gym.Env[Any, Any]) -> None:
+        trained_in.append(WrapperState.of(place))
+
+    if environment is None and loop != "generic" and runs_on_model(learner, profile):
+        try:
+            on_model: Any = profile.sampled_model()
+            log = learner.train(on_model, **training)
+        except NotCompilableError:
+            if on_model_only:
+                raise
+            learner = fresh(agent)
+    is_resumable = environment is None and profile.keeps_open is None and callback is None
+    if log is None and checkpoints is not None and learner.can_checkpoint and is_resumable:
+        learner, log = train_with_checkpoints(
+            learner, profile.make, folder=checkpoints.directory / key, key=key, every_seconds=checkpoints.every_seconds,
+            seed=seed, episodes=budget.episodes, steps=budget.steps, loop=loop, success=rule,
+            after_training=remember,
+        )  # fmt: skip
+    if log is None:
+        place = profile.make() if environment is None else environment
+        try:
+            log = learner.train(place, **training)
+            remember(place)
+        finally:
+            if place is not environment:
+                place.close()
+    if not note and profile.generic_reason is not None and log.loop == "generic" and not log.notes:
+        note = f"ran in the generic loop: {profile.generic_reason}"
+    if note:
+        log = dataclasses.replace(log, notes=(note, *log.notes))
+    if profile.rule.why:
+        log = dataclasses.replace(log, notes=(*log.notes, f"{profile.rule.description}: {profile.rule.why}"))
+    reason = profile.contents.reason_evaluated_where_learnt
+    if reason is not None:
+        log = dataclasses.replace(log, notes=(*log.notes, f"was evaluated where it learnt: {reason}"))
+    if profile.model_reason is not None:
+        log = dataclasses.replace(log, notes=(*log.notes, f"was evaluated in sampled episodes: {profile.model_reason}"))
+    evaluation = evaluate(
+        learner,
+        profile,
+        seed=seed,
+        episodes=budget.evaluation_episodes,
+        trained_in=trained_in[0] if trained_in else None,
+    )
+    log = dataclasses.replace(log, notes=(*log.notes, *evaluation.notes))
+    return Trial(label, profile, seed, log, evaluation, learner)
+
+
+def fresh(agent: Agent) -> Agent:
+    """The agent's configuration without anything learnt."""
+    return dataclasses.replace(agent)  # type: ignore[type-var]
+
+
+def runs_on_model(agent: Agent, profile: EnvironmentProfile) -> bool:
+    """Whether an agent learns on an environment's model, without an environment."""
+    if profile.model is None:
+        return False
+    return isinstance(agent, PlanningAgent) or (isinstance(agent, TabularAgent) and profile.generic_reason is None)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)

@@ -1,0 +1,14 @@
+from . import agents as agents
+from . import envs as envs
+from . import experiments as experiments
+from . import policies as policies
+from .agents.agent import Agent as Agent
+from .checks import VelodromeError as VelodromeError
+from .experiments.compare import compare as compare
+from .experiments.results.results import Results as Results
+from .experiments.run import run as run
+from .experiments.storage.repair import repair as repair
+from .experiments.trials.trial import Trial as Trial
+from .experiments.verify import verify as verify
+
+__version__: str
