@@ -10,6 +10,23 @@ from velodrome.envs.success_rules import INFO
 
 
 @dataclass(frozen=True, eq=False)
+class Curve:
+    """Numbers along a training, such as what evaluations gave every 1,000 steps.
+
+    Attributes:
+        name: of what is measured, such as "evaluation_return".
+        unit: in which `at` counts: "episode", "step" or "epoch".
+        at: int64 (num_points,), units finished when each number was measured, ascending.
+        values: float64 (num_points,).
+    """
+
+    name: str
+    unit: str
+    at: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class TrainingLog:
     """Finished episodes of one call of `train`, in order.
 
@@ -29,6 +46,8 @@ class TrainingLog:
         notes: one-line remarks, such as why the compiled loop was not used.
         unfinished_return: sum of rewards of the episode that was under way when training stopped; None if there was
             none, or if the agent does not say.
+        curves: what else was measured along the training, one curve a name, such as "evaluation_return" and
+            "evaluation_success_rate" (`evaluate_every`), or a loss.
     """
 
     returns: np.ndarray
@@ -43,6 +62,7 @@ class TrainingLog:
     notes: tuple[str, ...] = ()
     compile_seconds: float = 0.0
     unfinished_return: float | None = None
+    curves: tuple[Curve, ...] = ()
 
     @property
     def mean_return(self) -> float:
