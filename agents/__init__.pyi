@@ -1,6 +1,4 @@
 from .agent import Agent as Agent
-from .agent import Callback as Callback
-from .agent import Loop as Loop
 from .deep.char_rnn import CharRNN as CharRNN
 from .deep.deep_cnn import DeepCNN as DeepCNN
 from .deep.ensemble import Ensemble as Ensemble

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -166,6 +167,9 @@ class Agent(Configuration, ABC):
             SavedAgentError: files are missing, damaged, or not of this class of agent.
         """
         manifest, arrays = read_agent(directory)
+        # Classes are found by their names once the room's face has loaded them.
+        room = import_module("velodrome.agents")
+        _ = [getattr(room, name) for name in room.__all__]
         try:
             agent = from_data(manifest.get("agent"), Agent)  # type: ignore[type-abstract]
         except (ConfigurationError, TypeError) as error:

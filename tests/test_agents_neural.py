@@ -876,7 +876,10 @@ def test_other_images_than_those_learnt_are_refused(trained):
         (lambda: MLP(layers=1.5), "mlp: layers must be a whole number of at least 1, got 1.5"),
         (lambda: SimpleCNN(learning_rate=0), "simple_cnn: learning_rate must be a number in (0, inf), got 0"),
         (lambda: SimpleCNN(batch_size=0), "simple_cnn: batch_size must be a whole number of at least 1, got 0"),
-        (lambda: MLP(schedule="cos"), "mlp: schedule must be one of 'constant', 'one_cycle', 'cosine', got 'cos'"),
+        (
+            lambda: MLP(schedule="cos"),
+            "mlp: schedule must be one of 'constant', 'one_cycle', 'cosine', got 'cos': did you mean 'cosine'?",
+        ),
         (lambda: SimpleCNN(epochs=0), "simple_cnn: epochs must be a whole number of at least 1, got 0"),
         (lambda: SimpleCNN(shift=-1), "simple_cnn: shift must be a whole number of at least 0, got -1"),
         (lambda: SimpleCNN(rotate=200), "simple_cnn: rotate must be a number in [0, 180], got 200"),

@@ -372,7 +372,7 @@ def test_thousands_of_images_a_step():
         (lambda envs: (envs.reset(), envs.step([0, 0])), "actions must be 3 whole numbers, one an image, got int64"),
         (lambda envs: (envs.reset(), envs.step(np.zeros(3))), "got float64 (3,)"),
         (lambda envs: envs.reset(options={"reset_mask": np.zeros(3, dtype=bool)}), "with at least one True"),
-        (lambda envs: ClassificationVectorEnv(0), "num_envs must be an integer of at least 1, got 0"),
+        (lambda envs: ClassificationVectorEnv(0), "num_envs must be a whole number of at least 1, got 0"),
         (
             lambda envs: ClassificationVectorEnv(1, autoreset_mode="SmeStep"),
             "autoreset_mode must be one of 'NextStep', 'SameStep', 'Disabled', got 'SmeStep': did you mean 'SameStep'?",

@@ -107,10 +107,10 @@ def test_the_spec_survives():
         ),
         (lambda: Discretize(box(-1.0, 1.0, (2,)), low=[0.0, 1.0]), "got 1 and 1 in dimension 1"),
         (lambda: Discretize(box(-1.0, 1.0, (2,)), bins=(2, 3, 4)), "one number or 2, one a dimension, got 3"),
-        (lambda: Discretize(box(-1.0, 1.0, (2,)), bins=0), "bins must be an integer of at least 1, got 0"),
+        (lambda: Discretize(box(-1.0, 1.0, (2,)), bins=0), "bins must be a whole number of at least 1, got 0"),
         (
             lambda: Discretize(box(-1.0, 1.0, (2,)), bins=2.0),
-            "bins must be an integer of at least 1, got 2.0",
+            "bins must be a whole number of at least 1, got 2.0",
         ),
         (lambda: Discretize(box(-1.0, 1.0, (2,)), low=[0, 0, 0]), "low must be one number or 2"),
         (lambda: Discretize(box(-1.0, 1.0, (2,)), low="a"), "low must be numbers, one a dimension, got 'a'"),

@@ -106,7 +106,7 @@ class Broken(gym.Env):
         ),
         (
             lambda: make_environment("velodrome/DeepSea-v0", size=1),
-            "cannot make velodrome/DeepSea-v0: size must be an integer of at least 2 and at most 30000, got 1",
+            "cannot make velodrome/DeepSea-v0: size must be a whole number of at least 2 and at most 30000, got 1",
         ),
         (
             lambda: make_environment("FrozenLake-v1", max_episode_steps=0),

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import velodrome as vd
+from velodrome.checks import ConfigurationError
 from velodrome.envs import TEXTS, DatasetError, NoTransitionModelError, Text, TransitionModel
 from velodrome.envs.make import UnknownEnvironmentError, make_environment
 
@@ -211,8 +212,8 @@ def test_misuse_is_told_in_a_line():
         ({"vocabulary": "ehillo"}, "vocabulary must have each character once, got 'l' 2 times"),
         ({"vocabulary": ["h", "i"]}, "vocabulary must be a text of different characters, got ['h', 'i']"),
         ({"text": "a\nb", "vocabulary": "ab"}, "character '\\n' of the text is not in the vocabulary 'ab'"),
-        ({"window": 0}, "window must be an integer of at least 1 and at most 6, got 0"),
-        ({"window": 7}, "window must be an integer of at least 1 and at most 6, got 7"),
+        ({"window": 0}, "window must be a whole number of at least 1 and at most 6, got 0"),
+        ({"window": 7}, "window must be a whole number of at least 1 and at most 6, got 7"),
         ({"render_mode": "rgb_array"}, "render_mode must be one of None, 'ansi', got 'rgb_array'"),
     ],
 )
@@ -224,7 +225,7 @@ def test_bad_arguments_are_one_line(arguments, words, tmp_path, monkeypatch):
         Text(**arguments)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
-    expected = ValueError if arguments.keys() & {"window", "render_mode"} else DatasetError
+    expected = ConfigurationError if arguments.keys() & {"window", "render_mode"} else DatasetError
     assert type(caught.value) is expected
     with pytest.raises(UnknownEnvironmentError, match=f"^cannot make {ID}: "):
         make_environment(ID, **arguments)

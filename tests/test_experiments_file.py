@@ -375,7 +375,7 @@ MALFORMED = {
     "range of an environment": (
         environment("'velodrome/DeepSea-v0(size=-1)'"),
         ["environments.lake: cannot make velodrome/DeepSea-v0: "
-         "size must be an integer of at least 2 and at most 30000, got -1"],
+         "size must be a whole number of at least 2 and at most 30000, got -1"],
     ),
     "unknown argument of a wrapper": (
         environment("'discretize(CartPole-v1, bin=3)'"),
@@ -383,7 +383,7 @@ MALFORMED = {
     ),
     "range of a wrapper": (
         environment("'discretize(CartPole-v1, bins=0)'"),
-        ["environments.lake: discretize: bins must be an integer of at least 1, got 0"],
+        ["environments.lake: discretize: bins must be a whole number of at least 1, got 0"],
     ),
     "wrapper around text": (
         environment("'discretize(\"CartPole-v1\")'"),

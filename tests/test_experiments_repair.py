@@ -197,7 +197,8 @@ def test_compare_runs_what_was_dropped_and_gives_what_was_there(tmp_path):
 
 KILLED = """
 import os, sys
-from velodrome.experiments.storage import repair
+import importlib
+repair = importlib.import_module("velodrome.experiments.storage.repair")
 name = sys.argv[2]
 module = os if name == "replace" else repair
 setattr(module, name, lambda *given: os._exit(9))

@@ -41,7 +41,7 @@ ENVIRONMENTS = [
     (f"{TEXT}(text='')", "text must have at least two characters, one to read and one to guess, got ''"),
     (f"{TEXT}(path='empty.txt')", "the text in 'empty.txt' must have at least two characters"),
     (f"{TEXT}(path='no.txt')", "path 'no.txt' does not exist"),
-    (f"{TEXT}(window=7)", "window must be an integer of at least 1 and at most 6, got 7"),
+    (f"{TEXT}(window=7)", "window must be a whole number of at least 1 and at most 6, got 7"),
     (f"{TEXT}(text='hello', vocabulary='ehl')", "character 'o' of the text is not in the vocabulary 'ehl'"),
 ]
 # Who cannot learn where, and why.
