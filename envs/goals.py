@@ -48,7 +48,7 @@ def _looker(unwrapped: Any) -> Callable[[Any], bool] | None:
 
 
 def _looker_for(kind: type) -> Callable[[Any], bool] | None:
-    """What looks at environments of a class; None where its own code may count states differently."""
+    """Finder of the goals of environments of a class; None where its own code may count states differently."""
     for base, looks in _LOOKERS.items():
         if issubclass(kind, base) and all(getattr(kind, name) is getattr(base, name) for name in _DYNAMICS):
             return looks

@@ -1,4 +1,4 @@
-"""What counts as a successful episode."""
+"""Rules of success: which episodes count as successful."""
 
 from __future__ import annotations
 

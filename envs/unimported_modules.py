@@ -1,4 +1,4 @@
-"""What a module would define, read from its source before anything of it runs."""
+"""Names that a module would define, read from its source before anything of it runs."""
 
 import ast
 import contextlib

@@ -1,4 +1,4 @@
-"""What the wrappers around an environment do to it."""
+"""The wrappers around an environment, and what each of them changes."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _BATCH = 500
 
 @dataclass(frozen=True)
 class TrialRemark:
-    """What is to be said of one trial.
+    """Finding about one trial.
 
     Attributes:
         key: of the trial.
@@ -48,7 +48,7 @@ class TrialRemark:
 
 @dataclass(frozen=True)
 class Verification:
-    """What became of stored trials that were run again.
+    """Findings about stored trials that were run again.
 
     Attributes:
         reproduced: number of trials that gave what is stored, to the byte.

@@ -438,7 +438,7 @@ def test_bad_input_is_told_in_a_line_before_anything_runs(tmp_path, error, line,
 
 
 def test_a_maximum_that_can_never_decide_is_told():
-    with pytest.warns(ExperimentWarning, match="max_seeds = 5 can tell no two of 2 agents apart.* at least 6"):
+    with pytest.warns(ExperimentWarning, match="max_seeds = 5 can distinguish no two of 2 agents.* at least 6"):
         results = compare({"random": "random", "fast": AGENTS["fast"]}, DRY, max_seeds=5)
     assert verdicts(results, DRY) == {("random", "fast"): ("not distinguishable", 5)}
     results = compare({"random": "random", "fast": AGENTS["fast"]}, DRY, max_seeds=6)

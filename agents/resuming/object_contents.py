@@ -165,7 +165,7 @@ class Contents:
                 self.add(f"{place}.defaults", item)
 
     def _pickled_form(self, place: str, value: Any) -> None:
-        """What pickle would write of an object whose insides Python does not show; nothing is pickled."""
+        """Parts from which pickle would rebuild an object whose insides Python does not show; nothing is pickled."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

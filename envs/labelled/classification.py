@@ -84,7 +84,7 @@ class Classification(gym.Env[NDArray[Any], int]):
 
     @property
     def contents_digest(self) -> str:
-        """SHA-256 of the dataset's images and labels, all splits: what a path alone does not tell."""
+        """SHA-256 of the dataset's images and labels, all splits: a path alone does not identify them."""
         return self.dataset.digest
 
     def evaluation_environment(self) -> Classification:

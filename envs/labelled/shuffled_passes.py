@@ -23,7 +23,7 @@ class ShuffledPasses:
         self._order: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
 
     def take(self, sequence: SeedSequence, first: int, count: int) -> NDArray[np.int64]:
-        """What is drawn `first`-th, counted from 0, and after it: int64 (count,)."""
+        """Places drawn from the `first` draw on, counted from 0: int64 (count,)."""
         taken = np.empty(count, dtype=np.int64)
         filled = 0
         while filled < count:

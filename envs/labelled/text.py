@@ -88,7 +88,7 @@ class Text(gym.Env[int, int]):
 
     @property
     def contents_digest(self) -> str:
-        """SHA-256 of the text and the vocabulary: what a path alone does not tell."""
+        """SHA-256 of the text and the vocabulary: a path alone does not identify them."""
         # Python's texts may hold halves of a character, which UTF-8 has not.
         parts = [part.encode("utf-8", "surrogatepass") for part in (self.vocabulary, self.text)]
         return hashlib.sha256(b"%d\n" % len(parts[0]) + parts[0] + parts[1]).hexdigest()

@@ -123,7 +123,7 @@ _looked_at: dict[tuple[type, tuple[str, ...]], _Code] = {}
 
 
 def _pieces(places: Iterable[tuple[Mapping[str, Any], str]]) -> list[Any]:
-    """What stands at each place, and the code inside it: a function keeps its identity when its code is exchanged."""
+    """Objects at each place, and the code inside them: a function keeps its identity when its code is exchanged."""
     pieces: list[Any] = []
     for holder, name in places:
         piece = holder.get(name)

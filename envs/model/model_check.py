@@ -43,7 +43,7 @@ Choices = list[list[int]]
 
 
 class Transitions(Protocol):
-    """What the check reads of a `TransitionModel`."""
+    """The part of a `TransitionModel` that the check reads."""
 
     @property
     def num_states(self) -> int: ...
@@ -72,7 +72,7 @@ class UntrueError(VelodromeError, ValueError):
 
 
 class _ContradictedError(Exception):
-    """What an environment did that its model does not say."""
+    """Something that an environment did and its model does not allow."""
 
 
 def check_model(env: gym.Env[Any, Any], model: Transitions) -> None:

@@ -1,4 +1,4 @@
-"""What a Dask worker runs: the trials of one task, each in a thread that can be given up."""
+"""The work of a Dask worker: the trials of one task, each in a thread that can be given up."""
 
 import ctypes
 import threading
@@ -44,7 +44,7 @@ class SentTrials:
 
 @dataclass(frozen=True)
 class SentOutcomes:
-    """What a worker sends back.
+    """Outcomes that a worker sends back.
 
     Attributes:
         outcomes: of the trials in order; the rest has not been run.

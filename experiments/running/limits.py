@@ -26,7 +26,7 @@ _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?I?B)", re.ASCII | re.IGNORE
 
 @dataclass(frozen=True)
 class TrialLimits:
-    """What a trial may use.
+    """Time and memory that a trial may use.
 
     Attributes:
         seconds: of its own time, which begins in a prepared worker; None for any.

@@ -143,7 +143,7 @@ class Manager:
     # What workers need
 
     def group(self, agent: str, environment: str) -> TrialGroup:
-        """What the trials of an agent on an environment share."""
+        """Group of the trials of an agent on an environment, with all that they share."""
         pair = agent, environment
         if pair not in self._groups:
             profile, budget = self._plan.environments[environment].profile, self._plan.budget(agent, environment)

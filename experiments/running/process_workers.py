@@ -182,7 +182,7 @@ def _standstill(found: Standstill, trial: PlannedTrial) -> str:
 
 
 def _death(exit_code: int | None) -> str:
-    """What became of a worker process, from its exit code."""
+    """Fate of a worker process in words, from its exit code."""
     if exit_code is not None and exit_code < 0:
         try:
             name = signal.Signals(-exit_code).name

@@ -58,7 +58,7 @@ def run_plan(plan: Plan, options: RunOptions) -> Results:
 
 
 class RunSession:
-    """What plans that are run one after the other share: the store, its provenance, trackers, and one progress.
+    """Plans run one after the other, which share the store, its provenance, trackers, and one progress.
 
     Args:
         options: how plans are run.
@@ -110,7 +110,7 @@ class RunSession:
         return all(trial.key in ended for trial in plan.trials)
 
     def run(self, plan: Plan) -> None:
-        """Run what is missing of a plan; progress is told of its trials and of those of the plans before."""
+        """Run what is missing of a plan; progress counts its trials and of those of the plans before."""
         options, before = self._options, self._status
         progress = None
         if options.progress is not None:

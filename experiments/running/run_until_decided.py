@@ -183,7 +183,7 @@ def _so_far(plan: Plan, rule: UntilDecided, comparisons: Sequence[SequentialComp
 
 
 def _too_few_to_decide(plan: Plan, rule: UntilDecided) -> list[str]:
-    """Where even agents that differ on every seed with the same sign could not be told apart at the last look."""
+    """Where even agents that differ on every seed with the same sign could not be distinguished at the last look."""
     level, agents = rule.design.level, max(len(plan.agents_on(environment)) for environment in plan.environments)
     pairs = agents * (agents - 1) // 2
     needed = 2
@@ -192,7 +192,7 @@ def _too_few_to_decide(plan: Plan, rule: UntilDecided) -> list[str]:
     if rule.max_seeds >= needed:
         return []
     return [
-        f"max_seeds = {rule.max_seeds} can tell no two of {agents} agents apart, whatever they score: "
+        f"max_seeds = {rule.max_seeds} can distinguish no two of {agents} agents, whatever they score: "
         f"give at least {needed}, such as max_seeds = 50"
     ]
 

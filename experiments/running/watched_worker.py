@@ -1,4 +1,4 @@
-"""What a watched worker process says of its trials as they come and go, to whoever watches it."""
+"""Messages of a watched worker process: which trial begins, and which has ended."""
 
 import contextlib
 import os

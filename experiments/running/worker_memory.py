@@ -34,7 +34,7 @@ class OwnMemory:
 
 
 class Growth:
-    """What trials have left behind in this process, but for the first of each kind, which loads what all need."""
+    """Memory left behind by trials of this process, but for the first of each kind, which loads what all need."""
 
     def __init__(self) -> None:
         self._kinds: set[int] = set()

@@ -85,7 +85,7 @@ class WorkerWatch:
         self._thread.start()
 
     def verdict(self, key: str) -> TrialOutcome | Literal["again"] | None:
-        """What is to become of a trial whose process has died; None if that was not our doing."""
+        """Outcome of a trial whose process has died; None if that was not our doing."""
         with self._lock:
             self._read()
             return self._verdicts.pop(key, None)

@@ -1,4 +1,4 @@
-"""What the manager asks of workers, wherever they run, and what they send back."""
+"""The contract of workers, wherever they run: what they are asked, and what they send back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -104,7 +104,7 @@ class MLflowTracker:
 
 @contextmanager
 def _without_notices() -> Iterator[None]:
-    """MLflow tells on standard error of each table that it makes."""
+    """MLflow announces each table that it makes on standard error."""
     loggers = [logging.getLogger(name) for name in ("mlflow.store.db.utils", "alembic")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

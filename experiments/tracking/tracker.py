@@ -1,4 +1,4 @@
-"""What experiment trackers are told of a trial, and how they are opened by name and kept from doing harm."""
+"""Experiment trackers: what they are given of a trial, how they are opened by name and kept from doing harm."""
 
 import importlib.util
 import json
@@ -154,7 +154,7 @@ def open_tracker(text: str, directory: str | Path) -> Tracker:
     Args:
         text: `tensorboard`, `wandb` or `mlflow`, alone or with an argument after a colon:
             `tensorboard:FOLDER`, `wandb:PROJECT` or `wandb:ENTITY/PROJECT`, `mlflow:URI`.
-        directory: where trackers write that are not told otherwise, the store's folder.
+        directory: where trackers write by default: the store's folder.
 
     Raises:
         ExperimentError: there is no such tracker, its package is not installed, or its argument is malformed.

@@ -1,4 +1,4 @@
-"""What arrays of images and labels must be like; every refusal is one line."""
+"""Checks of arrays of images and labels; every refusal is one line."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ SPLITS = ("train", "validation", "test")
 
 
 class LabelledExamples(NamedTuple):
-    """What a supervised agent learns from, and what it should answer.
+    """Inputs that a supervised agent learns from, and their labels.
 
     Attributes:
         inputs: (num_examples, ...), read-only.

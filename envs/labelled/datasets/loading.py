@@ -59,7 +59,7 @@ def _unknown(name: object) -> str:
 
 
 def _identity(path: Path) -> tuple[str, int, int]:
-    """What tells that a file is still the same one: place, time of change and size."""
+    """Place, time of change and size of a file, which stay while it is the same one."""
     state = path.stat()
     # Not resolved: a link's own name is what the file is called.
     return str(path.absolute()), state.st_mtime_ns, state.st_size
