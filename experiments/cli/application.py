@@ -90,7 +90,6 @@ def list_names(kind: Kind | None = None, /) -> None:
 
     from velodrome.experiments.cli.terminal import Terminal
     from velodrome.experiments.specification.descriptions import describe
-    from velodrome.experiments.specification.shipped import describe_experiments
 
     console = Terminal(highlight=False, soft_wrap=not sys.stdout.isatty())
     kinds: list[str] = [kind] if kind else ["agents", "policies", "schedules", "environments", "experiments"]
@@ -98,8 +97,7 @@ def list_names(kind: Kind | None = None, /) -> None:
         if place:
             console.print()
         console.print(Text(name, style="bold"))
-        entries = describe_experiments() if name == "experiments" else describe(name)
-        for _, signature, line in entries:
+        for _, signature, line in describe(name):
             console.print(Text.assemble("  ", (signature, "cyan")))
             console.print(Text(f"      {line}"))
 
@@ -157,6 +155,7 @@ def compare(
     episodes: Whole | None = None,
     steps: Whole | None = None,
     epochs: Whole | None = None,
+    evaluate_every: Whole | None = None,
     until_decided: Annotated[bool, Parameter(negative="")] = False,
     max_seeds: Whole | None = None,
     metric: Metric | None = None,
@@ -186,6 +185,7 @@ def compare(
         episodes: training episodes of every trial instead of the experiment's budgets.
         steps: training steps of every trial instead of the experiment's budgets.
         epochs: passes through the labelled examples of every trial instead of the experiment's budgets.
+        evaluate_every: episodes, steps or epochs, as the budget counts, between evaluations along each training.
         until_decided: add seeds, only to agents of undecided pairs, until every pair is decided; --seeds is then the
             number at the first look.
         max_seeds: the most seeds of an agent, with --until-decided.
@@ -208,20 +208,17 @@ def compare(
     from velodrome.experiments.cli.compare import compare_command
     from velodrome.experiments.results.analysis import AnalysisOptions
 
+    changes = {
+        "seeds": seeds, "episodes": episodes, "steps": steps, "epochs": epochs, "evaluate_every": evaluate_every,
+    }  # fmt: skip
     run_options = {
-        "workers": workers,
-        "cluster": cluster,
-        "trial_timeout": trial_timeout,
-        "trial_memory": trial_memory,
-        "checkpoint_every": checkpoint_every,
-        "retry_failed": retry_failed,
-        "strict": strict,
-    }
+        "workers": workers, "cluster": cluster, "trial_timeout": trial_timeout, "trial_memory": trial_memory,
+        "checkpoint_every": checkpoint_every, "retry_failed": retry_failed, "strict": strict,
+    }  # fmt: skip
     options = AnalysisOptions(metric=metric, baseline=baseline, threshold=threshold, difference=difference)
     return compare_command(
-        experiment, seeds=seeds, budget={"episodes": episodes, "steps": steps, "epochs": epochs}, out=out,
-        until_decided=until_decided, max_seeds=max_seeds, options=options, run_options=run_options, track=track or (),
-        quiet=quiet, as_json=json,
+        experiment, changes=changes, out=out, until_decided=until_decided, max_seeds=max_seeds, options=options,
+        run_options=run_options, track=track or (), quiet=quiet, as_json=json,
     )  # fmt: skip
 
 
