@@ -145,7 +145,7 @@ class Experiment(CheckedModel):
             super().__init__(**fields)
         except ValidationError as error:
             mistakes = mistakes_in(error, Experiment) + mistakes
-        with _Opened(readable(entries["environments"], EnvironmentEntry)) as opened:
+        with _Opened(entries["environments"]) as opened:
             for label, place in opened.places.items():
                 try:
                     if not place.was_looked_at:
@@ -371,10 +371,19 @@ def _is_whole(value: Any) -> bool:
 
 
 class _Opened:
-    """Environments that are made once to look at, and closed in the end."""
+    """Environments that are made once to look at, and closed in the end.
 
-    def __init__(self, places: dict[str, EnvironmentEntry]) -> None:
-        self.places = places
+    Args:
+        entries: by label, those that cannot be read as they were given.
+    """
+
+    def __init__(self, entries: Mapping[str, Any]) -> None:
+        self.places = readable(entries, EnvironmentEntry)
+        for label in entries.keys() - self.places.keys():
+            # Where another field is wrong, the environment itself may be wrong, too.
+            with contextlib.suppress(ValidationError, TypeError, KeyError):
+                alone = {"environment": entries[label]["environment"]}
+                self.places[label] = EnvironmentEntry.model_validate(alone)
         self._made: dict[str, gym.Env[Any, Any]] = {}
 
     def one_of(self, label: str) -> gym.Env[Any, Any]:
