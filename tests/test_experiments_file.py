@@ -591,6 +591,24 @@ def test_everything_is_read_built_and_made_once(monkeypatch):
     assert (len(changed.plan().trials), len(built), len(made)) == (6, 2, 3)
 
 
+@pytest.mark.parametrize(
+    "agents",
+    [
+        "agents = [{agent = 'random', steps = 7}, 'q_learning']",
+        "agents = {agent = 'random', steps = 7}",
+        "[agents]\nsteps = {agent = 'random', episodes = 7}\n[agents.b]\nagent = 'sarsa'\nsteps = 3",
+        "policies = ['ucb']\n[learners.Q]\nlearner = 'q_learning'\nsteps = 3",
+    ],
+)
+def test_a_budget_beside_a_file_goes_before_all_of_its_own(agents):
+    text = file(agents="", environments="environments = ['FrozenLake-v1']", end=agents)
+    for experiment in (parse_experiment(text, steps=9), parse_experiment(text).changed(steps=9, seeds=None)):
+        plan = experiment.plan()
+        budgets = [plan.budget(agent, "FrozenLake-v1") for agent in plan.agents]
+        assert {(budget.episodes, budget.steps) for budget in budgets} == {(None, 9)}
+        assert len(plan.trials) == 2 * len(budgets)
+
+
 def test_compare_takes_an_experiment_or_its_file_with_changes():
     Path("x.toml").write_text(file(environments="environments = ['FrozenLake-v1']"))
     options = {"workers": 0, "seeds": 3, "episodes": 4}

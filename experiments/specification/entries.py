@@ -242,19 +242,18 @@ class EnvironmentEntry(_Trained):
         """Whether a profile of it is known."""
         return bool(self._profiles)
 
-    def profile(self, label: str, success: str | None, made: Callable[[], gym.Env[Any, Any]]) -> EnvironmentProfile:
+    def profile(self, label: str, rule: str | None, made: Callable[[], gym.Env[Any, Any]]) -> EnvironmentProfile:
         """What is known of it; it is looked at once.
 
         Args:
             label: in the experiment.
-            success: success rule of the experiment.
+            rule: success rule that was asked for, or None.
             made: gives one to look at, which is left open.
 
         Raises:
             ExperimentError: it is another environment each time it is made.
             ValueError: it cannot be made, its transition model is not valid, or the rule does not fit; one line.
         """
-        rule = self.success if self.success is not None else success
         if (label, rule) not in self._profiles:
             name, make, is_expression = self.named
             profile = dataclasses.replace(EnvironmentProfile.of(label, make, rule, keeps_open=made()), keeps_open=None)
@@ -310,8 +309,7 @@ def read_entries(field: str, given: Any) -> tuple[dict[str, Any], list[Mistake]]
         given: entries by label; or in a list, or one alone, whose labels are their expressions.
     """
     model = ENTRIES[field]
-    is_one = isinstance(given, Mapping) and model.shorthand in given and set(given) <= set(model.model_fields)
-    is_table = isinstance(given, Mapping) and not is_one
+    is_table = isinstance(given, Mapping) and not is_alone(model, given)
     several = given if isinstance(given, list | tuple) else [given]
     entries: dict[str, Any] = {}
     mistakes: list[Mistake] = []
@@ -345,6 +343,11 @@ def _read(model: type[Entry], item: Any) -> tuple[Any, list[Mistake]]:
     if len(budgets_in(item)) > 1:
         mistakes.append(Mistake((), ONE_BUDGET))
     return entry, mistakes
+
+
+def is_alone(model: type[Entry], given: Mapping[str, Any]) -> bool:
+    """Whether a table is one entry, and not a table of entries by label."""
+    return model.shorthand in given and set(given) <= set(model.model_fields)
 
 
 def readable(entries: Mapping[str, Any], model: type[AnyEntry]) -> dict[str, AnyEntry]:

@@ -27,6 +27,7 @@ from velodrome.experiments.specification.entries import (
     LearnerEntry,
     PolicyEntry,
     budgets_in,
+    is_alone,
     mistakes_about_places,
     places_of,
     read_entries,
@@ -138,6 +139,7 @@ class Experiment(CheckedModel):
         everyone = entries["agents"] | crossed
         mistakes += [*found, *mistakes_about_places(everyone, entries["environments"])]
         mistakes += _budget_mistakes(fields, everyone, entries["environments"])
+        # What cannot be read is left out, so that the mistakes in all other fields are found at the same time.
         fields |= {field: readable(entries[field], model) for field, model in ENTRIES.items() if field in fields}
         if "agents" in fields or "policies" in fields or "learners" in fields:
             fields["agents"] = readable(everyone, AgentEntry)
@@ -207,13 +209,13 @@ class Experiment(CheckedModel):
         mistakes: list[Mistake] = []
         environments = {}
         for label, entry in self.environments.items():
+            rule = entry.success if entry.success is not None else self.success
             try:
-                profile = entry.profile(label, self.success, partial(opened.one_of, label))
+                profile = entry.profile(label, rule, partial(opened.one_of, label))
             except ValueError as error:
                 mistakes.append(Mistake(("environments", label), str(error)))
                 continue
             name, make, is_expression = entry.named
-            rule = entry.success if entry.success is not None else self.success
             environments[label] = PlannedEnvironment(
                 label, name, make, profile, rule, entry.episodes, entry.steps, entry.epochs, is_expression
             )
@@ -254,9 +256,14 @@ def changed_fields(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dic
     kept = dict(fields)
     if changes.keys() & set(BUDGETS):
         kept = {field: value for field, value in fields.items() if field not in BUDGETS}
-        for field in ENTRIES.keys() & kept.keys():
-            if isinstance(kept[field], Mapping):
-                kept[field] = {label: _without_budget(entry) for label, entry in kept[field].items()}
+        for field, model in ENTRIES.items():
+            given = kept.get(field)
+            if isinstance(given, list | tuple):
+                kept[field] = [_without_budget(entry) for entry in given]
+            elif isinstance(given, Mapping) and not is_alone(model, given):
+                kept[field] = {label: _without_budget(entry) for label, entry in given.items()}
+            elif given is not None:
+                kept[field] = _without_budget(given)
     return kept | changes
 
 
