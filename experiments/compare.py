@@ -28,6 +28,7 @@ def compare(
     epochs: int | None = None,
     success: str | None = None,
     evaluation_episodes: int = 100,
+    evaluate_every: int | None = None,
     name: str = "comparison",
     description: str = "",
     until_decided: bool = False,
@@ -70,6 +71,8 @@ def compare(
         success: success rule instead of the environments' own, such as "return > 0".
         evaluation_episodes: sampled episodes of the greedy policy where its value can neither be computed nor be asked
             of all labelled examples.
+        evaluate_every: the greedy policy is also evaluated along each training, after every so many episodes, steps or
+            epochs, as the budget counts; see `Trial.measured`.
         name: of the experiment.
         description: the question that it answers, in a sentence.
         until_decided: add seeds to agents of undecided pairs alone, until all pairs of each environment are decided
@@ -106,7 +109,7 @@ def compare(
     plan = make_plan(
         agents, environments, policies=policies, learners=learners, seeds=DEFAULT_SEEDS if seeds is None else seeds,
         episodes=episodes, steps=steps, epochs=epochs, success=success, evaluation_episodes=evaluation_episodes,
-        name=name, description=description,
+        evaluate_every=evaluate_every, name=name, description=description,
     )  # fmt: skip
     options = RunOptions(
         out=out, workers=workers, cluster=cluster, trial_timeout=trial_timeout, trial_memory=trial_memory,

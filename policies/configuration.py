@@ -51,6 +51,12 @@ def parameters_of(configuration: Any) -> dict[str, Any]:
     return {f.name: getattr(configuration, f.name) for f in dataclasses.fields(configuration) if f.init}
 
 
+def function_name(value: Any) -> str:
+    """`module:name` of a function or class, of its class for another object that can be called."""
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
 def to_expression(value: Any) -> str:
     """Text of a configuration or plain value, as the command line and experiment files spell it.
 
@@ -65,6 +71,8 @@ def to_expression(value: Any) -> str:
         return f"{full_name(type(value))}({', '.join(given)})"
     if isinstance(value, tuple):
         return "[" + ", ".join(to_expression(item) for item in value) + "]"
+    if callable(value):
+        return function_name(value)
     return repr(value.item() if isinstance(value, np.generic) else value)
 
 
@@ -82,6 +90,8 @@ def to_data(value: Any) -> Any:
         return {"name": full_name(type(value))} | items
     if isinstance(value, tuple | list):
         return [to_data(item) for item in value]
+    if callable(value):
+        return function_name(value)
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -117,6 +117,7 @@ def run(
     loop: Literal["auto", "generic", "compiled"] = "auto",
     success: str | None = None,
     evaluation_episodes: Whole = 100,
+    evaluate_every: Whole | None = None,
     save: Path | None = None,
     figures: Path | None = None,
     render: Literal["human", "ansi"] | None = None,
@@ -135,6 +136,7 @@ def run(
         success: success rule instead of the environment's own, such as "return > 0".
         evaluation_episodes: sampled episodes where the greedy policy's value cannot be computed, nor be asked of all
             labelled examples.
+        evaluate_every: episodes, steps or epochs, as the budget counts, between evaluations along the training.
         save: folder to save the trained agent in.
         figures: folder for pictures of what was learnt from labelled examples, and where it fails.
         render: after training, show one greedy episode in a window (human) or as text (ansi).
@@ -144,7 +146,8 @@ def run(
 
     run_command(
         agent, environment, episodes=episodes, steps=steps, epochs=epochs, seed=seed, loop=loop, success=success,
-        evaluation_episodes=evaluation_episodes, save=save, figures=figures, render=render, as_json=json,
+        evaluation_episodes=evaluation_episodes, evaluate_every=evaluate_every, save=save, figures=figures,
+        render=render, as_json=json,
     )  # fmt: skip
 
 
@@ -157,6 +160,7 @@ def compare(
     episodes: Whole | None = None,
     steps: Whole | None = None,
     epochs: Whole | None = None,
+    evaluate_every: Whole | None = None,
     until_decided: Annotated[bool, Parameter(negative="")] = False,
     max_seeds: Whole | None = None,
     metric: Metric | None = None,
@@ -186,6 +190,7 @@ def compare(
         episodes: training episodes of every trial instead of the experiment's budgets.
         steps: training steps of every trial instead of the experiment's budgets.
         epochs: passes through the labelled examples of every trial instead of the experiment's budgets.
+        evaluate_every: episodes, steps or epochs, as the budget counts, between evaluations along each training.
         until_decided: add seeds, only to agents of undecided pairs, until every pair is decided; --seeds is then the
             number at the first look.
         max_seeds: the most seeds of an agent, with --until-decided.
@@ -220,7 +225,7 @@ def compare(
     options = AnalysisOptions(metric=metric, baseline=baseline, threshold=threshold, difference=difference)
     return compare_command(
         experiment, seeds=seeds, budget={"episodes": episodes, "steps": steps, "epochs": epochs}, out=out,
-        until_decided=until_decided, max_seeds=max_seeds, options=options, run_options=run_options, track=track or (),
+        evaluate_every=evaluate_every, until_decided=until_decided, max_seeds=max_seeds, options=options, run_options=run_options, track=track or (),
         quiet=quiet, as_json=json,
     )  # fmt: skip
 

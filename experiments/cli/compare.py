@@ -36,6 +36,7 @@ def compare_command(
     seeds: int | None,
     budget: dict[str, int | None],
     out: Path,
+    evaluate_every: int | None,
     until_decided: bool,
     max_seeds: int | None,
     options: AnalysisOptions,
@@ -56,7 +57,7 @@ def compare_command(
     # What an experiment names may change the current folder; what is printed stays as it was given.
     given, out = out, store_path(out).parent
     told = read_experiment(experiment)
-    plan = _plan(told, seeds, budget)
+    plan = _plan(told, seeds, budget, evaluate_every)
     options.check(list(plan.agents))
     trackers = [open_tracker(text, out) for text in track]
     check_folder(out, "--out", given)
@@ -89,7 +90,7 @@ def compare_command(
         _print(results, options, shown, given)
     if not results.failures:
         return 0
-    asked_for: dict[str, Any] = {"seeds": seeds} | budget | {"out": given, "track": track}
+    asked_for: dict[str, Any] = {"seeds": seeds} | budget | {"evaluate_every": evaluate_every, "out": given, "track": track}
     asked_for |= {"until_decided": until_decided, "max_seeds": max_seeds} | asdict(options)
     # How often trials save their state decides nothing, and is never left out by the command line.
     asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
@@ -99,7 +100,9 @@ def compare_command(
     return 1
 
 
-def _plan(told: "Experiment", seeds: int | None, budget: dict[str, int | None]) -> "Plan":
+def _plan(
+    told: "Experiment", seeds: int | None, budget: dict[str, int | None], evaluate_every: int | None
+) -> "Plan":
     """The plan of an experiment file, with the seeds and the budget of the command line."""
     from velodrome.experiments.specification.make_plan import make_plan
 
@@ -113,7 +116,8 @@ def _plan(told: "Experiment", seeds: int | None, budget: dict[str, int | None]) 
     return make_plan(
         agents, environments, seeds=told.seeds if seeds is None else seeds, episodes=budget["episodes"],
         steps=budget["steps"], epochs=budget["epochs"], evaluation_episodes=told.evaluation_episodes,
-        success=told.success, name=told.name, description=told.description,
+        evaluate_every=told.evaluate_every if evaluate_every is None else evaluate_every, success=told.success,
+        name=told.name, description=told.description,
     )  # fmt: skip
 
 

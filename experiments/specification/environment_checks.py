@@ -9,6 +9,7 @@ from velodrome.agents.planning.planning_agents import PlanningAgent
 from velodrome.envs.model.transition_model import TransitionModel
 from velodrome.envs.wrapper_chain import time_limit_of
 from velodrome.experiments.specification.environment_probe import STEPS_TO_AN_END, probe_end, probe_seeds
+from velodrome.experiments.specification.made_again import is_known
 from velodrome.experiments.specification.plan import Plan, PlannedEnvironment
 from velodrome.experiments.specification.reachability import reachable_states, states_that_can_end
 
@@ -19,6 +20,9 @@ def check_seeding(environment: PlannedEnvironment) -> list[str]:
     """An environment whose runs are all alike, or not even the same for the same seed."""
     profile = environment.profile
     if profile.generic_reason is None or profile.keeps_open is not None:
+        return []
+    if environment.is_expression and is_known(profile):
+        # Theirs hear their seeds.
         return []
     probe = probe_seeds(environment.make)
     if probe is None:

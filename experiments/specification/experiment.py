@@ -51,6 +51,8 @@ class Experiment(CheckedModel):
         epochs: passes through an environment's labelled examples.
         seeds: how many, or the seeds themselves.
         evaluation_episodes: sampled episodes where the greedy policy's value cannot be computed.
+        evaluate_every: episodes, steps or epochs, as the budget counts, between evaluations along a training; none of
+            these if None.
         success: success rule instead of the environments' own.
     """
 
@@ -65,6 +67,7 @@ class Experiment(CheckedModel):
     epochs: Count | None = None
     seeds: int | list[int] = 30
     evaluation_episodes: Count = 100
+    evaluate_every: Count | None = None
     success: str | None = None
 
     @field_validator("name")

@@ -63,6 +63,7 @@ def make_plan(
     steps: int | None,
     epochs: int | None = None,
     evaluation_episodes: int = 100,
+    evaluate_every: int | None = None,
     success: str | None = None,
     name: str = "comparison",
     description: str = "",
@@ -78,6 +79,8 @@ def make_plan(
         ValueError: an expression cannot be read or built, or an environment not be made; one line.
     """
     evaluation_episodes = check_count("evaluation_episodes", evaluation_episodes)
+    if evaluate_every is not None:
+        evaluate_every = check_count("evaluate_every", evaluate_every)
     agent_entries = _agent_entries(agents, policies, learners)
     if environments is None:
         raise ExperimentError("give at least one environment")
@@ -110,6 +113,7 @@ def make_plan(
             if isinstance(entry, CrossedEntry)
         },
         epochs=epochs,
+        evaluate_every=evaluate_every,
     )
     for environment in plan.environments:
         for agent in plan.agents_on(environment):

@@ -104,7 +104,10 @@ class StoredPlanMaker:
         if shared.get("factory"):
             name = shared["environment"]
             raise _NotRepeatableError(f"its environment was made by the Python factory {name!r}, which is not stored")
-        budget = Budget(**shared["budget"], evaluation_episodes=shared["evaluation"]["episodes"])
+        evaluation = shared["evaluation"]
+        budget = Budget(
+            **shared["budget"], evaluation_episodes=evaluation["episodes"], evaluate_every=evaluation.get("every")
+        )
         success = shared["evaluation"]["success"]
         try:
             self._announce_modules(row["agent"], row["environment"])
@@ -136,7 +139,7 @@ class StoredPlanMaker:
             now = json.loads(keys.specification(trial.seed))
             raise _NotRepeatableError(_difference(shared, now))
         label = self._label(
-            trial.agent, canonical_json([shared["agent"], shared["budget"], budget.evaluation_episodes])
+            trial.agent, canonical_json([shared["agent"], shared["budget"], shared["evaluation"]])
         )
         self._agents[label] = PlannedAgent(label, agent, row["agent"])
         self._budgets[label, environment.label] = budget

@@ -27,12 +27,14 @@ class Budget:
         steps: of training, or None.
         evaluation_episodes: sampled where the value of a policy can neither be computed nor be asked of examples.
         epochs: that the episodes are, where the user counts in them.
+        evaluate_every: evaluations along the training have so many episodes, or steps, between them; None for none.
     """
 
     episodes: int | None
     steps: int | None
     evaluation_episodes: int = 100
     epochs: int | None = None
+    evaluate_every: int | None = None
 
 
 @dataclass(frozen=True)
