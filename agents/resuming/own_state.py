@@ -24,7 +24,7 @@ class UnknownStateError(SavedAgentError):
 
 
 def state_to_data(
-    attributes: Mapping[str, Any], owner: str, prefix: str = "state"
+    attributes: Mapping[str, Any], owner: str, known: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Attributes as JSON-ready data and arrays, from which `state_from_data` makes them anew.
 
@@ -34,18 +34,20 @@ def state_to_data(
     Args:
         attributes: by name.
         owner: whose they are, for the message.
-        prefix: of the arrays' names.
+        known: objects that are kept elsewhere, by name; where one is held, its name is written.
 
     Raises:
         UnknownStateError: one holds something else, or holds itself.
     """
-    writer = _Writer(owner, prefix)
+    writer = _Writer(owner, known or {})
     data = {name: writer.write(value, f"self.{name}") for name, value in attributes.items()}
     return {"attributes": data, "objects": writer.objects}, writer.arrays
 
 
-def state_from_data(data: Any, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Attributes of the data of `state_to_data`.
+def state_from_data(
+    data: Any, arrays: Mapping[str, np.ndarray], known: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Attributes of the data of `state_to_data`, which holds the names of what is `known`.
 
     Raises:
         SavedAgentError: they are not whole.
@@ -53,7 +55,7 @@ def state_from_data(data: Any, arrays: Mapping[str, np.ndarray]) -> dict[str, An
     try:
         objects: list[Any] = []
         for item in data["objects"]:
-            objects.append(_read_object(item, objects, arrays))
+            objects.append((known or {})[item["known"]] if "known" in item else _read_object(item, objects, arrays))
         return {str(name): _read(item, objects) for name, item in data["attributes"].items()}
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise SavedAgentError(f"the saved state is not whole: {error}") from None
@@ -62,11 +64,11 @@ def state_from_data(data: Any, arrays: Mapping[str, np.ndarray]) -> dict[str, An
 class _Writer:
     """Writes values; every object that can change is written once and referred to by its number."""
 
-    def __init__(self, owner: str, prefix: str) -> None:
-        self.objects: list[Any] = []
+    def __init__(self, owner: str, known: Mapping[str, Any]) -> None:
+        self.objects: list[Any] = [{"known": name} for name in known]
         self.arrays: dict[str, np.ndarray] = {}
-        self._owner, self._prefix = owner, prefix
-        self._numbers: dict[int, int] = {}
+        self._owner = owner
+        self._numbers = {id(value): number for number, value in enumerate(known.values())}
         self._under_way: set[int] = set()
 
     def write(self, value: Any, place: str) -> Any:
@@ -106,14 +108,14 @@ class _Writer:
             return {"random": [version, list(numbers), gauss]}
         if isinstance(value, gym.Space):
             # Agents may draw actions from it.
-            stream = None if value._np_random is None else _listed(value._np_random.bit_generator.state)
+            stream = self.write(value._np_random, f"{place}.np_random")
             return {"space": self._space(value, place), "stream": stream}
         raise self._unknown(place, f"is a {kind.__module__}.{kind.__qualname__}")
 
     def _array(self, array: np.ndarray, place: str) -> str:
         if array.dtype.hasobject:
             raise self._unknown(place, "is an array of Python objects")
-        name = f"{self._prefix}.{len(self.arrays)}"
+        name = f"state.{len(self.arrays)}"
         self.arrays[name] = array
         return name
 
@@ -155,15 +157,16 @@ def _read_object(item: Any, objects: list[Any], arrays: Mapping[str, np.ndarray]
             return pairs
         return defaultdict(None if item["factory"] is None else _FACTORIES[item["factory"]], pairs)
     if kind == "generator":
-        return _generator(item[kind], item["state"])
+        generator = np.random.Generator(_STREAMS[item[kind]](0))
+        generator.bit_generator.state = _unlisted(item["state"])
+        return generator
     if kind == "random":
         version, numbers, gauss = item[kind]
         stream = random.Random()
         stream.setstate((version, tuple(numbers), gauss))
         return stream
     space = _read_space(item["space"], objects, arrays)
-    if item["stream"] is not None:
-        space._np_random = _generator("PCG64", item["stream"])
+    space._np_random = _read(item["stream"], objects)
     return space
 
 
@@ -176,12 +179,6 @@ def _read_space(item: Any, objects: list[Any], arrays: Mapping[str, np.ndarray])
     if kind == "MultiDiscrete":
         return spaces.MultiDiscrete(arrays[item["nvec"]], dtype=np.dtype(item["dtype"]).type)
     return spaces.MultiBinary(_read(item["n"], objects))
-
-
-def _generator(kind: str, state: Any) -> np.random.Generator:
-    generator = np.random.Generator(_STREAMS[kind](0))
-    generator.bit_generator.state = _unlisted(state)
-    return generator
 
 
 def _listed(state: Any) -> Any:
