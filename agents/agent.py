@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass
+from dataclasses import MISSING, Field, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, dataclass_transform, final
 
@@ -89,9 +89,8 @@ class Agent(Configuration, ABC):
         super().__init_subclass__(**kwargs)
         written = {name: value for name, value in cls.__dict__.items() if isinstance(value, Field)}
         dataclass(kw_only=True, eq=False)(cls)
-        # Where the class is decorated as a dataclass all the same, it finds what its author wrote.
         for name, value in written.items():
-            setattr(cls, name, value)
+            setattr(cls, name, _Written(value))
 
     # -- training -----------------------------------------------------------------------------------------------
 
@@ -536,6 +535,20 @@ def action_of(method: str, answer: Any, space: gym.Space[Any]) -> Any:
         return int(array.reshape(()))
     last = int(space.start) + int(space.n) - 1
     raise AgentFailureError(f"{method} must give one of the actions {space.start} to {last}, got {shown(answer)}")
+
+
+class _Written:
+    """A parameter as its class wrote it, for a class that is decorated as a dataclass all the same: a second time."""
+
+    def __init__(self, field: Field[Any]) -> None:
+        self._field = field
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self._field
+        if self._field.default is MISSING:
+            raise AttributeError(self._field.name)
+        return self._field.default
 
 
 def _label(env: Any) -> str:
