@@ -24,7 +24,7 @@ class PolicyFailureError(VelodromeError, RuntimeError):
 
 
 class AgentFailureError(VelodromeError, RuntimeError):
-    """A method or function of a user's own agent raised, or gave something that is not allowed."""
+    """A method of an agent returned something that is not allowed; the message names the method."""
 
 
 def policy_failure(error: Exception) -> PolicyFailureError:
