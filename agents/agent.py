@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, dataclass_transform, final
 
@@ -11,6 +12,7 @@ import numpy as np
 from gymnasium import spaces
 
 from velodrome.agents.engine.environment_answers import shown
+from velodrome.agents.engine.actions import read_action
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.generic_loop import Progress, run_generic_loop
 from velodrome.agents.engine.sampled_model import SampledModel
@@ -27,6 +29,7 @@ from velodrome.agents.errors import (
     environment_label,
 )
 from velodrome.agents.evaluators import exact_evaluator
+from velodrome.agents.own_learner import OwnLearner, called
 from velodrome.agents.resuming.saving import SavedAgentError, read_agent, whole_number, write_agent
 from velodrome.agents.stepwise import Learner, Spaces, StepwiseLearner
 from velodrome.agents.training import (
@@ -44,7 +47,7 @@ from velodrome.agents.training_log import TrainingLog
 from velodrome.checks import ConfigurationError, check_choice
 from velodrome.envs.make import make_environment
 from velodrome.envs.success_rules import success_rule
-from velodrome.policies.configuration import Configuration, from_data, to_data
+from velodrome.policies.configuration import Configuration, from_data, full_name, to_data
 
 # Gives numbers of an agent's greedy policy, by name, such as "return" and "success_rate".
 Evaluator = Callable[["Agent"], Mapping[str, float]]
@@ -80,13 +83,24 @@ class Agent(Configuration, ABC):
     #: What it learns from: "steps" of an environment, labelled "examples", or the transition "model".
     learns_from: ClassVar[Literal["steps", "examples", "model"]] = "steps"
     can_checkpoint: ClassVar[bool] = False
+    #: Whether `act` takes several observations, in an array with a leading dimension, and gives as many actions.
+    takes_batches: ClassVar[bool] = False
     #: Whether `act` depends on earlier observations of the episode; `begin_episode` forgets them.
     remembers_observations: ClassVar[bool] = False
 
+    # Whether a class makes its own `__init__`, and says by `_parameters` what was given to it.
+    _has_own_parameters: ClassVar[bool] = False
     _bound: Binding | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__ and "__dataclass_fields__" not in cls.__dict__ and not cls._has_own_parameters:
+            raise TypeError(
+                f"{cls.__name__}: the parameters of an agent are annotated attributes of its class, such as "
+                "step_size: float = 0.1, and begin makes what is learnt; it has no __init__ of its own"
+            )
+        if cls.new_learner is Agent.new_learner and "can_checkpoint" not in cls.__dict__:
+            cls.can_checkpoint = True
         written = {name: value for name, value in cls.__dict__.items() if isinstance(value, Field)}
         dataclass(kw_only=True, eq=False)(cls)
         for name, value in written.items():
@@ -150,7 +164,9 @@ class Agent(Configuration, ABC):
             evaluate_every = check_count("evaluate_every", evaluate_every)
         if seed is not None:
             seed = check_seed(seed)
-        training = Training(loop, callback_every=callback_every if callback is not None else None)
+        training = Training(
+            loop, callback=callback, callback_every=None if callback is None else callback_every
+        )
         self._enter(training, env, seed, success, episodes=episodes, steps=steps, epochs=epochs)
         if evaluate_every is not None and self.learns_from != "model":
             unit: Unit = "epoch" if epochs is not None else "episode" if steps is None else "step"
@@ -158,10 +174,9 @@ class Agent(Configuration, ABC):
         try:
             while not training.is_over:
                 training.aim()
-                part = self.run_training(training)
-                if training.add(part, self) and callback is not None and says_stop(callback(Moment.of(training, self))):
+                if training.add(self.run_training(training), self):
                     break
-        except (EnvironmentFailureError, PolicyFailureError):
+        except (EnvironmentFailureError, PolicyFailureError, AgentFailureError):
             # The environment has moved on without the learner: the next call starts a new episode.
             training.binding.forget_episode()
             raise
@@ -276,13 +291,42 @@ class Agent(Configuration, ABC):
         """
         return Spaces.from_data(entries["spaces"])
 
-    @abstractmethod
     def new_learner(self, task: Any, streams: Streams) -> Learner:
-        """A learner that has learnt nothing yet.
+        """A learner that has learnt nothing yet; by default one that calls the agent's `begin`, `act` and `learn`.
 
         Args:
             task: what `task_of` gave.
             streams: random streams of the agent.
+        """
+        return OwnLearner(self, task, streams)
+
+    def begin(self, observation_space: gym.Space[Any], action_space: gym.Space[Any], rng: np.random.Generator) -> None:
+        """Make what is learnt, as attributes; called once, before the first episode. For agents of one's own.
+
+        Args:
+            observation_space: a copy of the environment's.
+            action_space: likewise; what is drawn from it by `sample` comes from `rng`.
+            rng: the agent's random stream.
+        """
+
+    def learn(
+        self,
+        observation: Any,
+        action: Any,
+        reward: float,
+        next_observation: Any,
+        terminated: bool,
+        truncated: bool,
+    ) -> None:
+        """Learn from one step; called after each. For agents of one's own.
+
+        Args:
+            observation: in which the action was chosen.
+            action: what `act` gave; an int of Discrete spaces, else an array.
+            reward: of the step.
+            next_observation: what followed.
+            terminated: whether the episode is over, and nothing more can be earned.
+            truncated: whether it was cut, such as by a time limit; more could have been earned.
         """
 
     def plan_loop(self, loop: Loop, env: Any, success: str | None, notes: list[str]) -> Any:
@@ -405,12 +449,13 @@ class Agent(Configuration, ABC):
 
     @final
     def decide(self, observation: Any, info: dict[str, Any], action_space: gym.Space[Any]) -> Any:
-        """`act_with_info` as an action of a space: for Discrete ones an int, from whatever form it was given in.
+        """`act_with_info` as an action of a space, from whatever form it was given in; see `read_action`.
 
         Raises:
             AgentFailureError: it is no such action; one line that names the agent's method.
         """
-        return action_of(f"{self.name}.act", self.act_with_info(observation, info), action_space)
+        method = f"{self.name}.act"
+        return read_action(called(method, partial(self.act_with_info, observation, info)), action_space, method)
 
     def begin_episode(self) -> None:
         """Forget what was read of an episode: what `act` is asked next is the first observation of another one.
@@ -431,22 +476,24 @@ class Agent(Configuration, ABC):
     def action_probabilities(self, observations: Any) -> np.ndarray | None:
         """The greedy policy: probabilities float64 (batch, num_actions) for a batch of observations.
 
-        By default each observation has the one action that `act` gives for the batch.
+        By default each observation has the one action that `act` gives for it.
 
         Returns None where what the agent does is no function of the observation alone.
 
         Raises:
             AgentFailureError: `act` gives no action for each observation.
         """
-        view = self.binding.view
-        space = None if view is None else Spaces.of(view).action_space
+        space = getattr(self.binding.task, "action_space", None)
         if self.needs_action_mask or self.remembers_observations or not isinstance(space, spaces.Discrete):
             return None
-        size, method = len(observations), f"{self.name}.act"
-        actions = np.asarray(self.act(observations))
-        if actions.shape != (size,):
-            raise AgentFailureError(f"{method} must give an action for each of {size} observations, got {actions!r}")
-        chosen = [action_of(method, action, space) - int(space.start) for action in actions]
+        method = f"{self.name}.act"
+        if self.takes_batches:
+            actions = np.asarray(self.act(observations))
+            if actions.shape != (len(observations),):
+                raise AgentFailureError(f"{method} must give {len(observations)} actions, got {shown(actions)}")
+        else:
+            actions = [called(method, partial(self.act, observation)) for observation in observations]
+        chosen = [read_action(action, space, method) - int(space.start) for action in actions]
         return np.eye(int(space.n))[chosen]
 
     # -- saving -------------------------------------------------------------------------------------------------
@@ -484,7 +531,9 @@ class Agent(Configuration, ABC):
         """
         manifest, arrays = read_agent(directory)
         try:
-            agent = from_data(manifest.get("agent"), Agent)  # type: ignore[type-abstract]
+            data = manifest.get("agent")
+            is_this = isinstance(data, dict) and data.get("name") == full_name(cls)
+            agent: Agent = from_data(data, cls if is_this else Agent)  # type: ignore[type-abstract]
         except (ConfigurationError, TypeError) as error:
             raise SavedAgentError(f"{directory}: {error}") from None
         if not isinstance(agent, cls):
@@ -517,24 +566,6 @@ class Agent(Configuration, ABC):
         self._bound = Binding(
             task, streams, learner, progress, whole_number(counts, "first_episode"), whole_number(counts, "first_step")
         )
-
-
-def action_of(method: str, answer: Any, space: gym.Space[Any]) -> Any:
-    """What a method gave as an action of a space: an int where that is Discrete, else the answer as it is.
-
-    Raises:
-        AgentFailureError: it is no action of a Discrete space.
-    """
-    if not isinstance(space, spaces.Discrete) or type(answer) is int:
-        return answer
-    try:
-        array = np.asarray(answer)
-    except Exception:
-        array = np.empty(0)
-    if array.size == 1 and array.dtype.kind in "iub":
-        return int(array.reshape(()))
-    last = int(space.start) + int(space.n) - 1
-    raise AgentFailureError(f"{method} must give one of the actions {space.start} to {last}, got {shown(answer)}")
 
 
 class _Written:

@@ -32,8 +32,6 @@ class OwnLearner(StepwiseLearner):
         self._has_begun = False
         self._observation: Any = None
         self._action: Any = None
-        #: Why the agent cannot be saved; empty where it can.
-        self.reason_not_saved = ""
 
     def enter(self, task: Spaces, environment: Any, *, is_resumed: bool = False) -> None:
         self._task = task
@@ -86,9 +84,12 @@ class OwnLearner(StepwiseLearner):
             vars(self._agent).update(held)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        try:
+            spaces = self._task.to_data()
+        except TypeError as error:
+            raise UnknownStateError(f"{self._agent.name} cannot be saved: {error}") from None
         entries, arrays = state_to_data(self._attributes(), self._agent.name, {"rng": self._rng})
-        spaces, space_arrays = state_to_data(dataclasses.asdict(self._task), self._agent.name)
-        return {"own": entries}, arrays
+        return {"spaces": spaces, "own": entries}, arrays
 
     def set_state(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         vars(self._agent).update(state_from_data(entries["own"], arrays, {"rng": self._rng}))

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -47,14 +48,14 @@ class Spaces:
             TypeError: a space is of another kind than those of Gymnasium that hold numbers.
         """
         return {
-            "observation_space": _space_data(self.observation_space),
-            "action_space": _space_data(self.action_space),
+            "observation_space": space_to_data(self.observation_space),
+            "action_space": space_to_data(self.action_space),
         }
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Self:
         """Spaces from the data of `to_data`."""
-        return cls(_space_of(data["observation_space"]), _space_of(data["action_space"]))
+        return cls(space_from_data(data["observation_space"]), space_from_data(data["action_space"]))
 
     def __str__(self) -> str:
         return f"observations {self.observation_space} and actions {self.action_space}"
@@ -76,6 +77,10 @@ class Learner(ABC):
     def forget_episode(self) -> None:
         """Drop what belongs to an unfinished episode."""
         return None
+
+    def undisturbed(self) -> AbstractContextManager[None]:
+        """Inside, the agent may be asked to act, for an evaluation: nothing that training depends on changes."""
+        return nullcontext()
 
     def action_values(self, observations: Any) -> np.ndarray | None:
         """Action values float64 (batch, num_actions) of a batch of observations; None where there are none."""
@@ -120,11 +125,16 @@ class StepwiseLearner(Learner):
         return None
 
 
-def _space_data(space: gym.Space[Any]) -> Any:
+def space_to_data(space: gym.Space[Any]) -> Any:
+    """JSON-ready data of a space.
+
+    Raises:
+        TypeError: it is of another kind than those of Gymnasium that hold numbers.
+    """
     if isinstance(space, spaces.Tuple):
-        return {"kind": "Tuple", "spaces": [_space_data(part) for part in space.spaces]}
+        return {"kind": "Tuple", "spaces": [space_to_data(part) for part in space.spaces]}
     if isinstance(space, spaces.Dict):
-        return {"kind": "Dict", "spaces": [[name, _space_data(part)] for name, part in space.spaces.items()]}
+        return {"kind": "Dict", "spaces": [[name, space_to_data(part)] for name, part in space.spaces.items()]}
     numbers: dict[str, Any]
     if isinstance(space, spaces.Discrete):
         numbers = {"n": int(space.n), "start": int(space.start)}
@@ -133,19 +143,20 @@ def _space_data(space: gym.Space[Any]) -> Any:
     elif isinstance(space, spaces.MultiDiscrete):
         numbers = {"nvec": space.nvec.tolist(), "start": space.start.tolist()}
     elif isinstance(space, spaces.MultiBinary):
-        numbers = {"n": list(space.shape)}
+        numbers = {"n": space.n if isinstance(space.n, int) else list(space.shape)}
     else:
         raise TypeError(f"a space of kind {type(space).__name__} cannot be saved")
     dtype = {} if isinstance(space, spaces.MultiBinary) else {"dtype": np.dtype(space.dtype).name}
     return {"kind": type(space).__name__} | numbers | dtype
 
 
-def _space_of(data: Any) -> gym.Space[Any]:
+def space_from_data(data: Any) -> gym.Space[Any]:
+    """Space of the data of `space_to_data`."""
     kind, rest = data["kind"], {name: value for name, value in data.items() if name != "kind"}
     if kind == "Tuple":
-        return spaces.Tuple([_space_of(part) for part in rest["spaces"]])
+        return spaces.Tuple([space_from_data(part) for part in rest["spaces"]])
     if kind == "Dict":
-        return spaces.Dict({name: _space_of(part) for name, part in rest["spaces"]})
+        return spaces.Dict({name: space_from_data(part) for name, part in rest["spaces"]})
     if kind == "MultiBinary":
         return spaces.MultiBinary(rest["n"])
     rest["dtype"] = np.dtype(rest["dtype"]).type

@@ -99,7 +99,8 @@ class Evaluations:
         started = time.perf_counter()
         drawn = agent.acting_generator()
         state = None if drawn is None else drawn.bit_generator.state
-        found = self.evaluator(agent)
+        with agent.learner.undisturbed():
+            found = self.evaluator(agent)
         if drawn is not None:
             drawn.bit_generator.state = state
         for name in found.keys() - self.values.keys():
@@ -127,6 +128,7 @@ class Training:
         steps: budget of the call, or None.
         reset_seed: of the environment's first reset; None where its stream goes on.
         plan: what the agent's `plan_loop` gave.
+        callback: called every `callback_every` episodes, or None.
         until_episodes: where `run_training` stops now, episodes of the call; None where nothing stops it.
         until_steps: likewise, steps of the call.
         notes: remarks for the log.
@@ -140,6 +142,7 @@ class Training:
     reset_seed: int | None = None
     plan: Any = None
     evaluations: Evaluations | None = None
+    callback: Callback | None = None
     callback_every: int | None = None
     until_episodes: int | None = None
     until_steps: int | None = None
@@ -186,7 +189,7 @@ class Training:
             self.until_steps = _sooner(self.until_steps, self.taken, here[1], evaluations.num_steps)
 
     def add(self, part: EpisodeEnds, agent: Any) -> bool:
-        """Count what `run_training` did, and evaluate where that is due; whether the callback is to be called."""
+        """Count what was learnt, evaluate and call the callback where that is due; whether training is to stop."""
         episodes, binding, evaluations = len(part.returns), self.binding, self.evaluations
         binding.progress.episode, binding.progress.step = self._episode + episodes, self._step + part.steps
         self.parts.append(part)
@@ -198,7 +201,15 @@ class Training:
                 evaluations.take(agent, self.finished)
             elif _passes(here[1], part.steps, evaluations.num_steps):
                 evaluations.take(agent, self.taken)
-        return _passes(self.finished - episodes, episodes, self.callback_every)
+        is_due = self.callback is not None and _passes(self.finished - episodes, episodes, self.callback_every)
+        return is_due and says_stop(self.callback(Moment.of(self, agent)))  # type: ignore[misc]
+
+    def end(self) -> None:
+        """Let the budget be what was done so far."""
+        if self.steps is None:
+            self.episodes = self.finished
+        else:
+            self.steps = self.taken
 
     def log(self) -> TrainingLog:
         """The log of the call so far."""

@@ -59,6 +59,7 @@ class SupervisedAgent(Agent):
     batch_size: int = 100
 
     can_checkpoint: ClassVar[bool] = True
+    takes_batches: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_number(f"{self.name}: learning_rate", self.learning_rate, 0.0, np.inf, open_low=True)

@@ -37,6 +37,7 @@ class PlanningAgent(Agent):
     ties: Ties = "first"
 
     learns_from = "model"
+    takes_batches = True
 
     def __post_init__(self) -> None:
         check_number(f"{self.name}: discount", self.discount, 0.0, 1.0)

@@ -7,9 +7,9 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 
 from velodrome.agents.resuming.saving import SavedAgentError
+from velodrome.agents.stepwise import space_from_data, space_to_data
 
 _PLAIN = (type(None), bool, int, float, str)
 _FACTORIES: dict[str, Callable[[], Any]] = {kind.__name__: kind for kind in (int, float, bool, str, list, dict, set)}
@@ -109,7 +109,10 @@ class _Writer:
         if isinstance(value, gym.Space):
             # Agents may draw actions from it.
             stream = self.write(value._np_random, f"{place}.np_random")
-            return {"space": self._space(value, place), "stream": stream}
+            try:
+                return {"space": space_to_data(value), "stream": stream}
+            except TypeError as error:
+                raise self._unknown(place, f"is {error}") from None
         raise self._unknown(place, f"is a {kind.__module__}.{kind.__qualname__}")
 
     def _array(self, array: np.ndarray, place: str) -> str:
@@ -118,19 +121,6 @@ class _Writer:
         name = f"state.{len(self.arrays)}"
         self.arrays[name] = array
         return name
-
-    def _space(self, space: Any, place: str) -> dict[str, Any]:
-        kind = type(space)
-        if kind is spaces.Discrete:
-            return {"kind": "Discrete", "n": int(space.n), "start": int(space.start)}
-        if kind is spaces.Box:
-            bounds = {"low": self._array(space.low, place), "high": self._array(space.high, place)}
-            return {"kind": "Box", "dtype": str(space.dtype)} | bounds
-        if kind is spaces.MultiDiscrete:
-            return {"kind": "MultiDiscrete", "nvec": self._array(space.nvec, place), "dtype": str(space.dtype)}
-        if kind is spaces.MultiBinary:
-            return {"kind": "MultiBinary", "n": self.write(space.n, place)}
-        raise self._unknown(place, f"is a {kind.__name__} space")
 
     def _unknown(self, place: str, what: str) -> UnknownStateError:
         return UnknownStateError(f"{self._owner} cannot be saved: {place} {what}")
@@ -165,20 +155,9 @@ def _read_object(item: Any, objects: list[Any], arrays: Mapping[str, np.ndarray]
         stream = random.Random()
         stream.setstate((version, tuple(numbers), gauss))
         return stream
-    space = _read_space(item["space"], objects, arrays)
+    space = space_from_data(item["space"])
     space._np_random = _read(item["stream"], objects)
     return space
-
-
-def _read_space(item: Any, objects: list[Any], arrays: Mapping[str, np.ndarray]) -> gym.Space[Any]:
-    kind = item["kind"]
-    if kind == "Discrete":
-        return spaces.Discrete(item["n"], start=item["start"])
-    if kind == "Box":
-        return spaces.Box(arrays[item["low"]], arrays[item["high"]], dtype=np.dtype(item["dtype"]).type)
-    if kind == "MultiDiscrete":
-        return spaces.MultiDiscrete(arrays[item["nvec"]], dtype=np.dtype(item["dtype"]).type)
-    return spaces.MultiBinary(_read(item["n"], objects))
 
 
 def _listed(state: Any) -> Any:

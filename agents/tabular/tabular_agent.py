@@ -56,6 +56,7 @@ class TabularAgent(Agent):
     action_mask: bool = False
 
     can_checkpoint: ClassVar[bool] = True
+    takes_batches: ClassVar[bool] = True
     is_on_policy: ClassVar[bool] = False
     needs_next_parameter: ClassVar[bool] = False
 
