@@ -32,16 +32,9 @@ from velodrome.agents.evaluators import exact_evaluator
 from velodrome.agents.own_learner import OwnLearner, called
 from velodrome.agents.resuming.saving import SavedAgentError, read_agent, whole_number, write_agent
 from velodrome.agents.stepwise import Learner, Spaces, StepwiseLearner
-from velodrome.agents.training import (
-    LOOPS,
-    Binding,
-    Callback,
-    Evaluations,
-    Loop,
-    Training,
-    Unit,
-    says_stop,
-)
+from velodrome.agents.training import LOOPS, Binding, Evaluations, Training, Unit, says_stop
+from velodrome.agents.training import Callback as Callback
+from velodrome.agents.training import Loop as Loop
 from velodrome.agents.training import Moment as Moment
 from velodrome.agents.training_log import TrainingLog
 from velodrome.checks import ConfigurationError, check_choice
@@ -231,14 +224,16 @@ class Agent(Configuration, ABC):
         return task if self._bound is None else self.task_after(self._bound.task, task, _label(view))
 
     def _plan_evaluations(self, training: Training, unit: Unit, every: int, evaluator: Evaluator | None) -> None:
-        if evaluator is None:
-            evaluator = exact_evaluator(self, training.environment, training.rule)
-            if isinstance(evaluator, str):
-                training.notes.append(f"was not evaluated along the training: {evaluator}")
-                return
-        budget = {"episodes": None, "steps": None, "epochs": None} | {f"{unit}s": every}
-        num_episodes, num_steps = self.exact_budget(training.environment, **budget)
-        training.evaluations = Evaluations(evaluator, unit, every, num_episodes, num_steps)
+        found = exact_evaluator(self, training.environment, training.rule) if evaluator is None else evaluator
+        if isinstance(found, str):
+            training.notes.append(f"was not evaluated along the training: {found}")
+            return
+        counts: dict[Unit, int | None] = {"episode": None, "step": None, "epoch": None}
+        counts[unit] = every
+        num_episodes, num_steps = self.exact_budget(
+            training.environment, episodes=counts["episode"], steps=counts["step"], epochs=counts["epoch"]
+        )
+        training.evaluations = Evaluations(found, unit, every, num_episodes, num_steps)
 
     def exact_budget(
         self, env: Any, *, episodes: int | None, steps: int | None, epochs: int | None
@@ -367,6 +362,11 @@ class Agent(Configuration, ABC):
         )
 
     # -- what was learnt ----------------------------------------------------------------------------------------
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it has been trained or loaded."""
+        return self._bound is not None
 
     @property
     def binding(self) -> Binding:

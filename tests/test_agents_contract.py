@@ -314,7 +314,7 @@ def test_nothing_is_pickled(saved):
         (agents.QLearning, {"discount": 1.5}, "discount must be a number in [0, 1], got 1.5"),
         (agents.QLearning, {"learning_rate": 0.0}, "learning_rate must be a number in (0, 1], got 0.0"),
         (agents.QLearning, {"learning_rate": policies.Harmonic(3.0)}, "learning_rate must stay in [0, 1]"),
-        (agents.QLearning, {"initial_value": float("inf")}, "initial_value must be a number"),
+        (agents.QLearning, {"initial_value": float("inf")}, "initial_value must be a finite number"),
         (agents.QLearning, {"policy": "greedy"}, "policy must be a policy, got 'greedy'"),
         (agents.QLearning, {"action_mask": 1}, "action_mask must be True or False, got 1"),
         (agents.NStepQ, {"n": 0}, "n must be a whole number of at least 1, got 0"),

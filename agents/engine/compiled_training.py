@@ -73,7 +73,7 @@ def run_compiled_loop(
         parameter_clock=parameters.clock, rate_clock=rates.clock,
     )  # fmt: skip
     model = sampled.model
-    if memory.action_values.shape != (model.num_states, model.num_actions) or learner.state >= model.num_states:
+    if memory.action_values.shape != (model.num_states, model.num_actions) or learner.present_state >= model.num_states:
         # Compiled code would read and write beyond the end of the tables.
         raise UnsupportedEnvironmentError(
             f"{sampled.label} has spaces of {memory.action_values.shape[0]} states and {memory.action_values.shape[1]} "
@@ -90,7 +90,7 @@ def run_compiled_loop(
     assert environment_rng is not None
     environment_words, agent_words = read_generator(environment_rng), read_generator(learner.rng)
     position = np.zeros(NUM_WORDS, dtype=np.int64)
-    position[STATE], position[NEXT_ACTION] = learner.state, learner.next_action
+    position[STATE], position[NEXT_ACTION] = learner.present_state, learner.next_action
     position[IN_EPISODE], position[LENGTH] = progress.in_episode, progress.episode_length
     position[EPISODE], position[STEP] = learner.episode, learner.step
     partial_return = np.array([progress.episode_return])
@@ -133,7 +133,7 @@ def run_compiled_loop(
         finished += count
         write_generator(environment_rng, environment_words)
         write_generator(learner.rng, agent_words)
-        learner.state, learner.next_action = int(position[STATE]), int(position[NEXT_ACTION])
+        learner.present_state, learner.next_action = int(position[STATE]), int(position[NEXT_ACTION])
         learner.episode, learner.step = int(position[EPISODE]), int(position[STEP])
         progress.in_episode, progress.episode_length = bool(position[IN_EPISODE]), int(position[LENGTH])
         progress.episode_return = float(partial_return[0])

@@ -40,11 +40,11 @@ class EpisodeEnds:
         if len(parts) == 1:
             return parts[0]
         return cls(
-            *(np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS),
+            returns=np.concatenate([part.returns for part in parts]),
+            lengths=np.concatenate([part.lengths for part in parts]),
+            terminated=np.concatenate([part.terminated for part in parts]),
+            reported=np.concatenate([part.reported for part in parts]),
             steps=sum(part.steps for part in parts),
             loop=", ".join(dict.fromkeys(part.loop for part in parts)),
             compile_seconds=sum(part.compile_seconds for part in parts),
         )
-
-
-_COLUMNS = ("returns", "lengths", "terminated", "reported")

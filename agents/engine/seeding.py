@@ -76,6 +76,11 @@ class Streams:
         """Seed sequence of a further stream of the agent, for what is a function of the seed and of counts."""
         return role_sequence(self.seed, "agent", index)
 
+    def at(self, index: int, count: int) -> np.random.Generator:
+        """Generator of the agent for what comes after so many: a function of the seed, of `index` and of `count`."""
+        key = (*self.sequence(index).spawn_key, count)
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=key)))
+
     def restart(self, seed: int) -> None:
         """Begin every stream anew from another seed."""
         self.seed, self.environments = seed, 0

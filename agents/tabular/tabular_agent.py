@@ -212,7 +212,7 @@ class TabularAgent(Agent):
         if training.reset_seed is not None:
             if is_real:
                 environment.reset(seed=training.reset_seed)
-                learner.state, learner.next_action = read_position(environment).state, -1
+                learner.present_state, learner.next_action = read_position(environment).state, -1
                 progress.in_episode, progress.episode_length, progress.episode_return = True, 0, 0.0
                 # The seeded reset gave the environment a new generator.
                 sampled.generator = environment.unwrapped.np_random
@@ -221,7 +221,7 @@ class TabularAgent(Agent):
             training.reset_seed = None
         ends = run_compiled_loop(sampled, learner, progress, episodes=training.episodes_now, steps=training.steps_now)
         if is_real:
-            write_position(environment, learner.state, progress.episode_length, None)
+            write_position(environment, learner.present_state, progress.episode_length, None)
         return ends
 
     def _warn_once(self, reason: str) -> None:
@@ -231,7 +231,7 @@ class TabularAgent(Agent):
             warnings.warn(
                 f"{self.policy.name} cannot be compiled and runs in the generic loop, "
                 f"some hundred times slower: {reason}",
-                stacklevel=3,
+                stacklevel=4,
             )
 
     @property
@@ -287,7 +287,7 @@ class TabularAgent(Agent):
 
     @property
     def needs_action_mask(self) -> bool:
-        return self.action_mask and self._bound is not None and self.learner.action_masks.by_state is None
+        return self.action_mask and self.is_trained and self.learner.action_masks.by_state is None
 
     def act_with_info(self, observation: Any, info: dict[str, Any]) -> Any:
         mask = info.get("action_mask") if self.action_mask and isinstance(info, dict) else None
@@ -333,7 +333,7 @@ class TabularAgent(Agent):
             )
         if not self.action_mask and not (action_mask is None and next_action_mask is None):
             raise UnsupportedEnvironmentError(f"{self.name} learns without action masks: make it with action_mask=True")
-        learner.state = learner.state_of(observation)
+        learner.present_state = learner.state_of(observation)
         learner.action = int(action) - learner.task.action_start
         with learner.given_masks(action_mask, next_action_mask):
             learner.observe(
@@ -357,10 +357,18 @@ class TabularAgent(Agent):
         return greedy_probabilities(self.action_values, self.ties, self.learner.action_masks.by_state)
 
     def set_state(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        super().set_state(entries, self.readable(entries, arrays))
+
+    def readable(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Saved arrays in today's form, which an earlier release may have saved.
+
+        Raises:
+            KeyError, ValueError: they cannot be brought into it.
+        """
         arrays = self.from_earlier_release(arrays)
         if self.action_mask and MASKS not in entries:
-            arrays = _without_masks_in_tables(arrays, self.value_tables(), float(self.initial_value))
-        super().set_state(entries, arrays)
+            return _without_masks_in_tables(arrays, self.value_tables(), float(self.initial_value))
+        return arrays
 
 
 def _without_masks_in_tables(

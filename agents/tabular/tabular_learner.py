@@ -103,7 +103,7 @@ class TabularLearner(StepwiseLearner):
 
     Attributes:
         memory: as given.
-        state, action: where the learner stands, and its last action there, from 0.
+        present_state, action: where the learner stands, and its last action there, from 0.
         next_action: planned already, or -1.
         episode, step: finished so far, as schedules count them.
     """
@@ -151,7 +151,7 @@ class TabularLearner(StepwiseLearner):
         # None where another clock than the episode's decides.
         self._episode_parameter: float | None = None
         self._episode_rate: float | None = None
-        self.state, self.action, self.next_action, self.episode, self.step = 0, 0, -1, 0, 0
+        self.present_state, self.action, self.next_action, self.episode, self.step = 0, 0, -1, 0, 0
         # Masks by state, where they are a function of it; or else the mask of the present state, and what reads that
         # of the state in which the learner has just arrived. All None without masks.
         self.masks: Any = None
@@ -194,10 +194,10 @@ class TabularLearner(StepwiseLearner):
 
     def begin(self, observation: Any) -> None:
         """Start an episode at `observation`."""
-        self.state = self.state_of(observation)
+        self.present_state = self.state_of(observation)
         self.next_action = -1
         if self.read_mask is not None:
-            self.mask = self.read_mask(self.state)
+            self.mask = self.read_mask(self.present_state)
 
     def mask_of(self, state: int) -> Any:
         """Mask of the present state, or of any state where masks are a function of it; None without masks."""
@@ -207,7 +207,7 @@ class TabularLearner(StepwiseLearner):
         """Action for the present state by the exploration policy."""
         action = self.next_action
         if action < 0:
-            action = self.explore(self.state, self.mask_of(self.state))
+            action = self.explore(self.present_state, self.mask_of(self.present_state))
         self.next_action = -1
         self.action = action
         return action + self._start
@@ -229,7 +229,7 @@ class TabularLearner(StepwiseLearner):
                 next_state = -1
         if not 0 <= next_state < self._num_states:
             next_state = self.state_of(observation)
-        state, action = self.state, self.action
+        state, action = self.present_state, self.action
         next_mask = None
         if self.masks is not None:
             self.mask, next_mask = self.masks[state], self.masks[next_state]
@@ -255,7 +255,7 @@ class TabularLearner(StepwiseLearner):
             self._view, state, action, reward, next_state, terminated, ended,
             next_action, parameter, learning_rate, self.discount, self._rng, self.mask, next_mask,
         )  # fmt: skip
-        self.state, self.mask = next_state, next_mask
+        self.present_state, self.mask = next_state, next_mask
         if ended:
             self.episode += 1
             self.next_action = -1
@@ -302,12 +302,12 @@ class TabularLearner(StepwiseLearner):
     def explore_from(self, state: int, mask: Any = None) -> int:
         """Action (from the action space's start) for any `state` by the policy, as `choose` would choose it there."""
         # An action that is planned for another state belongs to an episode that is only paused.
-        planned = self.next_action if state == self.state else -1
+        planned = self.next_action if state == self.present_state else -1
         try:
             if planned >= 0 and (mask is None or mask[planned]):
                 return self.choose()
             action = self.explore(state, mask)
-            if state == self.state:
+            if state == self.present_state:
                 self.action, self.next_action = action, -1
             return action + self._start
         finally:
@@ -318,7 +318,7 @@ class TabularLearner(StepwiseLearner):
         """Take the masks of one transition from outside; what training knows comes back afterwards."""
         read_mask = self.read_mask
         if self.has_masks and self.masks is None:
-            self.mask = self.action_masks.mask_for(self.state, given)
+            self.mask = self.action_masks.mask_for(self.present_state, given)
             self.read_mask = lambda state: self.action_masks.mask_for(state, given_next)
         try:
             yield
@@ -344,6 +344,9 @@ class TabularLearner(StepwiseLearner):
             if np.isnan(arrays[name]).any() or ("counts" in name and (arrays[name] < 0).any()):
                 raise ValueError(f"array {name} holds NaN, or counts below 0")
             array[...] = arrays[name]
+        for stream in ("agent_stream", "acting_stream"):
+            if stream not in entries:
+                raise KeyError(stream)
         self.action_masks.by_state = arrays.get(MASKS)
         self.episode, self.step = whole_number(entries, "episode"), whole_number(entries, "step")
         self._forget(self.memory)
