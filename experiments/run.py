@@ -80,7 +80,7 @@ def run(
         label,
         learner,
         profile,
-        Budget(episodes, steps, evaluation_episodes, evaluate_every=evaluate_every),
+        Budget(episodes, steps, evaluation_episodes, epochs, evaluate_every),
         seed,
         loop=loop,
         environment=given,
