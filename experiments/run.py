@@ -27,6 +27,7 @@ def run(
     loop: Loop = "auto",
     success: str | None = None,
     evaluation_episodes: int = 100,
+    evaluate_every: int | None = None,
     callback: Callback | None = None,
     callback_every: int = 100,
 ) -> Trial:
@@ -44,6 +45,8 @@ def run(
         success: success rule instead of the environment's own, such as "return > 0".
         evaluation_episodes: sampled episodes where the value of the policy can neither be computed nor be asked of all
             labelled examples.
+        evaluate_every: the greedy policy is also evaluated along the training, after every so many episodes, steps or
+            epochs, as the budget counts; see `Trial.measured`.
         callback: called every `callback_every` episodes with the number finished; returning False stops.
         callback_every: in episodes.
 
@@ -53,6 +56,8 @@ def run(
     """
     episodes, steps, epochs = check_budget_or_epochs(episodes, steps, epochs)
     evaluation_episodes = check_count("evaluation_episodes", evaluation_episodes)
+    if evaluate_every is not None:
+        evaluate_every = check_count("evaluate_every", evaluate_every)
     seed = check_seed(seed)
     label, learner = read_agent(agent)
     given = env if isinstance(env, gym.Env) else None
@@ -69,11 +74,13 @@ def run(
         )
     if epochs is not None:
         episodes = profile.episodes_of(learner, epochs)
+        if evaluate_every is not None:
+            evaluate_every *= profile.episodes_of(learner, 1)
     return run_trial(
         label,
         learner,
         profile,
-        Budget(episodes, steps, evaluation_episodes),
+        Budget(episodes, steps, evaluation_episodes, epochs, evaluate_every),
         seed,
         loop=loop,
         environment=given,

@@ -450,7 +450,7 @@ def test_training_in_two_calls_is_training_in_one(tmp_path):
     two.save(tmp_path / "half")
     two = Agent.load(tmp_path / "half")
     two.resume(text_environment(**LONG))
-    parts += two.train(two._binding.environment, episodes=210)
+    parts += two.train(two.binding.environment, episodes=210)
     assert (log.episodes, log.steps) == (500, 5000)
     assert (parts.returns == log.returns).all()
     assert saved_files(one, tmp_path / "one") == saved_files(two, tmp_path / "two")

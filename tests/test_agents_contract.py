@@ -78,7 +78,7 @@ def test_exploring_elsewhere_does_not_move_a_paused_episode(explored, loop, resu
     for observation in (explored, None):
         agent, env = agents.RandomAgent(), lake(is_slippery=False)
         log = agent.train(env, steps=1, seed=1, loop=loop)  # no hole is one step away
-        stream = agent._binding.rng
+        stream = agent.learner.rng
         if observation is None:
             stream.random(np.size(explored))
         else:
@@ -314,7 +314,7 @@ def test_nothing_is_pickled(saved):
         (agents.QLearning, {"discount": 1.5}, "discount must be a number in [0, 1], got 1.5"),
         (agents.QLearning, {"learning_rate": 0.0}, "learning_rate must be a number in (0, 1], got 0.0"),
         (agents.QLearning, {"learning_rate": policies.Harmonic(3.0)}, "learning_rate must stay in [0, 1]"),
-        (agents.QLearning, {"initial_value": float("inf")}, "initial_value must be a number"),
+        (agents.QLearning, {"initial_value": float("inf")}, "initial_value must be a finite number"),
         (agents.QLearning, {"policy": "greedy"}, "policy must be a policy, got 'greedy'"),
         (agents.QLearning, {"action_mask": 1}, "action_mask must be True or False, got 1"),
         (agents.NStepQ, {"n": 0}, "n must be a whole number of at least 1, got 0"),

@@ -485,7 +485,7 @@ def test_a_model_tells_its_size_too():
 @pytest.mark.parametrize("agent", ["q_learning", "double_q_learning", "dyna_q", "q_lambda", "n_step_q(n=7)", "random"])
 def test_the_size_of_a_table_is_exact(agent):
     learner = read_agent(agent)[1]
-    size = sum(array.nbytes for array in learner._new_memory(500, 6))
+    size = sum(array.nbytes for array in learner.new_memory(500, 6))
     assert warnings_of([agent], ["Taxi-v4"], available_memory=size) == []
     assert "kB for its tables" in only_warning([agent], ["Taxi-v4"], available_memory=size - 1)
 
@@ -544,7 +544,7 @@ def test_what_raises_while_it_is_asked_is_left_to_its_trials():
 
 def test_an_agent_of_ones_own_that_raises_is_left_to_its_trials():
     class Broken(QLearning):
-        def _new_memory(self, num_states, num_actions):
+        def new_memory(self, num_states, num_actions):
             raise RuntimeError("no memory")
 
     assert warnings_of({"broken": Broken(), "random": "random"}) == []

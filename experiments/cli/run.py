@@ -35,6 +35,7 @@ def run_command(
     loop: Loop,
     success: str | None,
     evaluation_episodes: int,
+    evaluate_every: int | None,
     save: Path | None,
     figures: Path | None,
     render: str | None,
@@ -50,6 +51,8 @@ def run_command(
         profile = EnvironmentProfile.of(configuration.label, configuration.make, success)
         if epochs is not None:
             episodes = profile.episodes_of(learner, epochs)
+            if evaluate_every is not None:
+                evaluate_every *= profile.episodes_of(learner, 1)
         if profile.contents.num_examples is None:
             raise ExperimentError(f"--figures are of labelled examples, and {profile.label} has none")
     if save is not None:
@@ -71,6 +74,7 @@ def run_command(
             loop=loop,
             success=success,
             evaluation_episodes=evaluation_episodes,
+            evaluate_every=evaluate_every,
             callback=(lambda finished: progress.update(finished, total)) if total else None,
             callback_every=max(1, total // 100),
         )

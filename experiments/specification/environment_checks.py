@@ -20,6 +20,7 @@ from velodrome.experiments.specification.environment_probe import (
     probe_seeds,
     probe_successes,
 )
+from velodrome.experiments.specification.made_again import is_known
 from velodrome.experiments.specification.plan import Plan, PlannedEnvironment
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 
@@ -49,6 +50,9 @@ def check_seeding(environment: PlannedEnvironment) -> list[str]:
     """An environment whose runs are all alike, or not even the same for the same seed."""
     profile = environment.profile
     if profile.generic_reason is None or profile.keeps_open is not None:
+        return []
+    if environment.is_expression and is_known(profile):
+        # Theirs hear their seeds.
         return []
     probe = probe_seeds(environment.make)
     if probe is None:

@@ -185,7 +185,7 @@ def table_shape(
         return (model.num_states, model.num_actions) if isinstance(agent, TabularAgent) else None
     if env is None or not isinstance(agent, TabularAgent) or not isinstance(env.action_space, spaces.Discrete):
         return None
-    return agent._index_observations(env).num_states, int(env.action_space.n)
+    return agent.index_observations(env).num_states, int(env.action_space.n)
 
 
 def table_bytes(planned: PlannedAgent, num_states: int, num_actions: int) -> int:
@@ -195,7 +195,7 @@ def table_bytes(planned: PlannedAgent, num_states: int, num_actions: int) -> int
         return 0
 
     def size(states: int, actions: int) -> int:
-        return sum(array.nbytes for array in agent._new_memory(states, actions))
+        return sum(array.nbytes for array in agent.new_memory(states, actions))
 
     # The arrays grow with states, with actions, with both, or with neither.
     least = size(1, 1)
