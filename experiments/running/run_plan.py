@@ -12,11 +12,12 @@ from typing import Any, Self
 
 from velodrome.experiments.errors import AllTrialsFailedError, ExperimentError, ExperimentWarning
 from velodrome.experiments.results.results import Results
+from velodrome.experiments.results.trial_table import TrialRecord, TrialTable
 from velodrome.experiments.running.crew import check_seconds, check_workers, make_crew
 from velodrome.experiments.running.limits import TrialLimits, check_size
 from velodrome.experiments.running.manager import Manager, OutcomeCallback
 from velodrome.experiments.running.run_status import AgentStatus, ProgressCallback, RunStatus
-from velodrome.experiments.running.trial_outcome import TrialOutcome, failure_reason
+from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.specification.plan import Plan, PlannedTrial
 from velodrome.experiments.specification.plan_checks import check_plan
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
@@ -132,11 +133,11 @@ class RunSession:
         """Results of a stored experiment, as far as its trials have ended."""
         return Results.of_store(self.store, self.store.experiment(identifier=experiment))
 
-    def records(self, plan: Plan) -> list[dict[str, Any]]:
-        """Records, as those of `Results`, of the trials of a plan that have ended, whatever experiment has them."""
+    def records(self, plan: Plan) -> Sequence[TrialRecord]:
+        """Records of the trials of a plan that have ended, whatever experiment has them."""
         trials = [(trial.key, trial.agent, trial.environment, trial.seed) for trial in plan.trials]
         part = StoredExperiment(0, plan.name, plan.description, plan.settings(), (), trials)
-        return Results.of_store(self.store, part).records
+        return TrialTable.of_store(self.store, part).records
 
     def _start_trackers(self, plan: Plan) -> None:
         if not self._is_tracked:
@@ -199,6 +200,6 @@ def failure_line(results: Results) -> str:
     first, number = failures[0], len(failures)
     many = f"all {number}" if number == results.num_planned > 1 else f"{number} of {results.num_planned}"
     return (
-        f"{many} trials failed, the first: {first['agent']} on "
-        f"{first['environment']}, seed {first['seed']}: {failure_reason(first)}"
+        f"{many} trials failed, the first: {first.agent} on "
+        f"{first.environment}, seed {first.seed}: {first.failure_reason}"
     )

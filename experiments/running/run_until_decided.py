@@ -152,7 +152,7 @@ def run_until_decided(
             session.run(stage)
             records = session.records(stage)
             for comparison in comparisons:
-                told = comparison.take([one for one in records if one["environment"] == comparison.environment])
+                told = comparison.take([one for one in records if one.environment == comparison.environment])
                 for line in told:
                     warnings.warn(line, ExperimentWarning, stacklevel=3)
                 found += told
