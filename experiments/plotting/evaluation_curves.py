@@ -57,9 +57,8 @@ def draw_evaluation_curves(axes: "Axes", table: TrialTable, environment: str, me
             f"{environment}: no evaluations during training are stored; run the experiment with --evaluate-every"
         )
     if len(units) > 1:
-        raise ExperimentError(
-            f"{environment}: evaluations count in {' and '.join(sorted(units))}s, with no common axis"
-        )
+        several = " and ".join(f"{unit}s" for unit in sorted(units))
+        raise ExperimentError(f"{environment}: evaluations count in {several}, which have no common axis")
     (unit,) = units
     ylabel, best_column = _METRICS[metric]
     dress(axes, environment, _UNITS[unit], f"{ylabel} (evaluated during training)")
