@@ -12,6 +12,7 @@ from velodrome.experiments.running.run_until_decided import run_until_decided
 from velodrome.experiments.specification.make_plan import Agents, Environments, Learners, Policies, make_plan
 from velodrome.experiments.storage.store_file import store_path
 from velodrome.experiments.tracking.tracker import Tracker
+from velodrome.experiments.trials.measures import Measure, checked_measures
 
 DEFAULT_SEEDS = 30
 
@@ -43,6 +44,7 @@ def compare(
     strict: bool = False,
     track: Tracker | Sequence[Tracker] = (),
     progress: ProgressCallback | None = None,
+    measures: Iterable[Measure] | Measure = (),
 ) -> Results:
     """Train every agent on every environment with every seed, and evaluate each.
 
@@ -75,8 +77,8 @@ def compare(
         until_decided: add seeds to agents of undecided pairs alone, until all pairs of each environment are decided
             with a family-wise error of 5 %, or have `max_seeds`.
         max_seeds: of each agent, with `until_decided`; seeds on which a trial fails are replaced, twice as many in all.
-        metric: what decides then: "greedy_success_rate", "greedy_return", "train_success_rate" or "train_return";
-            the first, or the second where there is no success rule, if None.
+        metric: what decides then: "greedy_success_rate", "greedy_return", "train_success_rate", "train_return" or the
+            name of a measure of your own; the first, or the second where there is no success rule, if None.
         out: folder of the store, made if needed; results are only in memory if None.
         workers: trials that run at the same time, the machine's cores if None; 0 runs everything in the calling
             thread, for debuggers.
@@ -89,6 +91,8 @@ def compare(
         strict: refuse to run where the checks before running find something.
         track: trackers that are told of every trial, such as a TensorBoardTracker.
         progress: called with the state of the run, a few times a second.
+        measures: of your own, computed of each trial as it ends, and stored with it. Trials that are stored already
+            are not run again for them.
 
     Raises:
         BudgetError: no positive budget, two, or epochs without labelled examples.
@@ -111,6 +115,7 @@ def compare(
     options = RunOptions(
         out=out, workers=workers, cluster=cluster, trial_timeout=trial_timeout, trial_memory=trial_memory,
         checkpoint_every=checkpoint_every, retry_failed=retry_failed, strict=strict, track=track, progress=progress,
+        measures=checked_measures(measures),
     )  # fmt: skip
     if max_seeds is not None:
         return run_until_decided(plan, options, max_seeds=max_seeds, first=seeds, metric=metric)

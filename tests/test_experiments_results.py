@@ -16,9 +16,9 @@ from rich.console import Console
 import velodrome as vd
 from velodrome.experiments.errors import AllTrialsFailedError
 from velodrome.experiments.reporting.footnotes import footnotes
-from velodrome.experiments.reporting.numbers import estimate
+from velodrome.experiments.reporting.numbers import estimate, json_ready
 from velodrome.experiments.reporting.tables import format_table, terminal_table
-from velodrome.experiments.results.results import Results, json_ready
+from velodrome.experiments.results.results import Results
 from velodrome.experiments.storage.store import STORE_FILE, Store, StoreError
 
 DETERMINISTIC, SLIPPERY = "FrozenLake-v1(is_slippery=False)", "FrozenLake-v1"
@@ -241,7 +241,7 @@ def test_infinities_and_nans_are_stored(endless, tmp_path):
     again = Results.load(tmp_path)
     assert everything_of(again) == everything_of(endless)
     stuck = next(row for row in again.records if row.agent == "stuck")
-    assert stuck["greedy_mean_return"] == -math.inf
+    assert stuck.measures["greedy_mean_return"] == -math.inf
     assert math.isnan(stuck["train_success_rate"])
 
 

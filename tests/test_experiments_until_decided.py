@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import velodrome as vd
 from velodrome.agents.errors import BudgetError
 from velodrome.experiments.errors import AllTrialsFailedError, ExperimentError, ExperimentWarning
+from velodrome.experiments.results.trial_table import TrialRecord
 from velodrome.experiments.running.sequential_comparison import SequentialComparison
 from velodrome.experiments.statistics import SequentialDesign, SequentialState, look
 from velodrome.experiments.storage.store import Store
@@ -164,7 +165,7 @@ def test_an_interrupted_run_goes_on_to_the_same(decided, tmp_path, number):
         compare(environments=[LAKE, DRY], out=tmp_path, name="lakes", progress=interrupt)
     kept = vd.Results.load(tmp_path)
     assert number <= len(kept.records) < kept.num_planned
-    assert sequential(kept).state["stage"] == (1 if number > 60 else 0)
+    assert sequential(kept).state.stage == (1 if number > 60 else 0)
     again = compare(environments=[LAKE, DRY], out=tmp_path, name="lakes")
     assert numbers(again) == numbers(results)
     assert again.settings == results.settings
@@ -207,11 +208,11 @@ def test_catching_up_does_not_show_an_earlier_state(decided, tmp_path):
     for number in (70, 71):
         with pytest.raises(KeyboardInterrupt):
             compare(environments=[LAKE, DRY], out=tmp_path, progress=interrupt_at(number))
-        assert sequential(vd.Results.load(tmp_path))["state"]["stage"] == 1
+        assert sequential(vd.Results.load(tmp_path)).state.stage == 1
     # Interrupted while nothing but the looks is repeated.
     with pytest.raises(KeyboardInterrupt):
         compare(environments=[LAKE, DRY], out=tmp_path, progress=interrupt_at(1))
-    assert sequential(vd.Results.load(tmp_path))["state"]["stage"] == 1
+    assert sequential(vd.Results.load(tmp_path)).state.stage == 1
 
 
 def test_progress_goes_on_over_the_stages():
@@ -293,7 +294,7 @@ def test_agents_without_the_metric_are_left_out():
     agents = {"random": "random", "plan": "value_iteration", "fast": AGENTS["fast"]}
     with pytest.warns(ExperimentWarning, match="plan is left out .* its trials have no such score"):
         results = compare(agents, DRY, metric="train_return")
-    assert sequential(results, DRY).agents == ["random", "fast"]
+    assert sequential(results, DRY).agents == ("random", "fast")
     assert sequential(results, DRY).excluded == {"plan": "its trials have no such score"}
     assert verdicts(results, DRY) == {("random", "fast"): ("different", 10)}
     assert "left out" in results.warnings[0]
@@ -453,9 +454,8 @@ def record(agent, seed, score):
     """A trial's record; None is a failed trial."""
     value = math.nan if score is None else score
     names = ("greedy_success_rate", "greedy_mean_return", "train_success_rate", "train_mean_return")
-    return {
-        "agent": agent, "seed": seed, "status": "failed" if score is None else "done", "error": "it broke",
-    } | dict.fromkeys(names, value)  # fmt: skip
+    status = "failed" if score is None else "done"
+    return TrialRecord(agent, "lake", seed, status, dict.fromkeys(names, value), error="it broke")
 
 
 def driven(comparison, scores):

@@ -159,6 +159,8 @@ def _summary(comparison: Comparison, scale: Scale, words: Words) -> tuple[str, .
 
 def _scale(one: EnvironmentAnalysis, words: Words, limits: bool = True) -> Scale:
     heading = words(one.measure.heading)
+    # Sentences on the best possible and the random policy are of scores of which more is better.
+    limits = limits and one.measure.higher_is_better
     return Scale(heading, one.measure.is_rate, one.best, one.random) if limits else Scale(heading, one.measure.is_rate)
 
 
@@ -179,11 +181,13 @@ def _alone(agents: Sequence[AgentScores], scale: Scale, words: Words) -> list[st
 
 
 def _untested(comparison: Comparison, scale: Scale, words: Words) -> list[str]:
-    """Of more agents than are tested: who has the highest mean, and that nothing says it is better."""
+    """Of more agents than are tested: who has the best mean, and that nothing says it is better."""
     top = comparison.agents[0]
     said = SentenceParts(Groups(comparison), scale, words)
     highest = words(
-        "{top} has the highest {heading}: {estimate}.",
+        "{top} has the highest {heading}: {estimate}."
+        if top.higher_is_better
+        else "{top} has the lowest {heading}: {estimate}.",
         top=words.name(top.label), heading=scale.heading, estimate=said.estimate(top),
     )  # fmt: skip
     return [highest, too_many(comparison, words)]

@@ -19,9 +19,7 @@ def measure_named(name: str, measures: Mapping[str, Measure] = MEASURES) -> Meas
         raise ExperimentError(f"metric must be one of {', '.join(measures)}, got {name!r}{closest(name, measures)}")
     measure = measures[name]
     if measure.aggregate != "mean":
-        raise ExperimentError(
-            f"metric {name}: agents are compared by means, and this is aggregated by {measure.aggregate}"
-        )
+        raise ExperimentError(f"metric {name}: agents are compared by means, not by its {measure.aggregate}")
     return measure
 
 

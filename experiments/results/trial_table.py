@@ -15,6 +15,7 @@ from velodrome.experiments.results.settings import Settings
 from velodrome.experiments.storage.curves import CurveGrid
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.store import Store, StoredExperiment, StoreError
+from velodrome.experiments.trials.measures import columns_of
 
 # Curves that are in memory at a time.
 CURVES_AT_ONCE = 200
@@ -169,7 +170,7 @@ class TrialTable:
         except ValueError as error:
             raise StoreError(f"{store.path or 'the store'} is damaged: {error}") from None
         rows = store.trials([key for key, *_ in experiment.trials])
-        own = [measure.column for measure in settings.measures]
+        own = columns_of(experiment.settings)
         records: list[TrialRecord] = []
         remarks: dict[tuple[str, str], list[str]] = {}
         specifications: dict[str, str] = {}

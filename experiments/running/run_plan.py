@@ -24,6 +24,7 @@ from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.provenance import provenance
 from velodrome.experiments.storage.store import Store, StoredExperiment
 from velodrome.experiments.tracking.tracker import TrackedTrial, Tracker, guarded
+from velodrome.experiments.trials.measures import Measure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ class RunOptions:
     strict: bool = False
     track: Tracker | Sequence[Tracker] = ()
     progress: ProgressCallback | None = None
+    measures: tuple[Measure, ...] = ()
 
 
 def run_plan(plan: Plan, options: RunOptions) -> Results:
@@ -102,7 +104,7 @@ class RunSession:
     def add_experiment(self, plan: Plan, found: Sequence[str]) -> int:
         """Store a plan with the warnings about it as the latest experiment; returns its identifier."""
         trials = [(trial.key, trial.agent, trial.environment, trial.seed) for trial in plan.trials]
-        return self.store.add_experiment(plan.name, plan.description, plan.settings(), found, trials)
+        return self.store.add_experiment(plan.name, plan.description, self._settings(plan), found, trials)
 
     def has_all(self, plan: Plan) -> bool:
         """Whether nothing is missing of a plan."""
@@ -119,6 +121,7 @@ class RunSession:
         manager = Manager(
             plan, self.store, self._provenance, retry_failed=options.retry_failed,
             checkpoint_every=self._checkpoint_every, progress=progress,
+            measures=options.measures,
             on_outcome=_telling(plan, self._trackers) if self._trackers else None,
         )  # fmt: skip
         missing = manager.missing()
@@ -136,14 +139,19 @@ class RunSession:
     def records(self, plan: Plan) -> Sequence[TrialRecord]:
         """Records of the trials of a plan that have ended, whatever experiment has them."""
         trials = [(trial.key, trial.agent, trial.environment, trial.seed) for trial in plan.trials]
-        part = StoredExperiment(0, plan.name, plan.description, plan.settings(), (), trials)
+        part = StoredExperiment(0, plan.name, plan.description, self._settings(plan), (), trials)
         return TrialTable.of_store(self.store, part).records
+
+    def _settings(self, plan: Plan) -> dict[str, Any]:
+        """Settings of a plan, with what reads the stored values of the user's own measures."""
+        own = [measure.to_data() for measure in self._options.measures]
+        return plan.settings() | ({"measures": own} if own else {})
 
     def _start_trackers(self, plan: Plan) -> None:
         if not self._is_tracked:
             self._is_tracked = True
             for tracker in self._trackers:
-                tracker.start(plan.name, plan.settings())
+                tracker.start(plan.name, self._settings(plan))
                 self._stack.callback(tracker.close)
 
 

@@ -45,6 +45,7 @@ from velodrome.experiments.specification.plan_checks import MIN_SEEDS, check_pla
 from velodrome.experiments.statistics import SequentialDesign
 from velodrome.experiments.storage.store import Store
 from velodrome.experiments.storage.store_file import as_store_errors
+from velodrome.experiments.trials.measures import MEASURES, Measure
 
 FIRST_SEEDS = 10
 NUM_LOOKS = 5
@@ -68,7 +69,13 @@ class UntilDecided:
     metric: str | None = None
 
     @classmethod
-    def checked(cls, max_seeds: Any, first: Any = None, metric: str | None = None) -> "UntilDecided":
+    def checked(
+        cls,
+        max_seeds: Any,
+        first: Any = None,
+        metric: str | None = None,
+        measures: Mapping[str, Measure] = MEASURES,
+    ) -> "UntilDecided":
         """The same, of what users give; the first look is at 10 seeds, or at `max_seeds` if they are fewer.
 
         Raises:
@@ -90,7 +97,7 @@ class UntilDecided:
                 f"seeds, the number of the first look, must be from 2 to max_seeds = {max_seeds}, got {first}"
             )
         if metric is not None:
-            measure_named(metric)
+            measure_named(metric, measures)
         return cls(first, max_seeds, metric)
 
     @property
@@ -121,7 +128,8 @@ def run_until_decided(
         ExperimentError: a single agent, numbers of seeds that cannot be, an unknown metric, or what `compare` raises.
         StoreError: as `compare`.
     """
-    rule = UntilDecided.checked(max_seeds, first, metric)
+    measures = MEASURES | {measure.name: measure for measure in options.measures}
+    rule = UntilDecided.checked(max_seeds, first, metric, measures)
     for label in plan.environments:
         agents = plan.agents_on(label)
         if len(agents) < 2:
@@ -140,7 +148,12 @@ def run_until_decided(
             warnings.warn(line, ExperimentWarning, stacklevel=3)
         comparisons = [
             SequentialComparison(
-                label, list(plan.agents_on(label)), rule.design, most_seeds=MOST_TRIED * rule.max_seeds, metric=metric
+                label,
+                list(plan.agents_on(label)),
+                rule.design,
+                most_seeds=MOST_TRIED * rule.max_seeds,
+                metric=metric,
+                measures=measures,
             )
             for label in plan.environments
         ]

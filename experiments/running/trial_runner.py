@@ -20,6 +20,7 @@ from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.own_code import is_own
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+from velodrome.experiments.trials.measures import Measure, computed
 from velodrome.experiments.trials.trial import Budget, Checkpoints, Trial, run_trial
 
 # Code that passes calls on: what a user looks for is the environment, policy or agent behind it.
@@ -38,6 +39,7 @@ class TrialGroup:
         is_generic: whether they run in the generic loop although the profile has a model.
         note: why, if so.
         checkpoints: where and how often they save their state, or None.
+        measures: of the user's own, to be computed of each.
     """
 
     label: str
@@ -47,6 +49,7 @@ class TrialGroup:
     is_generic: bool = False
     note: str = ""
     checkpoints: Checkpoints | None = None
+    measures: tuple[Measure, ...] = ()
 
 
 def as_generic(group: TrialGroup, reason: str) -> TrialGroup:
@@ -80,7 +83,8 @@ def run_to_outcome(group: TrialGroup, key: str, seed: int, *, on_model_only: boo
         refuse_not_a_number(trial)
         log = trial.log
         curves = EpisodeCurves(log.returns, log.lengths, log.successes).pack()
-        outcome = TrialOutcome(key, "done", trial.metrics(), curves, log.notes)
+        values, remarks = computed(trial, group.measures)
+        outcome = TrialOutcome(key, "done", trial.metrics() | values, curves, (*log.notes, *remarks))
     except (NotCompilableError, TrainingInterruptedError):
         raise
     except TrainingTimeoutError as error:

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from velodrome.checks import closest, one_line
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.texts import is_printable
 from velodrome.experiments.trials.trial import Trial
 
 AggregateName = Literal["mean", "median", "iqm"]
@@ -75,6 +76,10 @@ class Measure:
             raise ExperimentError(
                 f"measure {self.name!r}: aggregate must be one of {known}, got {self.aggregate!r}{hint}"
             )
+        for text in (self.heading, self.explanation):
+            # They are templates, as all texts that are translated.
+            if not is_printable(text) or "{" in text or "}" in text:
+                raise ExperimentError(f"measure {self.name!r}: heading and explanation must be one line without braces")
         low, high = self.limits
         if not low < high:
             raise ExperimentError(f"measure {self.name!r}: limits must be increasing, got {self.limits}")
@@ -156,6 +161,16 @@ def checked_measures(measures: "Iterable[Measure] | Measure") -> tuple[Measure, 
             raise ExperimentError(f"measure {measure.name!r} is there already; give it another name")
         names.add(measure.name)
     return given
+
+
+def columns_of(settings: Mapping[str, Any]) -> list[str]:
+    """Columns of the numbers that trials of an experiment have beside those of `Trial.metrics`.
+
+    Args:
+        settings: of the experiment, as its store keeps them.
+    """
+    computed_here = [measure.column for measure in MEASURES.values() if measure.compute is not None]
+    return computed_here + [measure["column"] for measure in settings.get("measures", ())]
 
 
 def computed(trial: Trial, measures: Iterable[Measure] = ()) -> tuple[dict[str, float], tuple[str, ...]]:
