@@ -12,6 +12,7 @@ from velodrome.experiments.running.run_until_decided import UntilDecided, run_un
 from velodrome.experiments.specification.experiment import Agents, Environments, Experiment, ExperimentFields
 from velodrome.experiments.specification.experiment_file import read_experiment
 from velodrome.experiments.storage.store_file import store_path
+from velodrome.experiments.trials.measures import checked_measures
 
 
 class CompareFields(ExperimentFields, RunOptionFields, total=False):
@@ -41,7 +42,7 @@ def compare(
     There are three groups of arguments: what is compared are the fields of an `Experiment` (`agents`, `environments`,
     `policies`, `learners`, `seeds`, `episodes`, `steps`, `epochs`, `evaluate_every`, `success`, `evaluation_episodes`,
     `name`, `description`); how it is run are the fields of `RunOptions` (`out`, `workers`, `cluster`, `trial_timeout`,
-    `trial_memory`, `checkpoint_every`, `retry_failed`, `strict`, `track`, `progress`); and when it stops
+    `trial_memory`, `checkpoint_every`, `retry_failed`, `strict`, `track`, `progress`, `measures`); and when it stops
     (`until_decided`, `max_seeds`, `metric`).
 
     Args:
@@ -52,8 +53,8 @@ def compare(
             with a family-wise error of 5 %, or have `max_seeds`; `seeds` is then how many at the first look, 10 (or
             `max_seeds`, if fewer) if None.
         max_seeds: of each agent, with `until_decided`; seeds on which a trial fails are replaced, twice as many in all.
-        metric: what decides then: "greedy_success_rate", "greedy_return", "train_success_rate" or "train_return";
-            the first, or the second where there is no success rule, if None.
+        metric: what decides then: "greedy_success_rate", "greedy_return", "train_success_rate", "train_return" or the
+            name of a measure of your own; the first, or the second where there is no success rule, if None.
         options: how it is run, as one object; keywords go before it.
         **keywords: fields of `Experiment` and of `RunOptions`.
 
@@ -70,10 +71,12 @@ def compare(
     for name in given:
         if name not in ExperimentFields.__annotations__:
             raise TypeError(f"compare() has no argument {name!r}{closest(name, CompareFields.__annotations__)}")
-    rule = UntilDecided.checked(until_decided, max_seeds, given.get("seeds"), metric)
+    if "measures" in how:
+        how["measures"] = checked_measures(how["measures"])
+    options = replace(options or RunOptions(), **how)
+    rule = UntilDecided.checked(until_decided, max_seeds, given.get("seeds"), metric, options.all_measures)
     if metric is not None and rule is None:
         raise ExperimentError("metric needs until_decided=True: it is what decides between agents")
-    options = replace(options or RunOptions(), **how)
     if options.out is not None:
         # Factories and modules, which the experiment calls, may change the current folder.
         options = replace(options, out=store_path(options.out).parent)

@@ -570,5 +570,5 @@ def test_a_comparison_shows_what_memory_is_worth():
         workers=2,
     )
     assert results.failures == []
-    returns = {(row["agent"], row["seed"]): row["greedy_mean_return"] for row in results.records}
+    returns = {(row.agent, row.seed): row.measures["greedy_mean_return"] for row in results.records}
     assert returns == {(agent, seed): score for agent, score in (("memory", 6), ("none", 4)) for seed in (0, 1)}

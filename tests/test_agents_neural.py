@@ -697,7 +697,7 @@ def test_networks_stand_in_a_table_with_everybody_else():
         workers=0, evaluation_episodes=50,
     )  # fmt: skip
     assert not results.failures
-    rates = {record["agent"]: record["greedy_success_rate"] for record in results.records}
+    rates = {record.agent: record.measures["greedy_success_rate"] for record in results.records}
     assert rates["network"] > 0.6 > rates["random"]
 
 

@@ -131,7 +131,8 @@ def test_as_json(compare):
 def test_options_go_before_the_file(compare, options, expected):
     compare("--out", "there", *options)
     settings = Results.load("there").settings
-    assert {key: settings[key] for key in expected} == expected
+    told = {"seeds": list(settings.seeds), "episodes": settings.budget.episodes, "steps": settings.budget.steps}
+    assert told == {"steps": None} | expected
 
 
 def test_a_budget_on_the_command_line_goes_before_every_budget_of_the_file(compare):
@@ -140,7 +141,7 @@ def test_a_budget_on_the_command_line_goes_before_every_budget_of_the_file(compa
     compare("--out", "there")
     assert Results.load("there").budget("FrozenLake-v1", "chance") == (None, 7)
     compare("--out", "there", "--episodes", "9")
-    assert {row["episodes"] for row in Results.load("there").records} == {9}
+    assert {row.measures["episodes"] for row in Results.load("there").records} == {9}
 
 
 def test_a_small_budget_of_steps_warns_nobody(compare):
@@ -207,8 +208,8 @@ def test_one_store_holds_experiments_with_other_settings_and_no_trial_is_lost(co
         assert (store.content_digest(), store.keys()) == before
     compare("--out", "there", "--seeds", "6")
     again = Results.load("there")
-    assert again.settings["seeds"] == [0, 1, 2, 3, 4, 5]
-    assert [row for row in again.records if row["seed"] < 5] == first.records
+    assert again.settings.seeds == (0, 1, 2, 3, 4, 5)
+    assert [row for row in again.records if row.seed < 5] == first.records
     with Store.open_for_reading("there") as store:
         assert len(store.keys()) == 12
 

@@ -254,7 +254,7 @@ def test_a_failing_environment_fails_its_trials_and_no_others(capsys, profile, r
     assert reason in failure
     assert "Traceback" not in printed.out + printed.err
     results = Results.load("results")
-    assert [row["status"] for row in results.records] == ["failed"] * 4 + ["done"] * 4
+    assert [row.status for row in results.records] == ["failed"] * 4 + ["done"] * 4
 
 
 def test_pictures_of_other_kinds_are_refused(refused, capsys):

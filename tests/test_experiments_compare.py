@@ -12,6 +12,7 @@ import pytest
 import velodrome as vd
 from velodrome.agents import QLearning, RandomAgent
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
+from velodrome.experiments.results.settings import PairBudget
 from velodrome.experiments.specification.environment_configuration import build_environment
 from velodrome.policies import Uniform
 
@@ -20,7 +21,7 @@ TIMES = ("train_seconds", "wall_seconds", "cpu_seconds", "steps_per_second")
 
 
 def without_times(results):
-    return [{key: repr(value) for key, value in row.items() if key not in TIMES} for row in results.records]
+    return [{key: repr(value) for key, value in row.row().items() if key not in TIMES} for row in results.records]
 
 
 def compare(agents=("random",), environments=SLIPPERY, *, seeds=2, episodes=20, **settings):
@@ -48,7 +49,7 @@ def test_workers_change_nothing(environments):
 
 def test_records_come_by_environment_agent_and_seed():
     results = compare(["random", "q_learning"], [DETERMINISTIC, SLIPPERY], seeds=[3, 1])
-    order = [(row["environment"], row["agent"], row["seed"]) for row in results.records]
+    order = [(row.environment, row.agent, row.seed) for row in results.records]
     assert order == [
         (environment, agent, seed)
         for environment in (DETERMINISTIC, SLIPPERY)
@@ -56,9 +57,9 @@ def test_records_come_by_environment_agent_and_seed():
         for seed in (3, 1)
     ]
     assert results.num_planned == len(results.records) == 8
-    assert [row["seed"] for row in results.trials(SLIPPERY, "random")] == [3, 1]
+    assert [row.seed for row in results.trials(SLIPPERY, "random")] == [3, 1]
     lengths = [curve.lengths.sum() for curve in results.episode_curves(SLIPPERY, "random")]
-    assert lengths == [row["steps"] for row in results.trials(SLIPPERY, "random")]
+    assert lengths == [row.measures["steps"] for row in results.trials(SLIPPERY, "random")]
 
 
 def test_a_trial_is_what_run_gives():
@@ -88,8 +89,8 @@ def test_the_labels_are_the_users_own():
     results = compare({"by chance": "random", "learnt": QLearning()}, {"ice": SLIPPERY})
     assert results.agents == ["by chance", "learnt"]
     assert results.environments == ["ice"]
-    assert results.settings["agents"]["by chance"] == "random()"
-    assert results.settings["environments"] == {"ice": SLIPPERY}
+    assert results.settings.agents["by chance"] == "random()"
+    assert results.settings.environments == {"ice": SLIPPERY}
 
 
 def test_without_labels_the_expressions_are():
@@ -120,8 +121,8 @@ def test_given_agents_learn_nothing_themselves():
 
 def test_the_settings_say_how_it_was_made():
     settings = compare(seeds=[4, 9], evaluation_episodes=7, success="return > 0").settings
-    assert (settings["seeds"], settings["episodes"], settings["steps"]) == ([4, 9], 20, None)
-    assert (settings["evaluation_episodes"], settings["success"]) == (7, "return > 0")
+    assert (settings.seeds, settings.budget) == ((4, 9), PairBudget(episodes=20))
+    assert (settings.evaluation_episodes, settings.success) == (7, "return > 0")
 
 
 def test_the_provenance_says_how_the_trials_were_run():
@@ -167,7 +168,7 @@ def test_stored_trials_are_not_run_again(tmp_path):
     assert again.records == first.records
     more, told = told_of(out=tmp_path, seeds=3)
     assert (told[0].finished, told[-1].finished, told[-1].reused) == (4, 6, 4)
-    assert [row for row in more.records if row["seed"] < 2] == first.records
+    assert [row for row in more.records if row.seed < 2] == first.records
 
 
 def test_with_another_budget_all_trials_are_others(tmp_path):
@@ -178,8 +179,8 @@ def test_with_another_budget_all_trials_are_others(tmp_path):
 def test_an_agent_may_have_a_budget_of_its_own():
     results = compare({"short": {"agent": "random", "episodes": 7}, "long": "random", "steps": {
         "agent": "random", "steps": 30}})  # fmt: skip
-    assert [results.trials(SLIPPERY, agent)[0]["episodes"] for agent in ("short", "long")] == [7, 20]
-    assert results.trials(SLIPPERY, "steps")[0]["steps"] == 30
+    assert [results.trials(SLIPPERY, agent)[0].measures["episodes"] for agent in ("short", "long")] == [7, 20]
+    assert results.trials(SLIPPERY, "steps")[0].measures["steps"] == 30
     assert [results.budget(SLIPPERY, agent) for agent in results.agents] == [(7, None), (20, None), (None, 30)]
     units = [(results.curves(SLIPPERY, agent)[0].unit, results.curves(SLIPPERY, agent)[0].ends[-1]) for agent in
              results.agents]  # fmt: skip
@@ -189,13 +190,16 @@ def test_an_agent_may_have_a_budget_of_its_own():
 def test_an_environment_may_have_a_budget_and_a_success_rule_of_its_own():
     own = {"environment": SLIPPERY, "episodes": 7, "success": "terminated"}
     results = compare(environments={"own": own, "common": SLIPPERY})
-    assert [results.trials(environment, "random")[0]["episodes"] for environment in ("own", "common")] == [7, 20]
-    rules = [results.trials(environment, "random")[0]["success_rule"] for environment in ("own", "common")]
+    assert [results.trials(environment, "random")[0].measures["episodes"] for environment in ("own", "common")] == [
+        7,
+        20,
+    ]
+    rules = [results.trials(environment, "random")[0].measures["success_rule"] for environment in ("own", "common")]
     assert rules == ["terminated", "return > 0"]
 
 
 def test_where_every_agent_has_a_budget_the_comparison_needs_none():
-    assert compare({"a": {"agent": "random", "steps": 30}}, episodes=None).records[0]["steps"] == 30
+    assert compare({"a": {"agent": "random", "steps": 30}}, episodes=None).records[0].measures["steps"] == 30
 
 
 def test_a_budget_of_steps_gives_curves_over_steps():
@@ -336,13 +340,13 @@ def breaks():
 def test_a_failing_trial_is_recorded_with_its_reason_and_the_others_go_on(workers):
     with pytest.warns(ExperimentWarning, match=r"of 12 trials failed, the first: random on breaks, seed \d: step of "):
         results = compare(environments=[breaks, SLIPPERY], seeds=6, workers=workers)
-    assert all(row["status"] == "done" for row in results.trials(SLIPPERY, "random"))
-    statuses = [row["status"] for row in results.trials("breaks", "random")]
+    assert all(row.status == "done" for row in results.trials(SLIPPERY, "random"))
+    statuses = [row.status for row in results.trials("breaks", "random")]
     assert set(statuses) == {"done", "failed"}
     for row in results.failures:
-        assert re.match("step of FrozenLake-v1 raised in episode 1.*, step 1: KeyError", row["error"])
-        assert "test_experiments_compare.py" in row["error_place"]
-        assert np.isnan(row["greedy_success_rate"])
+        assert re.match("step of FrozenLake-v1 raised in episode 1.*, step 1: KeyError", row.error)
+        assert "test_experiments_compare.py" in row.error_place
+        assert np.isnan(row.measures["greedy_success_rate"])
     (row,) = [row for row in results.rows() if row["environment"] == "breaks"]
     assert (row["seeds"], row["failed"]) == (statuses.count("done"), statuses.count("failed"))
     grid, curves = results.curves("breaks", "random")

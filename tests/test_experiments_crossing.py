@@ -44,12 +44,12 @@ def refusal_of(make, *arguments, **crossed):
 def test_every_learner_is_compared_with_every_policy():
     results = vd.compare(policies=POLICIES, learners=LEARNERS, environments=LAKE, seeds=5, episodes=20, workers=0)
     assert results.agents == ["Q · greedy", "Q · noisy", "Q · UCB", "S · greedy", "S · noisy", "S · UCB"]
-    assert results.settings["agents"]["S · noisy"] == "sarsa(policy=epsilon_greedy(epsilon=0.2))"
-    assert results.settings["factors"] == {
+    assert results.settings.agents["S · noisy"] == "sarsa(policy=epsilon_greedy(epsilon=0.2))"
+    assert results.settings.factors == {
         f"{learner} · {policy}": {"learner": learner, "policy": policy} for learner in LEARNERS for policy in POLICIES
     }
     alone = vd.run("sarsa(policy=ucb)", LAKE, episodes=20, seed=3)
-    assert results.trials(LAKE, "S · UCB")[3]["train_mean_return"] == alone.record()["train_mean_return"]
+    assert results.trials(LAKE, "S · UCB")[3].measures["train_mean_return"] == alone.record()["train_mean_return"]
     assert {(margin.factor, margin.num_averaged) for margin in results.analysis().margins} == {
         ("policy", 2), ("learner", 3)
     }  # fmt: skip
@@ -89,10 +89,10 @@ def test_what_the_store_has_of_an_agent_is_not_run_again(tmp_path):
     states = []
     after = vd.compare(policies="ucb", progress=states.append, **common)
     assert (states[-1].total, states[-1].reused) == (5, 5)
-    assert [row["key"] for row in after.records] == [row["key"] for row in before.records]
+    assert [row.key for row in after.records] == [row.key for row in before.records]
     stored = Results.load(tmp_path)
-    assert stored.settings["factors"] == {"q_learning · ucb": {"learner": "q_learning", "policy": "ucb"}}
-    assert "factors" not in before.settings
+    assert stored.settings.factors == {"q_learning · ucb": {"learner": "q_learning", "policy": "ucb"}}
+    assert before.settings.factors == {}
 
 
 def test_a_file_plans_what_python_does():
@@ -334,8 +334,8 @@ def test_the_command_line_runs_a_crossed_file_with_a_budget_of_its_own(tmp_path,
     assert main(["compare", str(path), "--out", str(tmp_path), "--seeds", "5", "--episodes", "4", "--quiet"]) == 0
     assert "S · greedy" in re.sub(r"\s+", " ", capsys.readouterr().out)
     results = Results.load(tmp_path)
-    assert {row["episodes"] for row in results.records} == {4}
-    assert results.settings["factors"]["Q · ucb"] == {"learner": "Q", "policy": "ucb"}
+    assert {row.measures["episodes"] for row in results.records} == {4}
+    assert results.settings.factors["Q · ucb"] == {"learner": "Q", "policy": "ucb"}
 
 
 def test_the_shipped_experiment_crosses_four_policies_with_three_learners():

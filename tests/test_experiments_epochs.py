@@ -182,13 +182,15 @@ def test_a_file_gives_epochs_and_where_agents_take_part(command):
     rows = {(row["environment"], row["agent"]): row for row in json.loads(out)["rows"]}
     assert set(rows) == {("digits", "chance"), ("digits", "linear"), ("text", "chance"), ("text", "table")}
     results = vd.Results.load("results")
-    assert {record["agent"]: record["episodes"] for record in results.trials("digits", "linear")} == {"linear": 1437}
-    assert {record["episodes"] for record in results.trials("text", "table")} == {20}
+    assert {record.agent: record.measures["episodes"] for record in results.trials("digits", "linear")} == {
+        "linear": 1437
+    }
+    assert {record.measures["episodes"] for record in results.trials("text", "table")} == {20}
     assert (results.num_planned, len(results.records)) == (8, 8)
     # Instead of all of the file's budgets, in the failed line too.
     code, _, _ = command("compare", "mixed.toml", "--epochs", "1", "--workers", "0", "--quiet")
     assert code == 0
-    assert {record["episodes"] for record in vd.Results.load("results").records} == {NUM_DIGITS, 1}
+    assert {record.measures["episodes"] for record in vd.Results.load("results").records} == {NUM_DIGITS, 1}
 
 
 ONE_BUDGET = "give episodes, steps or epochs, one of them"
@@ -293,8 +295,7 @@ def test_seeds_are_added_only_where_agents_take_part():
     results = vd.compare(agents, places, **options)
     assert results.trials("text", "table") == []
     assert len(results.trials("abc", "table")) >= 5
-    told = results.settings["sequential"]["environments"]
-    assert told["text"]["agents"] == ["chance", "other"]
+    assert results.settings.sequential_on("text").agents == ("chance", "other")
     agents["other"] = agents["table"]
     with pytest.raises(ExperimentError, match=r"^nothing to decide: 'chance' is the only agent on 'text', give at"):
         vd.compare(agents, places, **options)

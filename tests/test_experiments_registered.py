@@ -60,7 +60,7 @@ def inside():
 PLACES = ["Corridor-v0", "Corridor-v0(cells=3)", "own/Made-v0", "own/Text-v0", "own/Wrapped-v0", inside]
 for how in HOW:
     results = vd.compare("q_learning", PLACES, seeds=1, episodes=30, evaluation_episodes=2, **how)
-    print([row["error"] for row in results.failures], [row["greedy_return_mean"] for row in results.rows()])
+    print([row.error for row in results.failures], [row["greedy_return_mean"] for row in results.rows()])
 """
 
 

@@ -13,11 +13,6 @@ from velodrome.experiments.cli.command_words import input_error_line, whole_numb
 from velodrome.experiments.cli.streams import heed_width, leave, make_printable, replacement_lines, say
 
 Kind = Literal["agents", "policies", "schedules", "environments", "experiments"]
-Metric = Literal["greedy_success_rate", "greedy_return", "train_success_rate", "train_return"]
-# The first two are of learning curves, the others of all other pictures.
-PlotMetric = Literal[
-    "success_rate", "return", "greedy_success_rate", "greedy_return", "train_success_rate", "train_return"
-]
 TOO_MANY_FILES = (
     "too many open files: this process may not open as many as it needs; allow more, such as with `ulimit -n 1024`, "
     "and give the same command again"
@@ -161,7 +156,7 @@ def compare(
     evaluate_every: Whole | None = None,
     until_decided: Annotated[bool, Parameter(negative="")] = False,
     max_seeds: Whole | None = None,
-    metric: Metric | None = None,
+    metric: str | None = None,
     baseline: str | None = None,
     threshold: float | None = None,
     difference: float | None = None,
@@ -192,7 +187,8 @@ def compare(
         until_decided: add seeds, only to agents of undecided pairs, until every pair is decided; --seeds is then the
             number at the first look.
         max_seeds: the most seeds of an agent, with --until-decided.
-        metric: what decides between agents; by default greedy success, or greedy return without a success rule.
+        metric: what decides between agents: greedy_success_rate, greedy_return, train_success_rate, train_return, or a
+            measure of your own; by default greedy success, or greedy return without a success rule.
         baseline: agent that the others are compared with; the best by default.
         threshold: success rate whose first episode is looked for; 0.8 of the best possible by default.
         difference: smallest difference that matters, for the number of seeds that it needs.
@@ -230,7 +226,7 @@ def table(
     *directories: Path,
     experiment: str | None = None,
     format: Literal["terminal", "markdown", "csv", "latex", "json"] = "terminal",
-    metric: Metric | None = None,
+    metric: str | None = None,
     baseline: str | None = None,
     threshold: float | None = None,
     difference: float | None = None,
@@ -242,7 +238,8 @@ def table(
         directories: folders of stores that `velodrome compare` wrote.
         experiment: its name; the latest by default.
         format: how to write it; csv and json hold every number.
-        metric: what decides between agents; by default greedy success, or greedy return without a success rule.
+        metric: what decides between agents: greedy_success_rate, greedy_return, train_success_rate, train_return, or a
+            measure of your own; by default greedy success, or greedy return without a success rule.
         baseline: agent that the others are compared with; the best by default.
         threshold: success rate whose first episode is looked for; 0.8 of the best possible by default.
         difference: smallest difference that matters.
@@ -259,22 +256,23 @@ def table(
 @app.command
 def plot(
     *directories: Path,
-    kind: Literal["learning", "scores", "profiles", "improvement", "regret", "sweep"] = "learning",
+    kind: str = "learning",
     experiment: str | None = None,
     out: Path | None = None,
-    metric: PlotMetric | None = None,
+    metric: str | None = None,
     environment: str | None = None,
     parameter: str | None = None,
     over: Literal["episodes", "steps"] | None = None,
 ) -> None:
-    """Draw stored results: learning curves, final scores, profiles, improvement, regret, or a sweep of a parameter.
+    """Draw stored results: curves of learning or evaluation, final scores, profiles, improvement, regret, a sweep.
 
     Args:
         directories: folders of stores that `velodrome compare` wrote.
-        kind: of picture.
+        kind: of picture: learning, evaluation, scores, profiles, improvement, regret or sweep.
         experiment: its name; the latest by default.
         out: picture to write, PNG, SVG or PDF; EXPERIMENT/KIND.png in the folder by default.
-        metric: success_rate or return for learning curves; what decides between agents for the others.
+        metric: success_rate or return for curves of learning or evaluation; what decides between agents for the others:
+            greedy_success_rate, greedy_return, train_success_rate, train_return, or a measure of your own.
         environment: only this one.
         parameter: that a sweep varies, such as discount or policy.epsilon.
         over: x axis of learning curves and regret.
@@ -293,7 +291,7 @@ def report(
     experiment: str | None = None,
     out: Path | None = None,
     language: Literal["en", "ko"] = "en",
-    metric: Metric | None = None,
+    metric: str | None = None,
     baseline: str | None = None,
     threshold: float | None = None,
     difference: float | None = None,
@@ -305,7 +303,8 @@ def report(
         experiment: its name; the latest by default.
         out: page to write; EXPERIMENT/report.html in the folder by default.
         language: of the page, English or Korean.
-        metric: what decides between agents; by default greedy success, or greedy return without a success rule.
+        metric: what decides between agents: greedy_success_rate, greedy_return, train_success_rate, train_return, or a
+            measure of your own; by default greedy success, or greedy return without a success rule.
         baseline: agent that the others are compared with; the best by default.
         threshold: success rate whose first episode is looked for; 0.8 of the best possible by default.
         difference: smallest difference that matters, for the number of seeds that it needs.

@@ -45,6 +45,7 @@ from velodrome.experiments.specification.plan_checks import MIN_SEEDS, check_pla
 from velodrome.experiments.statistics import SequentialDesign
 from velodrome.experiments.storage.store import Store
 from velodrome.experiments.storage.store_file import as_store_errors
+from velodrome.experiments.trials.measures import MEASURES, Measure
 
 FIRST_SEEDS = 10
 NUM_LOOKS = 5
@@ -69,7 +70,12 @@ class UntilDecided:
 
     @classmethod
     def checked(
-        cls, until_decided: bool, max_seeds: int | None, first: Any = None, metric: str | None = None
+        cls,
+        until_decided: bool,
+        max_seeds: int | None,
+        first: Any = None,
+        metric: str | None = None,
+        measures: Mapping[str, Measure] = MEASURES,
     ) -> "UntilDecided | None":
         """The same, of what users give; None for a fixed number of seeds.
 
@@ -78,6 +84,7 @@ class UntilDecided:
             max_seeds: seeds at the last look.
             first: seeds at the first look; 10, or `max_seeds` if they are fewer, if None.
             metric: what decides.
+            measures: among which it is, by name.
 
         Raises:
             BudgetError: something that is no number of seeds.
@@ -105,7 +112,7 @@ class UntilDecided:
                 f"seeds, the number of the first look, must be from 2 to max_seeds = {max_seeds}, got {first}"
             )
         if metric is not None:
-            measure_named(metric)
+            measure_named(metric, measures)
         return cls(first, max_seeds, metric)
 
     @property
@@ -149,6 +156,7 @@ def run_until_decided(plan: Plan, options: RunOptions, rule: UntilDecided) -> Re
                 rule.design,
                 most_seeds=MOST_TRIED * rule.max_seeds,
                 metric=rule.metric,
+                measures=options.all_measures,
             )
             for label in plan.environments
         ]
@@ -160,7 +168,7 @@ def run_until_decided(plan: Plan, options: RunOptions, rule: UntilDecided) -> Re
             session.run(stage)
             records = session.records(stage)
             for comparison in comparisons:
-                told = comparison.take([one for one in records if one["environment"] == comparison.environment])
+                told = comparison.take([one for one in records if one.environment == comparison.environment])
                 for line in told:
                     warnings.warn(line, ExperimentWarning, stacklevel=3)
                 found += told

@@ -19,6 +19,7 @@ from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.own_code import is_own
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+from velodrome.experiments.trials.measures import Measure, computed
 from velodrome.experiments.trials.trial import Budget, Checkpoints, Trial, run_trial
 
 # Code that passes calls on: what a user looks for is the environment, policy or agent behind it.
@@ -37,6 +38,7 @@ class TrialGroup:
         is_generic: whether they run in the generic loop although the profile has a model.
         note: why, if so.
         checkpoints: where and how often they save their state, or None.
+        measures: of the user's own, to be computed of each.
     """
 
     label: str
@@ -46,6 +48,7 @@ class TrialGroup:
     is_generic: bool = False
     note: str = ""
     checkpoints: Checkpoints | None = None
+    measures: tuple[Measure, ...] = ()
 
 
 def as_generic(group: TrialGroup, reason: str) -> TrialGroup:
@@ -79,7 +82,9 @@ def run_to_outcome(group: TrialGroup, key: str, seed: int, *, on_model_only: boo
         refuse_not_a_number(trial)
         log = trial.log
         curves = EpisodeCurves(log.returns, log.lengths, log.successes).pack()
-        outcome = TrialOutcome(key, "done", trial.metrics(), curves, log.notes, measured=trial.measured)
+        values, remarks = computed(trial, group.measures)
+        notes = (*log.notes, *remarks)
+        outcome = TrialOutcome(key, "done", trial.metrics() | values, curves, notes, measured=trial.measured)
     except (NotCompilableError, TrainingInterruptedError):
         raise
     except TrainingTimeoutError as error:
