@@ -617,7 +617,7 @@ def test_compare_takes_an_experiment_or_its_file_with_changes():
         for given in ("x.toml", Path("x.toml"), read_experiment("x.toml"), read_experiment("x.toml", episodes=4))
     ]
     assert {len(one.records) for one in results} == {3}
-    assert {row["episodes"] for one in results for row in one.records} == {4}
+    assert {episodes for one in results for episodes in one.frame()["episodes"]} == {4}
     assert results[0].settings == results[1].settings == results[2].settings == results[3].settings
     with pytest.raises(ExperimentError, match="unknown experiment 'frozenlak': did you mean 'frozenlake'"):
         vd.compare("frozenlak")
@@ -630,7 +630,10 @@ def test_the_three_groups_of_arguments_are_declared_once():
     of_table = {"experiment", "baseline", "threshold", "difference", "quiet", "json"}
     stopping = {"until_decided", "max_seeds", "metric"}
     assert flags - of_table <= set(CompareFields.__annotations__) | stopping
-    assert flags >= set(RunOptionFields.__annotations__) - {"progress"} | {"seeds", "evaluate_every"} | stopping
+    assert (
+        flags
+        >= set(RunOptionFields.__annotations__) - {"progress", "measures"} | {"seeds", "evaluate_every"} | stopping
+    )
     experiment = same({"environments": "FrozenLake-v1"})
     options = RunOptions(workers=0)
     assert len(vd.compare(experiment, options=options, strict=False).records) == 2
