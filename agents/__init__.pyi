@@ -1,4 +1,5 @@
 from .agent import Agent as Agent
+from .agent import Moment as Moment
 from .deep.char_rnn import CharRNN as CharRNN
 from .deep.deep_cnn import DeepCNN as DeepCNN
 from .deep.ensemble import Ensemble as Ensemble
@@ -12,7 +13,10 @@ from .deep.row_rnn import RowRNN as RowRNN
 from .deep.simple_cnn import SimpleCNN as SimpleCNN
 from .deep.softmax_regression import SoftmaxRegression as SoftmaxRegression
 from .deep.supervised_agent import SupervisedAgent as SupervisedAgent
-from .deep.supervised_training import DivergedError as DivergedError
+from .deep.supervised_learner import DivergedError as DivergedError
+from .errors import (
+    AgentFailureError as AgentFailureError,
+)
 from .errors import (
     BudgetError as BudgetError,
 )
@@ -54,4 +58,5 @@ from .tabular.q_learning import QLearning as QLearning
 from .tabular.random_agent import RandomAgent as RandomAgent
 from .tabular.sarsa import Sarsa as Sarsa
 from .tabular.tabular_agent import TabularAgent as TabularAgent
+from .training_log import Curve as Curve
 from .training_log import TrainingLog as TrainingLog

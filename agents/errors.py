@@ -23,6 +23,10 @@ class PolicyFailureError(VelodromeError, RuntimeError):
     """The policy raised, or chose an action that does not exist."""
 
 
+class AgentFailureError(VelodromeError, RuntimeError):
+    """A method of an agent returned something that is not allowed; the message names the method."""
+
+
 def policy_failure(error: Exception) -> PolicyFailureError:
     """The error to raise where a policy raised `error`."""
     return PolicyFailureError(f"the policy raised {one_line(error)}")

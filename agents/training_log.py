@@ -48,6 +48,7 @@ class TrainingLog:
             none, or if the agent does not say.
         curves: what else was measured along the training, one curve a name, such as "evaluation_return" and
             "evaluation_success_rate" (`evaluate_every`), or a loss.
+        epochs: passes through the labelled examples that were learnt from; 0 where there are none.
     """
 
     returns: np.ndarray
@@ -63,6 +64,7 @@ class TrainingLog:
     compile_seconds: float = 0.0
     unfinished_return: float | None = None
     curves: tuple[Curve, ...] = ()
+    epochs: float = 0.0
 
     @property
     def mean_return(self) -> float:
@@ -102,7 +104,26 @@ class TrainingLog:
             compile_seconds=self.compile_seconds + later.compile_seconds,
             notes=tuple(dict.fromkeys(self.notes + later.notes)),
             unfinished_return=later.unfinished_return,
+            curves=joined_curves((self, later)),
+            epochs=self.epochs + later.epochs,
         )
+
+
+def joined_curves(logs: Sequence[TrainingLog]) -> tuple[Curve, ...]:
+    """Curves of logs in a row: those of one name and unit are one, with `at` counted from the first log's start."""
+    parts: dict[tuple[str, str], list[Curve]] = {}
+    before = {"episode": 0.0, "step": 0.0, "epoch": 0.0}
+    for log in logs:
+        for curve in log.curves:
+            moved = dataclasses.replace(curve, at=curve.at + round(before[curve.unit]))
+            parts.setdefault((curve.name, curve.unit), []).append(moved)
+        before["episode"] += log.episodes
+        before["step"] += log.steps
+        before["epoch"] += log.epochs
+    return tuple(
+        Curve(name, unit, *(np.concatenate([getattr(part, column) for part in found]) for column in ("at", "values")))
+        for (name, unit), found in parts.items()
+    )
 
 
 def joined_successes(logs: Sequence[TrainingLog]) -> np.ndarray | None:

@@ -121,7 +121,7 @@ class VelodromeContender:
 
     def outcome(self) -> Outcome:
         """What the last run left behind."""
-        states = [state_of(rng) for rng in (self.env.unwrapped.np_random, self.agent._binding.rng)]
+        states = [state_of(rng) for rng in (self.env.unwrapped.np_random, self.agent.learner.rng)]
         return Outcome(self.agent.action_values, self.log.returns, self.log.lengths, *states)
 
 

@@ -23,5 +23,5 @@ for seeds in (few, 2 * few):
     print(results.table()[["agent", "seeds", "train_return_mean", "train_return_low", "train_return_high"]])
 
 # A trial that failed would stand here with what happened where; retry_failed=True runs it again.
-print([failure["error"] for failure in results.failures])
+print([failure.error for failure in results.failures])
 print("results")

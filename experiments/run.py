@@ -9,8 +9,8 @@ from velodrome.agents.agent import Agent, Callback, Loop
 from velodrome.agents.engine.seeding import check_seed
 from velodrome.agents.errors import check_budget_or_epochs, check_count, environment_label
 from velodrome.envs.environment_copy import NotCopiedError, copied
+from velodrome.experiments.specification.entries import NamedEnvironment, read_agent, read_environment
 from velodrome.experiments.specification.environment_configuration import EnvironmentConfiguration
-from velodrome.experiments.specification.inputs import NamedEnvironment, read_agent, read_environment
 from velodrome.experiments.specification.made_again import difference_when_made_again
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.trial import Budget, Trial, run_trial
@@ -27,6 +27,7 @@ def run(
     loop: Loop = "auto",
     success: str | None = None,
     evaluation_episodes: int = 100,
+    evaluate_every: int | None = None,
     callback: Callback | None = None,
     callback_every: int = 100,
 ) -> Trial:
@@ -44,6 +45,8 @@ def run(
         success: success rule instead of the environment's own, such as "return > 0".
         evaluation_episodes: sampled episodes where the value of the policy can neither be computed nor be asked of all
             labelled examples.
+        evaluate_every: the greedy policy is also evaluated along the training, after every so many episodes, steps or
+            epochs, as the budget counts; see `Trial.measured`.
         callback: called every `callback_every` episodes with the number finished; returning False stops.
         callback_every: in episodes.
 
@@ -53,13 +56,15 @@ def run(
     """
     episodes, steps, epochs = check_budget_or_epochs(episodes, steps, epochs)
     evaluation_episodes = check_count("evaluation_episodes", evaluation_episodes)
+    if evaluate_every is not None:
+        evaluate_every = check_count("evaluate_every", evaluate_every)
     seed = check_seed(seed)
     label, learner = read_agent(agent)
     given = env if isinstance(env, gym.Env) else None
     named = _like(given) if given is not None else read_environment(env)
     profile = EnvironmentProfile.of(named.label, named.make, success, keeps_open=given)
     note = ""
-    different = difference_when_made_again(profile, is_expression=isinstance(env, str | EnvironmentConfiguration))
+    different = difference_when_made_again(profile, is_expression=named.is_expression)
     if different is not None:
         given = named.make()
         profile = EnvironmentProfile.of(named.label, lambda: given, success, keeps_open=given)
@@ -69,11 +74,13 @@ def run(
         )
     if epochs is not None:
         episodes = profile.episodes_of(learner, epochs)
+        if evaluate_every is not None:
+            evaluate_every *= profile.episodes_of(learner, 1)
     return run_trial(
         label,
         learner,
         profile,
-        Budget(episodes, steps, evaluation_episodes),
+        Budget(episodes, steps, evaluation_episodes, epochs, evaluate_every),
         seed,
         loop=loop,
         environment=given,
@@ -93,4 +100,4 @@ def _like(env: gym.Env[Any, Any]) -> NamedEnvironment:
         except NotCopiedError:
             return env
 
-    return NamedEnvironment(label, label, make)
+    return NamedEnvironment(label, make, is_expression=False)

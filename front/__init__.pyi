@@ -8,6 +8,7 @@ from .experiments.compare import compare as compare
 from .experiments.results.results import Results as Results
 from .experiments.run import run as run
 from .experiments.storage.repair import repair as repair
+from .experiments.trials.measures import Measure as Measure
 from .experiments.trials.trial import Trial as Trial
 from .experiments.verify import verify as verify
 

@@ -35,6 +35,10 @@ class Configuration:
     def __str__(self) -> str:
         return to_expression(self)
 
+    def _parameters(self) -> dict[str, Any]:
+        """Parameters by name, in the order of the signature."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}  # type: ignore[arg-type]
+
 
 def _kind(base: type[Configuration]) -> str:
     word = base.__name__.lower()
@@ -48,7 +52,14 @@ def full_name(cls: type[Configuration]) -> str:
 
 def parameters_of(configuration: Any) -> dict[str, Any]:
     """Parameters of a configuration in the order of its signature, name to value."""
-    return {f.name: getattr(configuration, f.name) for f in dataclasses.fields(configuration) if f.init}
+    parameters: dict[str, Any] = type(configuration)._parameters(configuration)
+    return parameters
+
+
+def function_name(value: Any) -> str:
+    """`module:name` of a function or class, of its class for another object that can be called."""
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"{named.__module__}:{named.__qualname__}"
 
 
 def to_expression(value: Any) -> str:
@@ -57,14 +68,17 @@ def to_expression(value: Any) -> str:
     Parameters that have their default are left out.
     """
     if isinstance(value, Configuration):
+        defaults = {f.name: f.default for f in dataclasses.fields(value)}  # type: ignore[arg-type]
         given = [
-            f"{f.name}={to_expression(getattr(value, f.name))}"
-            for f in dataclasses.fields(value)  # type: ignore[arg-type]
-            if f.init and not (f.default is not dataclasses.MISSING and getattr(value, f.name) == f.default)
+            f"{name}={to_expression(item)}"
+            for name, item in parameters_of(value).items()
+            if name not in defaults or defaults[name] is dataclasses.MISSING or item != defaults[name]
         ]
         return f"{full_name(type(value))}({', '.join(given)})"
     if isinstance(value, tuple):
         return "[" + ", ".join(to_expression(item) for item in value) + "]"
+    if callable(value):
+        return function_name(value)
     return repr(value.item() if isinstance(value, np.generic) else value)
 
 
@@ -82,6 +96,8 @@ def to_data(value: Any) -> Any:
         return {"name": full_name(type(value))} | items
     if isinstance(value, tuple | list):
         return [to_data(item) for item in value]
+    if callable(value):
+        return function_name(value)
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -96,13 +112,14 @@ def from_data(data: Any, base: type[T]) -> T:
     if not isinstance(data, dict) or not isinstance(data.get("name"), str):
         raise ConfigurationError(f"{_kind(base)} is stored as an object with a name, got {data!r}")
     classes = defined_classes(base)
-    cls = classes.get(data["name"])
+    # A class may have been defined anew under its name, in a notebook.
+    cls = base if full_name(base) == data["name"] and not inspect.isabstract(base) else classes.get(data["name"])
     if cls is None:
         raise ConfigurationError(
             f"unknown {base.__name__.lower()} {data['name']!r}{closest(data['name'], classes)}; "
             "if it is your own class, import it before loading"
         )
-    known = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    known = set(inspect.signature(cls).parameters)
     parameters = {key: _value_from_data(value) for key, value in data.items() if key != "name"}
     for key in parameters.keys() - known:
         raise ConfigurationError(f"{cls.name} has no parameter {key!r}{closest(key, known)}")

@@ -31,9 +31,9 @@ def _bits(array):
 
 def _learnt(agent):
     """Everything that a tabular agent has learnt and will draw, as comparable values."""
-    memory = agent._binding.memory
+    memory = agent.learner.memory
     return {f"memory.{name}": _bits(array) for name, array in memory._asdict().items()} | {
-        "agent stream": agent._binding.rng.bit_generator.state
+        "agent stream": agent.learner.rng.bit_generator.state
     }
 
 

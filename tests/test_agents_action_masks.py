@@ -231,7 +231,7 @@ def test_no_forbidden_action_is_ever_taken_and_every_value_is_finite(name, seed)
     agent = learner(name)
     # The environment asserts that each action is available.
     agent.train(Cooling(), steps=150, seed=seed)
-    for array in agent._binding.memory:
+    for array in agent.learner.memory:
         assert np.isfinite(array).all()
     mask = np.array([0, 0, 1])
     assert agent.act(1, action_mask=mask) == 2
@@ -524,11 +524,10 @@ def test_an_agent_whose_values_were_overwritten_by_masks_is_refused(value, tmp_p
 class Own(agents.QLearning):
     """A learner of one's own, from before masks were handed to updates."""
 
-    def _learn_function(self):
-        def learn(
-            memory, state, action, reward, next_state, terminated, ended, next_action, parameter, rate, discount, rng
-        ):
-            memory.action_values[state][action] += rate * (reward - memory.action_values[state][action])
+    @property
+    def update(self):
+        def learn(action_values, state, action, reward, next_state, learning_rate):
+            action_values[state][action] += learning_rate * (reward - action_values[state][action])
 
         return learn
 

@@ -450,7 +450,7 @@ def test_training_in_two_calls_is_training_in_one(tmp_path):
     two.save(tmp_path / "half")
     two = Agent.load(tmp_path / "half")
     two.resume(text_environment(**LONG))
-    parts += two.train(two._binding.environment, episodes=210)
+    parts += two.train(two.binding.environment, episodes=210)
     assert (log.episodes, log.steps) == (500, 5000)
     assert (parts.returns == log.returns).all()
     assert saved_files(one, tmp_path / "one") == saved_files(two, tmp_path / "two")
@@ -570,5 +570,5 @@ def test_a_comparison_shows_what_memory_is_worth():
         workers=2,
     )
     assert results.failures == []
-    returns = {(row["agent"], row["seed"]): row["greedy_mean_return"] for row in results.records}
+    returns = {(row.agent, row.seed): row.measures["greedy_mean_return"] for row in results.records}
     assert returns == {(agent, seed): score for agent, score in (("memory", 6), ("none", 4)) for seed in (0, 1)}

@@ -78,7 +78,7 @@ def test_exploring_elsewhere_does_not_move_a_paused_episode(explored, loop, resu
     for observation in (explored, None):
         agent, env = agents.RandomAgent(), lake(is_slippery=False)
         log = agent.train(env, steps=1, seed=1, loop=loop)  # no hole is one step away
-        stream = agent._binding.rng
+        stream = agent.learner.rng
         if observation is None:
             stream.random(np.size(explored))
         else:

@@ -40,7 +40,7 @@ def test_a_general_learner_holds_the_special_one(garnet, general, parameters, sp
         (one, log), (other, other_log) = runs
         assert log.returns.tobytes() == other_log.returns.tobytes()
         assert one.action_values.tobytes() == other.action_values.tobytes()
-        assert one._binding.rng.bit_generator.state == other._binding.rng.bit_generator.state
+        assert one.learner.rng.bit_generator.state == other.learner.rng.bit_generator.state
 
 
 def test_more_steps_a_target_or_longer_traces_are_not_q_learning(garnet):

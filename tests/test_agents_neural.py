@@ -82,7 +82,7 @@ TEST = digits("test").unwrapped.examples
 
 
 def digest(agent):
-    arrays = agent._binding.arrays()
+    arrays = agent.learner.arrays()
     return hashlib.sha256(b"".join(name.encode() + arrays[name].tobytes() for name in sorted(arrays))).hexdigest()
 
 
@@ -124,7 +124,7 @@ def test_rows_are_read_as_keras_layers_read_steps(cell):
     agent.train(digits(), episodes=200, seed=0)
     layer = {"rnn": keras().layers.SimpleRNN, "lstm": keras().layers.LSTM, "gru": keras().layers.GRU}[cell]
     model = keras().Sequential([keras().Input((8, 8)), layer(7), keras().layers.Dense(10)])
-    arrays = agent._binding.arrays()
+    arrays = agent.learner.arrays()
     places = [f"row_recurrence_1/{name}" for name in ("kernel", "recurrent_kernel", "bias")]
     model.set_weights([arrays[f"weights/{name}"] for name in (*places, "dense_1/kernel", "dense_1/bias")])
     inputs = TEST.inputs[:40]
@@ -197,8 +197,8 @@ def test_every_image_comes_once_a_pass():
     seen = []
 
     class Recording(SoftmaxRegression):
-        def _new_learner(self, task, rng):
-            learner = super()._new_learner(task, rng)
+        def new_network(self, task, rng):
+            learner = super().new_network(task, rng)
             learn = learner.learn
             learner.learn = lambda inputs, *rest: (seen.append(inputs.copy()), learn(inputs, *rest))[1]
             return learner
@@ -241,7 +241,7 @@ import hashlib, sys
 from velodrome.agents import SimpleCNN
 agent = SimpleCNN(shift=1, batch_normalization=True)
 agent.train("velodrome/Classification-v0", episodes=500, seed=12)
-arrays = agent._binding.arrays()
+arrays = agent.learner.arrays()
 print(hashlib.sha256(b"".join(name.encode() + arrays[name].tobytes() for name in sorted(arrays))).hexdigest())
 """
 
@@ -338,7 +338,7 @@ def test_a_loaded_agent_goes_on_learning(tmp_path):
     part.save(tmp_path)
     again = ModernCNN.load(tmp_path)
     again.resume(digits())
-    again.train(again._binding.environment, episodes=300)
+    again.train(again.binding.environment, episodes=300)
     assert digest(again) == digest(whole)
 
 
@@ -560,14 +560,14 @@ def test_averaged_weights_act_and_lag_behind():
     plain, averaged = SoftmaxRegression(), SoftmaxRegression(weight_averaging=0.99)
     for agent in (plain, averaged):
         agent.train(DIGITS, episodes=1400, seed=0)
-    state = averaged._binding.arrays()
-    assert np.array_equal(state["weights/dense_1/kernel"], plain._binding.arrays()["weights/dense_1/kernel"])
+    state = averaged.learner.arrays()
+    assert np.array_equal(state["weights/dense_1/kernel"], plain.learner.arrays()["weights/dense_1/kernel"])
     # After t steps the decay is min(0.99, (1 + t) / (10 + t)).
     biases = []
     for number in range(1, 15):
         agent = SoftmaxRegression()
         agent.train(DIGITS, episodes=100 * number, seed=0)
-        biases.append(agent._binding.arrays()["weights/dense_1/bias"])
+        biases.append(agent.learner.arrays()["weights/dense_1/bias"])
     mean = np.zeros(10)
     for step, bias in enumerate(biases, start=1):
         decay = min(0.99, (1 + step) / (10 + step))
@@ -697,7 +697,7 @@ def test_networks_stand_in_a_table_with_everybody_else():
         workers=0, evaluation_episodes=50,
     )  # fmt: skip
     assert not results.failures
-    rates = {record["agent"]: record["greedy_success_rate"] for record in results.records}
+    rates = {record.agent: record.measures["greedy_success_rate"] for record in results.records}
     assert rates["network"] > 0.6 > rates["random"]
 
 

@@ -119,7 +119,7 @@ def small(**options):
 
 
 def digest(agent):
-    manifest, arrays = agent._binding.to_storage()
+    manifest, arrays = agent.state()
     content = b"".join(name.encode() + arrays[name].tobytes() for name in sorted(arrays))
     return hashlib.sha256(json.dumps(manifest).encode() + content).hexdigest()
 
@@ -172,7 +172,7 @@ def test_it_estimates_the_expected_reward_of_every_action(rewards):
 
 def test_only_the_chosen_actions_are_learnt():
     agent = NeuralBandit(network=SoftmaxRegression(), policy=Greedy(), batch_size=2)
-    before = agent._classifier._new_learner(SoftmaxRegression()._task_of(DIGITS), role_generator(5, "agent")).arrays()
+    before = agent._classifier.new_network(SoftmaxRegression()._task_of(DIGITS), role_generator(5, "agent")).arrays()
     chosen = []
 
     class Watched(gym.ActionWrapper):
@@ -181,7 +181,7 @@ def test_only_the_chosen_actions_are_learnt():
             return action
 
     agent.train(Watched(make_environment(DIGITS)), episodes=2, seed=5)
-    after = agent._binding.stepper.model.arrays()
+    after = agent.learner.model.arrays()
     moved = (after["weights/dense_1/kernel"] != before["weights/dense_1/kernel"]).any(axis=0)
     assert np.flatnonzero(moved).tolist() == sorted(set(chosen))
 
@@ -189,7 +189,7 @@ def test_only_the_chosen_actions_are_learnt():
 def test_it_begins_with_the_weights_of_the_network_that_learns_from_labels():
     agent = NeuralBandit()
     agent.train(DIGITS, episodes=19, seed=5)
-    learner = SimpleCNN()._new_learner(SimpleCNN()._task_of(DIGITS), role_generator(5, "agent"))
+    learner = SimpleCNN().new_network(SimpleCNN()._task_of(DIGITS), role_generator(5, "agent"))
     np.testing.assert_array_equal(agent.expected_rewards(TEST.inputs[:9]), learner.logits(TEST.inputs[:9]))
     assert agent.losses.shape == (0,)
 

@@ -43,7 +43,7 @@ def test_whole_numbers_are_learnt_like_their_fractions(agent, largest, tmp_path)
 
 def test_images_up_to_255_are_divided_by_255_and_nothing_is_said():
     trial = vd.run("softmax_regression", environment(scaled(255)), epochs=1, seed=0)
-    assert trial.trained._binding.task.scale == 255.0
+    assert trial.trained.learner.task.scale == 255.0
     assert trial.log.notes == ()
 
 
@@ -67,7 +67,7 @@ def test_the_scale_that_was_learnt_with_stays_on_other_images():
     agent = SoftmaxRegression()
     agent.train(environment(scaled(16)), epochs=1, seed=0)
     agent.train(environment(scaled(255)), epochs=1)
-    assert agent._binding.task.scale == 16.0
+    assert agent.learner.task.scale == 16.0
 
 
 def test_images_that_a_wrapper_changes_keep_the_scale_of_their_space():

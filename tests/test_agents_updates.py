@@ -284,7 +284,7 @@ def test_double_q_learning_counts_the_visits_of_each_table(loop):
     env, rewards, changed = Pay(), ([], []), 0
     log = agent.train(env, episodes=1, seed=3, loop=loop)
     for _ in range(60):
-        memory = agent._binding.memory
+        memory = agent.learner.memory
         before = memory.first_counts[0, 0]
         rewards[0 if before > changed else 1].append(float(log.returns[0]))
         changed = before

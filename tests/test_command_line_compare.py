@@ -13,7 +13,6 @@ from velodrome.experiments.cli import run_progress
 from velodrome.experiments.cli.application import main
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.specification.experiment_file import read_experiment
-from velodrome.experiments.specification.make_plan import make_plan
 from velodrome.experiments.storage.store import Store
 
 EXPERIMENT = """
@@ -132,7 +131,8 @@ def test_as_json(compare):
 def test_options_go_before_the_file(compare, options, expected):
     compare("--out", "there", *options)
     settings = Results.load("there").settings
-    assert {key: settings[key] for key in expected} == expected
+    told = {"seeds": list(settings.seeds), "episodes": settings.budget.episodes, "steps": settings.budget.steps}
+    assert told == {"steps": None} | expected
 
 
 def test_a_budget_on_the_command_line_goes_before_every_budget_of_the_file(compare):
@@ -141,7 +141,7 @@ def test_a_budget_on_the_command_line_goes_before_every_budget_of_the_file(compa
     compare("--out", "there")
     assert Results.load("there").budget("FrozenLake-v1", "chance") == (None, 7)
     compare("--out", "there", "--episodes", "9")
-    assert {row["episodes"] for row in Results.load("there").records} == {9}
+    assert {row.measures["episodes"] for row in Results.load("there").records} == {9}
 
 
 def test_a_small_budget_of_steps_warns_nobody(compare):
@@ -156,11 +156,7 @@ def test_the_shipped_experiment_runs(capsys):
 
 def test_the_shipped_experiments_can_be_run():
     for name, number in (("digits", 4 * 8), ("characters", 24 * 10), ("everything", 13 * 11)):
-        told = read_experiment(name)
-        plan = make_plan(
-            told.agents, told.environments, seeds=told.seeds, episodes=told.episodes, steps=None, epochs=told.epochs
-        )
-        assert len(plan.trials) == number
+        assert len(read_experiment(name).plan().trials) == number
 
 
 @pytest.mark.parametrize(
@@ -212,8 +208,8 @@ def test_one_store_holds_experiments_with_other_settings_and_no_trial_is_lost(co
         assert (store.content_digest(), store.keys()) == before
     compare("--out", "there", "--seeds", "6")
     again = Results.load("there")
-    assert again.settings["seeds"] == [0, 1, 2, 3, 4, 5]
-    assert [row for row in again.records if row["seed"] < 5] == first.records
+    assert again.settings.seeds == (0, 1, 2, 3, 4, 5)
+    assert [row for row in again.records if row.seed < 5] == first.records
     with Store.open_for_reading("there") as store:
         assert len(store.keys()) == 12
 

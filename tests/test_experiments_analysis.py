@@ -11,10 +11,9 @@ from velodrome.agents import QLearning
 from velodrome.experiments.errors import AllTrialsFailedError, ExperimentError
 from velodrome.experiments.reporting.footnotes import footnotes
 from velodrome.experiments.reporting.tables import format_table
-from velodrome.experiments.results.analysis import AnalysisOptions
+from velodrome.experiments.results.analysis import AnalysisOptions, margins_of
 from velodrome.experiments.results.comparison import AgentScores, SequentialVerdicts, compare_scores
 from velodrome.experiments.results.learning import EPISODES_DIFFER, NUMBERS_DIFFER
-from velodrome.experiments.results.margins import margins_of
 from velodrome.experiments.results.seed_scores import SeedScores
 from velodrome.experiments.statistics import (
     SequentialDesign,
@@ -236,10 +235,10 @@ def test_the_table_of_a_run_until_decided_holds_its_verdicts_by_its_measure():
     one = some.analysis().environments[0]
     assert one.measure.name == "train_success_rate"
     assert one.comparison.correction == "group-sequential"
-    told = some.settings["sequential"]["environments"]["FrozenLake-v1"]
-    for pair in told["state"]["pairs"]:
-        labels = told["agents"][pair["first"]], told["agents"][pair["second"]]
-        assert one.comparison.pairs[labels].verdict == pair["verdict"]
+    told = some.settings.sequential_on("FrozenLake-v1")
+    for pair in told.state.pairs:
+        labels = told.agents[pair.first], told.agents[pair.second]
+        assert one.comparison.pairs[labels].verdict == pair.verdict
     numbers = {row["seeds"] for row in one.rows}
     assert len(numbers) > 1
     notes = footnotes(some)
@@ -403,8 +402,8 @@ def test_training_return_counts_the_episode_that_the_budget_cut():
     walls = "CliffWalking-v1"
     results = vd.compare({"stuck": "q_learning(learning_rate=0.5, initial_value=-1e9)"}, walls, seeds=2, steps=30)
     for record in results.trials(walls, "stuck"):
-        assert record["episodes"] == 0
-        assert record["train_mean_return"] <= -30
+        assert record.measures["episodes"] == 0
+        assert record.measures["train_mean_return"] <= -30
     assert any(
         note.startswith("Unfinished: stuck on CliffWalking-v1 spent 100% of its training steps")
         and "return so far" in note

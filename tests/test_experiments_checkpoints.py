@@ -15,7 +15,7 @@ import pytest
 from velodrome import agents, policies
 from velodrome.agents.errors import EnvironmentFailureError
 from velodrome.agents.resuming.checkpointing import Checkpoint, CheckpointFolder
-from velodrome.agents.tabular.tabular_stepper import TabularStepper
+from velodrome.agents.tabular.tabular_learner import TabularLearner
 from velodrome.envs import Discretize
 from velodrome.experiments.trials import checkpoints
 from velodrome.experiments.trials.checkpoints import train_with_checkpoints
@@ -55,13 +55,13 @@ class Fuse:
 @pytest.fixture
 def fuse(monkeypatch):
     # On the agent's side: whatever is done to an environment could be found when environments are compared.
-    fuse, choose = Fuse(), TabularStepper.choose
+    fuse, choose = Fuse(), TabularLearner.choose
 
     def chosen(stepper):
         fuse.burn()
         return choose(stepper)
 
-    monkeypatch.setattr(TabularStepper, "choose", chosen)
+    monkeypatch.setattr(TabularLearner, "choose", chosen)
     return fuse
 
 
@@ -120,7 +120,7 @@ def outcome(learnt):
         arrays = {name: getattr(log, name).tobytes() for name in ("returns", "lengths", "terminated")}
         successes = None if log.successes is None else log.successes.tolist()
         rest = {name: getattr(log, name) for name in ("steps", "seed", "success_rule", "loop")}
-        acting = {"acting stream": agent._binding.acting_rng.bit_generator.state, "successes": successes}
+        acting = {"acting stream": agent.acting_generator().bit_generator.state, "successes": successes}
         return learnt(agent) | arrays | rest | acting
 
     return compared

@@ -137,7 +137,7 @@ def compare(environments, out, *, agents=("q_learning", "random"), seeds=4, **se
 
 def measured(results, *environments):
     names = ("environment", "seed", "status", "steps", "train_mean_return", "greedy_mean_return")
-    return [[row[name] for name in names] for row in results.records if row["environment"] in environments]
+    return [[row.row()[name] for name in names] for row in results.records if row.environment in environments]
 
 
 def digest(out):
@@ -250,7 +250,7 @@ def run_and_kill_the_slow(tmp_path, **settings):
 
 
 def check_nothing_lost_or_doubled(results, tmp_path):
-    assert [row["status"] for row in results.records] == ["done"] * results.num_planned
+    assert [row.status for row in results.records] == ["done"] * results.num_planned
     with Store.open_for_reading(tmp_path / "out") as store:
         assert len(store.keys("done")) == results.num_planned
     assert digest(tmp_path / "out") == digest(tmp_path / "reference")
@@ -266,8 +266,8 @@ class TestLocalCluster:
         assert descendants() == before
         compare(environments, tmp_path / "one", workers=0)
         assert digest(tmp_path / "cluster") == digest(tmp_path / "one")
-        assert {row["environment"] for row in results.failures} == {"broken"}
-        assert results.failures[0]["error"].endswith("RuntimeError: the corridor fell in")
+        assert {row.environment for row in results.failures} == {"broken"}
+        assert results.failures[0].error.endswith("RuntimeError: the corridor fell in")
 
     def test_trials_of_a_killed_worker_are_run_again(self, tmp_path):
         results = run_and_kill_the_slow(tmp_path, cluster="local:2")
@@ -277,18 +277,16 @@ class TestLocalCluster:
     def test_a_trial_that_kills_its_workers_fails_alone(self, tmp_path):
         environments = {"deadly": in_folder(Deadly, tmp_path), "slow": Slow, "lake": LAKE}
         results = compare(environments, tmp_path, agents=["q_learning"], seeds=2, cluster="local:2")
-        outcomes = [(row["environment"], row["status"]) for row in results.records]
+        outcomes = [(row.environment, row.status) for row in results.records]
         assert outcomes == [*[("deadly", "failed")] * 2, *[("slow", "done")] * 2, *[("lake", "done")] * 2]
-        assert {row["error"] for row in results.failures} == {"its worker process died 2 times"}
+        assert {row.error for row in results.failures} == {"its worker process died 2 times"}
 
     @pytest.mark.slow
     def test_a_trial_that_takes_too_much_memory_fails_alone_and_a_worker_that_grows_is_restarted(self, tmp_path):
         environments = {"hog": in_folder(Hog, tmp_path), "lake": LAKE, "leaky": in_folder(Leaky, tmp_path)}
         settings = {"agents": ["q_learning"], "seeds": 3}
         results = compare(environments, tmp_path / "out", cluster="local:1", trial_memory="1GB", **settings)
-        assert {(row["environment"], row["error"]) for row in results.failures} == {
-            ("hog", "took more memory than 1 GB")
-        }
+        assert {(row.environment, row.error) for row in results.failures} == {("hog", "took more memory than 1 GB")}
         assert len(results.failures) == 3
         assert len(list(tmp_path.glob("leaky-*"))) >= 2
         reference = compare(environments, tmp_path / "reference", workers=0, **settings)
@@ -326,9 +324,9 @@ class TestLocalCluster:
         results = compare(
             environments, tmp_path / "out", agents=["q_learning"], seeds=1, cluster="local:1", trial_timeout=20
         )
-        ended = [row["status"] for row in results.records]
-        assert ended == ["timed out", "done", "done"], [row["error"] for row in results.records]
-        assert results.failures[0]["error"] == "took longer than 20 s"
+        ended = [row.status for row in results.records]
+        assert ended == ["timed out", "done", "done"], [row.error for row in results.records]
+        assert results.failures[0].error == "took longer than 20 s"
         assert processes_of("[eh]*", tmp_path)
 
     @pytest.mark.parametrize("kind", [Endless, HoldsTheInterpreter])

@@ -11,17 +11,17 @@ import pytest
 
 import velodrome as vd
 from velodrome.agents import QLearning, RandomAgent
-from velodrome.agents.errors import BudgetError
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
+from velodrome.experiments.results.settings import PairBudget
 from velodrome.experiments.specification.environment_configuration import build_environment
-from velodrome.policies import ConfigurationError, Uniform
+from velodrome.policies import Uniform
 
 DETERMINISTIC, SLIPPERY = "FrozenLake-v1(is_slippery=False)", "FrozenLake-v1"
 TIMES = ("train_seconds", "wall_seconds", "cpu_seconds", "steps_per_second")
 
 
 def without_times(results):
-    return [{key: repr(value) for key, value in row.items() if key not in TIMES} for row in results.records]
+    return [{key: repr(value) for key, value in row.row().items() if key not in TIMES} for row in results.records]
 
 
 def compare(agents=("random",), environments=SLIPPERY, *, seeds=2, episodes=20, **settings):
@@ -49,7 +49,7 @@ def test_workers_change_nothing(environments):
 
 def test_records_come_by_environment_agent_and_seed():
     results = compare(["random", "q_learning"], [DETERMINISTIC, SLIPPERY], seeds=[3, 1])
-    order = [(row["environment"], row["agent"], row["seed"]) for row in results.records]
+    order = [(row.environment, row.agent, row.seed) for row in results.records]
     assert order == [
         (environment, agent, seed)
         for environment in (DETERMINISTIC, SLIPPERY)
@@ -57,9 +57,9 @@ def test_records_come_by_environment_agent_and_seed():
         for seed in (3, 1)
     ]
     assert results.num_planned == len(results.records) == 8
-    assert [row["seed"] for row in results.trials(SLIPPERY, "random")] == [3, 1]
+    assert [row.seed for row in results.trials(SLIPPERY, "random")] == [3, 1]
     lengths = [curve.lengths.sum() for curve in results.episode_curves(SLIPPERY, "random")]
-    assert lengths == [row["steps"] for row in results.trials(SLIPPERY, "random")]
+    assert lengths == [row.measures["steps"] for row in results.trials(SLIPPERY, "random")]
 
 
 def test_a_trial_is_what_run_gives():
@@ -89,8 +89,8 @@ def test_the_labels_are_the_users_own():
     results = compare({"by chance": "random", "learnt": QLearning()}, {"ice": SLIPPERY})
     assert results.agents == ["by chance", "learnt"]
     assert results.environments == ["ice"]
-    assert results.settings["agents"]["by chance"] == "random()"
-    assert results.settings["environments"] == {"ice": SLIPPERY}
+    assert results.settings.agents["by chance"] == "random()"
+    assert results.settings.environments == {"ice": SLIPPERY}
 
 
 def test_without_labels_the_expressions_are():
@@ -121,8 +121,8 @@ def test_given_agents_learn_nothing_themselves():
 
 def test_the_settings_say_how_it_was_made():
     settings = compare(seeds=[4, 9], evaluation_episodes=7, success="return > 0").settings
-    assert (settings["seeds"], settings["episodes"], settings["steps"]) == ([4, 9], 20, None)
-    assert (settings["evaluation_episodes"], settings["success"]) == (7, "return > 0")
+    assert (settings.seeds, settings.budget) == ((4, 9), PairBudget(episodes=20))
+    assert (settings.evaluation_episodes, settings.success) == (7, "return > 0")
 
 
 def test_the_provenance_says_how_the_trials_were_run():
@@ -168,7 +168,7 @@ def test_stored_trials_are_not_run_again(tmp_path):
     assert again.records == first.records
     more, told = told_of(out=tmp_path, seeds=3)
     assert (told[0].finished, told[-1].finished, told[-1].reused) == (4, 6, 4)
-    assert [row for row in more.records if row["seed"] < 2] == first.records
+    assert [row for row in more.records if row.seed < 2] == first.records
 
 
 def test_with_another_budget_all_trials_are_others(tmp_path):
@@ -179,8 +179,8 @@ def test_with_another_budget_all_trials_are_others(tmp_path):
 def test_an_agent_may_have_a_budget_of_its_own():
     results = compare({"short": {"agent": "random", "episodes": 7}, "long": "random", "steps": {
         "agent": "random", "steps": 30}})  # fmt: skip
-    assert [results.trials(SLIPPERY, agent)[0]["episodes"] for agent in ("short", "long")] == [7, 20]
-    assert results.trials(SLIPPERY, "steps")[0]["steps"] == 30
+    assert [results.trials(SLIPPERY, agent)[0].measures["episodes"] for agent in ("short", "long")] == [7, 20]
+    assert results.trials(SLIPPERY, "steps")[0].measures["steps"] == 30
     assert [results.budget(SLIPPERY, agent) for agent in results.agents] == [(7, None), (20, None), (None, 30)]
     units = [(results.curves(SLIPPERY, agent)[0].unit, results.curves(SLIPPERY, agent)[0].ends[-1]) for agent in
              results.agents]  # fmt: skip
@@ -190,13 +190,16 @@ def test_an_agent_may_have_a_budget_of_its_own():
 def test_an_environment_may_have_a_budget_and_a_success_rule_of_its_own():
     own = {"environment": SLIPPERY, "episodes": 7, "success": "terminated"}
     results = compare(environments={"own": own, "common": SLIPPERY})
-    assert [results.trials(environment, "random")[0]["episodes"] for environment in ("own", "common")] == [7, 20]
-    rules = [results.trials(environment, "random")[0]["success_rule"] for environment in ("own", "common")]
+    assert [results.trials(environment, "random")[0].measures["episodes"] for environment in ("own", "common")] == [
+        7,
+        20,
+    ]
+    rules = [results.trials(environment, "random")[0].measures["success_rule"] for environment in ("own", "common")]
     assert rules == ["terminated", "return > 0"]
 
 
 def test_where_every_agent_has_a_budget_the_comparison_needs_none():
-    assert compare({"a": {"agent": "random", "steps": 30}}, episodes=None).records[0]["steps"] == 30
+    assert compare({"a": {"agent": "random", "steps": 30}}, episodes=None).records[0].measures["steps"] == 30
 
 
 def test_a_budget_of_steps_gives_curves_over_steps():
@@ -237,21 +240,29 @@ def test_a_note_names_the_agent_and_the_environment_once():
 @pytest.mark.parametrize(
     ("error", "message", "settings"),
     [
-        (ExperimentError, "give at least one agent", {"agents": []}),
-        (ExperimentError, "give at least one agent", {"agents": {}}),
-        (ExperimentError, "give at least one environment", {"environments": []}),
-        (ExperimentError, "agent 'random' is given twice: give labels", {"agents": ["random", "random"]}),
-        (ExperimentError, "environment 'FrozenLake-v1' is given twice", {"environments": [SLIPPERY, f"{SLIPPERY}()"]}),
+        (ExperimentError, "agents: must hold at least one label = expression, got none", {"agents": []}),
+        (ExperimentError, "agents: must hold at least one label = expression, got none", {"agents": {}}),
+        (ExperimentError, "environments: must hold at least one label = expression", {"environments": []}),
+        (ExperimentError, "agents.1: agent 'random' is given twice: give labels", {"agents": ["random", "random"]}),
+        (
+            ExperimentError,
+            "environments.1: environment 'FrozenLake-v1()' is",
+            {"environments": [SLIPPERY, f"{SLIPPERY}()"]},
+        ),
         (ExperimentError, "agents.0: must be an expression such as 'q_learning(discount=0.9)', got 3", {"agents": [3]}),
         (ExperimentError, "environments.0: must be an expression such as 'FrozenLake-v1', got 3", {"environments": 3}),
-        (BudgetError, "seeds must be a whole number of at least 1, got 0", {"seeds": 0}),
-        (BudgetError, "seeds must be a whole number of at least 1, got True", {"seeds": True}),
-        (ExperimentError, "give at least one seed", {"seeds": []}),
-        (ExperimentError, "seeds must differ from each other, got", {"seeds": [1, 2, 1]}),
-        (ConfigurationError, "seed must be a whole number of at least 0, got -1", {"seeds": [0, -1]}),
-        (BudgetError, "give episodes, steps or epochs, one of them", {"steps": 3}),
-        (BudgetError, "episodes must be a whole number of at least 1, got 0", {"episodes": 0}),
-        (BudgetError, "give a budget", {"episodes": None}),
+        (ExperimentError, "seeds: must be a whole number of at least 1, or a list of seeds, got 0", {"seeds": 0}),
+        (ExperimentError, "seeds: must be a whole number of at least 1, or a list of seeds, got True", {"seeds": True}),
+        (ExperimentError, "seeds: must be different whole numbers of at least 0, got []", {"seeds": []}),
+        (ExperimentError, "seeds: must be different whole numbers of at least 0, got [1, 2, 1]", {"seeds": [1, 2, 1]}),
+        (ExperimentError, "seeds: must be different whole numbers of at least 0, got -1", {"seeds": [0, -1]}),
+        (ExperimentError, "give episodes, steps or epochs, one of them", {"steps": 3}),
+        (ExperimentError, "episodes: must be a whole number of at least 1, got 0", {"episodes": 0}),
+        (
+            ExperimentError,
+            "give episodes, steps or epochs, one of them: no budget for 'random' on",
+            {"episodes": None},
+        ),
         (ExperimentError, "workers must be a whole number of at least 0, got -1", {"workers": -1}),
         (ExperimentError, "workers must be a whole number of at least 0, got 1.5", {"workers": 1.5}),
         (ExperimentError, "trial_timeout must be a number of seconds above 0, got 0", {"trial_timeout": 0}),
@@ -272,9 +283,9 @@ def test_a_note_names_the_agent_and_the_environment_once():
             "unknown field 'agents.a.epsodes': did you mean 'episodes'?",
             {"agents": {"a": {"agent": "random", "epsodes": 1}}},
         ),
-        (BudgetError, "evaluation_episodes must be", {"evaluation_episodes": 0}),
+        (ExperimentError, "evaluation_episodes: must be a whole number", {"evaluation_episodes": 0}),
         (ExperimentError, "agents.randm: unknown agent 'randm': did you mean 'random'?", {"agents": ["randm"]}),
-        (ValueError, "unknown success rule", {"success": "won"}),
+        (ExperimentError, "success: unknown success rule 'won'", {"success": "won"}),
     ],
 )
 def test_what_is_refused(error, message, settings):
@@ -293,7 +304,7 @@ def test_one_environment_cannot_serve_many_trials():
 def test_seeds_that_are_no_numbers_are_refused_and_numpys_are_read(seeds):
     try:
         assert len(compare(seeds=seeds).records) == 2
-    except (BudgetError, ExperimentError):
+    except ExperimentError:
         assert not isinstance(seeds, np.int64)
 
 
@@ -329,13 +340,13 @@ def breaks():
 def test_a_failing_trial_is_recorded_with_its_reason_and_the_others_go_on(workers):
     with pytest.warns(ExperimentWarning, match=r"of 12 trials failed, the first: random on breaks, seed \d: step of "):
         results = compare(environments=[breaks, SLIPPERY], seeds=6, workers=workers)
-    assert all(row["status"] == "done" for row in results.trials(SLIPPERY, "random"))
-    statuses = [row["status"] for row in results.trials("breaks", "random")]
+    assert all(row.status == "done" for row in results.trials(SLIPPERY, "random"))
+    statuses = [row.status for row in results.trials("breaks", "random")]
     assert set(statuses) == {"done", "failed"}
     for row in results.failures:
-        assert re.match("step of FrozenLake-v1 raised in episode 1.*, step 1: KeyError", row["error"])
-        assert "test_experiments_compare.py" in row["error_place"]
-        assert np.isnan(row["greedy_success_rate"])
+        assert re.match("step of FrozenLake-v1 raised in episode 1.*, step 1: KeyError", row.error)
+        assert "test_experiments_compare.py" in row.error_place
+        assert np.isnan(row.measures["greedy_success_rate"])
     (row,) = [row for row in results.rows() if row["environment"] == "breaks"]
     assert (row["seeds"], row["failed"]) == (statuses.count("done"), statuses.count("failed"))
     grid, curves = results.curves("breaks", "random")

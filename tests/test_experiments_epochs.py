@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import made_up
 import pytest
 
 import velodrome as vd
@@ -11,7 +12,6 @@ from velodrome.agents.errors import BudgetError
 from velodrome.experiments.cli.application import main
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.reporting.footnotes import footnotes
-from velodrome.experiments.specification.make_plan import make_plan
 
 IMAGES, TEXT, LAKE = "velodrome/Classification-v0", "velodrome/Text-v0", "FrozenLake-v1"
 WINDOWS = f"{TEXT}(name='long_sentence', window=10)"
@@ -37,8 +37,7 @@ def command(folder, capsys):
 
 
 def plan_of(agents, environments, **budget):
-    given = {"episodes": None, "steps": None, "epochs": None} | budget
-    return make_plan(agents, environments, seeds=[0], **given)
+    return made_up.plan_of(agents, environments, seeds=[0], **budget)
 
 
 # ---- epochs ----
@@ -183,13 +182,15 @@ def test_a_file_gives_epochs_and_where_agents_take_part(command):
     rows = {(row["environment"], row["agent"]): row for row in json.loads(out)["rows"]}
     assert set(rows) == {("digits", "chance"), ("digits", "linear"), ("text", "chance"), ("text", "table")}
     results = vd.Results.load("results")
-    assert {record["agent"]: record["episodes"] for record in results.trials("digits", "linear")} == {"linear": 1437}
-    assert {record["episodes"] for record in results.trials("text", "table")} == {20}
+    assert {record.agent: record.measures["episodes"] for record in results.trials("digits", "linear")} == {
+        "linear": 1437
+    }
+    assert {record.measures["episodes"] for record in results.trials("text", "table")} == {20}
     assert (results.num_planned, len(results.records)) == (8, 8)
     # Instead of all of the file's budgets, in the failed line too.
     code, _, _ = command("compare", "mixed.toml", "--epochs", "1", "--workers", "0", "--quiet")
     assert code == 0
-    assert {record["episodes"] for record in vd.Results.load("results").records} == {NUM_DIGITS, 1}
+    assert {record.measures["episodes"] for record in vd.Results.load("results").records} == {NUM_DIGITS, 1}
 
 
 ONE_BUDGET = "give episodes, steps or epochs, one of them"
@@ -204,7 +205,7 @@ PLACES = "agents.table.environments"
         ('["text"]', '"text"', f"{PLACES}: input should be a valid list, got 'text'"),
         ("epochs = 3", "epochs = 3\nsteps = 4", ONE_BUDGET),
         ("epochs = 20", "epochs = 20, steps = 4", f"environments.text: {ONE_BUDGET}"),
-        ("epochs = 20", "epochs = 0", "environments.text.epochs: input should be greater than or equal to 1, got 0"),
+        ("epochs = 20", "epochs = 0", "environments.text.epochs: must be a whole number of at least 1, got 0"),
         ("epochs = 3\n", "", f"{ONE_BUDGET}: no budget for 'chance' on 'digits'"),
         ('chance = "random"', "", "environments.text: no agent takes part on it"),
     ],
@@ -294,8 +295,7 @@ def test_seeds_are_added_only_where_agents_take_part():
     results = vd.compare(agents, places, **options)
     assert results.trials("text", "table") == []
     assert len(results.trials("abc", "table")) >= 5
-    told = results.settings["sequential"]["environments"]
-    assert told["text"]["agents"] == ["chance", "other"]
+    assert results.settings.sequential_on("text").agents == ("chance", "other")
     agents["other"] = agents["table"]
     with pytest.raises(ExperimentError, match=r"^nothing to decide: 'chance' is the only agent on 'text', give at"):
         vd.compare(agents, places, **options)

@@ -106,10 +106,10 @@ def test_the_curves_read_back_are_those_of_the_results(folder, tmp_path, monkeyp
     order = []
     for environment in results.environments:
         for agent in results.agents:
-            done = [trial for trial in results.trials(environment, agent) if trial["status"] == "done"]
+            done = [trial for trial in results.trials(environment, agent) if trial.status == "done"]
             for trial, curves in zip(done, results.episode_curves(environment, agent), strict=True):
-                order.append(trial["key"])
-                rows = frame[frame["key"] == trial["key"]]
+                order.append(trial.key)
+                rows = frame[frame["key"] == trial.key]
                 assert set(zip(rows["agent"], rows["environment"], rows["seed"], strict=True)) == {
                     (agent, environment, trial["seed"])
                 }
@@ -163,7 +163,7 @@ def test_only_the_latest_of_experiments_of_one_name_is_exported(tmp_path):
     for discount in (0.5, 0.7):
         vd.compare({"learner": f"q_learning(discount={discount})"}, LAKE, seeds=1, episodes=3, out=tmp_path, workers=0)
     frame = read(*export(tmp_path))
-    assert frame["key"].tolist() == [Results.load(tmp_path).records[0]["key"]]
+    assert frame["key"].tolist() == [Results.load(tmp_path).records[0].key]
 
 
 def test_the_command_prints_the_paths(folder, tmp_path, capsys, monkeypatch):

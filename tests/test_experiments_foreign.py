@@ -42,7 +42,7 @@ def curves_of(results):
                 results.trials(environment, agent), results.episode_curves(environment, agent), strict=True
             ):
                 for episode in range(curve.episodes):
-                    row = {"agent": agent, "environment": environment, "seed": record["seed"], "episode": episode + 1}
+                    row = {"agent": agent, "environment": environment, "seed": record.seed, "episode": episode + 1}
                     row |= {"return": curve.returns[episode], "length": curve.lengths[episode]}
                     row["success"] = None if curve.successes is None else curve.successes[episode]
                     rows.append(row)
@@ -73,14 +73,14 @@ def test_the_order_of_the_rows_changes_no_number(order):
 
 def test_what_is_not_known_is_not_claimed():
     results = from_frame(TIDY)
-    assert results.settings["origin"] == "frame"
+    assert results.settings.origin == "frame"
     assert results.budget("Maze", "A") == (None, None)
-    assert results.settings["agents"] == {"A": "", "B": ""}
+    assert results.settings.agents == {"A": "", "B": ""}
     record = results.records[0]
-    assert record["success_rule"] == "not stated"
-    assert record["evaluation"] == record["loop"] == ""
+    assert record.measures["success_rule"] == "not stated"
+    assert record.measures["evaluation"] == record.measures["loop"] == ""
     unknown = ("episodes", "steps", "greedy_mean_return", "best_success_rate", "train_seconds", "wall_seconds")
-    assert all(math.isnan(record[column]) for column in unknown)
+    assert all(math.isnan(record.row()[column]) for column in unknown)
     told = " ".join(footnotes(results))
     assert told.startswith("Seeds: 2 seeds (0–1). ")
     assert "Training" not in told
@@ -92,33 +92,33 @@ def test_what_is_not_known_is_not_claimed():
 
 
 def test_records_have_the_columns_of_our_own(own):
-    assert list(from_frame(TIDY).records[0]) == list(own.records[0])
+    assert list(from_frame(TIDY).frame()) == list(own.frame())
 
 
 def test_failed_trials_are_counted_and_told():
     frame = TIDY.assign(status=["done", "failed", None, "timed out"], error=["", "no memory", None, "too slow"])
     results = from_frame(frame)
     assert [row["failed"] for row in results.rows()] == [1, 1]
-    assert [record["error"] for record in results.failures] == ["no memory", "too slow"]
+    assert [record.error for record in results.failures] == ["no memory", "too slow"]
     assert "no memory" in format_table(results, "markdown")
 
 
 def test_a_row_without_any_score_is_a_failed_trial():
     results = from_frame(TIDY.assign(greedy_success_rate=[0.5, None, 1.0, 1.0]))
-    assert [(record["agent"], record["seed"], record["error"]) for record in results.failures] == [("A", 1, "no score")]
+    assert [(record.agent, record.seed, record.error) for record in results.failures] == [("A", 1, "no score")]
 
 
 def test_other_columns_are_ignored_and_named():
     results = from_frame(TIDY.assign(commit="abc", cluster=1))
     assert results.notes == ("Columns that are not used: commit, cluster.",)
-    assert "commit" not in results.records[0]
+    assert "commit" not in results.frame()
 
 
 def test_the_speed_is_reckoned_where_it_is_not_given():
     (record, *_) = from_frame(TIDY.assign(steps=100, train_seconds=4.0)).records
-    assert record["steps_per_second"] == 25
-    assert record["steps"] == 100
-    assert isinstance(record["steps"], int)
+    assert record.steps_per_second == 25
+    assert record.measures["steps"] == 100
+    assert isinstance(record.measures["steps"], int)
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ def test_curves_give_what_the_table_does_not_say():
     assert curve.lengths.tolist() == [3, 4, 5]
     assert curve.successes.tolist() == [False, False, True]
     first = results.trials("Maze", "A")[0]
-    assert (first["episodes"], first["steps"], first["train_mean_return"]) == (3, 12, 2.0)
-    assert first["train_success_rate"] == pytest.approx(1 / 3)
+    assert (first.measures["episodes"], first.measures["steps"], first.measures["train_mean_return"]) == (3, 12, 2.0)
+    assert first.measures["train_success_rate"] == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize(
@@ -221,25 +221,25 @@ def test_monitors_of_a_folder_are_one_training_in_the_order_of_ends(tmp_path):
     monitor(tmp_path / "1.monitor.csv", ["2.0,20,1.25,False"], start=1001.0, extra=",is_success")
     results = read_stable_baselines3(tmp_path, agent="PPO", seed=3)
     (record,) = results.records
-    assert (record["agent"], record["environment"], record["seed"]) == ("PPO", "CartPole-v1", 3)
-    assert (record["episodes"], record["steps"], record["train_mean_return"]) == (3, 60, 2.0)
-    assert record["train_success_rate"] == pytest.approx(1 / 3)
-    assert record["success_rule"] == "info['is_success']"
-    assert record["wall_seconds"] == pytest.approx(3.5)
-    assert math.isnan(record["train_seconds"])
-    assert math.isnan(record["greedy_mean_return"])
-    assert record["evaluation"] == ""
+    assert (record.agent, record.environment, record.seed) == ("PPO", "CartPole-v1", 3)
+    assert (record.measures["episodes"], record.measures["steps"], record.measures["train_mean_return"]) == (3, 60, 2.0)
+    assert record.measures["train_success_rate"] == pytest.approx(1 / 3)
+    assert record.measures["success_rule"] == "info['is_success']"
+    assert record.wall_seconds == pytest.approx(3.5)
+    assert math.isnan(record.train_seconds)
+    assert math.isnan(record.measures["greedy_mean_return"])
+    assert record.measures["evaluation"] == ""
     (curve,) = results.episode_curves("CartPole-v1", "PPO")
     assert curve.returns.tolist() == [1, 2, 3]
     assert curve.lengths.tolist() == [10, 20, 30]
-    assert results.settings["origin"] == "stable-baselines3"
+    assert results.settings.origin == "stable-baselines3"
 
 
 def test_a_monitor_that_was_appended_to_keeps_its_order(tmp_path):
     monitor(tmp_path / "monitor.csv", ["1.0,1,5.0", "2.0,1,6.0", "3.0,1,0.5"])
     results = read_stable_baselines3(tmp_path / "monitor.csv", agent="A", seed=0)
     assert [curve.returns.tolist() for curve in results.episode_curves("CartPole-v1", "A")] == [[1, 2, 3]]
-    assert math.isnan(results.records[0]["wall_seconds"])
+    assert math.isnan(results.records[0].wall_seconds)
 
 
 def test_the_last_evaluation_is_the_greedy_score(tmp_path):
@@ -247,11 +247,17 @@ def test_the_last_evaluation_is_the_greedy_score(tmp_path):
     evaluations(tmp_path / "evaluations.npz", [[9.0, 9, 9, 9], [1.0, 2, 3, 6]], successes=successes)
     results = read_stable_baselines3(tmp_path, agent="DQN", environment="Pole", seed=0)
     (record,) = results.records
-    assert record["greedy_mean_return"] == 3.0
-    assert (record["evaluation"], record["evaluation_episodes"], record["steps"]) == ("monte-carlo", 4, 200)
-    assert record["greedy_success_rate"] == 0.25
-    assert (record["greedy_success_rate_low"], record["greedy_success_rate_high"]) == wilson_interval(1, 4)
-    assert results.settings["evaluation_episodes"] == 4
+    assert record.measures["greedy_mean_return"] == 3.0
+    assert (record.measures["evaluation"], record.measures["evaluation_episodes"], record.measures["steps"]) == (
+        "monte-carlo",
+        4,
+        200,
+    )
+    assert record.measures["greedy_success_rate"] == 0.25
+    assert (record.measures["greedy_success_rate_low"], record.measures["greedy_success_rate_high"]) == wilson_interval(
+        1, 4
+    )
+    assert results.settings.evaluation_episodes == 4
     assert "after 200 steps" in results.notes[0]
 
 
@@ -311,15 +317,15 @@ def test_fits_of_a_manager_are_told_apart_without_their_numbers(tmp_path):
     fits = [writer_rows("QL", {"episode_rewards": [k, k + 1.0], "loss": [9.0]}) for k in range(3)]
     pd.concat(fits, ignore_index=True).to_csv(folder / "data.csv", index=None)
     results = read_rlberry(tmp_path, environment="grid")
-    assert [(record["seed"], record["train_mean_return"]) for record in results.records] == [
+    assert [(record.seed, record.measures["train_mean_return"]) for record in results.records] == [
         (0, 0.5),
         (1, 1.5),
         (2, 2.5),
     ]
     assert [curve.returns.tolist() for curve in results.episode_curves("grid", "QL")] == [[0, 1], [1, 2], [2, 3]]
     assert "QL: 3 fits" in results.notes[0]
-    assert math.isnan(results.records[0]["steps"])
-    assert results.records[0]["episodes"] == 2
+    assert math.isnan(results.records[0].measures["steps"])
+    assert results.records[0].measures["episodes"] == 2
     assert [row["train_return_mean"] for row in results.rows()] == [1.5]
 
 
@@ -327,7 +333,7 @@ def test_fits_with_one_tag_begin_where_the_time_goes_back(tmp_path):
     fits = [writer_rows("QL", {"episode_rewards": [k] * 4}) for k in range(3)]
     pd.concat(fits).to_csv(tmp_path / "data.csv", index=None)
     results = read_rlberry(tmp_path / "data.csv", environment="grid")
-    assert [record["train_mean_return"] for record in results.records] == [0, 1, 2]
+    assert [record.measures["train_mean_return"] for record in results.records] == [0, 1, 2]
 
 
 def test_the_table_of_read_writer_data_is_read_by_its_numbers():
@@ -341,13 +347,13 @@ def test_the_table_of_read_writer_data_is_read_by_its_numbers():
                 others = rows[rows["tag"] != tag].drop(columns="n_simu")
                 parts.append(pd.concat([rows[rows["tag"] == tag], others], ignore_index=True))
     results = read_rlberry(pd.concat(parts, ignore_index=True), environment="grid", evaluation_tag="evaluation")
-    assert [(record["agent"], record["seed"]) for record in results.records] == [
+    assert [(record.agent, record.seed) for record in results.records] == [
         ("QL", 0), ("QL", 1), ("SARSA", 0), ("SARSA", 1),
     ]  # fmt: skip
-    assert [record["train_mean_return"] for record in results.records] == [0, 1, 0, 1]
-    assert {record["greedy_mean_return"] for record in results.records} == {7.0}
-    assert {record["evaluation"] for record in results.records} == {"monte-carlo"}
-    assert all(record["episodes"] == 3 for record in results.records)
+    assert [record.measures["train_mean_return"] for record in results.records] == [0, 1, 0, 1]
+    assert {record.measures["greedy_mean_return"] for record in results.records} == {7.0}
+    assert {record.measures["evaluation"] for record in results.records} == {"monte-carlo"}
+    assert all(record.measures["episodes"] == 3 for record in results.records)
 
 
 def test_rlberry_files_of_one_name_are_told_apart_by_the_user(tmp_path):
@@ -383,7 +389,7 @@ def test_scores_of_rliable_become_one_trial_a_run_and_task():
     assert results.agents == ["DQN", "IQN"]
     assert [row["greedy_return_mean"] for row in results.rows()] == [3, 10, 3, 20]
     assert [(row["seeds"], row["failed"]) for row in results.rows()] == [(3, 0), (1, 0), (2, 1), (1, 0)]
-    assert results.settings["origin"] == "rliable"
+    assert results.settings.origin == "rliable"
     assert from_rliable(scores).environments == ["task 1", "task 2"]
 
 
@@ -411,7 +417,7 @@ def test_a_monitor_of_windows_begins_with_a_mark(tmp_path):
     plain = (tmp_path / "monitor.csv").read_bytes()
     (tmp_path / "monitor.csv").write_bytes(b"\xef\xbb\xbf" + plain)
     results = read_stable_baselines3(tmp_path / "monitor.csv", agent="A", seed=0)
-    assert results.records[0]["train_mean_return"] == 2.0
+    assert results.records[0].measures["train_mean_return"] == 2.0
 
 
 @pytest.mark.parametrize("rows", [["1.0,10,1.5,3.0,30,3.5"], ["1.0,10"], ["1.0,10,1.5", "3.0,30,3.5,4.0"]])

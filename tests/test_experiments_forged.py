@@ -96,7 +96,7 @@ def read_all(folder):
     def read():
         results = vd.Results.load(folder)
         results.table()
-        assert all(results._curve_source([record["key"] for record in results.records]))
+        assert all(results._curve_source([record.key for record in results.records]))
         str(results)
 
     return is_refused(read, ExperimentError)

@@ -41,11 +41,11 @@ def frame_of(agent="A", environment="FrozenLake-v1", seeds=(0, 1), score=0.5):
 def test_trials_with_the_same_key_are_one_trial(first, second):
     both = Results.joined([first, second])
     assert both.agents == ["slow", "fast", "chance"]
-    assert [record["seed"] for record in both.trials("FrozenLake-v1", "slow")] == [0, 1, 2, 3]
+    assert [record.seed for record in both.trials("FrozenLake-v1", "slow")] == [0, 1, 2, 3]
     assert len(both.records) == both.num_planned == 10
-    assert both.settings["agents"]["slow"] == first.settings["agents"]["slow"]
+    assert both.settings.agents["slow"] == first.settings.agents["slow"]
     assert both.budget("FrozenLake-v1", "chance") == (40, None)
-    assert both.settings["budgets"] == []
+    assert both.settings.own_budgets == {}
     assert both.notes == ()
 
 
@@ -83,7 +83,7 @@ def test_one_label_for_two_agents_gets_the_names(first):
     both = Results.joined([first, other], names=["spring", "autumn"])
     assert both.agents == ["slow (spring)", "fast", "slow (autumn)"]
     assert [len(both.trials("FrozenLake-v1", agent)) for agent in both.agents] == [3, 3, 2]
-    assert both.settings["agents"]["slow (autumn)"] == other.settings["agents"]["slow"]
+    assert both.settings.agents["slow (autumn)"] == other.settings.agents["slow"]
     assert len(list(both.episode_curves("FrozenLake-v1", "slow (autumn)"))) == 2
 
 
@@ -98,7 +98,7 @@ def test_another_budget_is_another_configuration(first):
     assert both.agents == ["slow (short)", "fast", "slow (long)", "chance"]
     assert both.budget("FrozenLake-v1", "slow (short)") == (40, None)
     assert both.budget("FrozenLake-v1", "slow (long)") == (50, None)
-    assert both.settings["own_seeds"]
+    assert both.settings.own_seeds
     assert any("50 episodes" in note and "40 episodes" in note for note in footnotes(both))
 
 
@@ -118,7 +118,7 @@ def test_environments_of_one_label_that_differ_are_kept_apart():
     both = Results.joined([one, other, strict], names=["wet", "dry", "strict"])
     assert both.environments == ["lake (wet)", "lake (dry)", "lake (strict)"]
     assert both.agents == ["slow"]
-    assert both.settings["environments"]["lake (dry)"] == "FrozenLake-v1(is_slippery=False)"
+    assert both.settings.environments["lake (dry)"] == "FrozenLake-v1(is_slippery=False)"
     assert len(both.records) == 6
 
 
@@ -149,14 +149,17 @@ def test_runs_from_elsewhere_that_are_read_one_by_one_are_one_agent():
 
 
 def test_a_trial_that_failed_once_and_ended_well_once_is_done(first):
-    records = [record | {"status": "failed", "error": "no memory"} for record in first.records]
+    records = [dataclasses.replace(record, status="failed", error="no memory") for record in first.records]
     failed = dataclasses.replace(first, records=records)
     assert Results.joined([failed, first]).failures == []
     assert len(Results.joined([failed, failed]).failures) == 6
 
 
 def test_other_numbers_under_one_key_are_told(first):
-    records = [record | {"greedy_mean_return": 0.123} for record in first.records]
+    records = [
+        dataclasses.replace(record, measures=record.measures | {"greedy_mean_return": 0.123})
+        for record in first.records
+    ]
     both = Results.joined([first, dataclasses.replace(first, records=records)])
     assert both.notes == ("6 trials are there more than once with different numbers; the first are used.",)
     pd.testing.assert_frame_equal(both.frame(), first.frame())

@@ -156,7 +156,7 @@ def test_where_texts_are_cut_the_share_of_letters_is_not_told():
     cut = gym.make(TEXT, max_episode_steps=3).spec
     results = vd.compare({"a": "q_learning(discount=0)", "b": "random"}, {"cut": lambda: gym.make(cut)}, seeds=2,
                          episodes=20, workers=0)  # fmt: skip
-    assert "num_guesses" not in results.settings["contents"]["cut"]
+    assert results.settings.contents["cut"].num_guesses == 1
     assert not any("reward a guess" in note for note in footnotes(results))
     assert "cut: success if info['is_success']; learnt on hihello: 1 text" in "\n".join(footnotes(results))
 
@@ -332,7 +332,7 @@ def test_most_environments_have_no_contents():
     env = make_environment("FrozenLake-v1")
     assert vars(Contents.of(env, EnvironmentProfile.of("lake", lambda: env, keeps_open=env).rule)) == vars(Contents())
     results = vd.compare(["random"], "FrozenLake-v1", seeds=1, episodes=3, workers=0)
-    assert "contents" not in results.settings
+    assert results.settings.contents == {}
 
 
 # ---- without tensorflow ----

@@ -97,7 +97,7 @@ def test_episodes_and_steps_are_never_drawn_on_one_axis(order):
     results = vd.compare({label: budgets[label] for label in order}, "FrozenLake-v1", seeds=3)
     axes = results.plot().axes[0]
     assert axes.get_xlabel() == "environment step"
-    most = max(row["steps"] for row in results.trials("FrozenLake-v1", "episodes"))
+    most = max(row.measures["steps"] for row in results.trials("FrozenLake-v1", "episodes"))
     assert drawn(axes) == {"steps": 3000, "episodes": most}
     grid, curves = results.curves("FrozenLake-v1", "episodes", over="steps")
     assert (grid.unit, grid.ends[-1], curves.shape) == ("step", most, (3, 2, len(grid.ends)))

@@ -126,7 +126,7 @@ def test_a_comparison_with_failures_exits_with_1_and_says_how_to_go_on():
     assert f"velodrome: warning: 6 of 12 trials failed, the first: {reason} (crash.py:7 in step)" in warnings
     last = "6 of 12 trials failed; run them again with: velodrome compare two.toml --out results --retry-failed"
     assert done.stdout.splitlines()[-1] == last
-    assert [row["status"] for row in Results.load("results").records] == ["failed"] * 6 + ["done"] * 6
+    assert [row.status for row in Results.load("results").records] == ["failed"] * 6 + ["done"] * 6
 
 
 def test_the_store_knows_the_command_and_the_versions():

@@ -16,9 +16,9 @@ from rich.console import Console
 import velodrome as vd
 from velodrome.experiments.errors import AllTrialsFailedError
 from velodrome.experiments.reporting.footnotes import footnotes
-from velodrome.experiments.reporting.numbers import estimate
+from velodrome.experiments.reporting.numbers import estimate, json_ready
 from velodrome.experiments.reporting.tables import format_table, terminal_table
-from velodrome.experiments.results.results import Results, json_ready
+from velodrome.experiments.results.results import Results
 from velodrome.experiments.storage.store import STORE_FILE, Store, StoreError
 
 DETERMINISTIC, SLIPPERY = "FrozenLake-v1(is_slippery=False)", "FrozenLake-v1"
@@ -85,7 +85,7 @@ def interrupted(directory, after, **settings):
 
 
 def records_as_text(some):
-    return [{key: repr(value) for key, value in record.items()} for record in some.records]
+    return [{key: repr(value) for key, value in record.row().items()} for record in some.records]
 
 
 def curves_of(some):
@@ -97,7 +97,7 @@ def curves_of(some):
 
 def everything_of(some):
     """All that results hold, as comparable values."""
-    told = (some.name, some.description, some.settings, list(some.settings["agents"]), some.num_planned)
+    told = (some.name, some.description, some.settings, some.agents, some.num_planned)
     return *told, some.warnings, some.provenance, some.notes, records_as_text(some), curves_of(some)
 
 
@@ -110,7 +110,7 @@ def test_the_frame_has_one_row_a_trial(results):
         frame.select_dtypes("number").columns.isin(["greedy_success_rate", "steps", "train_seconds", "seed"]).sum() == 4
     )
     frame["steps"] = 0
-    assert results.records[0]["steps"] > 0
+    assert results.records[0].measures["steps"] > 0
 
 
 def test_the_table_summarises_the_frame(results):
@@ -176,7 +176,7 @@ def test_failed_trials_are_saved_with_their_reasons(failing, tmp_path):
     failing.save(tmp_path)
     again = Results.load(tmp_path)
     assert everything_of(again) == everything_of(failing)
-    assert [row["error"] for row in again.failures] == [row["error"] for row in failing.failures]
+    assert [row.error for row in again.failures] == [row.error for row in failing.failures]
 
 
 def test_saving_into_another_store_keeps_what_that_has(results, endless, tmp_path):
@@ -240,8 +240,8 @@ def test_infinities_and_nans_are_stored(endless, tmp_path):
     endless.save(tmp_path)
     again = Results.load(tmp_path)
     assert everything_of(again) == everything_of(endless)
-    stuck = next(row for row in again.records if row["agent"] == "stuck")
-    assert stuck["greedy_mean_return"] == -math.inf
+    stuck = next(row for row in again.records if row.agent == "stuck")
+    assert stuck.measures["greedy_mean_return"] == -math.inf
     assert math.isnan(stuck["train_success_rate"])
 
 

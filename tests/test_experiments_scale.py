@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 import velodrome as vd
 from velodrome.experiments.plotting.final_scores import MOST_DOTS
+from velodrome.experiments.plotting.improvement_matrix import MOST_IN_REPORT
 from velodrome.experiments.reporting.report import report_html
-from velodrome.experiments.reporting.report_extent import MOST_DRAWN_AGENTS, MOST_DRAWN_ENVIRONMENTS, MOST_IN_MATRIX
+from velodrome.experiments.reporting.report_extent import MOST_DRAWN_AGENTS, MOST_DRAWN_ENVIRONMENTS
 from velodrome.experiments.reporting.tables import format_table
 from velodrome.experiments.results.analysis import AnalysisOptions
 from velodrome.experiments.results.comparison import MOST_TESTED
-from velodrome.experiments.results.results import CURVES_AT_ONCE
+from velodrome.experiments.results.trial_table import CURVES_AT_ONCE
 from velodrome.experiments.statistics import probability_of_improvement, probability_of_improvement_interval
 from velodrome.experiments.statistics.resampling import resampled_weights
 from velodrome.experiments.statistics.scores import random_stream
@@ -61,7 +62,7 @@ def test_too_many_agents_have_no_letters_and_every_output_says_so(crowd):
 def test_report_of_many_agents_says_what_it_leaves_out(crowd):
     english, korean = report_html(crowd), report_html(crowd, language="ko")
     assert f"Drawn are the {MOST_DRAWN_AGENTS} of {MOST_TESTED + 1} agents with the best mean rank" in english
-    assert f"Probability of improvement: left out, for it is drawn of at most {MOST_IN_MATRIX} agents." in english
+    assert f"Probability of improvement: left out, for it is drawn of at most {MOST_IN_REPORT} agents." in english
     assert f"With {MOST_TESTED + 1} agents no pair is tested" in english
     # The tables have all, the pictures the best.
     assert f">agent {MOST_TESTED}<" in english

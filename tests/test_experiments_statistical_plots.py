@@ -17,15 +17,18 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import velodrome as vd
+from velodrome.agents.training_log import Curve
 from velodrome.experiments import statistics
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
-from velodrome.experiments.plotting import fonts
+from velodrome.experiments.plotting import PlotKind, fonts, kinds, register_kind
 from velodrome.experiments.plotting.figures import draw, figure_bytes, write_figure
 from velodrome.experiments.plotting.final_scores import draw_final_scores
 from velodrome.experiments.plotting.kinds import KINDS
 from velodrome.experiments.plotting.style import COLOURS, line_style, text_colour, wrapped
 from velodrome.experiments.reporting.numbers import estimate
 from velodrome.experiments.results.results import Results
+from velodrome.experiments.results.settings import PairBudget
+from velodrome.experiments.statistics import mean_band
 
 ICE, SLIPPERY = "ice", "slippery ice"
 ENVIRONMENTS = {ICE: "FrozenLake-v1(is_slippery=False)", SLIPPERY: "FrozenLake-v1"}
@@ -57,7 +60,25 @@ gym.register("PlotsPull-v0", entry_point=Pull)
 
 @pytest.fixture(scope="module")
 def lakes():
-    return vd.compare(AGENTS, ENVIRONMENTS, seeds=6, episodes=300, name="lakes")
+    return evaluated(vd.compare(AGENTS, ENVIRONMENTS, seeds=6, episodes=300, name="lakes"))
+
+
+def evaluated(results, at=(100, 200, 300), unit="episode"):
+    """Results with evaluations during training: success grows from 0 to that at the end."""
+    final = {record.key: record.number("greedy_success_rate") for record in results.records}
+
+    def source(keys):
+        for key in keys:
+            values = np.linspace(0, final[key], len(at))
+            yield (
+                key,
+                {
+                    f"evaluation_{name}": Curve(f"evaluation_{name}", unit, np.array(at), values)
+                    for name in ("success_rate", "return")
+                },
+            )
+
+    return dataclasses.replace(results, _measured_source=source)
 
 
 @pytest.fixture(scope="module")
@@ -78,15 +99,19 @@ def pulls():
 
 
 def scores(results, environment, agent, column="greedy_success_rate"):
-    return np.array([record[column] for record in results.trials(environment, agent) if record["status"] == "done"])
+    return np.array([record.number(column) for record in results.trials(environment, agent) if record.status == "done"])
 
 
 def without_curves(results):
     return Results(results.name, results.records, results.settings, results.num_planned)
 
 
+def with_measures(record, **measures):
+    return dataclasses.replace(record, measures=record.measures | measures)
+
+
 def changed(results, **columns):
-    records = [record | columns for record in results.records]
+    records = [with_measures(record, **columns) for record in results.records]
     return dataclasses.replace(results, records=records)
 
 
@@ -122,7 +147,7 @@ def test_means_intervals_and_references_are_drawn_and_told(lakes):
     bar, mean = (line for line in axes.get_lines() if 1 in line.get_ydata() and 0 not in line.get_ydata())
     assert list(bar.get_xdata()) == [low, high]
     assert mean.get_xdata()[0] == pytest.approx(values.mean())
-    best, random = (lakes.records[-1][f"{name}_success_rate"] for name in ("best", "random"))
+    best, random = (lakes.records[-1].number(f"{name}_success_rate") for name in ("best", "random"))
     assert {f"best possible {best:.3g}", f"random {random:.3g}"} < set(texts(axes))
     assert "6 seeds" in draw(lakes, "scores").get_suptitle()
 
@@ -139,11 +164,10 @@ def test_returns_are_the_default_without_a_success_rule(pulls):
 
 
 def test_a_wide_interval_of_two_seeds_does_not_hide_the_dots(lakes):
-    records = [record for record in lakes.records if record["seed"] < 2]
+    records = [record for record in lakes.records if record.seed < 2]
     few = dataclasses.replace(lakes, records=records)
     for record, value in zip(records, itertools.cycle([1.0, 2.0])):
-        record_value = {"greedy_mean_return": value}
-        records[records.index(record)] = record | record_value
+        records[records.index(record)] = with_measures(record, greedy_mean_return=value)
     low, high = draw(few, "scores", metric="greedy_return").axes[0].get_xlim()
     assert -2 < low < 1
     assert 2 < high < 5
@@ -158,8 +182,7 @@ def test_failed_trials_are_not_drawn_but_counted(mixed):
 
 
 def test_infinite_scores_are_not_drawn_but_counted(lakes):
-    records = [dict(record) for record in lakes.records]
-    records[0]["greedy_mean_return"] = -math.inf
+    records = [with_measures(lakes.records[0], greedy_mean_return=-math.inf), *lakes.records[1:]]
     figure = draw(dataclasses.replace(lakes, records=records), "scores", metric="greedy_return")
     assert figure.get_suptitle().endswith("left out: 1 infinite score")
     assert len(figure.axes[0].collections[0].get_offsets()) == 5
@@ -174,8 +197,8 @@ def test_profiles_are_those_of_normalised_scores(lakes):
     parts = []
     for environment in ENVIRONMENTS:
         record = lakes.trials(environment, "chance")[0]
-        span = record["best_success_rate"] - record["random_success_rate"]
-        parts.append((scores(lakes, environment, "large steps") - record["random_success_rate"]) / span)
+        span = record.measures["best_success_rate"] - record.measures["random_success_rate"]
+        parts.append((scores(lakes, environment, "large steps") - record.measures["random_success_rate"]) / span)
     line = line_of(axes, "large steps")
     expected = statistics.performance_profile(parts, line.get_xdata())
     assert np.array_equal(line.get_ydata(), expected.shares)
@@ -229,7 +252,7 @@ def test_one_agent_cannot_be_compared():
 
 
 def test_one_seed_has_no_interval_and_says_so(lakes):
-    one = dataclasses.replace(lakes, records=[record for record in lakes.records if record["seed"] == 0])
+    one = dataclasses.replace(lakes, records=[record for record in lakes.records if record.seed == 0])
     assert "\none seed" in texts(draw(one, "improvement").axes[0])[0]
     assert "1 seed, without interval" in draw(one, "scores").get_suptitle()
 
@@ -239,7 +262,7 @@ def test_one_seed_has_no_interval_and_says_so(lakes):
 
 def test_regret_is_what_all_episodes_fell_short_of(lakes):
     axes = draw(lakes, "regret").axes[1]
-    best = lakes.trials(SLIPPERY, "chance")[0]["best_return"]
+    best = lakes.trials(SLIPPERY, "chance")[0].measures["best_return"]
     ends = [(best - curve.returns).sum() for curve in lakes.episode_curves(SLIPPERY, "small steps")]
     line = line_of(axes, "small steps")
     assert (line.get_xdata()[0], line.get_xdata()[-1]) == (0, 300)
@@ -256,7 +279,7 @@ def test_regret_over_steps_goes_as_far_as_every_seed(lakes):
     assert axes.get_xlabel() == "environment step"
     line = line_of(axes, "chance")
     shown = line.get_xdata()[np.isfinite(line.get_ydata())]
-    best, curves = lakes.trials(SLIPPERY, "chance")[0]["best_return"], lakes.episode_curves(SLIPPERY, "chance")
+    best, curves = lakes.trials(SLIPPERY, "chance")[0].measures["best_return"], lakes.episode_curves(SLIPPERY, "chance")
     at_last = []
     for curve in curves:
         assert curve.lengths.sum() >= shown[-1]
@@ -309,13 +332,13 @@ def test_lengths_that_are_not_known_leave_episodes(lakes):
         return ((key, dataclasses.replace(known[key], lengths=np.zeros(300, dtype=np.int64))) for key in keys)
 
     def keys_of(agent):
-        return [record["key"] for record in lakes.trials(ICE, agent)]
+        return [record.key for record in lakes.trials(ICE, agent)]
 
     def curves_of(agent):
         return lakes.episode_curves(ICE, agent)
 
-    records = [record for record in lakes.records if record["environment"] == ICE]
-    settings = lakes.settings | {"episodes": None, "environments": {ICE: "somewhere"}}
+    records = [record for record in lakes.records if record.environment == ICE]
+    settings = dataclasses.replace(lakes.settings, budget=PairBudget(), environments={ICE: "somewhere"})
     results = dataclasses.replace(lakes, records=records, settings=settings, _curve_source=curves_without_lengths)
     for kind in ("learning", "regret"):
         assert draw(results, kind).axes[0].get_xlim() == (0, 300)
@@ -384,7 +407,7 @@ def test_parameters_that_do_not_vary_are_refused_with_those_that_do(sweep, lakes
 
 def test_agents_from_elsewhere_are_read_as_far_as_they_are_expressions(lakes):
     expressions = {"chance": "some text (of no form", "small steps": "DQN(rate=1e-3)", "large steps": "DQN(rate=1e-2)"}
-    results = dataclasses.replace(lakes, settings=lakes.settings | {"agents": expressions})
+    results = dataclasses.replace(lakes, settings=dataclasses.replace(lakes.settings, agents=expressions))
     figure = draw(results, "sweep", parameter="rate")
     assert figure.get_suptitle().endswith("left out: chance (no rate)")
     assert list(line_of(figure.axes[0], "DQN").get_xdata()) == [0.001, 0.01]
@@ -392,10 +415,75 @@ def test_agents_from_elsewhere_are_read_as_far_as_they_are_expressions(lakes):
 
 def test_labels_stand_for_expressions_that_are_not_known(lakes):
     labels = dict(zip(AGENTS, ("PPO", "DQN(rate=0.1)", "DQN(rate=0.2)"), strict=True))
-    records = [record | {"agent": labels[record["agent"]]} for record in lakes.records]
-    settings = lakes.settings | {"agents": dict.fromkeys(labels.values(), "")}
+    records = [dataclasses.replace(record, agent=labels[record.agent]) for record in lakes.records]
+    settings = dataclasses.replace(lakes.settings, agents=dict.fromkeys(labels.values(), ""))
     figure = draw(dataclasses.replace(lakes, records=records, settings=settings), "sweep")
     assert list(line_of(figure.axes[0], "DQN").get_xdata()) == [0.1, 0.2]
+
+
+# Evaluations during training
+
+
+def test_evaluations_are_means_over_seeds_with_bands_and_the_best_possible(lakes):
+    figure = draw(lakes, "evaluation", environment=SLIPPERY)
+    axes = figure.axes[0]
+    line = line_of(axes, "large steps")
+    assert list(line.get_xdata()) == [100, 200, 300]
+    final = scores(lakes, SLIPPERY, "large steps")
+    assert line.get_ydata() == pytest.approx([0, final.mean() / 2, final.mean()])
+    _, high = mean_band(np.outer(final, [0, 0.5, 1]))
+    bands = [collection.get_paths()[0].vertices for collection in axes.collections]
+    assert any(band[:, 1].max() == pytest.approx(min(1, high[-1])) for band in bands)
+    assert axes.get_ylabel().startswith("greedy success rate")
+    assert any(text.startswith("best possible") for text in texts(axes))
+    assert "mean of 6 seeds, band = 95 % interval" in figure.get_suptitle()
+    assert draw(lakes, "evaluation", metric="return").axes[0].get_ylabel().startswith("greedy return")
+
+
+def test_measured_curves_come_in_the_order_of_the_seeds(lakes):
+    curves = lakes.measured_curves(ICE, "large steps", "evaluation_return")
+    assert [curve.values[-1] for curve in curves] == list(scores(lakes, ICE, "large steps"))
+    assert lakes.measured_curves(ICE, "large steps", "loss") == []
+
+
+def test_where_no_evaluation_is_stored_that_is_said(pulls, lakes):
+    with pytest.raises(ExperimentError, match=r"두 팔: no evaluations during training are stored.*--evaluate-every"):
+        draw(pulls, "evaluation")
+    steps = evaluated(lakes, unit="step")._measured_source
+    keys = {record.key for record in lakes.records if record.agent == "chance"}
+
+    def mixed_units(wanted):
+        for key, curves in lakes._measured_source(wanted):
+            yield key, dict(steps([key]))[key] if key in keys else curves
+
+    with pytest.raises(ExperimentError, match="evaluations count in episodes and steps"):
+        draw(dataclasses.replace(lakes, _measured_source=mixed_units), "evaluation")
+
+
+# Kinds of one's own
+
+
+def test_a_kind_of_ones_own_is_drawn_and_registered(lakes, monkeypatch):
+    kind = PlotKind(
+        "speed",
+        lambda axes, page, environment: axes.bar(
+            page.table.agents,
+            [np.mean([one.number("steps") for one in page.table.done(environment, a)]) for a in page.table.agents],
+        ),
+        caption="Steps of a trial.",
+    )
+    figure = lakes.plot(kind=kind)
+    assert len(figure.axes) == len(ENVIRONMENTS)
+    assert "mean of 6 seeds" in figure.get_suptitle()
+    with pytest.raises(ExperimentError, match="kind must be one of"):
+        lakes.plot(kind="speed")
+    monkeypatch.setattr(kinds, "KINDS", dict(KINDS))
+    register_kind(kind)
+    assert len(lakes.plot(kind="speed", environment=ICE).axes) == 1
+    with pytest.raises(ExperimentError, match="kind 'scores' is there already; give it another name"):
+        register_kind(dataclasses.replace(kind, name="scores"))
+    with pytest.raises(ExperimentError, match="options must be of metric, parameter, over, got 'colour'"):
+        PlotKind("mine", kind.draw, options=("colour",))
 
 
 # Whole pages
@@ -404,12 +492,12 @@ def test_labels_stand_for_expressions_that_are_not_known(lakes):
 @pytest.mark.parametrize(
     ("kind", "options", "line"),
     [
-        ("score", {}, "kind must be one of learning, scores, .* got 'score': did you mean 'scores'"),
+        ("score", {}, "kind must be one of learning, evaluation, scores, .* got 'score': did you mean 'scores'"),
         ("learning", {"metric": "returns"}, "metric must be one of success_rate, return, got 'returns': did you mean"),
         ("scores", {"metric": "train_returns"}, "metric must be one of .*: did you mean 'train_return'"),
         ("scores", {"environment": "slipery ice"}, "environment must be one of .*: did you mean 'slippery ice'"),
         ("regret", {"over": "step"}, "over must be one of episodes, steps, got 'step': did you mean 'steps'"),
-        ("regret", {"metric": "return"}, "metric is for learning, scores, profiles, improvement, sweep"),
+        ("regret", {"metric": "return"}, "metric is for learning, evaluation, scores, profiles, improvement, sweep"),
         ("profiles", {"over": "steps"}, "over is for learning, regret"),
         ("scores", {"parameter": "discount"}, "parameter is for sweep"),
     ],
@@ -431,7 +519,7 @@ def test_seeds_may_differ_from_pair_to_pair(lakes, kind):
     records = [
         record
         for record in lakes.records
-        if record["seed"] < (1 if record["agent"] == "chance" else 4 if record["environment"] == ICE else 6)
+        if record.seed < (1 if record.agent == "chance" else 4 if record.environment == ICE else 6)
     ]
     assert "1 to 6 seeds" in draw(dataclasses.replace(lakes, records=records), kind).get_suptitle()
 

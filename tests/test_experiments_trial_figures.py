@@ -429,7 +429,7 @@ def test_being_asked_changes_nothing(agent, arguments, episodes):
     assert np.array_equal(history[-1].guesses, read_side_by_side(undisturbed, inputs))
     by_logits = undisturbed.predict_logits(inputs if agent.name == "char_rnn" else inputs.ravel()).argmax(axis=-1)
     assert np.array_equal(history[-1].guesses.ravel(), by_logits.ravel())
-    assert agent._bound is None
+    assert not agent.is_trained
 
 
 @pytest.mark.parametrize("agent", ["random", "q_learning(discount=0)"])

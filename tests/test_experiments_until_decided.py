@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import velodrome as vd
 from velodrome.agents.errors import BudgetError
 from velodrome.experiments.errors import AllTrialsFailedError, ExperimentError, ExperimentWarning
+from velodrome.experiments.results.trial_table import TrialRecord
 from velodrome.experiments.running.sequential_comparison import SequentialComparison
 from velodrome.experiments.statistics import SequentialDesign, SequentialState, look
 from velodrome.experiments.storage.store import Store
@@ -33,15 +34,15 @@ def compare(agents=AGENTS, environments=LAKE, **options):
 
 
 def sequential(results, environment=LAKE):
-    return results.settings["sequential"]["environments"][environment]
+    return results.settings.sequential_on(environment)
 
 
 def state(results, environment=LAKE):
-    return SequentialState.from_data(sequential(results, environment)["state"])
+    return sequential(results, environment).state
 
 
 def verdicts(results, environment=LAKE):
-    agents = sequential(results, environment)["agents"]
+    agents = sequential(results, environment).agents
     return {
         (agents[pair.first], agents[pair.second]): (pair.verdict, pair.num_seeds)
         for pair in state(results, environment).pairs
@@ -51,18 +52,18 @@ def verdicts(results, environment=LAKE):
 def by_hand(results, environment):
     """The state that `look` alone gives on the scores of the trials."""
     told = sequential(results, environment)
-    now = SequentialState.start(len(told["agents"]), state(results, environment).design)
-    while not now.is_finished and now.next_size <= len(told["seeds"]):
+    now = SequentialState.start(len(told.agents), state(results, environment).design)
+    while not now.is_finished and now.next_size <= len(told.seeds):
         scores = []
-        for agent in told["agents"]:
-            of_seed = {trial["seed"]: trial[told["measure"]] for trial in results.trials(environment, agent)}
-            scores.append([of_seed[seed] for seed in told["seeds"] if seed in of_seed])
+        for agent in told.agents:
+            of_seed = {trial.seed: trial.number(told.measure) for trial in results.trials(environment, agent)}
+            scores.append([of_seed[seed] for seed in told.seeds if seed in of_seed])
         now = look(now, scores)
     return now
 
 
 def seeds(results, environment=LAKE):
-    return {agent: [trial["seed"] for trial in results.trials(environment, agent)] for agent in results.agents}
+    return {agent: [trial.seed for trial in results.trials(environment, agent)] for agent in results.agents}
 
 
 def digest(folder):
@@ -72,7 +73,9 @@ def digest(folder):
 
 def numbers(results):
     timed = {"train_seconds", "steps_per_second", "wall_seconds", "cpu_seconds"}
-    return repr([{name: value for name, value in record.items() if name not in timed} for record in results.records])
+    return repr(
+        [{name: value for name, value in record.row().items() if name not in timed} for record in results.records]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +93,8 @@ def test_only_agents_of_an_undecided_pair_get_more_seeds(decided):
         ("fast", "slow"): ("different", 33),
     }
     assert {agent: len(own) for agent, own in seeds(results).items()} == {"random": 10, "fast": 33, "slow": 33}
-    assert results.settings["seeds"] == list(range(10))
-    assert results.settings["own_seeds"] == [
-        {"agent": agent, "environment": LAKE, "seeds": list(range(33))} for agent in ("fast", "slow")
-    ]
+    assert results.settings.seeds == tuple(range(10))
+    assert results.settings.own_seeds == {(LAKE, agent): tuple(range(33)) for agent in ("fast", "slow")}
     assert results.num_planned == len(results.records)
 
 
@@ -111,10 +112,10 @@ def test_verdicts_are_those_of_the_pure_looks_on_the_stored_scores(decided, envi
     for some in (results, vd.Results.load(folder)):
         assert state(some, environment) == by_hand(some, environment)
         assert state(some, environment).is_finished
-    assert results.settings["sequential"]["first"] == 10
-    assert results.settings["sequential"]["max_seeds"] == 40
-    assert results.settings["sequential"]["metric"] is None
-    assert sequential(results, environment)["measure"] == "greedy_success_rate"
+    assert results.settings.sequential.first == 10
+    assert results.settings.sequential.max_seeds == 40
+    assert results.settings.sequential.metric is None
+    assert sequential(results, environment).measure == "greedy_success_rate"
     assert state(results, environment).design == SequentialDesign.up_to(10, 40, futility=0.05)
 
 
@@ -164,7 +165,7 @@ def test_an_interrupted_run_goes_on_to_the_same(decided, tmp_path, number):
         compare(environments=[LAKE, DRY], out=tmp_path, name="lakes", progress=interrupt)
     kept = vd.Results.load(tmp_path)
     assert number <= len(kept.records) < kept.num_planned
-    assert sequential(kept)["state"]["stage"] == (1 if number > 60 else 0)
+    assert sequential(kept).state.stage == (1 if number > 60 else 0)
     again = compare(environments=[LAKE, DRY], out=tmp_path, name="lakes")
     assert numbers(again) == numbers(results)
     assert again.settings == results.settings
@@ -207,11 +208,11 @@ def test_catching_up_does_not_show_an_earlier_state(decided, tmp_path):
     for number in (70, 71):
         with pytest.raises(KeyboardInterrupt):
             compare(environments=[LAKE, DRY], out=tmp_path, progress=interrupt_at(number))
-        assert sequential(vd.Results.load(tmp_path))["state"]["stage"] == 1
+        assert sequential(vd.Results.load(tmp_path)).state.stage == 1
     # Interrupted while nothing but the looks is repeated.
     with pytest.raises(KeyboardInterrupt):
         compare(environments=[LAKE, DRY], out=tmp_path, progress=interrupt_at(1))
-    assert sequential(vd.Results.load(tmp_path))["state"]["stage"] == 1
+    assert sequential(vd.Results.load(tmp_path)).state.stage == 1
 
 
 def test_progress_goes_on_over_the_stages():
@@ -245,7 +246,7 @@ def test_trackers_start_once_and_hear_of_every_trial_once():
     results = compare(track=listener, name="lake")
     assert listener.told[0] == ("start", "lake")
     assert listener.told[-1] == "close"
-    trials = [(record["agent"], record["environment"], record["seed"]) for record in results.records]
+    trials = [(record.agent, record.environment, record.seed) for record in results.records]
     assert sorted(listener.told[1:-1]) == sorted(trials)
 
 
@@ -283,18 +284,18 @@ def test_the_last_look_decides_everything():
 
 def test_the_metric_decides_by_itself_or_as_asked():
     results = compare({"random": "random", "fast": AGENTS["fast"]}, episodes=300, success="none")
-    assert sequential(results)["measure"] == "greedy_return"
+    assert sequential(results).measure == "greedy_return"
     results = compare(CLOSE, metric="train_return", episodes=50, max_seeds=12)
-    assert sequential(results)["measure"] == "train_return"
-    assert results.settings["sequential"]["metric"] == "train_return"
+    assert sequential(results).measure == "train_return"
+    assert results.settings.sequential.metric == "train_return"
 
 
 def test_agents_without_the_metric_are_left_out():
     agents = {"random": "random", "plan": "value_iteration", "fast": AGENTS["fast"]}
     with pytest.warns(ExperimentWarning, match="plan is left out .* its trials have no such score"):
         results = compare(agents, DRY, metric="train_return")
-    assert sequential(results, DRY)["agents"] == ["random", "fast"]
-    assert sequential(results, DRY)["excluded"] == {"plan": "its trials have no such score"}
+    assert sequential(results, DRY).agents == ("random", "fast")
+    assert sequential(results, DRY).excluded == {"plan": "its trials have no such score"}
     assert verdicts(results, DRY) == {("random", "fast"): ("different", 10)}
     assert "left out" in results.warnings[0]
 
@@ -319,11 +320,11 @@ RIVALS = {"q": "q_learning(discount=0.9)", "sarsa": "sarsa(policy=softmax(temper
 def test_seeds_of_failed_trials_are_left_out_for_all_and_replaced():
     environment = hostile(1 / 800)
     results = corridor(RIVALS, environment)
-    failed = {record["seed"] for record in results.failures}
+    failed = {record.seed for record in results.failures}
     told = sequential(results, environment)
     assert failed
-    assert told["seeds"] == [seed for seed in range(told["seeds"][-1] + 1) if seed not in failed]
-    assert len(told["seeds"]) == max(pair.num_seeds for pair in state(results, environment).pairs)
+    assert list(told.seeds) == [seed for seed in range(told.seeds[-1] + 1) if seed not in failed]
+    assert len(told.seeds) == max(pair.num_seeds for pair in state(results, environment).pairs)
     assert state(results, environment) == by_hand(results, environment)
     assert state(results, environment).is_finished
     assert all(own == list(range(len(own))) for own in seeds(results, environment).values())
@@ -334,7 +335,7 @@ def test_pairs_stay_undecided_where_too_many_trials_fail():
     results = corridor(RIVALS, environment)
     assert not state(results, environment).is_finished
     assert max(len(own) for own in seeds(results, environment).values()) <= 32
-    assert "at most 32 are tried" in sequential(results, environment)["stopped"]
+    assert "at most 32 are tried" in sequential(results, environment).stopped
     assert any("stay undecided" in line for line in results.warnings)
 
 
@@ -342,8 +343,8 @@ def test_an_agent_whose_trials_all_fail_is_left_out():
     agents = RIVALS | {"planner": "hostile_agents:HopefulPlanner"}
     results = corridor(agents, CORRIDOR, seeds=6, max_seeds=6)
     told = sequential(results, CORRIDOR)
-    assert told["agents"] == ["q", "sarsa"]
-    assert told["excluded"]["planner"].startswith("all of its 6 trials failed, the first: ")
+    assert told.agents == ("q", "sarsa")
+    assert told.excluded["planner"].startswith("all of its 6 trials failed, the first: ")
     assert len(seeds(results, CORRIDOR)["planner"]) == 6
     assert state(results, CORRIDOR).is_finished
     assert any("planner is left out" in line for line in results.warnings)
@@ -354,8 +355,8 @@ def test_where_nobody_is_left_there_is_nothing_to_decide():
         corridor({"one": "hostile_agents:HopefulPlanner", "other": "hostile_agents:HopefulImprover"}, CORRIDOR, seeds=3)
     results = failed.value.results
     told = sequential(results, CORRIDOR)
-    assert told["agents"] == []
-    assert list(told["excluded"]) == ["one", "other"]
+    assert told.agents == ()
+    assert list(told.excluded) == ["one", "other"]
     assert verdicts(results, CORRIDOR) == {}
     assert any("nothing to decide" in line for line in results.warnings)
 
@@ -366,7 +367,7 @@ def test_failed_trials_are_tried_again_once_if_asked(tmp_path):
     listener = Listener()
     again = corridor(RIVALS, environment, out=tmp_path, track=listener, retry_failed=True)
     counts = Counter(entry for entry in listener.told if entry != "close" and entry[0] != "start")
-    assert sorted(counts) == sorted((record["agent"], environment, record["seed"]) for record in first.failures)
+    assert sorted(counts) == sorted((record.agent, environment, record.seed) for record in first.failures)
     assert set(counts.values()) == {1}
     assert again.settings == first.settings
 
@@ -453,9 +454,8 @@ def record(agent, seed, score):
     """A trial's record; None is a failed trial."""
     value = math.nan if score is None else score
     names = ("greedy_success_rate", "greedy_mean_return", "train_success_rate", "train_mean_return")
-    return {
-        "agent": agent, "seed": seed, "status": "failed" if score is None else "done", "error": "it broke",
-    } | dict.fromkeys(names, value)  # fmt: skip
+    status = "failed" if score is None else "done"
+    return TrialRecord(agent, "lake", seed, status, dict.fromkeys(names, value), error="it broke")
 
 
 def driven(comparison, scores):

@@ -19,6 +19,7 @@ import hostile_environments
 import psutil
 import pytest
 from hostile_environments import Corridor, Factory, Fickle, closure, locked, partial
+from made_up import plan_of
 
 import velodrome as vd
 from velodrome.agents.deep import keras_runtime
@@ -29,7 +30,6 @@ from velodrome.experiments.running.manager import Manager
 from velodrome.experiments.running.process_workers import ProcessWorkers
 from velodrome.experiments.running.worker_memory import MAX_GROWTH
 from velodrome.experiments.running.workers import Task
-from velodrome.experiments.specification.make_plan import make_plan
 from velodrome.experiments.storage.provenance import available_cores
 from velodrome.experiments.storage.store import Store
 
@@ -50,11 +50,11 @@ def numbers(results, *environments):
     """What was measured in trials that are done, but for times, by environment, agent and seed."""
     timed = {"train_seconds", "steps_per_second", "wall_seconds", "cpu_seconds"}
     return {
-        (record["environment"], record["agent"], record["seed"]): repr(
-            [value for name, value in record.items() if name not in timed]
+        (record.environment, record.agent, record.seed): repr(
+            [value for name, value in record.row().items() if name not in timed]
         )
         for record in results.records
-        if record["status"] == "done" and (not environments or record["environment"] in environments)
+        if record.status == "done" and (not environments or record.environment in environments)
     }
 
 
@@ -117,15 +117,15 @@ def check_hostile(results, said, undisturbed):
     # A process that dies gives no place.
     failures = {name: [] for name in said}
     for record in results.failures:
-        failures[record["environment"]].append(record)
+        failures[record.environment].append(record)
     for mischief, (start, part, place) in said.items():
         assert failures[mischief], mischief
         for failure in failures[mischief]:
-            assert failure["status"] == "failed"
-            assert failure["error"].startswith(start)
-            assert part in failure["error"]
-            assert "\n" not in failure["error"]
-            assert place in failure["error_place"]
+            assert failure.status == "failed"
+            assert failure.error.startswith(start)
+            assert part in failure.error
+            assert "\n" not in failure.error
+            assert place in failure.error_place
 
 
 def hostile_environment(name):
@@ -160,7 +160,7 @@ def test_trials_that_take_too_long_are_stopped_and_preparing_a_worker_is_no_part
         {"q": AGENTS["q"]}, GOOD | hostiles, seeds=[0], workers=2, trial_timeout=6.0, **BUDGET
     )  # fmt: skip
     assert numbers(results, *GOOD) == of("q", [0], undisturbed)
-    stopped = {(record["environment"], record["status"], record["error"]) for record in results.failures}
+    stopped = {(record.environment, record.status, record.error) for record in results.failures}
     assert stopped == {(name, "timed out", "took longer than 6 s") for name in ("sleep", "spin")}
     assert len(results.failures) == 2
 
@@ -189,7 +189,7 @@ def test_loading_tensorflow_is_not_counted_as_a_trials_time(monkeypatch):
 @pytest.mark.slow
 def test_a_network_trains_within_a_time_in_which_tensorflow_is_not_even_loaded():
     results = vd.compare("mlp", "velodrome/Classification-v0", epochs=1, seeds=2, workers=1, trial_timeout=5.0)
-    assert [record["status"] for record in results.records] == ["done"] * 2
+    assert [record.status for record in results.records] == ["done"] * 2
 
 
 def test_a_trial_that_takes_too_much_memory_fails_alone(undisturbed):
@@ -199,7 +199,7 @@ def test_a_trial_that_takes_too_much_memory_fails_alone(undisturbed):
         {"q": AGENTS["q"]}, environments, seeds=[0], workers=2, trial_memory="700MB", **BUDGET
     )  # fmt: skip
     assert numbers(results, *GOOD) == of("q", [0], undisturbed)
-    ((error, status),) = {(record["error"], record["status"]) for record in results.failures}
+    ((error, status),) = {(record.error, record.status) for record in results.failures}
     assert (error, status) == ("took more memory than 700 MB", "failed")
     assert not worker_processes()
 
@@ -263,7 +263,7 @@ def test_an_environment_that_can_only_be_made_a_few_times_fails_the_later_trials
     assert numbers(results, *GOOD) == undisturbed
     # A trial makes two, one to train in and one to be evaluated in.
     assert len(results.failures) == 4
-    assert {failure["error"] for failure in results.failures} == {
+    assert {failure.error for failure in results.failures} == {
         "UnknownEnvironmentError: cannot make Hostile-v0: no more corridors"
     }
 
@@ -297,7 +297,7 @@ def check_policies(workers, environments, undisturbed):
     assert numbers(results) == {name: value for name, value in undisturbed.items() if name[0] in environments}
     assert len(results.failures) == 3 * len(POLICIES) * len(environments)
     for failure in results.failures:
-        assert failure["error"].startswith(POLICIES[failure["agent"]]), failure["error"]
+        assert failure.error.startswith(POLICIES[failure.agent]), failure.error
 
 
 def test_hostile_policies_fail_their_trials_alone_in_this_process(undisturbed):
@@ -329,7 +329,7 @@ warnings.simplefilter("ignore")
 agents = {"stuck": vd.agents.QLearning(policy=hostile_environments.Fickle("for ever")), "q": "q_learning(discount=0.9)"}
 results = vd.compare(agents, "FrozenLake-v1", seeds=[3], episodes=25, workers=1, trial_timeout=5)
 for record in results.records:
-    print(record["agent"], record["seed"], record["status"], record["error"])
+    print(record.agent, record.seed, record.status, record.error)
 """
 
 
@@ -355,7 +355,7 @@ class Bench:
 
     def __init__(self, seeds, journal=""):
         environment = f"hostile_environments:HostileCorridor-v0(journal={str(journal)!r})"
-        plan = make_plan({"q": AGENTS["q"]}, {"corridor": environment}, seeds=seeds, episodes=10, steps=None)
+        plan = plan_of({"q": AGENTS["q"]}, {"corridor": environment}, seeds=seeds, episodes=10)
         self.manager = Manager(plan, Store.in_memory(), 1)
         self.events = queue.SimpleQueue()
         self.workers = ProcessWorkers(2, self.manager.payload, self.events.put)
@@ -417,7 +417,7 @@ def test_a_trial_whose_worker_is_killed_is_run_once_more(times, tmp_path, monkey
     told = {"environments": {"corridor": environment}, "seeds": 2, **BUDGET}
     results = vd.compare({"q": AGENTS["q"]}, workers=2, progress=kill_all, out=tmp_path, **told)
     assert len(killed) == 2 * times
-    assert [failure["error"] for failure in results.failures] == (times - 1) * 2 * [
+    assert [failure.error for failure in results.failures] == (times - 1) * 2 * [
         "its worker process died 2 times: ended by SIGKILL (out of memory, or killed by hand)"
     ]
     repaired = vd.compare({"q": AGENTS["q"]}, workers=0, retry_failed=True, out=tmp_path, **told)
@@ -535,9 +535,8 @@ def test_trials_of_edited_code_are_run_again(tmp_path, monkeypatch):
         sys.modules.pop(path.stem, None)
         importlib.invalidate_caches()
         own = importlib.import_module(path.stem)
-        plan = make_plan(
+        plan = plan_of(
             {"own": vd.agents.QLearning(policy=own.Own()), "q": AGENTS["q"]}, "FrozenLake-v1", seeds=1, episodes=5,
-            steps=None,
         )  # fmt: skip
         return [trial.key for trial in plan.trials]
 
@@ -592,7 +591,7 @@ _HOUSE = textwrap.dedent("""
 
 def test_factories_with_other_values_have_other_keys():
     def key(factory):
-        plan = make_plan(AGENTS["q"], {"place": factory}, seeds=1, episodes=5, steps=None)
+        plan = plan_of(AGENTS["q"], {"place": factory}, seeds=1, episodes=5)
         return plan.trials[0].key
 
     for kind in (closure, partial, Factory):
@@ -604,7 +603,7 @@ def test_factories_with_other_values_have_other_keys():
 
 def test_a_lock_in_a_module_does_not_make_every_trial_new():
     def key(factory):
-        return make_plan(AGENTS["q"], {"place": factory}, seeds=1, episodes=5, steps=None).trials[0].key
+        return plan_of(AGENTS["q"], {"place": factory}, seeds=1, episodes=5).trials[0].key
 
     assert key(hostile_environments.locked_by_module) == key(hostile_environments.locked_by_module)
     # What only this factory has may be anything.
@@ -614,7 +613,7 @@ def test_a_lock_in_a_module_does_not_make_every_trial_new():
 KEYS = """
 import functools, hostile_environments as hostile
 import velodrome as vd
-from velodrome.experiments.specification.make_plan import make_plan
+from velodrome.experiments.specification.experiment import Experiment
 agents = {"q": "q_learning(discount=0.9)", "own": vd.agents.QLearning(policy=hostile.Fickle("outside"))}
 environments = {
     "lake": "FrozenLake-v1", "corridor": "hostile_environments:HostileCorridor-v0",
@@ -622,7 +621,7 @@ environments = {
     "object": hostile.Factory({"a": {1, 2}}), "class": hostile.Corridor,
     "hostile": functools.partial(hostile.Hostile, "raise", odds=0.5),
 }
-for trial in make_plan(agents, environments, seeds=2, episodes=5, steps=None).trials:
+for trial in Experiment(name="keys", agents=agents, environments=environments, seeds=2, episodes=5).plan().trials:
     print(trial.environment, trial.agent, trial.seed, trial.key)
 """
 
@@ -658,6 +657,6 @@ def test_numerical_libraries_share_the_cores_unless_the_user_says_otherwise(monk
     each = max(1, available_cores() // 2)
     expected = each + each * 1000 + 7 * 1000**2 + each * 1000**3
     assert results.failures == []
-    lengths = [record["greedy_mean_return"] / expected for record in results.records]
+    lengths = [record.measures["greedy_mean_return"] / expected for record in results.records]
     assert all(length == int(length) >= 1 for length in lengths)
     assert "OMP_NUM_THREADS" not in os.environ

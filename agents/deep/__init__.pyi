@@ -11,4 +11,4 @@ from .row_rnn import RowRNN as RowRNN
 from .simple_cnn import SimpleCNN as SimpleCNN
 from .softmax_regression import SoftmaxRegression as SoftmaxRegression
 from .supervised_agent import SupervisedAgent as SupervisedAgent
-from .supervised_training import DivergedError as DivergedError
+from .supervised_learner import DivergedError as DivergedError

@@ -74,7 +74,7 @@ class CharRNN(SupervisedAgent):
         hidden = task.num_classes if self.hidden is None else self.hidden
         return RecurrentNetwork(task.num_classes, self.cell, hidden, self.layers, self.bidirectional, self.head)
 
-    def _check_task(self, task: LabelledTask, label: str) -> None:
+    def check_task(self, task: LabelledTask, label: str) -> None:
         if not task.num_symbols or task.num_symbols != task.num_classes:
             raise UnsupportedEnvironmentError(
                 f"{self.name} guesses the next of the characters that it reads: {label} must have as many Discrete "
@@ -86,12 +86,12 @@ class CharRNN(SupervisedAgent):
                 f"{task.num_classes} in {label}, got {self.hidden}"
             )
 
-    def _new_learner(self, task: LabelledTask, rng: np.random.Generator) -> Learner:
+    def new_network(self, task: LabelledTask, rng: np.random.Generator) -> Learner:
         return RecurrentLearner(self._network(task), rng)
 
     @property
     def _learner(self) -> RecurrentLearner:
-        return cast(RecurrentLearner, self._binding.learner)
+        return cast(RecurrentLearner, self.learner.network)
 
     def begin_episode(self) -> None:
         self._episode = None
@@ -106,7 +106,7 @@ class CharRNN(SupervisedAgent):
             ObservationError: the character is unknown, the shape is that of neither one nor a batch, or there are
                 more or fewer than at the beginning of the episodes.
         """
-        task = self._binding.task
+        task = self.learner.task
         is_batch = task.is_batch(observation)
         characters = task.checked(observation if is_batch else np.asarray(observation)[np.newaxis])
         reader = self._learner.reader
@@ -147,7 +147,7 @@ class CharRNN(SupervisedAgent):
         Raises:
             ObservationError: a character is unknown, or the shapes are others.
         """
-        guesses = self.predict_logits(sequences).argmax(axis=-1) + self._binding.task.action_start
+        guesses = self.predict_logits(sequences).argmax(axis=-1) + self.learner.task.action_start
         right = np.asarray(labels)
         if right.shape != guesses.shape:
             raise ObservationError(f"labels must have the sequences' shape {guesses.shape}, got {right.shape}")
@@ -155,7 +155,7 @@ class CharRNN(SupervisedAgent):
 
     def loss(self, sequences: ArrayLike, labels: ArrayLike) -> float:
         """The `sequence_loss` of sequences and their next characters, whole numbers (batch, num_steps)."""
-        right = np.asarray(labels) - self._binding.task.action_start
+        right = np.asarray(labels) - self.learner.task.action_start
         return float(sequence_loss(self.predict_logits(sequences), right))
 
     def describe(
@@ -182,7 +182,7 @@ class CharRNN(SupervisedAgent):
         read = numbers(sequences)
         if read.ndim != 2:
             raise ObservationError(f"sequences must be (batch, num_steps), got {read.shape}")
-        symbols = self._binding.task.symbols(read)
+        symbols = self.learner.task.symbols(read)
         if lengths is None:
             return symbols, None
         given = np.asarray(lengths)

@@ -62,33 +62,33 @@ class Ensemble(SupervisedAgent):
         assert isinstance(self.member, NeuralClassifier)
         return self.member
 
-    def _check_task(self, task: LabelledTask, label: str) -> None:
-        self._classifier._check_task(task, label)
+    def check_task(self, task: LabelledTask, label: str) -> None:
+        self._classifier.check_task(task, label)
 
-    def _new_learner(self, task: LabelledTask, rng: np.random.Generator) -> Learner:
-        members = [self._classifier._new_learner(task, own) for own in rng.spawn(self.size)]
+    def new_network(self, task: LabelledTask, rng: np.random.Generator) -> Learner:
+        members = [self._classifier.new_network(task, own) for own in rng.spawn(self.size)]
         return EnsembleLearner(members, self.combine)
 
-    def _check_arrays(self, task: LabelledTask, arrays: dict[str, np.ndarray]) -> None:
+    def check_arrays(self, task: LabelledTask, arrays: dict[str, np.ndarray]) -> None:
         for number in range(self.size):
-            self._classifier._check_arrays(task, _member_arrays(arrays, number))
+            self._classifier.check_arrays(task, _member_arrays(arrays, number))
 
-    def _learning_rate_at(self, epochs_seen: float, epochs: float) -> float:
-        return self._classifier._learning_rate_at(epochs_seen, epochs)
+    def learning_rate_at(self, epochs_seen: float, epochs: float) -> float:
+        return self._classifier.learning_rate_at(epochs_seen, epochs)
 
     def episodes_per_epoch(self, num_examples: int) -> int:
         return self._classifier.episodes_per_epoch(num_examples)
 
-    def _held_out(self, examples: LabelledExamples) -> np.ndarray:
-        return self._classifier._held_out(examples)
+    def held_out(self, examples: LabelledExamples) -> np.ndarray:
+        return self._classifier.held_out(examples)
 
-    def _new_early_stopping(self) -> EarlyStopping | None:
-        return self._classifier._new_early_stopping()
+    def new_early_stopping(self) -> EarlyStopping | None:
+        return self._classifier.new_early_stopping()
 
-    def _act_on_one(self, observation: np.ndarray) -> int:
+    def act_on_one(self, observation: np.ndarray) -> int:
         if not self._classifier.acts_by_numpy:
-            return super()._act_on_one(observation)
-        binding = self._binding
+            return super().act_on_one(observation)
+        binding = self.learner
         state = (binding.num_calls, binding.examples_seen)
         if self._numpy_networks is None or self._numpy_networks[0] != state:
             arrays = binding.arrays()
@@ -102,13 +102,13 @@ class Ensemble(SupervisedAgent):
 
     def predict_logits(self, images: Any) -> np.ndarray:
         """Sums of the members' logits, or numbers of their votes, float32 (B, num_classes), in bounded memory."""
-        binding = self._binding
-        return binding.learner.logits(binding.task.checked(images))
+        binding = self.learner
+        return binding.network.logits(binding.task.checked(images))
 
     def member_logits(self, images: Any) -> np.ndarray:
         """Logits of each member, float32 (size, B, num_classes)."""
-        binding = self._binding
-        learner = binding.learner
+        binding = self.learner
+        learner = binding.network
         assert isinstance(learner, EnsembleLearner)
         return learner.member_logits(binding.task.checked(images))
 
@@ -118,7 +118,7 @@ class Ensemble(SupervisedAgent):
 
     def describe(self, env: gym.Env[Any, Any] | str | None = None) -> str:
         """Layers, output shapes and parameters of a member; see `NeuralClassifier.describe`."""
-        task = self._binding.task if env is None else self._classifier._task_of(env)
+        task = self.learner.task if env is None else self._classifier._task_of(env)
         return f"{self.size} members, each:\n{self._classifier._describe(task)}"
 
 

@@ -52,20 +52,20 @@ class KerasAgent(NeuralClassifier):
     def _network(self, task: LabelledTask) -> Network:
         return KerasNetwork(self.model, input_shape(task), task.num_classes)
 
-    def _check_task(self, task: LabelledTask, label: str) -> None:
-        super()._check_task(task, label)
+    def check_task(self, task: LabelledTask, label: str) -> None:
+        super().check_task(task, label)
         read = read_shape(self.model)
         if read is not None and prod(read) != prod(input_shape(task)):
             raise UnsupportedEnvironmentError(
                 f"{self.name}: the Keras model reads {read}, but observations of {label} are {input_shape(task)}"
             )
 
-    def _check_arrays(self, task: LabelledTask, arrays: dict[str, np.ndarray]) -> None:
+    def check_arrays(self, task: LabelledTask, arrays: dict[str, np.ndarray]) -> None:
         # Only Keras knows the shapes.
         pass
 
-    def _act_on_one(self, observation: np.ndarray) -> int:
-        return SupervisedAgent._act_on_one(self, observation)
+    def act_on_one(self, observation: np.ndarray) -> int:
+        return SupervisedAgent.act_on_one(self, observation)
 
     def _describe(self, task: LabelledTask) -> str:
         lines: list[str] = []

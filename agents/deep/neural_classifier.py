@@ -92,44 +92,44 @@ class NeuralClassifier(SupervisedAgent):
     def _network(self, task: LabelledTask) -> Network:
         return LayeredNetwork(self._architecture(task))
 
-    def _check_task(self, task: LabelledTask, label: str) -> None:
+    def check_task(self, task: LabelledTask, label: str) -> None:
         wanted = [field for field in ("shift", "rotate", "test_time_augmentation") if getattr(self, field)]
         if wanted and not is_image(task):
             raise UnsupportedEnvironmentError(f"{self.name}: {wanted[0]} is for images, but {label} has none")
 
-    def _new_learner(self, task: LabelledTask, rng: np.random.Generator) -> Learner:
+    def new_network(self, task: LabelledTask, rng: np.random.Generator) -> Learner:
         objective = Objective(float(self.label_smoothing), float(self.weight_averaging))
         augmentation = Augmentation(self.shift, float(self.rotate), self.test_time_augmentation)
         return ClassifierLearner(task, self._network(task), objective, augmentation, self.batch_size, rng)
 
-    def _check_arrays(self, task: LabelledTask, arrays: dict[str, np.ndarray]) -> None:
+    def check_arrays(self, task: LabelledTask, arrays: dict[str, np.ndarray]) -> None:
         for name, shape in self._architecture(task).weight_shapes.items():
             for part in ("weights/", "averaged/") if self.weight_averaging else ("weights/",):
                 found = arrays[part + name]
                 if found.shape != shape or found.dtype != np.float32:
                     raise ValueError(f"array {part + name} has shape {found.shape} and dtype {found.dtype}")
 
-    def _learning_rate_at(self, epochs_seen: float, epochs: float) -> float:
+    def learning_rate_at(self, epochs_seen: float, epochs: float) -> float:
         laid_out = epochs if self.epochs is None else self.epochs
         return self.learning_rate * learning_rate_share(self.schedule, epochs_seen / laid_out)
 
     def episodes_per_epoch(self, num_examples: int) -> int:
         return num_examples - min(self.validation, num_examples - 1)
 
-    def _held_out(self, examples: LabelledExamples) -> np.ndarray:
+    def held_out(self, examples: LabelledExamples) -> np.ndarray:
         if not self.validation:
-            return super()._held_out(examples)
+            return super().held_out(examples)
         labels = examples.labels.reshape(len(examples.labels), -1)[:, 0]
         return stratified_places(labels, min(self.validation, len(labels)))
 
-    def _new_early_stopping(self) -> EarlyStopping | None:
+    def new_early_stopping(self) -> EarlyStopping | None:
         return EarlyStopping(self.patience) if self.patience else None
 
-    def _act_on_one(self, observation: np.ndarray) -> int:
-        return int(np.argmax(self._logits_of_one(self._binding.task, observation)))
+    def act_on_one(self, observation: np.ndarray) -> int:
+        return int(np.argmax(self._logits_of_one(self.learner.task, observation)))
 
     def _logits_of_one(self, task: LabelledTask, observation: np.ndarray) -> np.ndarray:
-        binding = self._binding
+        binding = self.learner
         state = (binding.num_calls, binding.examples_seen)
         if self._numpy_network is None or self._numpy_network[0] != state:
             self._numpy_network = state, self._exported(task, binding.arrays())
@@ -159,8 +159,8 @@ class NeuralClassifier(SupervisedAgent):
         Raises:
             ObservationError: not a batch of the environment's observations.
         """
-        binding = self._binding
-        return binding.learner.logits(binding.task.checked(images))
+        binding = self.learner
+        return binding.network.logits(binding.task.checked(images))
 
     def accuracy(self, images: Any, labels: Any) -> float:
         """Share of a batch for which `act` gives the label.
@@ -200,9 +200,9 @@ class ConvolutionalClassifier(NeuralClassifier):
         check_flag(f"{self.name}: batch_normalization", self.batch_normalization)
         super().__post_init__()
 
-    def _check_task(self, task: LabelledTask, label: str) -> None:
+    def check_task(self, task: LabelledTask, label: str) -> None:
         require_images(self.name, task, label)
-        super()._check_task(task, label)
+        super().check_task(task, label)
 
     def _block(self, filters: int, dropout: float = 0.0) -> tuple[Layer, ...]:
         """Convolution, rectifier and pooling; with normalisation it comes after the pooling, which is as good."""

@@ -127,7 +127,7 @@ class RewardModel:
         Raises:
             KeyError, ValueError: an array is missing or does not fit.
         """
-        self._classifier._check_arrays(self._task, arrays)
+        self._classifier.check_arrays(self._task, arrays)
         self._stored, self._state, self._answer = arrays, None, None
         self.num_updates = num_updates
 

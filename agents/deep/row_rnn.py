@@ -33,9 +33,9 @@ class RowRNN(NeuralClassifier):
         check_integer(f"{self.name}: hidden", self.hidden, minimum=1)
         super().__post_init__()
 
-    def _check_task(self, task: LabelledTask, label: str) -> None:
+    def check_task(self, task: LabelledTask, label: str) -> None:
         require_images(self.name, task, label)
-        super()._check_task(task, label)
+        super().check_task(task, label)
 
     def _architecture(self, task: LabelledTask) -> Architecture:
         return Architecture(input_shape(task), (RowRecurrence(self.cell, self.hidden), Dense(task.num_classes)))

@@ -1,5 +1,4 @@
 from .compiler import NotCompilableError as NotCompilableError
-from .generic_loop import StepwiseLearner as StepwiseLearner
 from .interruption import (
     TrainingInterruptedError as TrainingInterruptedError,
 )

@@ -11,12 +11,12 @@ import numpy as np
 
 from velodrome.agents.engine.compiler import compiled_loop, report_not_compilable
 from velodrome.agents.engine.episode_ends import EpisodeEnds
-from velodrome.agents.engine.generic_loop import Progress, says_stop
+from velodrome.agents.engine.generic_loop import Progress
 from velodrome.agents.engine.interruption import current_interruption, not_counted
 from velodrome.agents.engine.sampled_model import SampledModel
 from velodrome.agents.errors import PolicyFailureError, UnsupportedEnvironmentError, policy_failure
 from velodrome.agents.tabular.schedule_table import ScheduleTable
-from velodrome.agents.tabular.tabular_stepper import TabularStepper
+from velodrome.agents.tabular.tabular_learner import TabularLearner
 
 # A chunk bounds the tables of schedules and results (8 MiB each at most) and the wait for Ctrl-C (about 0.1 s).
 MAX_CHUNK_STEPS = 1 << 20
@@ -31,28 +31,15 @@ _compiled: WeakSet[Any] = WeakSet()
 
 def run_compiled_loop(
     sampled: SampledModel,
-    memory: Any,
-    stepper: TabularStepper,
+    learner: TabularLearner,
     progress: Progress,
     *,
-    select: Callable[..., Any],
-    learn: Callable[..., Any],
-    visits_of: Callable[..., Any] | None,
-    masks: np.ndarray | None,
-    is_on_policy: bool,
-    needs_next_parameter: bool,
-    parameters: ScheduleTable,
-    rates: ScheduleTable,
-    discount: float,
-    rng: np.random.Generator,
     episodes: int | None,
     steps: int | None,
-    callback_every: int = 0,
-    after_episode: Callable[[int], Any] | None = None,
 ) -> EpisodeEnds:
-    """Run exactly `episodes` episodes or `steps` steps.
+    """Run until exactly `episodes` episodes are finished or `steps` steps are taken, whichever comes first.
 
-    `memory`, `stepper`, `progress` and both generators are updated in place, chunk by chunk.
+    The learner, `progress` and both generators are updated in place, chunk by chunk.
 
     Returns:
         How the finished episodes ended.
@@ -77,13 +64,16 @@ def run_compiled_loop(
     )
     from velodrome.agents.engine.compiled_stream import read_generator, write_generator
 
+    memory, parameters, rates = learner.memory, learner.parameters, learner.rates
+    masks = learner.action_masks.by_state if learner.has_masks else None
+    select = learner.select if masks is None else learner.masked_select
     loop = compiled_loop(
-        select, learn, visits_of, has_masks=masks is not None, is_on_policy=is_on_policy,
-        needs_next_parameter=needs_next_parameter,
+        select, learner.learn, learner.visits_of, has_masks=masks is not None, is_on_policy=learner.is_on_policy,
+        needs_next_parameter=learner.needs_next_parameter,
         parameter_clock=parameters.clock, rate_clock=rates.clock,
     )  # fmt: skip
     model = sampled.model
-    if memory.action_values.shape != (model.num_states, model.num_actions) or stepper.state >= model.num_states:
+    if memory.action_values.shape != (model.num_states, model.num_actions) or learner.present_state >= model.num_states:
         # Compiled code would read and write beyond the end of the tables.
         raise UnsupportedEnvironmentError(
             f"{sampled.label} has spaces of {memory.action_values.shape[0]} states and {memory.action_values.shape[1]} "
@@ -98,11 +88,11 @@ def run_compiled_loop(
     chunk_episodes = MAX_CHUNK_EPISODES if episodes is not None else FIRST_CHUNK_EPISODES
     environment_rng = sampled.generator
     assert environment_rng is not None
-    environment_words, agent_words = read_generator(environment_rng), read_generator(rng)
+    environment_words, agent_words = read_generator(environment_rng), read_generator(learner.rng)
     position = np.zeros(NUM_WORDS, dtype=np.int64)
-    position[STATE], position[NEXT_ACTION] = stepper.state, stepper.next_action
+    position[STATE], position[NEXT_ACTION] = learner.present_state, learner.next_action
     position[IN_EPISODE], position[LENGTH] = progress.in_episode, progress.episode_length
-    position[EPISODE], position[STEP] = stepper.episode, stepper.step
+    position[EPISODE], position[STEP] = learner.episode, learner.step
     partial_return = np.array([progress.episode_return])
     finished = taken = 0
     compile_seconds = 0.0
@@ -117,8 +107,6 @@ def run_compiled_loop(
         now_episodes = min(now_steps + 1, chunk_episodes)
         if episodes is not None:
             now_episodes = min(now_episodes, episodes - finished)
-        if callback_every:
-            now_episodes = min(now_episodes, callback_every - finished % callback_every)
         if whole is not None:
             returns, lengths = (column[finished : finished + now_episodes] for column in whole)
         else:
@@ -129,7 +117,7 @@ def run_compiled_loop(
         parameter_table, parameter_base = _table(parameters, episode, step, now_episodes, now_steps, memory, axis=1)
         rate_table, rate_base = _table(rates, episode, step, now_episodes, now_steps, memory, axis=None)
         arguments = (
-            arrays, masks, memory, parameter_table, rate_table, np.array([parameter_base, rate_base]), discount,
+            arrays, masks, memory, parameter_table, rate_table, np.array([parameter_base, rate_base]), learner.discount,
             position, partial_return, np.array([episode + now_episodes, step + now_steps]), returns, lengths, outcomes,
             environment_words, agent_words,
         )  # fmt: skip
@@ -144,16 +132,15 @@ def run_compiled_loop(
         taken += int(position[STEP]) - step
         finished += count
         write_generator(environment_rng, environment_words)
-        write_generator(rng, agent_words)
-        stepper.state, stepper.next_action = int(position[STATE]), int(position[NEXT_ACTION])
-        stepper.episode, stepper.step = int(position[EPISODE]), int(position[STEP])
+        write_generator(learner.rng, agent_words)
+        learner.present_state, learner.next_action = int(position[STATE]), int(position[NEXT_ACTION])
+        learner.episode, learner.step = int(position[EPISODE]), int(position[STEP])
         progress.in_episode, progress.episode_length = bool(position[IN_EPISODE]), int(position[LENGTH])
         progress.episode_return = float(partial_return[0])
+        progress.episode += count
+        progress.step += int(position[STEP]) - step
         if position[FAILURE]:
             _raise_failure(int(position[FAILURE]), model.num_actions, parameters, rates, position, memory)
-        reached = callback_every and count and finished % callback_every == 0
-        if reached and after_episode is not None and says_stop(after_episode(finished)):
-            break
         chunk_steps = min(2 * chunk_steps, MAX_CHUNK_STEPS)
         chunk_episodes = min(4 * chunk_episodes, MAX_CHUNK_EPISODES)
     columns = list(zip(*chunks, strict=True))

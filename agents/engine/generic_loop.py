@@ -1,9 +1,8 @@
 """The generic training loop: any step-wise learner in any Gymnasium environment, in plain Python."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -17,92 +16,70 @@ from velodrome.agents.engine.environment_answers import (
     read_success,
     step_values,
 )
+from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.errors import EnvironmentFailureError, call_failure, environment_label
+from velodrome.agents.stepwise import StepwiseLearner
 from velodrome.envs.success_rules import report_of
-
-
-class StepwiseLearner(Protocol):
-    """What the loop needs of a learner."""
-
-    def begin(self, observation: Any) -> None:
-        """Start an episode."""
-
-    def choose(self) -> Any:
-        """Action for the present observation, exploring."""
-
-    def observe(self, observation: Any, reward: float, terminated: bool, truncated: bool) -> None:
-        """Learn from what the chosen action led to."""
 
 
 @dataclass
 class Progress:
-    """Where a run stands: an unfinished episode is continued by the next call."""
+    """How far a run has come: an unfinished episode is continued by the next call.
+
+    Attributes:
+        in_episode: whether an episode is under way.
+        episode_return: its sum of rewards so far.
+        episode_length: its steps so far.
+        episode: episodes finished since the agent was made.
+        step: steps taken since.
+    """
 
     in_episode: bool = False
     episode_return: float = 0.0
     episode_length: int = 0
+    episode: int = 0
+    step: int = 0
 
     @property
     def unfinished_return(self) -> float | None:
         """Return so far of an episode that is under way; None where there is none."""
         return self.episode_return if self.in_episode and self.episode_length else None
 
-
-class EpisodeRecord:
-    """Finished episodes of one call of `train`, one entry each."""
-
-    def __init__(self) -> None:
-        self.returns: list[float] = []
-        self.lengths: list[int] = []
-        self.terminated: list[bool] = []
-        self.reported: list[int] = []
-
-    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Returns (float64), lengths (int64), terminated (bool), reported success (int8, see `report_of`)."""
-        return (
-            np.array(self.returns, dtype=np.float64),
-            np.array(self.lengths, dtype=np.int64),
-            np.array(self.terminated, dtype=np.bool_),
-            np.array(self.reported, dtype=np.int8),
-        )
+    def forget_episode(self) -> None:
+        """Let the next episode be a new one."""
+        self.in_episode, self.episode_return, self.episode_length = False, 0.0, 0
 
 
 def run_generic_loop(
     learner: StepwiseLearner,
     env: gym.Env[Any, Any],
     progress: Progress,
-    record: EpisodeRecord,
     *,
     episodes: int | None,
     steps: int | None,
     first_reset_seed: int | None = None,
-    action_offset: int = 0,
     episodes_before: int = 0,
-    watch_info: Callable[[Any, dict[str, Any]], None] | None = None,
-    after_episode: Callable[[int], Any] | None = None,
-) -> int:
-    """Run exactly `episodes` episodes or `steps` steps; `record` and `progress` stay right if it raises.
+) -> EpisodeEnds:
+    """Run until exactly `episodes` episodes are finished or `steps` steps are taken, whichever comes first.
 
     Args:
         learner: decides and learns.
         env: any Gymnasium environment.
-        progress: continued and updated.
-        record: finished episodes are appended.
+        progress: continued and updated; it stays right if this raises.
         episodes: number of episodes to finish, or None.
         steps: number of steps to take, or None.
         first_reset_seed: for the first reset only; every reset with a seed would restart the stream.
-        action_offset: added to the learner's actions (the action space's `start`).
         episodes_before: finished by earlier calls on this environment; numbers the episode of a failure.
-        watch_info: called with each observation and its info before the learner sees it.
-        after_episode: called with the number of finished episodes; False stops.
-
-    Returns:
-        The number of environment steps taken.
 
     Raises:
         EnvironmentFailureError: the environment raised, or returned something that is not allowed.
     """
     taken = finished = 0
+    returns: list[float] = []
+    lengths: list[int] = []
+    ends: list[bool] = []
+    reported: list[int] = []
+    watch_info = learner.watch_info
     begin, choose, observe, step = learner.begin, learner.choose, learner.observe, env.step
     total, length, in_episode = progress.episode_return, progress.episode_length, progress.in_episode
     call = "learner"
@@ -124,7 +101,7 @@ def run_generic_loop(
                 in_episode = True
             action = choose()
             call = "step"
-            answer = step(action + action_offset)
+            answer = step(action)
             call = "learner"
             # Where everything has the type that Gymnasium asks for, nothing is called to read it.
             try:
@@ -151,14 +128,12 @@ def run_generic_loop(
             total = return_after
             length += 1
             if ended:
-                record.returns.append(total)
-                record.lengths.append(length)
-                record.terminated.append(terminated)
-                record.reported.append(report_of(env, success))
+                returns.append(total)
+                lengths.append(length)
+                ends.append(terminated)
+                reported.append(report_of(env, success))
                 finished += 1
                 in_episode = False
-                if after_episode is not None and says_stop(after_episode(finished)):
-                    break
     except EnvironmentFailureError as error:
         in_episode = False
         where = f"episode {episodes_before + finished + 1}, step {length + 1}"
@@ -174,12 +149,17 @@ def run_generic_loop(
         raise
     finally:
         progress.in_episode, progress.episode_return, progress.episode_length = in_episode, total, length
-    return taken
-
-
-def says_stop(answer: Any) -> bool:
-    """Whether a callback's answer is a false value other than None."""
-    return answer is not None and not answer
+        progress.episode += finished
+        progress.step += taken
+        learner.pause()
+    return EpisodeEnds(
+        np.array(returns, dtype=np.float64),
+        np.array(lengths, dtype=np.int64),
+        np.array(ends, dtype=np.bool_),
+        np.array(reported, dtype=np.int8),
+        taken,
+        "generic",
+    )
 
 
 def _reset(env: gym.Env[Any, Any], seed: int | None) -> tuple[Any, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Random streams, one for each role, all from the one seed of a run."""
 
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
@@ -52,3 +52,58 @@ def check_seed(seed: object) -> int:
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ConfigurationError(f"seed must be a whole number of at least 0, got {seed!r}")
     return int(seed)
+
+
+class Streams:
+    """The random streams of one agent, all from the seed of its run.
+
+    Attributes:
+        seed: of the run.
+        environments: number of environments that were entered since the seed was given.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed, self.environments = seed, 0
+        self._live: dict[Role, tuple[int, np.random.Generator]] = {}
+
+    def generator(self, role: Role = "agent", index: int = 0) -> np.random.Generator:
+        """The stream of a role, one and the same object at every call: it is saved, and a new seed restarts it."""
+        generator = self._live[role][1] if role in self._live else role_generator(self.seed, role, index)
+        self._live[role] = index, generator
+        return generator
+
+    def sequence(self, index: int) -> np.random.SeedSequence:
+        """Seed sequence of a further stream of the agent, for what is a function of the seed and of counts."""
+        return role_sequence(self.seed, "agent", index)
+
+    def at(self, index: int, count: int) -> np.random.Generator:
+        """Generator of the agent for what comes after so many: a function of the seed, of `index` and of `count`."""
+        key = (*self.sequence(index).spawn_key, count)
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=key)))
+
+    def restart(self, seed: int) -> None:
+        """Begin every stream anew from another seed."""
+        self.seed, self.environments = seed, 0
+        for role, (index, generator) in self._live.items():
+            generator.bit_generator.state = role_generator(seed, role, index).bit_generator.state
+
+    def state(self) -> dict[str, Any]:
+        """The streams as JSON-ready entries of a manifest."""
+        streams = {f"{role}_stream": dict(self._live[role][1].bit_generator.state) for role in sorted(self._live)}
+        return {"seed": self.seed, "environments": self.environments} | streams
+
+    @classmethod
+    def from_state(cls, entries: dict[str, Any]) -> Self:
+        """Streams from the entries of `state`.
+
+        Raises:
+            KeyError, TypeError, ValueError: entries are missing, or are none.
+        """
+        streams = cls(check_seed(entries["seed"]))
+        streams.environments = check_seed(entries.get("environments", 0))
+        for role in get_args(Role):
+            if f"{role}_stream" in entries:
+                generator = np.random.Generator(np.random.PCG64(0))
+                generator.bit_generator.state = entries[f"{role}_stream"]
+                streams._live[role] = 0, generator
+        return streams

@@ -1,34 +1,32 @@
 """Planning agents: they `train` on the environment's transition model instead of on episodes."""
 
 import dataclasses
-import time
 from abc import abstractmethod
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from velodrome.agents.agent import Agent, Callback, Loop, generator_from_state, generator_state
+from velodrome.agents.agent import Agent
+from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.sampled_model import SampledModel
-from velodrome.agents.engine.seeding import check_seed, role_generator
+from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.errors import UnsupportedEnvironmentError
 from velodrome.agents.planning.dynamic_programming import MAX_SWEEPS, backed_up, optimal_action_values
-from velodrome.agents.resuming.saving import SavedAgentError, write_agent
+from velodrome.agents.stepwise import Learner
 from velodrome.agents.tabular.greedy_table import GreedyTable, greedy_probabilities
 from velodrome.agents.tabular.observation_index import ObservationIndex, index_observations
-from velodrome.agents.training_log import TrainingLog
+from velodrome.agents.tabular.tabular_learner import TabularTask
+from velodrome.agents.training import Training
 from velodrome.checks import ConfigurationError, check_choice, check_integer, check_number
-from velodrome.envs.make import make_environment
 from velodrome.envs.model.transition_model import TransitionModel, TransitionModelError
-from velodrome.policies.configuration import to_data
 from velodrome.policies.policy import TIES, Ties
 
 
-@dataclass(kw_only=True, eq=False)
 class PlanningAgent(Agent):
     """An agent that computes its action values from the transition model; it takes no environment step.
+
+    `train` plans on the model of the environment; budgets, loop and callback are accepted and not needed.
 
     Args:
         discount: discount rate γ in [0, 1].
@@ -38,30 +36,43 @@ class PlanningAgent(Agent):
     discount: float = 0.99
     ties: Ties = "first"
 
+    learns_from = "model"
+    takes_batches = True
+
     def __post_init__(self) -> None:
         check_number(f"{self.name}: discount", self.discount, 0.0, 1.0)
         check_choice(f"{self.name}: ties", self.ties, TIES)
-        self._table: GreedyTable | None = None
-        self._seed = 0
 
     @abstractmethod
-    def _plan(self, model: TransitionModel) -> np.ndarray:
-        """Action values float64 (S, A)."""
-
-    @property
-    def _greedy(self) -> GreedyTable:
-        if self._table is None:
-            raise UnsupportedEnvironmentError(f"{self.name} has not been trained or loaded yet: call train first")
-        return self._table
-
-    @property
-    def action_values(self) -> np.ndarray:
+    def plan(self, model: TransitionModel) -> np.ndarray:
         """Action values float64 (num_states, num_actions)."""
-        return self._greedy.action_values
 
-    def check_environment(self, env: gym.Env[Any, Any]) -> None:
-        self._model_of(env)
-        index_observations(env, self.name)
+    @property
+    def runs_on_model(self) -> bool:
+        return True
+
+    def task_of(self, env: Any) -> TabularTask:
+        if isinstance(env, SampledModel):
+            return TabularTask(ObservationIndex(((env.model.num_states, 0),), 0), env.model.num_actions, 0)
+        model = self._model_of(env)
+        index = index_observations(env, self.name)
+        return TabularTask(index, model.num_actions, int(getattr(env.action_space, "start", 0)))
+
+    def task_after(self, learnt: TabularTask, task: TabularTask, label: str) -> TabularTask:
+        return task
+
+    def task_from_data(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> TabularTask:
+        number = {"number": arrays["action_values"].shape[-1], "start": entries["action_start"]}
+        return TabularTask.from_data({"observations": entries["observations"], "actions": number})
+
+    def new_learner(self, task: TabularTask, streams: Streams) -> "Plan":
+        return Plan(task, streams, self.ties)
+
+    def run_training(self, training: Training) -> EpisodeEnds:
+        environment = training.environment
+        model = environment.model if isinstance(environment, SampledModel) else self._model_of(environment)
+        self.learner.table = self.plan(model)
+        return EpisodeEnds.none("planning")
 
     def _model_of(self, env: gym.Env[Any, Any]) -> TransitionModel:
         try:
@@ -69,78 +80,63 @@ class PlanningAgent(Agent):
         except TransitionModelError as error:
             raise UnsupportedEnvironmentError(f"{self.name} plans on a transition model: {error}") from None
 
-    def train(
-        self,
-        env: gym.Env[Any, Any] | SampledModel | str,
-        *,
-        episodes: int | None = None,
-        steps: int | None = None,
-        seed: int | None = None,
-        loop: Loop = "auto",
-        callback: Callback | None = None,
-        callback_every: int = 100,
-        success: str | None = None,
-    ) -> TrainingLog:
-        """Plan on the model of `env`; budgets, loop and callback are accepted and not needed.
-
-        Raises:
-            UnsupportedEnvironmentError: the environment has no transition model.
-        """
-        started = time.perf_counter()
-        self._seed = 0 if seed is None else check_seed(seed)
-        if isinstance(env, SampledModel):
-            model, index, start = env.model, ObservationIndex(((env.model.num_states, 0),), 0), 0
-        else:
-            environment = make_environment(env)
-            model = self._model_of(environment)
-            index = index_observations(environment, self.name)
-            start = int(getattr(environment.action_space, "start", 0))
-        rng = role_generator(self._seed, "acting")
-        self._table = GreedyTable(self._plan(model), index, start, self.ties, rng)
-        return TrainingLog(
-            returns=np.zeros(0),
-            lengths=np.zeros(0, dtype=np.int64),
-            terminated=np.zeros(0, dtype=np.bool_),
-            successes=None,
-            success_rule="no training episodes",
-            steps=0,
-            loop="planning",
-            seconds=time.perf_counter() - started,
-            seed=self._seed,
-        )
+    @property
+    def action_values(self) -> np.ndarray:
+        """Action values float64 (num_states, num_actions)."""
+        values: np.ndarray = self.learner.table
+        return values
 
     def act(self, observation: Any, *, explore: bool = False) -> Any:
-        return self._greedy.act(observation)
+        return self.learner.greedy.act(observation)
+
+    def acting_generator(self) -> np.random.Generator:
+        return self.binding.streams.generator("acting")
 
     def greedy_probabilities(self) -> np.ndarray:
         """What `act` does: float64 (num_states, num_actions)."""
         return greedy_probabilities(self.action_values, self.ties)
 
-    def save(self, directory: str | Path) -> None:
-        table = self._greedy
-        manifest = {
-            "agent": to_data(self),
-            "observations": dataclasses.asdict(table.index),
-            "action_start": table.action_start,
-            "seed": self._seed,
-            "acting_stream": generator_state(table.rng),
-        }
-        write_agent(directory, manifest, {"action_values": table.action_values})
-
-    def _restore(self, manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        try:
-            index = ObservationIndex.from_data(manifest["observations"])
-            values = np.asarray(arrays["action_values"], dtype=np.float64)
-            if values.ndim != 2 or len(values) != index.num_states:
-                raise ValueError(f"array action_values has shape {values.shape}")
-            rng = generator_from_state(manifest["acting_stream"])
-            self._seed = int(manifest["seed"])
-            self._table = GreedyTable(values, index, int(manifest["action_start"]), self.ties, rng)
-        except (KeyError, TypeError, ValueError) as error:
-            raise SavedAgentError(f"the saved {self.name} agent is not complete: {error}") from None
+    def action_probabilities(self, observations: Any) -> np.ndarray:
+        return greedy_probabilities(self.learner.action_values(observations), self.ties)
 
 
-@dataclass(kw_only=True, eq=False)
+class Plan(Learner):
+    """The action values that a planning agent has computed.
+
+    Attributes:
+        table: float64 (num_states, num_actions).
+    """
+
+    def __init__(self, task: TabularTask, streams: Streams, ties: str) -> None:
+        self._task, self._streams, self._ties = task, streams, ties
+        self.table = np.zeros((0, task.num_actions))
+
+    @property
+    def greedy(self) -> GreedyTable:
+        """The table as one acts on it."""
+        task = self._task
+        return GreedyTable(self.table, task.index, task.action_start, self._ties, self._streams.generator("acting"))
+
+    def enter(self, task: TabularTask, environment: Any, *, is_resumed: bool = False) -> None:
+        self._task = task
+
+    def action_values(self, observations: Any) -> np.ndarray:
+        values: np.ndarray = self.table[self._task.index.index_batch(observations)]
+        return values
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        self._streams.generator("acting")
+        observations = dataclasses.asdict(self._task.index)
+        entries = {"observations": observations, "action_start": self._task.action_start}
+        return entries, {"action_values": self.table}
+
+    def set_state(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        values = np.asarray(arrays["action_values"], dtype=np.float64)
+        if values.ndim != 2 or len(values) != self._task.index.num_states:
+            raise ValueError(f"array action_values has shape {values.shape}")
+        self.table = values
+
+
 class ValueIteration(PlanningAgent):
     """Value iteration: V(s) = max_a Σ p (r + γ V(s')) until no value changes by more than `tolerance`.
 
@@ -157,11 +153,10 @@ class ValueIteration(PlanningAgent):
         super().__post_init__()
         check_number(f"{self.name}: tolerance", self.tolerance, 0.0, np.inf)
 
-    def _plan(self, model: TransitionModel) -> np.ndarray:
+    def plan(self, model: TransitionModel) -> np.ndarray:
         return optimal_action_values(model, float(self.discount), float(self.tolerance))
 
 
-@dataclass(kw_only=True, eq=False)
 class PolicyIteration(PlanningAgent):
     """Policy iteration: solve the policy's values, act greedily on them, until the policy stays.
 
@@ -179,7 +174,7 @@ class PolicyIteration(PlanningAgent):
             raise ConfigurationError(f"{self.name}: discount must be a number in [0, 1), got {self.discount!r}")
         check_integer(f"{self.name}: max_iterations", self.max_iterations, minimum=1)
 
-    def _plan(self, model: TransitionModel) -> np.ndarray:
+    def plan(self, model: TransitionModel) -> np.ndarray:
         states = np.arange(model.num_states)
         actions = np.zeros(model.num_states, dtype=np.int64)
         for _ in range(min(self.max_iterations, MAX_SWEEPS)):

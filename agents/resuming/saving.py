@@ -102,6 +102,11 @@ def whole_number(entries: Mapping[str, Any], name: str, least: int = 0) -> int:
     return value
 
 
+def arrays_under(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
 def _digest_of(manifest: dict[str, Any]) -> str:
     """SHA-256 of a manifest's entries without that digest itself."""
     entries = {name: value for name, value in manifest.items() if name != MANIFEST_DIGEST}

@@ -4,7 +4,6 @@ A mask is a row of 0 and 1, one an action. It is handed to the policy and to the
 stay as they were learnt: a mask may differ from one visit of a state to the next. None stands for no mask.
 """
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -100,28 +99,6 @@ def available_probabilities(probabilities: ProbabilitiesFunction) -> Callable[..
                 filled[actions[place]] = shares[place]
 
     return fill_available
-
-
-def takes_masks(learn: Callable[..., None]) -> bool:
-    """Whether a learner's update function has arguments for the masks of the two states."""
-    return "next_mask" in inspect.signature(learn).parameters
-
-
-@lru_cache(maxsize=256)
-def ignoring_masks(learn: Callable[..., None]) -> Callable[..., None]:
-    """`learn` with two more arguments, which are not handed on."""
-
-    def learn_without_masks(
-        memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
-        next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
-        mask: Any, next_mask: Any,
-    ) -> None:  # fmt: skip
-        learn(
-            memory, state, action, reward, next_state, terminated, ended, next_action, parameter, learning_rate,
-            discount, rng,
-        )  # fmt: skip
-
-    return learn_without_masks
 
 
 def as_mask(given: Any, num_actions: int) -> bytes:

@@ -4,28 +4,24 @@ import dataclasses
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from velodrome.agents.agent import Agent, Callback, Loop
+from velodrome.agents.agent import Agent, Loop
 from velodrome.agents.deep.labelled_task import ObservationError, numbers
+from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
-from velodrome.agents.resuming.saving import SavedAgentError, write_agent
 from velodrome.agents.tabular.q_learning import QLearning
 from velodrome.agents.tabular.tabular_agent import TabularAgent
-from velodrome.agents.training_log import TrainingLog
+from velodrome.agents.tabular.tabular_learner import TabularLearner, TabularTask
 from velodrome.checks import ConfigurationError, check_integer
 from velodrome.envs.binning import Binning
 from velodrome.envs.discretize import Discretize
-from velodrome.envs.make import make_environment
-from velodrome.policies.configuration import to_data
 
 
-@dataclass(kw_only=True, eq=False)
 class Discretized(Agent):
     """A tabular agent that sees which bin holds an observation.
 
@@ -70,49 +66,50 @@ class Discretized(Agent):
                 raise ConfigurationError(
                     f"{self.name}: bins must be one number or {size}, one a dimension, got {len(bins)}"
                 )
-        self._learner: TabularAgent = dataclasses.replace(self.agent)
-        self._environment: gym.Env[Any, Any] | None = None
-        self._environment_id: str | None = None
-        self._seen: Discretize | None = None
-        self._view: _View | None = None
+        self._inner: TabularAgent = dataclasses.replace(self.agent)
+
+    @property
+    def _table_agent(self) -> TabularAgent:
+        """The tabular agent, with what was learnt."""
+        self._inner._bound = self.binding
+        return self._inner
 
     @property
     def action_values(self) -> np.ndarray:
         """Action values float64 (num_bins, num_actions), the live array."""
-        return self._learner.action_values
+        values: np.ndarray = self.learner.memory.action_values
+        return values
 
-    def check_environment(self, env: gym.Env[Any, Any]) -> None:
-        self._learner.check_environment(self._through_bins(env))
+    def view_of(self, env: Any) -> gym.Env[Any, Any]:
+        return self._through_bins(env)
 
-    def train(
-        self,
-        env: gym.Env[Any, Any] | str,
-        *,
-        episodes: int | None = None,
-        steps: int | None = None,
-        seed: int | None = None,
-        loop: Loop = "auto",
-        callback: Callback | None = None,
-        callback_every: int = 100,
-        success: str | None = None,
-    ) -> TrainingLog:
-        environment: Any = env
-        if isinstance(env, str):
-            environment = self._environment if self._environment_id == env else make_environment(env)
-        if environment is not self._environment:
-            self._enter(environment)
-        self._environment_id = env if isinstance(env, str) else None
-        assert self._seen is not None
-        try:
-            return self._learner.train(
-                self._seen, episodes=episodes, steps=steps, seed=seed, loop=loop, callback=callback,
-                callback_every=callback_every, success=success,
-            )  # fmt: skip
-        except Exception:
-            if self._learner._bound is None:
-                # Refused before anything was learnt: any environment may come next.
-                self._environment = self._environment_id = self._seen = self._view = None
-            raise
+    def task_of(self, env: Discretize) -> "BinnedTask":
+        table = self._inner.task_of(env)
+        shape = tuple(env.env.observation_space.shape or ())
+        return BinnedTask(table.index, table.num_actions, table.action_start, View(shape, env.bins, env.low, env.high))
+
+    def task_after(self, learnt: "BinnedTask", task: "BinnedTask", label: str) -> "BinnedTask":
+        if task.view.to_data() != learnt.view.to_data():
+            raise UnsupportedEnvironmentError(
+                f"{self.name} has learnt from observations with other dimensions, bins or limits than those of {label}"
+            )
+        self._inner.task_after(learnt, task, label)
+        return task
+
+    def task_from_data(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> "BinnedTask":
+        table = self._inner.task_from_data(entries, arrays)
+        return BinnedTask(table.index, table.num_actions, table.action_start, View.from_data(entries["view"]))
+
+    def new_learner(self, task: "BinnedTask", streams: Streams) -> TabularLearner:
+        return self._inner.new_learner(task, streams)
+
+    def plan_loop(self, loop: Loop, env: Any, success: str | None, notes: list[str]) -> Any:
+        return self._inner.plan_loop(loop, env, success, notes)
+
+    def set_state(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        # Earlier releases kept what the tabular agent saves apart.
+        entries = entries | entries.get("learner", {})
+        super().set_state(entries, self._inner.readable(entries, arrays))
 
     @property
     def result_version(self) -> int:
@@ -120,10 +117,10 @@ class Discretized(Agent):
 
     @property
     def needs_action_mask(self) -> bool:
-        return self._learner.needs_action_mask
+        return self.is_trained and self._table_agent.needs_action_mask
 
     def act_with_info(self, observation: Any, info: dict[str, Any]) -> Any:
-        return self._learner.act_with_info(self._numbers_of(observation), info)
+        return self._table_agent.act_with_info(self._numbers_of(observation), info)
 
     def act(self, observation: Any, *, explore: bool = False, action_mask: Any = None) -> Any:
         """Action for one observation, or actions for a batch; `action_mask` as of `TabularAgent.act`.
@@ -132,51 +129,27 @@ class Discretized(Agent):
             UnsupportedEnvironmentError: nothing was learnt yet.
             ObservationError: the shape is neither that of one observation nor of a batch, or a number is NaN.
         """
-        return self._learner.act(self._numbers_of(observation), explore=explore, action_mask=action_mask)
+        return self._table_agent.act(self._numbers_of(observation), explore=explore, action_mask=action_mask)
+
+    def action_values_of(self, observations: Any) -> np.ndarray | None:
+        return self._table_agent.action_values_of(self._numbers_of(observations))
+
+    def action_probabilities(self, observations: Any) -> np.ndarray | None:
+        return self._table_agent.action_probabilities(self._numbers_of(observations))
+
+    def acting_generator(self) -> np.random.Generator:
+        return self._table_agent.acting_generator()
 
     def _numbers_of(self, observation: Any) -> Any:
         """Number of the bin of an observation, or numbers int64 (batch,) of a batch."""
-        if self._view is None:
-            raise UnsupportedEnvironmentError(f"{self.name} has not been trained or loaded yet: call train first")
-        shape, binning = self._view.shape, self._view.binning
+        view: View = self.learner.task.view
+        shape, binning = view.shape, view.binning
         given = numbers(observation)
         if given.shape == shape:
             return _number_of(binning, given)
         if given.shape[1:] != shape:
             raise ObservationError(f"an observation has shape {shape}, a batch one dimension more; got {given.shape}")
         return np.array([_number_of(binning, one) for one in given], dtype=np.int64)
-
-    def acting_generator(self) -> np.random.Generator | None:
-        return self._learner.acting_generator()
-
-    def save(self, directory: str | Path) -> None:
-        if self._view is None:
-            raise UnsupportedEnvironmentError(f"{self.name} has not been trained or loaded yet: call train first")
-        manifest, arrays = self._learner._binding.to_storage()
-        write_agent(directory, {"agent": to_data(self), "learner": manifest, "view": self._view.to_data()}, arrays)
-
-    def resume(self, env: gym.Env[Any, Any]) -> None:
-        self._enter(env)
-        assert self._seen is not None
-        self._learner.resume(self._seen)
-
-    def _restore(self, manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        try:
-            self._view = _View.from_data(manifest["view"])
-            learnt = manifest["learner"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise SavedAgentError(f"the saved {self.name} agent is not complete: {error}") from None
-        self._learner._restore(learnt, arrays)
-
-    def _enter(self, environment: gym.Env[Any, Any]) -> None:
-        seen = self._through_bins(environment)
-        view = _View(tuple(environment.observation_space.shape or ()), seen.bins, seen.low, seen.high)
-        if self._view is not None and view.to_data() != self._view.to_data():
-            raise UnsupportedEnvironmentError(
-                f"{self.name} has learnt from observations with other dimensions, bins or limits than those of "
-                f"{environment_label(environment)}"
-            )
-        self._environment, self._seen, self._view = environment, seen, view
 
     def _through_bins(self, environment: gym.Env[Any, Any]) -> Discretize:
         label, space = environment_label(environment), environment.observation_space
@@ -218,7 +191,7 @@ def _number_of(binning: Binning, observation: np.ndarray) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class _View:
+class View:
     """How observations are seen: their shape, and the bins of each dimension and its limits."""
 
     shape: tuple[int, ...]
@@ -235,9 +208,23 @@ class _View:
         return {"shape": list(self.shape)} | {name: array.tolist() for name, array in arrays.items()}
 
     @classmethod
-    def from_data(cls, data: Any) -> "_View":
+    def from_data(cls, data: Any) -> "View":
         numbers = (np.array(data[name], dtype=kind) for name, kind in (("bins", int), ("low", float), ("high", float)))
         view = cls(tuple(int(size) for size in data["shape"]), *numbers)
         if not len(view.bins) == len(view.low) == len(view.high) == math.prod(view.shape):
             raise ValueError("bins and limits do not fit the shape of an observation")
         return view
+
+
+@dataclass(frozen=True)
+class BinnedTask(TabularTask):
+    """Rows and columns of a table, and how observations are seen.
+
+    Attributes:
+        view: bins of the observations.
+    """
+
+    view: View
+
+    def to_data(self) -> dict[str, Any]:
+        return super().to_data() | {"view": self.view.to_data()}

@@ -1,7 +1,6 @@
 """Double Q-learning: two tables, each valuing the other's best action, against the maximum's optimism."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -28,14 +27,14 @@ class DoubleQMemory(NamedTuple):
     turn: np.ndarray
 
 
-def toss_for_table(memory: Any, state: int, action: int, rng: Any) -> int:
+def toss_for_table(visit_counts: Any, first_counts: Any, turn: Any, state: int, action: int, rng: Any) -> int:
     """Number of times that the table whose turn it is has learnt of the pair, this time included."""
     if rng.random() < 0.5:
-        memory.turn[0] = 0
-        memory.first_counts[state][action] += 1
-        return memory.first_counts[state][action]  # type: ignore[no-any-return]
-    memory.turn[0] = 1
-    return memory.visit_counts[state][action] - memory.first_counts[state][action]  # type: ignore[no-any-return]
+        turn[0] = 0
+        first_counts[state][action] += 1
+        return first_counts[state][action]  # type: ignore[no-any-return]
+    turn[0] = 1
+    return visit_counts[state][action] - first_counts[state][action]  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=256)
@@ -44,9 +43,8 @@ def make_learn_double_q(greedy: Callable[[Sequence[float], Any], int]) -> Callab
     best_of = greedy_among_available(greedy)
 
     def learn_double_q(
-        memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
-        next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
-        mask: Any = None, next_mask: Any = None,
+        memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, learning_rate: float,
+        discount: float, rng: Any, next_mask: Any,
     ) -> None:  # fmt: skip
         first, second = memory.first_values, memory.second_values
         target = reward
@@ -65,7 +63,6 @@ def make_learn_double_q(greedy: Callable[[Sequence[float], Any], int]) -> Callab
     return learn_double_q
 
 
-@dataclass(kw_only=True, eq=False)
 class DoubleQLearning(TabularAgent):
     """Double Q-learning: a coin decides which table learns; it picks the action, the other values it.
 
@@ -84,7 +81,7 @@ class DoubleQLearning(TabularAgent):
     def _rate_counts_visits(self) -> bool:
         return isinstance(self.learning_rate, Schedule) and self.learning_rate.clock == "visits"
 
-    def _new_memory(self, num_states: int, num_actions: int) -> DoubleQMemory:
+    def new_memory(self, num_states: int, num_actions: int) -> DoubleQMemory:
         def table() -> np.ndarray:
             return np.full((num_states, num_actions), self.initial_value, dtype=np.float64)
 
@@ -93,16 +90,18 @@ class DoubleQLearning(TabularAgent):
 
         return DoubleQMemory(table(), counts(), table(), table(), counts(), np.zeros(1, dtype=np.int64))
 
-    def _learn_function(self) -> Callable[..., None]:
+    @property
+    def update(self) -> Callable[..., None]:
         return make_learn_double_q(GREEDY[self.ties])
 
-    def _visits_function(self) -> Callable[..., int]:
+    @property
+    def visits(self) -> Callable[..., int]:
         return toss_for_table
 
-    def _value_tables(self) -> tuple[str, ...]:
+    def value_tables(self) -> tuple[str, ...]:
         return "action_values", "first_values", "second_values"
 
-    def _from_earlier_release(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def from_earlier_release(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         if "first_counts" in arrays:
             return arrays
         if self._rate_counts_visits:

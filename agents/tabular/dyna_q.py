@@ -1,7 +1,6 @@
 """Dyna-Q: after each real step, learn again from remembered ones."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -50,14 +49,10 @@ def make_learn_dyna_q(planning_steps: int) -> Callable[..., None]:
     """Update of Dyna-Q with a fixed number of planning steps."""
 
     def learn_dyna_q(
-        memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
-        next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
-        mask: Any = None, next_mask: Any = None,
+        memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, learning_rate: float,
+        discount: float, rng: Any, mask: Any, next_mask: Any,
     ) -> None:  # fmt: skip
-        learn_q(
-            memory, state, action, reward, next_state, terminated, ended, next_action, parameter, learning_rate,
-            discount, rng, mask, next_mask,
-        )  # fmt: skip
+        learn_q(memory.action_values, state, action, reward, next_state, terminated, learning_rate, discount, next_mask)
         if memory.visit_counts[state][action] == 1:
             memory.known_states[memory.num_known[0]] = state
             memory.known_actions[memory.num_known[0]] = action
@@ -72,15 +67,14 @@ def make_learn_dyna_q(planning_steps: int) -> Callable[..., None]:
             past_state, past_action = memory.known_states[known], memory.known_actions[known]
             past_end = memory.model_terminated[past_state][past_action] != 0
             learn_q(
-                memory, past_state, past_action, memory.model_rewards[past_state][past_action],
-                memory.model_states[past_state][past_action], past_end, past_end, 0, 0.0, learning_rate, discount, rng,
-                None, remembered_mask(memory, past_state, past_action, mask),
+                memory.action_values, past_state, past_action, memory.model_rewards[past_state][past_action],
+                memory.model_states[past_state][past_action], past_end, learning_rate, discount,
+                remembered_mask(memory, past_state, past_action, mask),
             )  # fmt: skip
 
     return learn_dyna_q
 
 
-@dataclass(kw_only=True, eq=False)
 class DynaQ(TabularAgent):
     """Dyna-Q: Q-learning plus `planning_steps` updates from a learnt model after each step; 0 is Q-learning.
 
@@ -99,7 +93,7 @@ class DynaQ(TabularAgent):
         super().__post_init__()
         check_integer(f"{self.name}: planning_steps", self.planning_steps, minimum=0)
 
-    def _new_memory(self, num_states: int, num_actions: int) -> DynaMemory:
+    def new_memory(self, num_states: int, num_actions: int) -> DynaMemory:
         shape, num_pairs = (num_states, num_actions), num_states * num_actions
         return DynaMemory(
             np.full(shape, self.initial_value, dtype=np.float64),
@@ -113,10 +107,11 @@ class DynaQ(TabularAgent):
             np.zeros((num_pairs if self.action_mask else 0, num_actions), dtype=np.int8),
         )
 
-    def _learn_function(self) -> Callable[..., None]:
+    @property
+    def update(self) -> Callable[..., None]:
         return make_learn_dyna_q(int(self.planning_steps))
 
-    def _from_earlier_release(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def from_earlier_release(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         if "model_masks" in arrays:
             return arrays
         values = arrays["action_values"]

@@ -1,7 +1,6 @@
 """Expected Sarsa: learn the value of the exploring policy from its probabilities instead of its next action."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
@@ -27,26 +26,24 @@ def make_learn_expected_sarsa(probabilities: ProbabilitiesFunction) -> Callable[
     fill_probabilities = available_probabilities(probabilities)
 
     def learn_expected_sarsa(
-        memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
-        next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
-        mask: Any = None, next_mask: Any = None,
+        action_values: Any, visit_counts: Any, probabilities: Any, state: int, action: int, reward: float, next_state:
+        int, terminated: bool, parameter: float, learning_rate: float, discount: float, next_mask: Any,
     ) -> None:  # fmt: skip
         target = reward
         if not terminated:
-            values = memory.action_values[next_state]
-            fill_probabilities(values, memory.visit_counts[next_state], parameter, memory.probabilities, next_mask)
+            values = action_values[next_state]
+            fill_probabilities(values, visit_counts[next_state], parameter, probabilities, next_mask)
             expected = 0.0
             for candidate in range(len(values)):
-                if memory.probabilities[candidate] > 0.0:
-                    expected += memory.probabilities[candidate] * values[candidate]
+                if probabilities[candidate] > 0.0:
+                    expected += probabilities[candidate] * values[candidate]
             target += discount * expected
-        row = memory.action_values[state]
+        row = action_values[state]
         row[action] += learning_rate * (target - row[action])
 
     return learn_expected_sarsa
 
 
-@dataclass(kw_only=True, eq=False)
 class ExpectedSarsa(TabularAgent):
     """Expected Sarsa: Q(s,a) += α (r + γ Σ_a' π(a'|s') Q(s',a') - Q(s,a)).
 
@@ -68,14 +65,15 @@ class ExpectedSarsa(TabularAgent):
                 "use epsilon_greedy, softmax, ucb, greedy or uniform, or sarsa"
             )
 
-    def _new_memory(self, num_states: int, num_actions: int) -> ExpectedSarsaMemory:
+    def new_memory(self, num_states: int, num_actions: int) -> ExpectedSarsaMemory:
         return ExpectedSarsaMemory(
             np.full((num_states, num_actions), self.initial_value, dtype=np.float64),
             np.zeros((num_states, num_actions), dtype=np.int64),
             np.zeros(num_actions, dtype=np.float64),
         )
 
-    def _learn_function(self) -> Callable[..., None]:
+    @property
+    def update(self) -> Callable[..., None]:
         fill = self.policy.probabilities
         assert fill is not None
         return make_learn_expected_sarsa(fill)

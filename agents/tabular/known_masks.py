@@ -7,7 +7,8 @@ import numpy as np
 from gymnasium import spaces
 
 from velodrome.agents.engine.sampled_model import SampledModel
-from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
+from velodrome.agents.errors import EnvironmentFailureError, UnsupportedEnvironmentError, environment_label
+from velodrome.agents.tabular.action_masks import as_mask, mask_in
 from velodrome.envs.model.action_masks import masks_by_state
 from velodrome.envs.model.model_sampling import reason_not_sampled_from_model
 from velodrome.envs.model.transition_checks import TransitionModelError
@@ -71,3 +72,89 @@ def masks_of_function(environment: gym.Env[Any, Any], num_actions: int) -> np.nd
 def no_masks_line(label: str) -> str:
     """The refusal of an environment without masks."""
     return f"action_mask=True, but the info of {label} has no 'action_mask'"
+
+
+class ActionMasks:
+    """The action masks of one environment: those that its model knows, or else what it says in each `info`.
+
+    Attributes:
+        by_state: masks bool (S, A), where they are a function of the state as far as is known; else None.
+        rows: the same as bytes, where that is certain; else None, and `read` is to be asked in each state.
+    """
+
+    def __init__(self, num_actions: int, by_state: np.ndarray | None = None) -> None:
+        self.by_state = by_state
+        self.rows: list[bytes] | None = None
+        self._num_actions = num_actions
+        self._label = ""
+        self._info: Any = None
+        self._has_read = False
+
+    def enter(self, environment: Any) -> None:
+        """Find the masks of an environment or a model.
+
+        Raises:
+            UnsupportedEnvironmentError: the model has none, or a state in which none of its actions is available.
+        """
+        known = masks_of_model(environment)
+        self.rows = None if known is None else [row.tobytes() for row in known]
+        self.by_state = masks_of_function(environment, self._num_actions) if known is None else known
+        self._has_read = False
+        if known is None:
+            self._label = environment_label(environment)
+
+    def watch(self, observation: Any, info: Any) -> None:
+        """Keep the info that came with an observation."""
+        self._info = info
+
+    def read(self, state: int) -> bytes:
+        """Mask of the state in which the learner has just arrived.
+
+        Raises:
+            UnsupportedEnvironmentError: the environment has none at all.
+            EnvironmentFailureError: it has none now, or one that is not allowed.
+        """
+        mask, self._info = mask_in(self._info, self._num_actions), None
+        if self.by_state is not None:
+            known = self.by_state[state].tobytes()
+            if mask is None:
+                return as_mask(self.by_state[state], self._num_actions)
+            if mask != known:
+                # More than the state decides, whatever the environment's function says.
+                self.by_state = None
+        if mask is None:
+            if not self._has_read:
+                raise UnsupportedEnvironmentError(no_masks_line(self._label))
+            raise EnvironmentFailureError("action_mask=True, but this time the info has no 'action_mask'")
+        self._has_read = True
+        return mask
+
+    def mask_for(self, state: int, given: Any) -> bytes | None:
+        """Mask with which to act in `state`: the one given, or else what is known; None where all is allowed.
+
+        Raises:
+            EnvironmentFailureError: the mask that is given is none.
+        """
+        if given is not None:
+            return as_mask(given, self._num_actions)
+        if self.by_state is None or not self.by_state[state].any():
+            return None
+        return bytes(self.by_state[state].tobytes())
+
+    def masks_for(self, states: np.ndarray, given: Any) -> np.ndarray | None:
+        """Masks bool (batch, A) as of `mask_for`; a state in which no action is available counts as all of them.
+
+        Raises:
+            EnvironmentFailureError: one of those that are given is none.
+        """
+        if given is not None:
+            if len(given) != len(states):
+                raise EnvironmentFailureError(
+                    f"action_mask: a batch of {len(states)} needs as many masks, got {len(given)}"
+                )
+            rows = [np.frombuffer(as_mask(mask, self._num_actions), np.bool_) for mask in given]
+            return np.array(rows, dtype=np.bool_).reshape(len(states), self._num_actions)
+        if self.by_state is None:
+            return None
+        known = self.by_state[states]
+        return np.asarray(known | ~known.any(axis=1, keepdims=True))

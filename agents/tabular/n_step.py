@@ -1,7 +1,6 @@
 """n-step Q-learning and n-step Sarsa: targets of n rewards before the bootstrap."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -55,9 +54,8 @@ def learn_from_window(
 
 
 def learn_n_step_q(
-    memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
-    next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
-    mask: Any = None, next_mask: Any = None,
+    memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool, learning_rate:
+    float, discount: float, next_mask: Any,
 ) -> None:  # fmt: skip
     """n-step target that ends in max_a Q(s_n, a)."""
     bootstrap = 0.0 if terminated else best_available(memory.action_values[next_state], next_mask)
@@ -65,16 +63,14 @@ def learn_n_step_q(
 
 
 def learn_n_step_sarsa(
-    memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
-    next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
-    mask: Any = None, next_mask: Any = None,
+    memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool, next_action:
+    int, learning_rate: float, discount: float,
 ) -> None:  # fmt: skip
     """n-step target that ends in Q(s_n, a_n)."""
     bootstrap = 0.0 if terminated else memory.action_values[next_state][next_action]
     learn_from_window(memory, state, action, reward, ended, bootstrap, learning_rate, discount)
 
 
-@dataclass(kw_only=True, eq=False)
 class NStepQ(TabularAgent):
     """n-step Q-learning without off-policy correction; n = 1 is Q-learning.
 
@@ -93,7 +89,7 @@ class NStepQ(TabularAgent):
         super().__post_init__()
         check_integer(f"{self.name}: n", self.n, minimum=1)
 
-    def _new_memory(self, num_states: int, num_actions: int) -> NStepMemory:
+    def new_memory(self, num_states: int, num_actions: int) -> NStepMemory:
         return NStepMemory(
             np.full((num_states, num_actions), self.initial_value, dtype=np.float64),
             np.zeros((num_states, num_actions), dtype=np.int64),
@@ -104,15 +100,15 @@ class NStepQ(TabularAgent):
             np.zeros(2, dtype=np.int64),
         )
 
-    def _learn_function(self) -> Callable[..., None]:
+    @property
+    def update(self) -> Callable[..., None]:
         return learn_n_step_q
 
-    def _begin_anew(self, memory: Any) -> None:
+    def forget_episode(self, memory: Any) -> None:
         # The ring's place stays, so that an agent that is loaded at an episode's end equals the saved one.
         memory.window[0] = 0
 
 
-@dataclass(kw_only=True, eq=False)
 class NStepSarsa(NStepQ):
     """n-step Sarsa; n = 1 is Sarsa.
 
@@ -121,5 +117,6 @@ class NStepSarsa(NStepQ):
 
     is_on_policy: ClassVar[bool] = True
 
-    def _learn_function(self) -> Callable[..., None]:
+    @property
+    def update(self) -> Callable[..., None]:
         return learn_n_step_sarsa

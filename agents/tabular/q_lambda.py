@@ -1,7 +1,6 @@
 """Watkins's Q(λ): Q-learning whose errors reach back along the episode by eligibility traces."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -78,8 +77,7 @@ def make_learn_q_lambda(trace_decay: float, kept: float) -> Callable[..., None]:
 
     def learn_q_lambda(
         memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
-        next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
-        mask: Any = None, next_mask: Any = None,
+        learning_rate: float, discount: float, mask: Any, next_mask: Any,
     ) -> None:  # fmt: skip
         row = memory.action_values[state]
         if row[action] < best_available(row, mask):
@@ -95,7 +93,6 @@ def make_learn_q_lambda(trace_decay: float, kept: float) -> Callable[..., None]:
     return learn_q_lambda
 
 
-@dataclass(kw_only=True, eq=False)
 class QLambda(TabularAgent):
     """Watkins's Q(λ): traces fade by γλ and are cut by an exploratory action; λ = 0 is Q-learning.
 
@@ -117,7 +114,7 @@ class QLambda(TabularAgent):
         check_number(f"{self.name}: trace_decay", self.trace_decay, 0.0, 1.0)
         check_choice(f"{self.name}: traces", self.traces, ("accumulating", "replacing"))
 
-    def _new_memory(self, num_states: int, num_actions: int) -> QLambdaMemory:
+    def new_memory(self, num_states: int, num_actions: int) -> QLambdaMemory:
         num_pairs = num_states * num_actions
         return QLambdaMemory(
             np.full((num_states, num_actions), self.initial_value, dtype=np.float64),
@@ -129,8 +126,9 @@ class QLambda(TabularAgent):
             np.zeros(1, dtype=np.int64),
         )
 
-    def _learn_function(self) -> Callable[..., None]:
+    @property
+    def update(self) -> Callable[..., None]:
         return make_learn_q_lambda(float(self.trace_decay), 1.0 if self.traces == "accumulating" else 0.0)
 
-    def _begin_anew(self, memory: Any) -> None:
+    def forget_episode(self, memory: Any) -> None:
         forget_traces(memory)

@@ -1,7 +1,6 @@
 """Q-learning: learn the value of acting greedily, whatever policy explores."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,30 +17,29 @@ class QMemory(NamedTuple):
 
 
 def learn_q(
-    memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
-    next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
-    mask: Any = None, next_mask: Any = None,
+    action_values: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, learning_rate:
+    float, discount: float, next_mask: Any,
 ) -> None:  # fmt: skip
     """One update of Q-learning: Q(s,a) += α (r + γ max_a' Q(s',a') - Q(s,a)), no bootstrap on termination."""
     target = reward
     if not terminated:
-        target += discount * best_available(memory.action_values[next_state], next_mask)
-    row = memory.action_values[state]
+        target += discount * best_available(action_values[next_state], next_mask)
+    row = action_values[state]
     row[action] += learning_rate * (target - row[action])
 
 
-@dataclass(kw_only=True, eq=False)
 class QLearning(TabularAgent):
     """Q-learning: off-policy temporal-difference control.
 
     Source: Watkins (1989); Sutton & Barto (2018), eq. 6.8.
     """
 
-    def _new_memory(self, num_states: int, num_actions: int) -> QMemory:
+    def new_memory(self, num_states: int, num_actions: int) -> QMemory:
         return QMemory(
             np.full((num_states, num_actions), self.initial_value, dtype=np.float64),
             np.zeros((num_states, num_actions), dtype=np.int64),
         )
 
-    def _learn_function(self) -> Callable[..., None]:
+    @property
+    def update(self) -> Callable[..., None]:
         return learn_q

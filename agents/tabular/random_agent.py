@@ -1,7 +1,7 @@
 """The agent that learns nothing: every other agent has to beat it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import gymnasium as gym
@@ -15,15 +15,10 @@ from velodrome.policies.policy import Policy
 from velodrome.policies.uniform import Uniform
 
 
-def learn_nothing(
-    memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
-    next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
-    mask: Any = None, next_mask: Any = None,
-) -> None:  # fmt: skip
+def learn_nothing() -> None:
     """No update."""
 
 
-@dataclass(kw_only=True, eq=False)
 class RandomAgent(TabularAgent):
     """Chooses every action with the same probability, in training and in evaluation, on any observation space."""
 
@@ -34,17 +29,18 @@ class RandomAgent(TabularAgent):
     initial_value: float = field(default=0.0, init=False)
     policy: Policy = field(default_factory=Uniform, init=False)
 
-    def _new_memory(self, num_states: int, num_actions: int) -> QMemory:
+    def new_memory(self, num_states: int, num_actions: int) -> QMemory:
         return QMemory(
             np.zeros((num_states, num_actions), dtype=np.float64),
             np.zeros((num_states, num_actions), dtype=np.int64),
         )
 
-    def _learn_function(self) -> Callable[..., None]:
+    @property
+    def update(self) -> Callable[..., None]:
         return learn_nothing
 
-    def _index_observations(self, env: gym.Env[Any, Any]) -> ObservationIndex:
+    def index_observations(self, env: gym.Env[Any, Any]) -> ObservationIndex:
         try:
-            return super()._index_observations(env)
+            return super().index_observations(env)
         except UnsupportedEnvironmentError:
             return ObservationIndex(((1, 0),), len(env.observation_space.shape or ()), is_ignored=True)

@@ -1,26 +1,23 @@
 """Sarsa: learn the value of the policy that explores, from the action it takes next."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from velodrome.agents.tabular.q_learning import QLearning
 
 
 def learn_sarsa(
-    memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
-    next_action: int, parameter: float, learning_rate: float, discount: float, rng: Any,
-    mask: Any = None, next_mask: Any = None,
+    action_values: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, next_action: int,
+    learning_rate: float, discount: float,
 ) -> None:  # fmt: skip
     """One update of Sarsa: Q(s,a) += α (r + γ Q(s',a') - Q(s,a)), no bootstrap on termination."""
     target = reward
     if not terminated:
-        target += discount * memory.action_values[next_state][next_action]
-    row = memory.action_values[state]
+        target += discount * action_values[next_state][next_action]
+    row = action_values[state]
     row[action] += learning_rate * (target - row[action])
 
 
-@dataclass(kw_only=True, eq=False)
 class Sarsa(QLearning):
     """Sarsa: on-policy temporal-difference control; the next action is chosen before the update.
 
@@ -31,5 +28,6 @@ class Sarsa(QLearning):
 
     is_on_policy: ClassVar[bool] = True
 
-    def _learn_function(self) -> Callable[..., None]:
+    @property
+    def update(self) -> Callable[..., None]:
         return learn_sarsa

@@ -1,40 +1,31 @@
 """Tabular agents: what every learner with a table of action values shares."""
 
-import time
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import field
 from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+from gymnasium import spaces
 
-from velodrome.agents.agent import LOOPS, Agent, Callback, Loop
+from velodrome.agents.agent import Agent, Loop
+from velodrome.agents.engine.compiled_training import run_compiled_loop
 from velodrome.agents.engine.compiler import NotCompilableError
 from velodrome.agents.engine.environment_answers import read_flag, read_reward
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.sampled_model import SampledModel
-from velodrome.agents.engine.seeding import check_seed
-from velodrome.agents.errors import (
-    EnvironmentFailureError,
-    PolicyFailureError,
-    UnsupportedEnvironmentError,
-    check_budget,
-    check_count,
-)
-from velodrome.agents.resuming.saving import write_agent
-from velodrome.agents.tabular.action_masks import ignoring_masks, takes_masks
-from velodrome.agents.tabular.greedy_table import GreedyTable, greedy_probabilities
+from velodrome.agents.engine.seeding import Streams, environment_generator
+from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
+from velodrome.agents.tabular.greedy_table import greedy_probabilities
+from velodrome.agents.tabular.known_masks import masks_of_model
+from velodrome.agents.tabular.named_arguments import takes
 from velodrome.agents.tabular.observation_index import ObservationIndex, index_observations
-from velodrome.agents.tabular.tabular_binding import TabularBinding
-from velodrome.agents.tabular.tabular_training import train_compiled, train_generic
-from velodrome.agents.training_log import TrainingLog
-from velodrome.checks import ConfigurationError, check_choice, check_number
-from velodrome.envs.make import make_environment
-from velodrome.envs.success_rules import success_rule
-from velodrome.policies.configuration import to_data
+from velodrome.agents.tabular.tabular_learner import MASKS, TabularLearner, TabularTask
+from velodrome.agents.training import Training
+from velodrome.checks import ConfigurationError, check_number
+from velodrome.envs.model.model_sampling import read_position, write_position
 from velodrome.policies.epsilon_greedy import EpsilonGreedy
 from velodrome.policies.policy import Policy
 from velodrome.policies.schedules import Schedule, as_schedule
@@ -42,7 +33,6 @@ from velodrome.policies.schedules import Schedule, as_schedule
 _warned: set[tuple[type, str]] = set()
 
 
-@dataclass(kw_only=True, eq=False)
 class TabularAgent(Agent):
     """An agent with one action value for every state and action, float64 (num_states, num_actions).
 
@@ -66,6 +56,7 @@ class TabularAgent(Agent):
     action_mask: bool = False
 
     can_checkpoint: ClassVar[bool] = True
+    takes_batches: ClassVar[bool] = True
     is_on_policy: ClassVar[bool] = False
     needs_next_parameter: ClassVar[bool] = False
 
@@ -79,7 +70,6 @@ class TabularAgent(Agent):
             raise ConfigurationError(f"{self.name}: policy must be a policy, got {self.policy!r}")
         if not isinstance(self.action_mask, bool):
             raise ConfigurationError(f"{self.name}: action_mask must be True or False, got {self.action_mask!r}")
-        self._bound: TabularBinding | None = None
 
     @property
     def result_version(self) -> int:
@@ -87,43 +77,162 @@ class TabularAgent(Agent):
         return 2 if self.action_mask else 1
 
     @abstractmethod
-    def _new_memory(self, num_states: int, num_actions: int) -> Any:
+    def new_memory(self, num_states: int, num_actions: int) -> Any:
         """Named tuple of the arrays that the learner keeps; `action_values` and `visit_counts` among them."""
 
+    @property
     @abstractmethod
-    def _learn_function(self) -> Callable[..., None]:
-        """Plain function that learns from one transition, for both loops."""
+    def update(self) -> Callable[..., None]:
+        """Plain function that learns from one transition, for both loops.
 
-    def _visits_function(self) -> Callable[..., int] | None:
+        It takes what its formula needs, by these names: an array of the memory by its own, or `memory` for all;
+        state, action, reward, next_state, terminated, ended (terminated or cut by a time limit), next_action (where
+        the agent is on-policy), parameter (of the policy in the next state, where the agent needs it), learning_rate,
+        discount, rng, and mask and next_mask, the action masks of the two states, None for agents without. As long
+        as it uses only what Numba compiles, the same source runs in plain Python and in the compiled loop.
+        """
+
+    @property
+    def visits(self) -> Callable[..., int] | None:
         """Plain function that counts for the learning rate's "visits" clock; None where `visit_counts` does.
 
-        It is called once a step, after the step was counted, as visits_of(memory, state, action, rng).
+        It is called once a step, after the step was counted, with what it takes of the memory, state, action and rng.
         """
         return None
 
     @property
-    def _update_function(self) -> Callable[..., None]:
-        """`_learn_function` with the arguments that the loops hand over, masks included."""
-        learn = self._learn_function()
-        return learn if takes_masks(learn) else ignoring_masks(learn)
+    def honours_masks(self) -> bool:
+        """Whether the update bootstraps from available actions alone."""
+        return self.is_on_policy or takes(self.update, "next_mask") or not takes(self.update, "next_state")
 
-    @property
-    def _update_takes_masks(self) -> bool:
-        return takes_masks(self._learn_function())
-
-    def _value_tables(self) -> tuple[str, ...]:
+    def value_tables(self) -> tuple[str, ...]:
         """Names of the arrays of action values among those of the memory."""
         return ("action_values",)
 
-    def _from_earlier_release(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def from_earlier_release(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Arrays as they are saved today, of an agent that an earlier release may have saved."""
         return arrays
 
-    def _begin_anew(self, memory: Any) -> None:
-        """Forget what belongs to an unfinished episode."""
+    def forget_episode(self, memory: Any) -> None:
+        """Drop from the memory what belongs to an unfinished episode."""
 
-    def _index_observations(self, env: gym.Env[Any, Any]) -> ObservationIndex:
+    def index_observations(self, env: gym.Env[Any, Any]) -> ObservationIndex:
+        """How the observations of an environment are numbered.
+
+        Raises:
+            UnsupportedEnvironmentError: the observation space is not finite.
+        """
         return index_observations(env, self.name)
+
+    def task_of(self, env: Any) -> TabularTask:
+        if isinstance(env, SampledModel):
+            index = ObservationIndex(((env.model.num_states, 0),), 0)
+            task = TabularTask(index, env.model.num_actions, 0)
+        else:
+            actions = env.action_space
+            if not isinstance(actions, spaces.Discrete):
+                raise UnsupportedEnvironmentError(
+                    f"{self.name} needs a Discrete action space, but {environment_label(env)} has {actions}"
+                )
+            task = TabularTask(self.index_observations(env), int(actions.n), int(actions.start))
+        if self.action_mask:
+            masks_of_model(env)
+            if not self.honours_masks:
+                raise UnsupportedEnvironmentError(
+                    f"{self.name} cannot honour action masks: its update function must take next_mask, and bootstrap "
+                    "from the actions that it allows"
+                )
+        return task
+
+    def task_after(self, learnt: TabularTask, task: TabularTask, label: str) -> TabularTask:
+        if not task.fits(learnt):
+            raise UnsupportedEnvironmentError(f"{self.name} was trained with {learnt}, but {label} has {task}")
+        return task
+
+    def task_from_data(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> TabularTask:
+        task = TabularTask.from_data(entries)
+        # Before a table is made as large as the manifest says.
+        if task.index.num_states * task.num_actions > max(array.size for array in arrays.values()):
+            raise ValueError(f"no array has a value for each of {task.index.num_states} x {task.num_actions} pairs")
+        return task
+
+    def new_learner(self, task: TabularTask, streams: Streams) -> TabularLearner:
+        return TabularLearner(
+            name=self.name,
+            task=task,
+            memory=self.new_memory(task.index.num_states, task.num_actions),
+            streams=streams,
+            policy=self.policy,
+            learn=self.update,
+            visits_of=self.visits,
+            forget=self.forget_episode,
+            learning_rate=self.learning_rate,
+            discount=float(self.discount),
+            has_masks=self.action_mask,
+            is_on_policy=self.is_on_policy,
+            needs_next_parameter=self.needs_next_parameter,
+        )
+
+    @property
+    def runs_on_model(self) -> bool:
+        return True
+
+    def plan_loop(self, loop: Loop, env: Any, success: str | None, notes: list[str]) -> SampledModel | None:
+        if isinstance(env, SampledModel):
+            return env
+        if loop == "generic":
+            return None
+        sampled = SampledModel.of(env, success)
+        if isinstance(sampled, str):
+            if loop == "compiled":
+                raise UnsupportedEnvironmentError(f"loop='compiled' is not possible: {sampled}")
+            notes.append(f"ran in the generic loop: {sampled}")
+            return None
+        return sampled
+
+    def run_training(self, training: Training) -> EpisodeEnds:
+        if training.plan is not None:
+            try:
+                return self._run_compiled(training, training.plan)
+            except NotCompilableError as error:
+                if isinstance(training.environment, SampledModel):
+                    raise
+                if training.loop == "compiled":
+                    message = f"{self.policy.name} cannot be compiled: {error}"
+                    raise UnsupportedEnvironmentError(message) from None
+                training.plan = None
+                training.notes.append(f"ran in the generic loop: {self.policy.name} cannot be compiled ({error})")
+                self._warn_once(str(error))
+        return super().run_training(training)
+
+    def _run_compiled(self, training: Training, sampled: SampledModel) -> EpisodeEnds:
+        """Run on the model; a real environment is left as if it had been stepped all along."""
+        learner, progress, environment = self.learner, training.binding.progress, training.environment
+        is_real = environment is not sampled
+        if training.reset_seed is not None:
+            if is_real:
+                environment.reset(seed=training.reset_seed)
+                learner.present_state, learner.next_action = read_position(environment).state, -1
+                progress.in_episode, progress.episode_length, progress.episode_return = True, 0, 0.0
+                # The seeded reset gave the environment a new generator.
+                sampled.generator = environment.unwrapped.np_random
+            else:
+                sampled.generator = environment_generator(training.reset_seed)
+            training.reset_seed = None
+        ends = run_compiled_loop(sampled, learner, progress, episodes=training.episodes_now, steps=training.steps_now)
+        if is_real:
+            write_position(environment, learner.present_state, progress.episode_length, None)
+        return ends
+
+    def _warn_once(self, reason: str) -> None:
+        key = (type(self.policy), reason)
+        if key not in _warned:
+            _warned.add(key)
+            warnings.warn(
+                f"{self.policy.name} cannot be compiled and runs in the generic loop, "
+                f"some hundred times slower: {reason}",
+                stacklevel=4,
+            )
 
     @property
     def ties(self) -> str:
@@ -133,110 +242,14 @@ class TabularAgent(Agent):
     @property
     def action_values(self) -> np.ndarray:
         """Action values float64 (num_states, num_actions), the live array."""
-        values: np.ndarray = self._binding.memory.action_values
+        values: np.ndarray = self.learner.memory.action_values
         return values
 
     @property
     def visit_counts(self) -> np.ndarray:
         """How often each action was taken in each state, int64 (num_states, num_actions), the live array."""
-        counts: np.ndarray = self._binding.memory.visit_counts
+        counts: np.ndarray = self.learner.memory.visit_counts
         return counts
-
-    @property
-    def _binding(self) -> TabularBinding:
-        if self._bound is None:
-            raise UnsupportedEnvironmentError(f"{self.name} has not been trained or loaded yet: call train first")
-        return self._bound
-
-    def check_environment(self, env: gym.Env[Any, Any]) -> None:
-        TabularBinding().check(self, env)
-
-    def train(
-        self,
-        env: gym.Env[Any, Any] | SampledModel | str,
-        *,
-        episodes: int | None = None,
-        steps: int | None = None,
-        seed: int | None = None,
-        loop: Loop = "auto",
-        callback: Callback | None = None,
-        callback_every: int = 100,
-        success: str | None = None,
-    ) -> TrainingLog:
-        episodes, steps = check_budget(episodes, steps)
-        check_choice(f"{self.name}: loop", loop, LOOPS)
-        callback_every = check_count("callback_every", callback_every)
-        if seed is not None:
-            seed = check_seed(seed)
-        started = time.perf_counter()
-        binding = self._bound or TabularBinding()
-        environment: Any = env
-        if isinstance(env, str):
-            environment = binding.environment if binding.environment_id == env else make_environment(env)
-        notes: list[str] = []
-        sampled = self._compilable(environment, loop, success, notes)
-        rule = sampled.rule if sampled is not None else success_rule(environment, success)
-        reset_seed = binding.bind(self, environment, seed)
-        binding.environment_id = env if isinstance(env, str) else None
-        self._bound = binding
-        budget: dict[str, Any] = {"episodes": episodes, "steps": steps, "callback_every": callback_every}
-        episode_ends: EpisodeEnds | None = None
-        try:
-            if sampled is not None:
-                try:
-                    episode_ends = train_compiled(self, binding, environment, sampled, reset_seed, callback, budget)
-                except NotCompilableError as error:
-                    if isinstance(environment, SampledModel):
-                        raise
-                    if loop == "compiled":
-                        message = f"{self.policy.name} cannot be compiled: {error}"
-                        raise UnsupportedEnvironmentError(message) from None
-                    notes.append(f"ran in the generic loop: {self.policy.name} cannot be compiled ({error})")
-                    self._warn_once(str(error))
-            if episode_ends is None:
-                episode_ends = train_generic(binding, environment, reset_seed, callback, budget)
-        except (EnvironmentFailureError, PolicyFailureError):
-            # The environment has moved on without the learner: the next call starts a new episode.
-            binding.begin_anew(self)
-            raise
-        ends = episode_ends
-        return TrainingLog(
-            returns=ends.returns,
-            lengths=ends.lengths,
-            terminated=ends.terminated,
-            successes=rule.successes(ends.returns, ends.lengths, ends.terminated, ends.reported),
-            success_rule=rule.as_used(ends.reported).description,
-            steps=ends.steps,
-            loop=ends.loop,
-            seconds=time.perf_counter() - started - ends.compile_seconds,
-            compile_seconds=ends.compile_seconds,
-            seed=binding.seed,
-            notes=tuple(notes),
-            unfinished_return=binding.progress.unfinished_return,
-        )
-
-    def _compilable(self, environment: Any, loop: Loop, success: str | None, notes: list[str]) -> SampledModel | None:
-        if isinstance(environment, SampledModel):
-            return environment
-        if loop == "generic":
-            return None
-        sampled = SampledModel.of(environment, success)
-        if isinstance(sampled, str):
-            if loop == "compiled":
-                raise UnsupportedEnvironmentError(f"loop='compiled' is not possible: {sampled}")
-            notes.append(f"ran in the generic loop: {sampled}")
-            return None
-        return sampled
-
-    def _warn_once(self, reason: str) -> None:
-        key = (type(self.policy), reason)
-        if key not in _warned:
-            _warned.add(key)
-            warnings.warn(
-                f"{self.policy.name} cannot be compiled and runs in the generic loop, "
-                f"some hundred times slower: {reason}",
-                stacklevel=3,
-            )
 
     def act(self, observation: Any, *, explore: bool = False, action_mask: Any = None) -> Any:
         """Action for one observation, or actions for a batch (leading dimension).
@@ -253,39 +266,44 @@ class TabularAgent(Agent):
             UnsupportedEnvironmentError: the agent honours masks, and this one is neither known nor given.
             EnvironmentFailureError: an observation is outside its space, or a mask is none.
         """
-        binding = self._binding
+        learner = self.learner
         if action_mask is None and self.needs_action_mask:
             raise UnsupportedEnvironmentError(
                 f"{self.name} honours action masks that are no function of the observation: "
                 'give act that of the observation, action_mask=info["action_mask"]'
             )
-        if binding.index.is_batch(observation):
-            states = binding.index.index_batch(observation)
-            masks = binding.masks_for(states, action_mask)
+        index, known = learner.task.index, learner.action_masks
+        if index.is_batch(observation):
+            states = index.index_batch(observation)
+            masks = known.masks_for(states, action_mask)
             if not explore:
-                return self._greedy.act_in_all(states, masks)
+                return learner.greedy.act_in_all(states, masks)
             rows = [None] * len(states) if masks is None else masks
-            chosen = [binding.explore(state, mask) for state, mask in zip(states.tolist(), rows, strict=True)]
-            return np.array(chosen, dtype=np.int64) + binding.action_start
-        state = binding.stepper.state_of(observation)
-        mask = binding.mask_for(state, action_mask)
-        return binding.explore(state, mask) + binding.action_start if explore else self._greedy.act_in(state, mask)
+            chosen = [learner.explore_from(state, mask) for state, mask in zip(states.tolist(), rows, strict=True)]
+            return np.array(chosen, dtype=np.int64)
+        state = learner.state_of(observation)
+        mask = known.mask_for(state, action_mask)
+        return learner.explore_from(state, mask) if explore else learner.greedy.act_in(state, mask)
 
     @property
     def needs_action_mask(self) -> bool:
-        return self.action_mask and self._bound is not None and self._bound.masks is None
+        return self.action_mask and self.is_trained and self.learner.action_masks.by_state is None
 
     def act_with_info(self, observation: Any, info: dict[str, Any]) -> Any:
         mask = info.get("action_mask") if self.action_mask and isinstance(info, dict) else None
         return self.act(observation, action_mask=mask)
 
-    def acting_generator(self) -> np.random.Generator | None:
-        return self._binding.acting_rng
+    def acting_generator(self) -> np.random.Generator:
+        generator: np.random.Generator = self.binding.streams.generator("acting")
+        return generator
 
-    @property
-    def _greedy(self) -> GreedyTable:
-        binding = self._binding
-        return GreedyTable(self.action_values, binding.index, binding.action_start, self.ties, binding.acting_rng)
+    def action_probabilities(self, observations: Any) -> np.ndarray | None:
+        if self.needs_action_mask:
+            return None
+        learner = self.learner
+        states, masks = learner.task.index.index_batch(observations), learner.action_masks.by_state
+        values = learner.memory.action_values[states]
+        return greedy_probabilities(values, self.ties, None if masks is None else masks[states])
 
     def observe(
         self,
@@ -307,8 +325,7 @@ class TabularAgent(Agent):
             EnvironmentFailureError: a value is not what an environment may return.
             UnsupportedEnvironmentError: masks are missing, or are given to an agent that honours none.
         """
-        binding = self._binding
-        stepper = binding.stepper
+        learner = self.learner
         if self.needs_action_mask and (action_mask is None or (next_action_mask is None and not terminated)):
             raise UnsupportedEnvironmentError(
                 f"{self.name} honours action masks that are no function of the observation: "
@@ -316,18 +333,15 @@ class TabularAgent(Agent):
             )
         if not self.action_mask and not (action_mask is None and next_action_mask is None):
             raise UnsupportedEnvironmentError(f"{self.name} learns without action masks: make it with action_mask=True")
-        stepper.state = stepper.state_of(observation)
-        stepper.action = int(action) - binding.action_start
-        with binding.given_masks(self.action_mask, action_mask, next_action_mask):
-            try:
-                stepper.observe(
-                    next_observation,
-                    read_reward(reward),
-                    read_flag("terminated", terminated),
-                    read_flag("truncated", truncated),
-                )
-            finally:
-                stepper.pause()
+        learner.present_state = learner.state_of(observation)
+        learner.action = int(action) - learner.task.action_start
+        with learner.given_masks(action_mask, next_action_mask):
+            learner.observe(
+                next_observation,
+                read_reward(reward),
+                read_flag("terminated", terminated),
+                read_flag("truncated", truncated),
+            )
 
     def greedy_probabilities(self) -> np.ndarray:
         """What `act` does without exploring: float64 (num_states, num_actions), ties as the policy breaks them.
@@ -340,15 +354,33 @@ class TabularAgent(Agent):
                 f"{self.name} honours action masks that are no function of the observation: what it does is no "
                 "function of it either"
             )
-        return greedy_probabilities(self.action_values, self.ties, self._binding.masks)
+        return greedy_probabilities(self.action_values, self.ties, self.learner.action_masks.by_state)
 
-    def save(self, directory: str | Path) -> None:
-        manifest, arrays = self._binding.to_storage()
-        write_agent(directory, {"agent": to_data(self)} | manifest, arrays)
+    def set_state(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        super().set_state(entries, self.readable(entries, arrays))
 
-    def resume(self, env: gym.Env[Any, Any]) -> None:
-        self._binding.resume(self, env)
+    def readable(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Saved arrays in today's form, which an earlier release may have saved.
 
-    def _restore(self, manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        self._bound = TabularBinding()
-        self._bound.from_storage(self, manifest, arrays)
+        Raises:
+            KeyError, ValueError: they cannot be brought into it.
+        """
+        arrays = self.from_earlier_release(arrays)
+        if self.action_mask and MASKS not in entries:
+            return _without_masks_in_tables(arrays, self.value_tables(), float(self.initial_value))
+        return arrays
+
+
+def _without_masks_in_tables(
+    arrays: dict[str, np.ndarray], tables: tuple[str, ...], initial_value: float
+) -> dict[str, np.ndarray]:
+    """Arrays of an agent of an earlier release, which wrote masks into its tables as minus infinity.
+
+    Raises:
+        ValueError: a mask was written over something learnt.
+    """
+    forbidden = arrays["action_values"] == -np.inf
+    clean = {name: np.where(forbidden, initial_value, arrays[name]) for name in tables}
+    if arrays["visit_counts"][forbidden].any() or not all(np.isfinite(table).all() for table in clean.values()):
+        raise ValueError("an earlier release wrote action masks over what it had learnt; train it anew")
+    return arrays | clean | {MASKS: ~forbidden}

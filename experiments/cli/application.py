@@ -13,11 +13,6 @@ from velodrome.experiments.cli.command_words import input_error_line, whole_numb
 from velodrome.experiments.cli.streams import heed_width, leave, make_printable, replacement_lines, say
 
 Kind = Literal["agents", "policies", "schedules", "environments", "experiments"]
-Metric = Literal["greedy_success_rate", "greedy_return", "train_success_rate", "train_return"]
-# The first two are of learning curves, the others of all other pictures.
-PlotMetric = Literal[
-    "success_rate", "return", "greedy_success_rate", "greedy_return", "train_success_rate", "train_return"
-]
 TOO_MANY_FILES = (
     "too many open files: this process may not open as many as it needs; allow more, such as with `ulimit -n 1024`, "
     "and give the same command again"
@@ -90,7 +85,6 @@ def list_names(kind: Kind | None = None, /) -> None:
 
     from velodrome.experiments.cli.terminal import Terminal
     from velodrome.experiments.specification.descriptions import describe
-    from velodrome.experiments.specification.shipped import describe_experiments
 
     console = Terminal(highlight=False, soft_wrap=not sys.stdout.isatty())
     kinds: list[str] = [kind] if kind else ["agents", "policies", "schedules", "environments", "experiments"]
@@ -98,8 +92,7 @@ def list_names(kind: Kind | None = None, /) -> None:
         if place:
             console.print()
         console.print(Text(name, style="bold"))
-        entries = describe_experiments() if name == "experiments" else describe(name)
-        for _, signature, line in entries:
+        for _, signature, line in describe(name):
             console.print(Text.assemble("  ", (signature, "cyan")))
             console.print(Text(f"      {line}"))
 
@@ -117,6 +110,7 @@ def run(
     loop: Literal["auto", "generic", "compiled"] = "auto",
     success: str | None = None,
     evaluation_episodes: Whole = 100,
+    evaluate_every: Whole | None = None,
     save: Path | None = None,
     figures: Path | None = None,
     render: Literal["human", "ansi"] | None = None,
@@ -135,6 +129,7 @@ def run(
         success: success rule instead of the environment's own, such as "return > 0".
         evaluation_episodes: sampled episodes where the greedy policy's value cannot be computed, nor be asked of all
             labelled examples.
+        evaluate_every: episodes, steps or epochs, as the budget counts, between evaluations along the training.
         save: folder to save the trained agent in.
         figures: folder for pictures of what was learnt from labelled examples, and where it fails.
         render: after training, show one greedy episode in a window (human) or as text (ansi).
@@ -144,7 +139,8 @@ def run(
 
     run_command(
         agent, environment, episodes=episodes, steps=steps, epochs=epochs, seed=seed, loop=loop, success=success,
-        evaluation_episodes=evaluation_episodes, save=save, figures=figures, render=render, as_json=json,
+        evaluation_episodes=evaluation_episodes, evaluate_every=evaluate_every, save=save, figures=figures,
+        render=render, as_json=json,
     )  # fmt: skip
 
 
@@ -157,9 +153,10 @@ def compare(
     episodes: Whole | None = None,
     steps: Whole | None = None,
     epochs: Whole | None = None,
+    evaluate_every: Whole | None = None,
     until_decided: Annotated[bool, Parameter(negative="")] = False,
     max_seeds: Whole | None = None,
-    metric: Metric | None = None,
+    metric: str | None = None,
     baseline: str | None = None,
     threshold: float | None = None,
     difference: float | None = None,
@@ -186,10 +183,12 @@ def compare(
         episodes: training episodes of every trial instead of the experiment's budgets.
         steps: training steps of every trial instead of the experiment's budgets.
         epochs: passes through the labelled examples of every trial instead of the experiment's budgets.
+        evaluate_every: episodes, steps or epochs, as the budget counts, between evaluations along each training.
         until_decided: add seeds, only to agents of undecided pairs, until every pair is decided; --seeds is then the
             number at the first look.
         max_seeds: the most seeds of an agent, with --until-decided.
-        metric: what decides between agents; by default greedy success, or greedy return without a success rule.
+        metric: what decides between agents: greedy_success_rate, greedy_return, train_success_rate, train_return, or a
+            measure of your own; by default greedy success, or greedy return without a success rule.
         baseline: agent that the others are compared with; the best by default.
         threshold: success rate whose first episode is looked for; 0.8 of the best possible by default.
         difference: smallest difference that matters, for the number of seeds that it needs.
@@ -208,20 +207,17 @@ def compare(
     from velodrome.experiments.cli.compare import compare_command
     from velodrome.experiments.results.analysis import AnalysisOptions
 
+    changes = {
+        "seeds": seeds, "episodes": episodes, "steps": steps, "epochs": epochs, "evaluate_every": evaluate_every,
+    }  # fmt: skip
     run_options = {
-        "workers": workers,
-        "cluster": cluster,
-        "trial_timeout": trial_timeout,
-        "trial_memory": trial_memory,
-        "checkpoint_every": checkpoint_every,
-        "retry_failed": retry_failed,
-        "strict": strict,
-    }
+        "workers": workers, "cluster": cluster, "trial_timeout": trial_timeout, "trial_memory": trial_memory,
+        "checkpoint_every": checkpoint_every, "retry_failed": retry_failed, "strict": strict,
+    }  # fmt: skip
     options = AnalysisOptions(metric=metric, baseline=baseline, threshold=threshold, difference=difference)
     return compare_command(
-        experiment, seeds=seeds, budget={"episodes": episodes, "steps": steps, "epochs": epochs}, out=out,
-        until_decided=until_decided, max_seeds=max_seeds, options=options, run_options=run_options, track=track or (),
-        quiet=quiet, as_json=json,
+        experiment, changes=changes, out=out, until_decided=until_decided, max_seeds=max_seeds, options=options,
+        run_options=run_options, track=track or (), quiet=quiet, as_json=json,
     )  # fmt: skip
 
 
@@ -230,7 +226,7 @@ def table(
     *directories: Path,
     experiment: str | None = None,
     format: Literal["terminal", "markdown", "csv", "latex", "json"] = "terminal",
-    metric: Metric | None = None,
+    metric: str | None = None,
     baseline: str | None = None,
     threshold: float | None = None,
     difference: float | None = None,
@@ -242,7 +238,8 @@ def table(
         directories: folders of stores that `velodrome compare` wrote.
         experiment: its name; the latest by default.
         format: how to write it; csv and json hold every number.
-        metric: what decides between agents; by default greedy success, or greedy return without a success rule.
+        metric: what decides between agents: greedy_success_rate, greedy_return, train_success_rate, train_return, or a
+            measure of your own; by default greedy success, or greedy return without a success rule.
         baseline: agent that the others are compared with; the best by default.
         threshold: success rate whose first episode is looked for; 0.8 of the best possible by default.
         difference: smallest difference that matters.
@@ -259,22 +256,23 @@ def table(
 @app.command
 def plot(
     *directories: Path,
-    kind: Literal["learning", "scores", "profiles", "improvement", "regret", "sweep"] = "learning",
+    kind: str = "learning",
     experiment: str | None = None,
     out: Path | None = None,
-    metric: PlotMetric | None = None,
+    metric: str | None = None,
     environment: str | None = None,
     parameter: str | None = None,
     over: Literal["episodes", "steps"] | None = None,
 ) -> None:
-    """Draw stored results: learning curves, final scores, profiles, improvement, regret, or a sweep of a parameter.
+    """Draw stored results: curves of learning or evaluation, final scores, profiles, improvement, regret, a sweep.
 
     Args:
         directories: folders of stores that `velodrome compare` wrote.
-        kind: of picture.
+        kind: of picture: learning, evaluation, scores, profiles, improvement, regret or sweep.
         experiment: its name; the latest by default.
         out: picture to write, PNG, SVG or PDF; EXPERIMENT/KIND.png in the folder by default.
-        metric: success_rate or return for learning curves; what decides between agents for the others.
+        metric: success_rate or return for curves of learning or evaluation; what decides between agents for the others:
+            greedy_success_rate, greedy_return, train_success_rate, train_return, or a measure of your own.
         environment: only this one.
         parameter: that a sweep varies, such as discount or policy.epsilon.
         over: x axis of learning curves and regret.
@@ -293,7 +291,7 @@ def report(
     experiment: str | None = None,
     out: Path | None = None,
     language: Literal["en", "ko"] = "en",
-    metric: Metric | None = None,
+    metric: str | None = None,
     baseline: str | None = None,
     threshold: float | None = None,
     difference: float | None = None,
@@ -305,7 +303,8 @@ def report(
         experiment: its name; the latest by default.
         out: page to write; EXPERIMENT/report.html in the folder by default.
         language: of the page, English or Korean.
-        metric: what decides between agents; by default greedy success, or greedy return without a success rule.
+        metric: what decides between agents: greedy_success_rate, greedy_return, train_success_rate, train_return, or a
+            measure of your own; by default greedy success, or greedy return without a success rule.
         baseline: agent that the others are compared with; the best by default.
         threshold: success rate whose first episode is looked for; 0.8 of the best possible by default.
         difference: smallest difference that matters, for the number of seeds that it needs.

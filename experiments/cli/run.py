@@ -15,7 +15,7 @@ from velodrome.experiments.cli.progress import DelayedProgress
 from velodrome.experiments.cli.secondary import reason_of, secondary
 from velodrome.experiments.cli.terminal import Terminal
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.results.results import json_ready
+from velodrome.experiments.reporting.numbers import json_ready
 from velodrome.experiments.run import run
 from velodrome.experiments.specification.catalogue import build_agent
 from velodrome.experiments.specification.environment_configuration import build_environment
@@ -35,6 +35,7 @@ def run_command(
     loop: Loop,
     success: str | None,
     evaluation_episodes: int,
+    evaluate_every: int | None,
     save: Path | None,
     figures: Path | None,
     render: str | None,
@@ -50,6 +51,8 @@ def run_command(
         profile = EnvironmentProfile.of(configuration.label, configuration.make, success)
         if epochs is not None:
             episodes = profile.episodes_of(learner, epochs)
+            if evaluate_every is not None:
+                evaluate_every *= profile.episodes_of(learner, 1)
         if profile.contents.num_examples is None:
             raise ExperimentError(f"--figures are of labelled examples, and {profile.label} has none")
     if save is not None:
@@ -71,6 +74,7 @@ def run_command(
             loop=loop,
             success=success,
             evaluation_episodes=evaluation_episodes,
+            evaluate_every=evaluate_every,
             callback=(lambda finished: progress.update(finished, total)) if total else None,
             callback_every=max(1, total // 100),
         )

@@ -4,16 +4,14 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.specification.catalogue import build_known_agent
 from velodrome.experiments.specification.expression import Call, ExpressionError, parse_expression, to_text
 from velodrome.policies.configuration import to_data
-
-if TYPE_CHECKING:
-    from velodrome.experiments.results.results import Results
 
 # Values by path: "" is the agent's own name, "policy" its policy's, "policy.epsilon" a number of that.
 Parameters: TypeAlias = dict[str, Any]
@@ -39,11 +37,11 @@ class SweptAgents:
         return sorted({value for agents in self.lines.values() for value in agents})
 
 
-def swept_agents(results: "Results", environment: str, parameter: str | None = None) -> SweptAgents:
+def swept_agents(table: TrialTable, environment: str, parameter: str | None = None) -> SweptAgents:
     """The agents of an experiment, by one number in which they differ.
 
     Args:
-        results: of the experiment.
+        table: of the experiment.
         environment: whose budgets count.
         parameter: the number's path; may be None where there is one only.
 
@@ -51,9 +49,9 @@ def swept_agents(results: "Results", environment: str, parameter: str | None = N
         ExperimentError: the agents do not differ in the parameter, or in several numbers and none is named.
     """
     # Of agents from elsewhere no expression is known, but their labels may be some.
-    expressions = {agent: str(results.settings["agents"][agent] or agent) for agent in results.agents}
+    expressions = {agent: str(table.settings.agents[agent] or agent) for agent in table.agents}
     all_parameters = {
-        agent: parameters_of_expression(expression, results.specifications.get(agent, ""))
+        agent: parameters_of_expression(expression, table.specifications.get(agent, ""))
         for agent, expression in expressions.items()
     }
     chosen = _chosen(all_parameters, parameter)
@@ -65,7 +63,7 @@ def swept_agents(results: "Results", environment: str, parameter: str | None = N
         if not _is_number(value):
             left_out.append(agent)
             continue
-        episodes, steps = results.budget(environment, agent)
+        episodes, steps = table.budget(environment, agent)
         other = {path: item for path, item in parameters.items() if path != chosen}
         other |= {"episodes": episodes, "steps": steps}
         key: tuple[Any, ...] = tuple(sorted((path, repr(item)) for path, item in other.items()))

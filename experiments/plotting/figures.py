@@ -9,22 +9,22 @@ from velodrome.agents.resuming.whole_files import write_whole
 from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plotting.drawn_scores import chosen_environments
-from velodrome.experiments.plotting.fonts import use_hangul_font
-from velodrome.experiments.plotting.kinds import KINDS, Kind, Page
-from velodrome.experiments.plotting.style import CAPTION_WIDTH, TITLE_SIZE, WIDTH, own_style, say, wrapped
+from velodrome.experiments.plotting.kinds import KINDS, kind_named
+from velodrome.experiments.plotting.plot_kind import Page, PlotKind
+from velodrome.experiments.plotting.single_page import finished, new_figure
+from velodrome.experiments.plotting.style import own_style, say
+from velodrome.experiments.results.trial_table import TrialTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from velodrome.experiments.results.results import Results
-
 ENDINGS = (".png", ".svg", ".pdf")
 
 
 def draw(
-    results: "Results",
-    kind: str = "learning",
+    table: TrialTable,
+    kind: str | PlotKind = "learning",
     *,
     metric: str | None = None,
     environment: str | None = None,
@@ -36,9 +36,10 @@ def draw(
     A panel that has nothing to show says why; where none has anything, that is an error.
 
     Args:
-        results: of an experiment.
-        kind: "learning", "scores", "profiles", "improvement", "regret" or "sweep".
-        metric: of learning curves "success_rate" or "return", else a name of `MEASURES`; None for what decides.
+        table: of an experiment.
+        kind: a name of `KINDS`, or one of your own.
+        metric: of learning curves and evaluations "success_rate" or "return", else the name of a measure; None for what
+            decides.
         environment: the label of the only one to show, instead of all.
         parameter: of a sweep, such as "learning_rate" or "policy.epsilon".
         over: "episodes" or "steps", of learning curves and regret.
@@ -47,44 +48,31 @@ def draw(
         ExperimentError: an unknown kind, metric, environment, parameter or axis, one that the kind does not take, or
             results without what is to be drawn.
     """
-    if kind not in KINDS:
-        raise ExperimentError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}{closest(kind, KINDS)}")
-    chosen = KINDS[kind]
+    chosen = kind_named(kind)
     for name, value in {"metric": metric, "parameter": parameter, "over": over}.items():
         if value is not None and name not in chosen.options:
             takes = ", ".join(other for other in KINDS if name in KINDS[other].options)
-            raise ExperimentError(f"{name} is for {takes}: pictures of kind {kind} take none, got {value!r}")
-    page = Page(results, chosen_environments(results, environment), metric, parameter, over)
+            raise ExperimentError(f"{name} is for {takes}: pictures of kind {chosen.name} take none, got {value!r}")
+    return draw_page(chosen, Page(table, chosen_environments(table, environment), metric, parameter, over))
+
+
+def draw_page(kind: PlotKind, page: Page) -> "Figure":
+    """The same, of what is asked for.
+
+    Raises:
+        ExperimentError: no panel has anything to show.
+    """
+    panels = page.environments[:1] if kind.is_over_environments else page.environments
     with own_style():
-        return _drawn(chosen, page)
+        figure = new_figure(kind.height(page) * len(panels) + 0.4)
+        grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+        problems = [_problem(kind, page, axes, panel) for axes, panel in zip(grid, panels, strict=True)]
+        if all(problems):
+            raise ExperimentError(problems[0])
+        return finished(figure, kind.caption_of(page))
 
 
-def _drawn(chosen: Kind, page: Page) -> "Figure":
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    panels = page.environments[:1] if chosen.is_over_environments else page.environments
-    size = (WIDTH, chosen.height(page) * len(panels) + 0.4)
-    layout = ConstrainedLayoutEngine()
-    figure = Figure(figsize=size, dpi=120, layout=layout)
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-    problems = [_problem(chosen, page, axes, panel) for axes, panel in zip(grid, panels, strict=True)]
-    if all(problems):
-        raise ExperimentError(problems[0])
-    caption = "\n".join(wrapped(line, CAPTION_WIDTH) for line in chosen.caption(page).splitlines())
-    figure.suptitle(caption, size=TITLE_SIZE, parse_math=False)
-    use_hangul_font(figure)
-    with warnings.catch_warnings():
-        _ignore_missing_letters()
-        layout.execute(figure)
-    # A layout that were found anew for each file would differ from file to file.
-    figure.set_layout_engine("none")
-    return figure
-
-
-def _problem(kind: Kind, page: Page, axes: "Axes", environment: str) -> str:
+def _problem(kind: PlotKind, page: Page, axes: "Axes", environment: str) -> str:
     """Draw a panel; if that cannot be done, let it say why, and return that."""
     try:
         kind.draw(axes, page, environment)

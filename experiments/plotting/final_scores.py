@@ -11,12 +11,14 @@ from velodrome.experiments.plotting.drawn_scores import (
     axis_name,
     chosen_environments,
     finite_scores,
+    infinite_scores,
     limits_on,
     measure_for,
     reference,
     scores_by_agent,
 )
 from velodrome.experiments.plotting.fonts import use_hangul_font
+from velodrome.experiments.plotting.plot_kind import LINE, ROW, Page, PlotKind, mean_with
 from velodrome.experiments.plotting.style import (
     COLOURS,
     LINE_HEIGHT,
@@ -24,17 +26,17 @@ from velodrome.experiments.plotting.style import (
     TEXT_SIZE,
     TITLE_SIZE,
     dress,
+    lines_of,
     text_colour,
     wrapped,
 )
 from velodrome.experiments.reporting.numbers import estimate
-from velodrome.experiments.results.measures import Measure
+from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.statistics import best_interval
+from velodrome.experiments.trials.measures import Measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from velodrome.experiments.results.results import Results
 
 # Successive multiples of the golden section, less their whole parts, are spread evenly however many there are.
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -43,37 +45,37 @@ _DOTS_HEIGHT = 0.5
 MOST_DOTS = 500
 
 
-def draw_final_scores(axes: "Axes", results: "Results", environment: str, metric: str | None = None) -> "Axes":
+def draw_final_scores(axes: "Axes", table: TrialTable, environment: str, metric: str | None = None) -> "Axes":
     """Scores on one environment, a row for each agent: a dot a seed, the mean, and the mean's 95 % interval.
 
     Dashed lines are the best possible score and the uniformly random policy's, where they are known.
 
     Args:
         axes: to draw on.
-        results: of an experiment.
+        table: of an experiment.
         environment: its label.
         metric: a name of `MEASURES`; by default greedy success rate where there is a success rule, or else return.
 
     Raises:
         ExperimentError: an unknown environment or metric, or no agent has a score.
     """
-    chosen_environments(results, environment)
-    measure = measure_for(results, [environment], metric)
-    scores_by_agent(results, [environment], measure)
+    chosen_environments(table, environment)
+    measure = measure_for(table, [environment], metric)
+    scores_by_agent(table, [environment], measure)
     dress(axes, environment, axis_name(measure))
     axes.grid(visible=False, axis="y")
     limits: list[float] = []
-    possible = limits_on(results, environment, measure)
-    for place, agent in enumerate(results.agents):
-        values = finite_scores(results, environment, agent, measure)
+    possible = limits_on(table, environment, measure)
+    for place, agent in enumerate(table.agents):
+        values = finite_scores(table, environment, agent, measure)
         limits += _draw_agent(axes, place, values, measure, possible)
-    number = len(results.agents)
+    number = len(table.agents)
     axes.set_ylim(number - 0.4, -0.6)
-    axes.set_yticks(range(number), [wrapped(agent) for agent in results.agents], size=TEXT_SIZE, parse_math=False)
+    axes.set_yticks(range(number), [wrapped(agent) for agent in table.agents], size=TEXT_SIZE, parse_math=False)
     for place, label in enumerate(axes.get_yticklabels()):
         label.set_color(text_colour(COLOURS[place % len(COLOURS)]))
     axes.tick_params(axis="y", length=0)
-    known = _references(results, environment, measure)
+    known = _references(table, environment, measure)
     limits += [value for value, _ in known]
     if measure.is_rate:
         axes.set_xlim(-0.03, 1.03)
@@ -122,10 +124,10 @@ def _write(axes: "Axes", place: int, text: str) -> None:
     )
 
 
-def _references(results: "Results", environment: str, measure: Measure) -> list[tuple[float, str]]:
+def _references(table: TrialTable, environment: str, measure: Measure) -> list[tuple[float, str]]:
     """Best possible and random score, where they are known, with their names."""
     columns = ((measure.best_column, "best possible"), (measure.random_column, "random"))
-    values = [(reference(results, environment, column), name) for column, name in columns]
+    values = [(reference(table, environment, column), name) for column, name in columns]
     return [(value, name) for value, name in values if np.isfinite(value)]
 
 
@@ -143,3 +145,25 @@ def _draw_references(axes: "Axes", known: Sequence[tuple[float, str]]) -> None:
             color=REFERENCE_COLOUR, ha="center", va="bottom", annotation_clip=False,
         )  # fmt: skip
     axes.set_title(axes.get_title(), size=TITLE_SIZE, parse_math=False, pad=6 + (1 + close) * LINE_HEIGHT * bool(known))
+
+
+def _height(page: Page) -> float:
+    return sum(max(ROW, LINE * lines_of([agent])) for agent in page.table.agents) + 1.2
+
+
+def _without_dot(page: Page) -> list[str]:
+    pairs = [(environment, agent) for environment in page.environments for agent in page.table.agents]
+    most = max((len(page.table.done(*pair)) for pair in pairs), default=0)
+    return [f"dots of an agent's scores beyond {MOST_DOTS}, which are evenly spread over all"] * (most > MOST_DOTS)
+
+
+SCORES = PlotKind(
+    "scores",
+    lambda axes, page, environment: draw_final_scores(axes, page.table, environment, page.metric),
+    title="Final scores",
+    caption="Every dot is a seed; the diamond is the mean, its bar the 95 % interval.",
+    height=_height,
+    meaning=lambda *seeds: f"a dot a seed, diamond = {mean_with('bar')(*seeds)}",
+    left_out=lambda page: infinite_scores(page) + _without_dot(page),
+    options=("metric",),
+)

@@ -44,9 +44,9 @@ def first_layer_filters(agent: Agent) -> Filters | None:
     classifier: Any = agent.member if isinstance(agent, Ensemble) else agent
     if not isinstance(classifier, NeuralClassifier) or not isinstance(agent, NeuralClassifier | Ensemble):
         return None
-    if agent._bound is None:
+    if not agent.is_trained:
         return None
-    task, arrays = agent._binding.task, agent._binding.arrays()
+    task, arrays = agent.learner.task, agent.learner.arrays()
     # The averaged weights act, where there are any.
     prefix = "member_1/" * isinstance(agent, Ensemble) + ("averaged/" if classifier.weight_averaging else "weights/")
     weights = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -11,11 +11,14 @@ from velodrome.experiments.plotting.drawn_scores import (
     axis_name,
     chosen_environments,
     measure_for,
+    not_everywhere,
     scores_by_agent,
     seeds_by_agent,
 )
 from velodrome.experiments.plotting.fonts import use_hangul_font
-from velodrome.experiments.plotting.style import TEXT_SIZE, TITLE_SIZE, wrapped
+from velodrome.experiments.plotting.plot_kind import LINE, ROW, Page, PlotKind
+from velodrome.experiments.plotting.style import TEXT_SIZE, TITLE_SIZE, lines_of, wrapped
+from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.statistics import (
     Interval,
     probability_of_improvement,
@@ -25,16 +28,16 @@ from velodrome.experiments.statistics import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from velodrome.experiments.results.results import Results
-
 # Of more agents the cells are too small for intervals.
 MOST_WITH_INTERVALS = 8
+# More agents than these, and nobody reads the matrix in a report.
+MOST_IN_REPORT = 12
 # Letters that the names of all columns may have together.
 COLUMN_LETTERS = 64
 
 
 def draw_improvement_matrix(
-    axes: "Axes", results: "Results", metric: str | None = None, environment: str | None = None
+    axes: "Axes", table: TrialTable, metric: str | None = None, environment: str | None = None
 ) -> "Axes":
     """P(a run of the row's agent scores better than one of the column's), ties counted half, with its 95 % interval.
 
@@ -43,7 +46,7 @@ def draw_improvement_matrix(
 
     Args:
         axes: to draw on.
-        results: of an experiment.
+        table: of an experiment.
         metric: a name of `MEASURES`; by default greedy success rate where all environments have a success rule, or else
             return.
         environment: the label of the only one to take, instead of all.
@@ -53,16 +56,18 @@ def draw_improvement_matrix(
 
     Source: Agarwal et al. (2021), section 4.3.
     """
-    environments = chosen_environments(results, environment)
-    measure = measure_for(results, environments, metric)
-    scores = scores_by_agent(results, environments, measure)
+    environments = chosen_environments(table, environment)
+    measure = measure_for(table, environments, metric)
+    scores = scores_by_agent(table, environments, measure)
     number = len(scores)
     if number < 2:
         (agent,) = scores
         raise ExperimentError(f"an improvement matrix compares two agents or more: only {agent} has scores")
     values: NDArray[np.float64] = np.full((number, number), np.nan)
-    seeds = list(seeds_by_agent(results, environments, measure, scores).values())
+    seeds = list(seeds_by_agent(table, environments, measure, scores).values())
     for (row, first), (column, second) in combinations(enumerate(scores.values()), 2):
+        if not measure.higher_is_better:
+            first, second = [-part for part in first], [-part for part in second]
         values[row, column] = probability_of_improvement(first, second)
         values[column, row] = 1 - values[row, column]
         interval = None
@@ -112,3 +117,27 @@ def _write(axes: "Axes", row: int, column: int, value: float, interval: Interval
         column, row, text, ha="center", va="center", size=TEXT_SIZE if interval is not None else TEXT_SIZE - 2,
         color="white" if abs(value - 0.5) > 0.34 else "black",
     )  # fmt: skip
+
+
+def _height(page: Page) -> float:
+    least = 0.55 if len(page.table.agents) <= MOST_WITH_INTERVALS else ROW
+    return sum(max(least, LINE * lines_of([agent])) for agent in page.table.agents) + 1.4
+
+
+def _meaning(page: Page, seeds: str, has_interval: bool) -> str:
+    shown = has_interval and len(page.table.agents) <= MOST_WITH_INTERVALS
+    return f"P(row better than column){' with 95 % interval' if shown else ''}, {seeds}"
+
+
+IMPROVEMENT = PlotKind(
+    "improvement",
+    lambda axes, page, _: draw_improvement_matrix(axes, page.table, page.metric, page.only_environment),
+    title="Probability of improvement",
+    caption="The probability that a run of the row's agent scores above one of the column's.",
+    height=_height,
+    meaning=_meaning,
+    left_out=not_everywhere,
+    options=("metric",),
+    is_over_environments=True,
+    of_report=lambda page: page if 2 <= len(page.table.agents) <= MOST_IN_REPORT else None,
+)

@@ -1,15 +1,16 @@
 """Learning curves: success rate or return in training, with bands."""
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.plotting.curve_axis import AXIS_NAMES, Over, chosen_axis
-from velodrome.experiments.plotting.drawn_scores import chosen_environments, done, records_on, reference
+from velodrome.experiments.plotting.drawn_scores import chosen_environments, reference
 from velodrome.experiments.plotting.fonts import use_hangul_font
+from velodrome.experiments.plotting.plot_kind import Page, PlotKind
 from velodrome.experiments.plotting.style import (
     REFERENCE_COLOUR,
     EndLabel,
@@ -19,13 +20,15 @@ from velodrome.experiments.plotting.style import (
     line_style,
     say,
 )
+from velodrome.experiments.results.measures import measure_named
+from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.statistics import mean_band
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from velodrome.experiments.results.results import Results
-
+Over = Literal["episodes", "steps"]
+AXIS_NAMES: dict[Over, str] = {"episodes": "episode", "steps": "environment step"}
 # Row in the curves of `Results`, name of the axis, and the record's value for the best possible policy.
 METRICS = {
     "success_rate": (0, "success rate in training", "best_success_rate"),
@@ -33,7 +36,7 @@ METRICS = {
 }
 
 
-def chosen_metric(results: "Results", environment: str, metric: str | None = None) -> str:
+def chosen_metric(table: TrialTable, environment: str, metric: str | None = None) -> str:
     """The metric of learning curves: success rate where there is a success rule, or else return.
 
     Raises:
@@ -45,19 +48,19 @@ def chosen_metric(results: "Results", environment: str, metric: str | None = Non
                 f"metric must be one of {', '.join(METRICS)}, got {metric!r}{closest(metric, METRICS)}"
             )
         return metric
-    records = done(records_on(results, [environment]))
-    has_rule = any(not np.isnan(record["train_success_rate"]) for record in records)
+    records = table.done_on(environment)
+    has_rule = any(not np.isnan(record.number("train_success_rate")) for record in records)
     return "success_rate" if has_rule or not records else "return"
 
 
 def draw_learning_curves(
-    axes: "Axes", results: "Results", environment: str, metric: str | None = None, over: str | None = None
+    axes: "Axes", table: TrialTable, environment: str, metric: str | None = None, over: str | None = None
 ) -> "Axes":
     """Learning curves on one environment: each agent's mean over seeds with its 95 % band, labelled at the right end.
 
     Args:
         axes: to draw on.
-        results: of an experiment.
+        table: of an experiment.
         environment: its label.
         metric: "success_rate" or "return"; by default success rate where there is a success rule.
         over: "episodes" or "steps"; by default steps where any budget is of steps.
@@ -65,16 +68,16 @@ def draw_learning_curves(
     Raises:
         ExperimentError: an unknown environment, metric or axis, or no trial has a learning curve.
     """
-    chosen_environments(results, environment)
-    metric = chosen_metric(results, environment, metric)
-    axis = chosen_axis(results, environment, over)
+    chosen_environments(table, environment)
+    metric = chosen_metric(table, environment, metric)
+    axis = chosen_axis(table, environment, over)
     row, ylabel, best_column = METRICS[metric]
     dress(axes, environment, AXIS_NAMES[axis], ylabel)
     longest, num_curves = 1, 0
     ends: list[EndLabel] = []
     limits: list[float] = []
-    for place, agent in enumerate(results.agents):
-        x, curves = _curves(results, environment, agent, axis, row)
+    for place, agent in enumerate(table.agents):
+        x, curves = _curves(table, environment, agent, axis, row)
         num_curves += len(curves)
         longest = max(longest, int(x[-1]))
         if not np.isfinite(curves).any():
@@ -92,15 +95,15 @@ def draw_learning_curves(
             low, high = np.clip([low, high], 0.0, 1.0)
         known = np.isfinite(low)
         if known.any():
-            opacity = band_opacity(len(results.agents))
+            opacity = band_opacity(len(table.agents))
             axes.fill_between(x[known], low[known], high[known], color=style["color"], alpha=opacity, linewidth=0)
             # A band of two seeds may be so wide that nothing else could be seen.
             limits.append(max(low[known].min(), np.nanmin(curves)))
             limits.append(min(high[known].max(), np.nanmax(curves)))
         ends.append(EndLabel(float(finite[-max(1, len(finite) // 10) :].mean()), agent, style["color"]))
     if not ends:
-        say(axes, _nothing(results, environment, num_curves))
-    best = reference(results, environment, best_column)
+        say(axes, _nothing(table, environment, num_curves))
+    best = reference(table, environment, best_column)
     if np.isfinite(best) and ends:
         axes.axhline(best, color=REFERENCE_COLOUR, linewidth=1, linestyle=(0, (6, 3)))
         limits.append(best)
@@ -116,14 +119,14 @@ def draw_learning_curves(
 
 
 def _curves(
-    results: "Results", environment: str, agent: str, axis: Over, row: int
+    table: TrialTable, environment: str, agent: str, axis: Over, row: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Points and curves, (num_points,) and (num_trials, num_points)."""
-    grid, curves = results.curves(environment, agent, over=axis)
+    grid, curves = table.curves(environment, agent, over=axis)
     return grid.ends, curves[:, row].astype(np.float64)
 
 
-def _nothing(results: "Results", environment: str, num_curves: int) -> str:
+def _nothing(table: TrialTable, environment: str, num_curves: int) -> str:
     """Why there is no curve.
 
     Raises:
@@ -131,7 +134,7 @@ def _nothing(results: "Results", environment: str, num_curves: int) -> str:
     """
     if num_curves:
         return "no episode has ended, or none has a success rule"
-    if done(records_on(results, [environment])):
+    if table.done_on(environment):
         raise ExperimentError(f"{environment}: these results have no learning curves, only numbers of whole trials")
     return "no trial is done"
 
@@ -148,3 +151,48 @@ def set_height(axes: "Axes", low: float, high: float) -> None:
     """Limits of the y axis, a little beyond what must be seen."""
     margin = 0.04 * (high - low) or 0.5 * abs(high) or 1.0
     axes.set_ylim(low - margin, high + margin)
+
+
+def chosen_axis(table: TrialTable, environment: str, over: str | None) -> Over:
+    """Episodes where all budgets on an environment are of episodes, or else steps; or what the user wants.
+
+    Budgets that are not known, of results from elsewhere, count as steps if the episodes' lengths are known.
+
+    Raises:
+        ExperimentError: neither "episodes" nor "steps", or the lengths of episodes are not known.
+    """
+    if over is not None and over not in AXIS_NAMES:
+        raise ExperimentError(f"over must be one of {', '.join(AXIS_NAMES)}, got {over!r}{closest(over, AXIS_NAMES)}")
+    agents = [agent for agent in table.agents if table.trials(environment, agent)]
+    has_all_budgets_of_episodes = all(table.budget(environment, agent)[0] is not None for agent in agents)
+    if over == "episodes" or (over is None and has_all_budgets_of_episodes):
+        return "episodes"
+    if _has_lengths(table, environment, agents):
+        return "steps"
+    if over == "steps":
+        raise ExperimentError(f"{environment}: how many steps episodes took is not known, so take over='episodes'")
+    return "episodes"
+
+
+def _has_lengths(table: TrialTable, environment: str, agents: list[str]) -> bool:
+    """Whether the episodes' lengths are known; they are 0 otherwise."""
+    firsts = (next(table.episode_curves(environment, agent), None) for agent in agents)
+    return all(first.lengths.any() for first in firsts if first is not None and first.episodes)
+
+
+def learning_metric_of_report(page: Page) -> Page:
+    """Success rate or return, whichever the reader decides by."""
+    if page.metric is None:
+        return page
+    measure = measure_named(page.metric, page.table.settings.all_measures)
+    return replace(page, metric="success_rate" if measure.is_rate else "return")
+
+
+LEARNING = PlotKind(
+    "learning",
+    lambda axes, page, environment: draw_learning_curves(axes, page.table, environment, page.metric, page.over),
+    title="Learning curves",
+    caption="Mean over seeds in training, episode by episode; the band is its 95 % interval.",
+    options=("metric", "over"),
+    of_report=learning_metric_of_report,
+)

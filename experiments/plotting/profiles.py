@@ -12,26 +12,27 @@ from velodrome.experiments.plotting.drawn_scores import (
     axis_name,
     chosen_environments,
     measure_for,
+    not_everywhere,
     reference,
     scores_by_agent,
     seeds_by_agent,
 )
 from velodrome.experiments.plotting.fonts import use_hangul_font
+from velodrome.experiments.plotting.plot_kind import Page, PlotKind
 from velodrome.experiments.plotting.style import TEXT_SIZE, band_opacity, dress, line_style, text_colour, wrapped
-from velodrome.experiments.results.measures import Measure
+from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.statistics import performance_profile
+from velodrome.experiments.trials.measures import Measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from velodrome.experiments.results.results import Results
 
 # More thresholds than a picture has pixels show nothing more.
 MOST_THRESHOLDS = 400
 
 
 def draw_performance_profiles(
-    axes: "Axes", results: "Results", metric: str | None = None, environment: str | None = None
+    axes: "Axes", table: TrialTable, metric: str | None = None, environment: str | None = None
 ) -> "Axes":
     """Share of runs with a score above each threshold, averaged over environments, with a pointwise 95 % band.
 
@@ -41,7 +42,7 @@ def draw_performance_profiles(
 
     Args:
         axes: to draw on.
-        results: of an experiment.
+        table: of an experiment.
         metric: a name of `MEASURES`; by default greedy success rate where all environments have a success rule, or else
             return.
         environment: the label of the only one to take, instead of all.
@@ -51,14 +52,14 @@ def draw_performance_profiles(
 
     Source: Agarwal et al. (2021), section 4.2.
     """
-    environments = chosen_environments(results, environment)
-    measure = measure_for(results, environments, metric)
-    scores = scores_by_agent(results, environments, measure)
-    scores, is_normalised = _on_one_scale(results, environments, measure, scores)
-    seeds = seeds_by_agent(results, environments, measure, scores)
+    environments = chosen_environments(table, environment)
+    measure = measure_for(table, environments, metric)
+    scores = scores_by_agent(table, environments, measure)
+    scores, is_normalised = _on_one_scale(table, environments, measure, scores)
+    seeds = seeds_by_agent(table, environments, measure, scores)
     thresholds = _thresholds(scores, is_normalised or measure.is_rate)
     ends = {}
-    for place, agent in enumerate(results.agents):
+    for place, agent in enumerate(table.agents):
         if agent not in scores:
             continue
         profile, style = performance_profile(scores[agent], thresholds, seeds=seeds[agent]), line_style(place)
@@ -96,15 +97,15 @@ def draw_performance_profiles(
 
 
 def _on_one_scale(
-    results: "Results", environments: Sequence[str], measure: Measure, scores: ScoresByAgent
+    table: TrialTable, environments: Sequence[str], measure: Measure, scores: ScoresByAgent
 ) -> tuple[ScoresByAgent, bool]:
     """Scores that can be averaged over environments, and whether that took normalising.
 
     Raises:
         ExperimentError: they cannot.
     """
-    lows = [reference(results, environment, measure.random_column) for environment in environments]
-    highs = [reference(results, environment, measure.best_column) for environment in environments]
+    lows = [reference(table, environment, measure.random_column) for environment in environments]
+    highs = [reference(table, environment, measure.best_column) for environment in environments]
     spans = np.subtract(highs, lows)
     if all(np.isfinite(spans)) and (spans > 0).all():
         scaled = {
@@ -132,3 +133,19 @@ def _thresholds(scores: ScoresByAgent, within_one: bool) -> NDArray[np.float64]:
     if len(values) > MOST_THRESHOLDS - 2:
         return np.linspace(low, high, MOST_THRESHOLDS)
     return np.unique(np.concatenate([[low, high], values]))
+
+
+def _meaning(page: Page, seeds: str, has_interval: bool) -> str:
+    return f"{seeds}, band = pointwise 95 % interval" if has_interval else f"{seeds}, without interval"
+
+
+PROFILES = PlotKind(
+    "profiles",
+    lambda axes, page, _: draw_performance_profiles(axes, page.table, page.metric, page.only_environment),
+    title="Performance profiles",
+    caption="The share of runs that score above each value: higher is better everywhere.",
+    meaning=_meaning,
+    left_out=not_everywhere,
+    options=("metric",),
+    is_over_environments=True,
+)

@@ -6,12 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.plotting.curve_axis import AXIS_NAMES, Over, chosen_axis
-from velodrome.experiments.plotting.drawn_scores import chosen_environments, done, records_on, reference
+from velodrome.experiments.plotting.drawn_scores import chosen_environments, reference
 from velodrome.experiments.plotting.fonts import use_hangul_font
-from velodrome.experiments.plotting.learning_curves import mean_of_present, set_height
+from velodrome.experiments.plotting.learning_curves import (
+    AXIS_NAMES,
+    Over,
+    chosen_axis,
+    mean_of_present,
+    set_height,
+)
+from velodrome.experiments.plotting.plot_kind import PlotKind
 from velodrome.experiments.plotting.style import EndLabel, band_opacity, dress, label_ends, line_style
 from velodrome.experiments.results.learning import EPISODES_DIFFER, why_no_regret
+from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.statistics import cumulative_regret, mean_band
 from velodrome.experiments.storage.curves import CurveGrid
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
@@ -19,25 +26,23 @@ from velodrome.experiments.storage.episode_curves import EpisodeCurves
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from velodrome.experiments.results.results import Results
 
-
-def draw_regret(axes: "Axes", results: "Results", environment: str, over: str | None = None) -> "Axes":
+def draw_regret(axes: "Axes", table: TrialTable, environment: str, over: str | None = None) -> "Axes":
     """Cumulative regret in training on one environment: each agent's mean over seeds with its 95 % band.
 
     Args:
         axes: to draw on.
-        results: of an experiment.
+        table: of an experiment.
         environment: its label.
         over: "episodes" or "steps"; by default steps where any budget is of steps and all episodes take as many.
 
     Raises:
         ExperimentError: an unknown environment or axis, the best expected return is not known, or no trial has a curve.
     """
-    chosen_environments(results, environment)
-    axis = _axis(results, environment, over)
-    best = reference(results, environment, "best_return")
-    if not done(records_on(results, [environment])):
+    chosen_environments(table, environment)
+    axis = _axis(table, environment, over)
+    best = reference(table, environment, "best_return")
+    if not table.done_on(environment):
         raise ExperimentError(f"{environment}: no trial is done")
     if not np.isfinite(best):
         raise ExperimentError(
@@ -46,10 +51,10 @@ def draw_regret(axes: "Axes", results: "Results", environment: str, over: str | 
     dress(axes, environment, AXIS_NAMES[axis], f"cumulative regret in training (best return {best:.3g})")
     longest, limits = 1, [0.0]
     ends: list[EndLabel] = []
-    for place, agent in enumerate(results.agents):
-        grid = results.curve_grid(environment, agent, axis)
-        has_step_budget = results.budget(environment, agent)[1] is not None
-        logs = results.episode_curves(environment, agent)
+    for place, agent in enumerate(table.agents):
+        grid = table.curve_grid(environment, agent, axis)
+        has_step_budget = table.budget(environment, agent)[1] is not None
+        logs = table.episode_curves(environment, agent)
         curves = np.array([_regret(log, grid, best, has_step_budget) for log in logs])
         if not len(curves) or not np.isfinite(curves[:, 1:]).any():
             continue
@@ -61,7 +66,7 @@ def draw_regret(axes: "Axes", results: "Results", environment: str, over: str | 
         axes.plot(x, mean, linewidth=1.6, label=agent, **style)
         if len(curves) > 1:
             axes.fill_between(
-                x, *mean_band(curves), color=style["color"], alpha=band_opacity(len(results.agents)), linewidth=0
+                x, *mean_band(curves), color=style["color"], alpha=band_opacity(len(table.agents)), linewidth=0
             )
         limits += [np.nanmin(curves), np.nanmax(curves)]
         ends.append(EndLabel(float(mean[np.isfinite(mean)][-1]), agent, style["color"]))
@@ -74,14 +79,14 @@ def draw_regret(axes: "Axes", results: "Results", environment: str, over: str | 
     return axes
 
 
-def _axis(results: "Results", environment: str, over: str | None) -> Over:
+def _axis(table: TrialTable, environment: str, over: str | None) -> Over:
     """Steps only where agents have finished equally many episodes at the same step, or where the user wants them.
 
     Raises:
         ExperimentError: as of `chosen_axis`, or the user wants steps of a budget that cuts episodes of any length.
     """
-    axis = chosen_axis(results, environment, over)
-    if axis == "episodes" or why_no_regret(results, environment) != EPISODES_DIFFER:
+    axis = chosen_axis(table, environment, over)
+    if axis == "episodes" or why_no_regret(table, environment) != EPISODES_DIFFER:
         return axis
     if over == "steps":
         raise ExperimentError(f"{environment}: no regret over steps: {EPISODES_DIFFER}; take over='episodes'")
@@ -104,3 +109,12 @@ def _regret(log: EpisodeCurves, grid: CurveGrid, best: float, has_step_budget: b
         beyond = (grid.ends > log.lengths.sum()) & (not has_step_budget)
     values = np.where(beyond, np.nan, sums[np.minimum(num_ended, log.episodes)])
     return np.append(0.0, values)
+
+
+REGRET = PlotKind(
+    "regret",
+    lambda axes, page, environment: draw_regret(axes, page.table, environment, page.over),
+    title="Regret in training",
+    caption="What the returns fell short of the best expected return so far: lower is better, flat means learnt.",
+    options=("over",),
+)

@@ -10,6 +10,7 @@ from velodrome.experiments.plotting.drawn_scores import (
     axis_name,
     chosen_environments,
     finite_scores,
+    infinite_scores,
     limits_on,
     measure_for,
     reference,
@@ -17,6 +18,7 @@ from velodrome.experiments.plotting.drawn_scores import (
 )
 from velodrome.experiments.plotting.fonts import use_hangul_font
 from velodrome.experiments.plotting.learning_curves import set_height
+from velodrome.experiments.plotting.plot_kind import LINE, Page, PlotKind, mean_with
 from velodrome.experiments.plotting.style import (
     COLOURS,
     REFERENCE_COLOUR,
@@ -24,14 +26,15 @@ from velodrome.experiments.plotting.style import (
     dress,
     label_ends,
     line_style,
+    lines_of,
 )
+from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.statistics import best_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from velodrome.experiments.results.results import Results
 
 # Ratios of the largest value to the smallest: from the first on, a linear axis may crowd the small ones; from the
 # second on it does.
@@ -39,10 +42,12 @@ WIDE, VERY_WIDE = 10, 100
 # Points between the bars of two lines.
 APART = 4.0
 MOST_TICKS = 10
+# Values of a hyper-parameter that make a sweep worth a picture in the report.
+FEWEST_IN_REPORT = 3
 
 
 def draw_sweep(
-    axes: "Axes", results: "Results", environment: str, parameter: str | None = None, metric: str | None = None
+    axes: "Axes", table: TrialTable, environment: str, parameter: str | None = None, metric: str | None = None
 ) -> "Axes":
     """Mean scores on one environment over a hyper-parameter, with their 95 % intervals.
 
@@ -51,7 +56,7 @@ def draw_sweep(
 
     Args:
         axes: to draw on.
-        results: of an experiment.
+        table: of an experiment.
         environment: its label.
         parameter: as in the agents' expressions, such as "learning_rate" or "policy.epsilon"; may be left out where the
             agents differ in one number only.
@@ -60,16 +65,16 @@ def draw_sweep(
     Raises:
         ExperimentError: an unknown environment or metric, agents that do not differ in the parameter, or no scores.
     """
-    chosen_environments(results, environment)
-    swept = swept_agents(results, environment, parameter)
-    measure = measure_for(results, [environment], metric)
-    scores_by_agent(results, [environment], measure)
+    chosen_environments(table, environment)
+    swept = swept_agents(table, environment, parameter)
+    measure = measure_for(table, [environment], metric)
+    scores_by_agent(table, [environment], measure)
     dress(axes, environment, swept.parameter, axis_name(measure))
     ends: list[EndLabel] = []
     limits: list[float] = []
-    possible = limits_on(results, environment, measure)
+    possible = limits_on(table, environment, measure)
     for place, (name, agents) in enumerate(swept.lines.items()):
-        scores = {value: finite_scores(results, environment, agent, measure) for value, agent in agents.items()}
+        scores = {value: finite_scores(table, environment, agent, measure) for value, agent in agents.items()}
         scores = {value: scores[value] for value in sorted(scores) if len(scores[value])}
         if not scores:
             continue
@@ -79,7 +84,7 @@ def draw_sweep(
         ends.append(EndLabel(float(last.mean()), name, COLOURS[place % len(COLOURS)]))
     if len(ends) == 1:
         ends = []
-    best = reference(results, environment, measure.best_column)
+    best = reference(table, environment, measure.best_column)
     if np.isfinite(best):
         axes.axhline(best, color=REFERENCE_COLOUR, linewidth=1, linestyle=(0, (6, 3)))
         limits.append(best)
@@ -142,3 +147,26 @@ def _needs_logarithm(values: "NDArray[np.float64]") -> bool:
         return False
     closest = [np.diff(places).min() / (places[-1] - places[0]) for places in (values, np.log(values))]
     return bool(closest[1] > closest[0] or values[-1] / values[0] >= VERY_WIDE)
+
+
+def _swept(page: Page) -> SweptAgents:
+    return swept_agents(page.table, page.environments[0], page.parameter)
+
+
+def _of_report(page: Page) -> Page | None:
+    return page if any(len(agents) >= FEWEST_IN_REPORT for agents in _swept(page).lines.values()) else None
+
+
+SWEEP = PlotKind(
+    "sweep",
+    lambda axes, page, environment: draw_sweep(axes, page.table, environment, page.parameter, page.metric),
+    title="Sweep of a hyper-parameter",
+    caption="Mean scores over the value of a hyper-parameter, with 95 % intervals.",
+    height=lambda page: max(3.7, LINE * lines_of(_swept(page).lines) + 1.4),
+    meaning=mean_with("bar"),
+    left_out=lambda page: (
+        infinite_scores(page) + [f"{agent} (no {_swept(page).parameter})" for agent in _swept(page).left_out]
+    ),
+    options=("metric", "parameter"),
+    of_report=_of_report,
+)

@@ -9,16 +9,16 @@ import numpy as np
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.numbers import MISSING, count, estimate, is_known, percent, share, speed
 from velodrome.experiments.reporting.titles import margin_title, overall_title
-from velodrome.experiments.results.analysis import Analysis, EnvironmentAnalysis
+from velodrome.experiments.results.analysis import Analysis, EnvironmentAnalysis, Margin
 from velodrome.experiments.results.comparison import Comparison
-from velodrome.experiments.results.margins import Margin
-from velodrome.experiments.results.measures import MEASURES, Measure
 from velodrome.experiments.results.rows import comparison_row
+from velodrome.experiments.trials.measures import MEASURES, Measure
 
 FAILED, NO_SCORE, REWARD_A_GUESS = "failed", "no score", "reward a guess"
 # Behind a difference that is not one of what decides, but of greedy return.
 BY_RETURN = "(return)"
 _ENDS = ("mean", "low", "high")
+_AGGREGATES = {"mean": "{heading}", "median": "{heading} (median)", "iqm": "{heading} (IQM)"}
 Row = dict[str, Any]
 
 
@@ -65,7 +65,7 @@ def _environment_section(one: EnvironmentAnalysis) -> Section:
         Column(FAILED, lambda row: str(row["failed"]) if row["failed"] else MISSING),
         Column(NO_SCORE, lambda row: str(row["no_score"]) if row["no_score"] else MISSING),
         Column("letters", lambda row: row["letters"] or MISSING),
-        _mean_column(measure.heading, measure.name, measure.is_rate),
+        _measure_column(measure),
         *_columns_of_others(one),
         Column("of best", lambda row: percent(row["share_of_best"]) if is_known(row["share_of_best"]) else MISSING),
         _difference_column(one.comparison, measure.is_rate),
@@ -106,9 +106,9 @@ def tells_reward_a_guess(one: EnvironmentAnalysis) -> bool:
 
 def _columns_of_others(one: EnvironmentAnalysis) -> list[Column]:
     """Of the measures beside the one that decides; an episode of many guesses is told by the share that is right."""
-    others = _others(one.measure, one.rows)
+    others = shown_beside(one)
     by_return = [other for other in others if other.name == "greedy_return" and one.num_guesses > 1]
-    columns = [_mean_column(other.heading, other.name, other.is_rate) for other in others if other not in by_return]
+    columns = [_measure_column(other) for other in others if other not in by_return]
     if by_return:
 
         def cell(row: Row) -> str:
@@ -121,15 +121,21 @@ def _columns_of_others(one: EnvironmentAnalysis) -> list[Column]:
     return columns
 
 
-def _others(measure: Measure, rows: Sequence[Row]) -> list[Measure]:
-    """Measures beside the one that decides, without returns that say what success has said."""
+def shown_beside(one: EnvironmentAnalysis) -> list[Measure]:
+    """Measures beside the one that decides, without returns that say what success has said; a user's own last."""
     others = []
-    for name in ("greedy_success_rate", "train_success_rate", "greedy_return", "train_return"):
-        twin = name.replace("return", "success_rate")
-        repeats = name != twin and all(_same(row[f"{name}_mean"], row[f"{twin}_mean"]) for row in rows)
-        if name != measure.name and not repeats and not (name == "train_return" and measure.name != "train_return"):
-            others.append(MEASURES[name])
+    for other in sorted(one.measures.values(), key=lambda other: (other.name not in MEASURES, not other.is_rate)):
+        repeats = bool(other.twin) and all(
+            _same(row[f"{other.name}_mean"], row[f"{other.twin}_mean"]) for row in one.rows
+        )
+        if other.name != one.measure.name and other.is_shown and not repeats:
+            others.append(other)
     return others
+
+
+def heading_of(measure: Measure) -> str:
+    """Of the measure's column: its heading, and how seeds are aggregated where that is not the mean."""
+    return _AGGREGATES[measure.aggregate].format(heading=measure.heading)
 
 
 def _same(one: float, other: float) -> bool:
@@ -139,6 +145,12 @@ def _same(one: float, other: float) -> bool:
 def _mean_column(heading: str, name: str, is_rate: bool) -> Column:
     mean, low, high = ("mean", "mean_low", "mean_high") if name == "mean" else (f"{name}_{end}" for end in _ENDS)
     return Column(heading, lambda row: estimate(row[mean], row[low], row[high], is_rate))
+
+
+def _measure_column(measure: Measure) -> Column:
+    name, parts = measure.name, (measure.aggregate, "low", "high")
+    centre, low, high = (f"{name}_{part}" for part in parts)
+    return Column(heading_of(measure), lambda row: estimate(row[centre], row[low], row[high], measure.is_rate))
 
 
 def _iqm_column(is_rate: bool) -> Column:

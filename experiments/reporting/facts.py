@@ -1,17 +1,17 @@
 """How an experiment was run and how its numbers are to be read, as terms and texts in the reader's language."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from velodrome.experiments.reporting.columns import BY_RETURN, tells_reward_a_guess
+from velodrome.experiments.reporting.columns import BY_RETURN, heading_of, shown_beside, tells_reward_a_guess
 from velodrome.experiments.reporting.comparison_groups import ROUNDING
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.numbers import is_known, percent, score, share
 from velodrome.experiments.results.analysis import Analysis, EnvironmentAnalysis
 from velodrome.experiments.results.comparison import MOST_TESTED, Comparison
-
-if TYPE_CHECKING:
-    from velodrome.experiments.results.results import Results
+from velodrome.experiments.results.settings import Pair, PairBudget, Settings
+from velodrome.experiments.results.trial_table import TrialTable
+from velodrome.experiments.trials.measures import Measure
 
 # Budgets and seeds of their own that are told pair by pair.
 MOST_PAIRS = 6
@@ -33,7 +33,7 @@ class Fact(NamedTuple):
     text: str
 
 
-def how_it_was_run(results: "Results", analysis: Analysis, words: Words) -> list[Fact]:
+def how_it_was_run(results: TrialTable, analysis: Analysis, words: Words) -> list[Fact]:
     """Budgets, seeds, and for each environment the success rule, the evaluation and the known limits."""
     settings = results.settings
     facts = [Fact(words("Training"), _budgets(settings, words)), Fact(words("Seeds"), _seeds(results, analysis, words))]
@@ -83,6 +83,7 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
             "and the most that it may be, for so few seeds tell the spread only roughly (90 %)."
         )
         facts.append(Fact(words("settle"), settle))
+    facts += [Fact(words(heading_of(one)), words(one.explanation)) for one in _explained(scored)]
     rows = [row for one in scored for row in one.rows]
     if any(tells_reward_a_guess(one) for one in scored):
         text = words("Mean reward of a step of the greedy policy: of a text, the share of its letters guessed right.")
@@ -162,77 +163,74 @@ def _about_overall(analysis: Analysis, words: Words) -> str:
     return " ".join(told)
 
 
-def _budgets(settings: Mapping[str, Any], words: Words) -> str:
+def _explained(scored: Sequence[EnvironmentAnalysis]) -> list[Measure]:
+    """Measures with a column and an explanation."""
+    shown = {measure.name: measure for one in scored for measure in (one.measure, *shown_beside(one))}
+    return [measure for measure in shown.values() if measure.explanation]
+
+
+def _budgets(settings: Settings, words: Words) -> str:
     """How long trials train, with the budgets of their own; empty where that is not known."""
     parts = []
-    common = _amount(settings, words)
+    common = _amount(settings.budget, words)
     if common:
         parts.append(words("{amount} in each trial", amount=common))
-    pairs: dict[str, list[tuple[str, str]]] = {}
-    for row in settings.get("budgets", ()):
-        amount = _amount(row, words)
+    pairs: dict[str, list[Pair]] = {}
+    for pair, budget in settings.own_budgets.items():
+        amount = _amount(budget, words)
         # Where all count in epochs, these are episodes of their own only in their number.
         if amount != common:
-            pairs.setdefault(amount, []).append((row["agent"], row["environment"]))
+            pairs.setdefault(amount, []).append(pair)
     own = [f"{owner}: {amount}" for amount, some in pairs.items() for owner in _owners(some, settings, words)]
     if len(own) > MOST_PAIRS:
         own = [*own[:MOST_PAIRS], words("{number} more", number=len(own) - MOST_PAIRS)]
     return "; ".join([*parts, *own])
 
 
-def _owners(pairs: Sequence[tuple[str, str]], settings: Mapping[str, Any], words: Words) -> list[str]:
+def _owners(pairs: Sequence[Pair], settings: Settings, words: Words) -> list[str]:
     """Who has a budget: agents on environments in one phrase where each of them has it on each, else pair by pair."""
-    agents, environments = (list(dict.fromkeys(labels)) for labels in zip(*pairs, strict=True))
+    environments, agents = (list(dict.fromkeys(labels)) for labels in zip(*pairs, strict=True))
     own = set(pairs)
-    everybody = _who_takes_part(settings)
-    if own == {pair for pair in everybody if pair[1] in environments}:
-        is_everywhere = len(environments) == len(settings["environments"])
+    if own == {pair for pair in settings.pairs if pair[0] in environments}:
+        is_everywhere = len(environments) == len(settings.environments)
         return [words("every agent") if is_everywhere else ", ".join(environments)]
-    if own == {pair for pair in everybody if pair[0] in agents}:
+    if own == {pair for pair in settings.pairs if pair[1] in agents}:
         return [", ".join(agents)]
     if len(pairs) < len(agents) * len(environments):
-        return [words("{agent} on {environment}", agent=agent, environment=place) for agent, place in pairs]
+        return [words("{agent} on {environment}", agent=agent, environment=place) for place, agent in pairs]
     return [words("{agent} on {environment}", agent=", ".join(agents), environment=", ".join(environments))]
 
 
-def _who_takes_part(settings: Mapping[str, Any]) -> set[tuple[str, str]]:
-    """Pairs of agent and environment."""
-    places = settings.get("environments_of", {})
-    return {
-        (agent, place) for agent in settings["agents"] for place in places.get(agent, list(settings["environments"]))
-    }
-
-
-def _amount(budget: Mapping[str, Any], words: Words) -> str:
+def _amount(budget: PairBudget, words: Words) -> str:
     """A budget in words; empty where there is none."""
-    if budget.get("epochs") is not None:
-        return words.counted("{number} epoch", "{number} epochs", budget["epochs"])
-    if budget.get("episodes") is not None:
-        return words.counted("{number} episode", "{number} episodes", budget["episodes"])
-    return "" if budget.get("steps") is None else words.counted("{number} step", "{number} steps", budget["steps"])
+    if budget.epochs is not None:
+        return words.counted("{number} epoch", "{number} epochs", budget.epochs)
+    if budget.episodes is not None:
+        return words.counted("{number} episode", "{number} episodes", budget.episodes)
+    return "" if budget.steps is None else words.counted("{number} step", "{number} steps", budget.steps)
 
 
-def _seeds(results: "Results", analysis: Analysis, words: Words) -> str:
+def _seeds(results: TrialTable, analysis: Analysis, words: Words) -> str:
     """How many, which, and whether agents share them."""
     settings, parts = results.settings, []
-    seeds, sequential = settings["seeds"], settings.get("sequential")
-    if sequential:
+    seeds = settings.seeds
+    if settings.sequential is not None:
         numbers = [row["seeds"] for one in analysis.environments for row in one.rows] or [len(seeds)]
         parts.append(words.seeds(numbers))
-        parts.append(words("added until decided, at most {most}", most=sequential["max_seeds"]))
+        parts.append(words("added until decided, at most {most}", most=settings.sequential.max_seeds))
     elif seeds:
-        consecutive = len(seeds) > 1 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
+        consecutive = len(seeds) > 1 and seeds == tuple(range(seeds[0], seeds[0] + len(seeds)))
         span = f"{seeds[0]}–{seeds[-1]}" if consecutive else ", ".join(str(seed) for seed in seeds[:MOST_SEEDS])
         span += "" if consecutive or len(seeds) <= MOST_SEEDS else ", …"
         parts.append(f"{words.seeds([len(seeds)])} ({span})")
-        if settings.get("own_seeds"):
+        if settings.own_seeds:
             parts.append(words("some pairs of agent and environment have others"))
-    if len(settings["agents"]) > 1 and "origin" not in settings:
+    if len(settings.agents) > 1 and not settings.origin:
         parts.append(words("the same for all agents, so that differences are taken seed by seed"))
     return "; ".join(parts)
 
 
-def _environment(one: EnvironmentAnalysis, settings: Mapping[str, Any], words: Words) -> str:
+def _environment(one: EnvironmentAnalysis, settings: Settings, words: Words) -> str:
     rows = [row for row in one.rows if row["seeds"]]
     if not rows:
         return words("no trial is done")
@@ -242,17 +240,17 @@ def _environment(one: EnvironmentAnalysis, settings: Mapping[str, Any], words: W
     evaluations = {row["evaluation"] for row in rows}
     if "exact" in evaluations:
         parts.append(words("greedy policies evaluated exactly on the model"))
-    contents = settings.get("contents", {}).get(one.environment, {})
+    content = settings.content_of(one.environment)
     if "examples" in evaluations:
-        learnt, others = contents.get("learnt", ""), contents.get("evaluated", "")
-        if others:
-            parts.append(words("learnt on {learnt}, evaluated on {others}", learnt=learnt, others=others))
+        if content.evaluated:
+            told = {"learnt": content.learnt, "others": content.evaluated}
+            parts.append(words("learnt on {learnt}, evaluated on {others}", **told))
         else:
-            parts.append(words("learnt and evaluated on {learnt}", learnt=learnt))
-    elif contents.get("learnt"):
-        parts.append(words("learnt on {learnt}", learnt=contents["learnt"]))
-    if "monte-carlo" in evaluations and settings.get("evaluation_episodes"):
-        number = f"{settings['evaluation_episodes']:,}"
+            parts.append(words("learnt and evaluated on {learnt}", learnt=content.learnt))
+    elif content.learnt:
+        parts.append(words("learnt on {learnt}", learnt=content.learnt))
+    if "monte-carlo" in evaluations and settings.evaluation_episodes:
+        number = f"{settings.evaluation_episodes:,}"
         if "exact" in evaluations:
             parts.append(words("some of them over {number} sampled episodes", number=number))
         else:

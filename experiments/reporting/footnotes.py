@@ -1,15 +1,10 @@
 """What a reader must know to trust a table, as notes below it."""
 
-from typing import TYPE_CHECKING, Any
-
 from velodrome.experiments.reporting.facts import how_it_was_run, how_to_read
 from velodrome.experiments.reporting.languages import Words
-from velodrome.experiments.results.analysis import Analysis, AnalysisOptions
+from velodrome.experiments.results.analysis import Analysis, AnalysisOptions, analyse
 from velodrome.experiments.results.learning import unfinished_shares
-from velodrome.experiments.running.trial_outcome import failure_reason
-
-if TYPE_CHECKING:
-    from velodrome.experiments.results.results import Results
+from velodrome.experiments.results.trial_table import TrialRecord, TrialTable
 
 # Of all training steps, in episodes that had not ended.
 LARGE_SHARE = 0.1
@@ -17,7 +12,7 @@ LARGE_SHARE = 0.1
 MOST_CAUSES = 5
 
 
-def footnotes(results: "Results", options: AnalysisOptions | None = None) -> list[str]:
+def footnotes(results: TrialTable, options: AnalysisOptions | None = None) -> list[str]:
     """Notes below a table: how it was run, what is missing, how to read it, remarks of trials.
 
     Args:
@@ -27,13 +22,13 @@ def footnotes(results: "Results", options: AnalysisOptions | None = None) -> lis
     Raises:
         ExperimentError: options that do not fit.
     """
-    analysis, words = results.analysis(options), Words()
+    analysis, words = analyse(results, options), Words()
     facts = [*how_it_was_run(results, analysis, words), *how_to_read(analysis, words)]
     notes = [f"{fact.term}: {fact.text.removesuffix('.')}." for fact in facts]
     return [*_what_is_missing(results, analysis), *_what_was_cut(results), *notes, *results.notes]
 
 
-def _what_was_cut(results: "Results") -> list[str]:
+def _what_was_cut(results: TrialTable) -> list[str]:
     """Agents that spent much of a budget of steps in episodes that had not ended."""
     notes = []
     for environment in results.environments:
@@ -46,14 +41,14 @@ def _what_was_cut(results: "Results") -> list[str]:
     return notes
 
 
-def _what_is_missing(results: "Results", analysis: Analysis) -> list[str]:
+def _what_is_missing(results: TrialTable, analysis: Analysis) -> list[str]:
     """Trials that failed, by reason, trials without a score, and trials that have not been run."""
     notes = []
-    causes: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    causes: dict[tuple[str, str, str], list[TrialRecord]] = {}
     for record in results.failures:
-        causes.setdefault((record["agent"], record["environment"], failure_reason(record)), []).append(record)
+        causes.setdefault((record.agent, record.environment, record.failure_reason), []).append(record)
     for (agent, environment, cause), records in list(causes.items())[:MOST_CAUSES]:
-        seeds = ", ".join(str(record["seed"]) for record in records[:5]) + (", …" if len(records) > 5 else "")
+        seeds = ", ".join(str(record.seed) for record in records[:5]) + (", …" if len(records) > 5 else "")
         notes.append(
             f"Failed: {agent} on {environment}, {len(records)} trial{'s' * (len(records) != 1)} (seed {seeds}): {cause}"
         )

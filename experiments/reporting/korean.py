@@ -164,7 +164,8 @@ _FACTS = {
 }  # fmt: skip
 
 _PICTURES = {
-    "Learning curves": "학습 곡선", "Final scores": "최종 점수", "Regret in training": "학습 중 누적 후회(regret)",
+    "Learning curves": "학습 곡선", "Evaluations during training": "학습 중 평가", "Final scores": "최종 점수",
+    "Regret in training": "학습 중 누적 후회(regret)",
     "Performance profiles": "성능 프로파일", "Probability of improvement": "개선 확률",
     "Sweep of a hyper-parameter": "하이퍼파라미터에 따른 점수",
     "Mean over seeds in training, episode by episode; the band is its 95 % interval.": (
@@ -184,6 +185,11 @@ _PICTURES = {
     ),
     "Mean scores over the value of a hyper-parameter, with 95 % intervals.": (
         "하이퍼파라미터 값에 따른 평균 점수와 95 % 신뢰구간입니다."
+    ),
+    "epoch": "에포크", "greedy success rate (evaluated during training)": "탐욕 정책의 성공률(학습 중 평가)",
+    "greedy return (evaluated during training)": "탐욕 정책의 리턴(학습 중 평가)",
+    "Performance of the greedy policy along the training, mean over seeds; the band is its 95 % interval.": (
+        "학습하는 동안 평가한 탐욕 정책의 성능을 시드에 걸쳐 평균한 것입니다. 띠는 평균의 95 % 구간입니다."
     ),
     "episode": "에피소드", "environment step": "환경 스텝", "success rate in training": "학습 중 성공률",
     "return in training": "학습 중 리턴", "share of runs above": "넘는 실행의 비율",

@@ -38,6 +38,11 @@ _VERDICTS = {
         "적어도 {least:이/가} 필요합니다."
     ),
     "{top} has the highest {heading}: {estimate}.": "{heading:이/가} 가장 높은 에이전트는 {top}입니다({estimate}).",
+    "{top} has the lowest {heading}: {estimate}.": "{heading:이/가} 가장 낮은 에이전트는 {top}입니다({estimate}).",
+    "{top} has the lowest {heading}, {estimate}; {others} are not distinguishable from it.": (
+        "{heading:이/가} 가장 낮은 에이전트는 {top}입니다({estimate}). "
+        "그러나 {others:은/는} 이와 통계적으로 구별되지 않습니다."
+    ),
     "{top} has the highest {heading}, {estimate}; {others} are not distinguishable from it.": (
         "{heading:이/가} 가장 높은 에이전트는 {top}입니다({estimate}). "
         "그러나 {others:은/는} 이와 통계적으로 구별되지 않습니다."

@@ -52,7 +52,9 @@ def headline(said: SentenceParts) -> str:
         return _single_best(said)
     if len(groups.open) > 1:
         return words(
-            "{top} has the highest {heading}, {estimate}; {others} are not distinguishable from it.",
+            "{top} has the highest {heading}, {estimate}; {others} are not distinguishable from it."
+            if groups.top.higher_is_better
+            else "{top} has the lowest {heading}, {estimate}; {others} are not distinguishable from it.",
             top=words.name(groups.top.label), heading=said.scale.heading, estimate=said.estimate(groups.top),
             others=said.names(groups.open),
         )  # fmt: skip
@@ -208,7 +210,9 @@ def _single_best(said: SentenceParts) -> str:
 def _highest(said: SentenceParts) -> str:
     top = said.groups.top
     return said.words(
-        "{top} has the highest {heading}: {estimate}.",
+        "{top} has the highest {heading}: {estimate}."
+        if top.higher_is_better
+        else "{top} has the lowest {heading}: {estimate}.",
         top=said.words.name(top.label), heading=said.scale.heading, estimate=said.estimate(top),
     )  # fmt: skip
 

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import numpy as np
+
 MISSING = "–"
 _FEWEST_DECIMALS_OF_SHARE, _MOST_DECIMALS = 2, 6
 
@@ -106,3 +108,16 @@ def _infinite(value: float) -> str:
     if not is_known(value):
         return MISSING
     return "" if math.isfinite(value) else ("∞" if value > 0 else "-∞")
+
+
+def json_ready(value: Any) -> Any:
+    """`value` for strict JSON: NaN as None, infinities as "Infinity" and "-Infinity", NumPy numbers as Python's."""
+    if isinstance(value, dict):
+        return {key: json_ready(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_ready(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None if np.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    return value

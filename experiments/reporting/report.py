@@ -5,7 +5,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from velodrome.agents.resuming.whole_files import write_whole
 from velodrome.experiments.reporting.facts import how_it_was_run, how_to_read
@@ -15,12 +15,9 @@ from velodrome.experiments.reporting.report_figures import report_figures
 from velodrome.experiments.reporting.report_tables import report_tables
 from velodrome.experiments.reporting.tables import format_table
 from velodrome.experiments.reporting.verdicts import verdicts, words_of
-from velodrome.experiments.results.analysis import Analysis, AnalysisOptions
-from velodrome.experiments.running.trial_outcome import failure_reason
+from velodrome.experiments.results.analysis import Analysis, AnalysisOptions, analyse
+from velodrome.experiments.results.trial_table import TrialRecord, TrialTable
 from velodrome.experiments.texts import visible
-
-if TYPE_CHECKING:
-    from velodrome.experiments.results.results import Results
 
 # Folders of people, which are nobody's business.
 _HOME = re.compile(r"(?:/home/[^/\s'\"]+|/Users/[^/\s'\"]+|/root|[A-Za-z]:\\Users\\[^\\\s'\"]+)(?=[/\\\s'\"]|$)")
@@ -30,7 +27,7 @@ MOST_SEEDS = 8
 
 
 def write_report(
-    results: "Results", path: str | Path, *, options: AnalysisOptions | None = None, language: str = "en"
+    results: TrialTable, path: str | Path, *, options: AnalysisOptions | None = None, language: str = "en"
 ) -> Path:
     """Write the report of an experiment to a file: the same bytes for the same results.
 
@@ -54,13 +51,13 @@ def write_report(
     return path
 
 
-def report_html(results: "Results", *, options: AnalysisOptions | None = None, language: str = "en") -> str:
+def report_html(results: TrialTable, *, options: AnalysisOptions | None = None, language: str = "en") -> str:
     """The report as one page that asks for nothing from outside; see `write_report`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     options = options or AnalysisOptions()
     words = words_of(results, language)
-    analysis = results.analysis(options)
+    analysis = analyse(results, options)
     environment = Environment(
         loader=PackageLoader("velodrome.experiments.reporting", "."),
         autoescape=True,
@@ -75,7 +72,7 @@ def report_html(results: "Results", *, options: AnalysisOptions | None = None, l
     return page.render(words=words, results=results, **_contents(results, analysis, options, words))
 
 
-def _contents(results: "Results", analysis: Analysis, options: AnalysisOptions, words: Words) -> dict[str, Any]:
+def _contents(results: TrialTable, analysis: Analysis, options: AnalysisOptions, words: Words) -> dict[str, Any]:
     has_rows = bool(analysis.environments)
     part = drawn_part(results, analysis, words)
     return {
@@ -90,8 +87,8 @@ def _contents(results: "Results", analysis: Analysis, options: AnalysisOptions, 
         "reading": how_to_read(analysis, words),
         "provenance": [_provenance(way, words) for way in results.provenance],
         "commands": _commands(results),
-        "agents": _expressions(results.settings["agents"]),
-        "environments": _expressions(results.settings["environments"]),
+        "agents": _expressions(results.settings.agents),
+        "environments": _expressions(results.settings.environments),
         "csv": _data_address(format_table(results, "csv", options) + "\n") if has_rows else "",
     }
 
@@ -111,16 +108,16 @@ def without_home(text: str) -> str:
     return _HOME.sub("~", text)
 
 
-def _failures(results: "Results", words: Words) -> list[dict[str, Any]]:
+def _failures(results: TrialTable, words: Words) -> list[dict[str, Any]]:
     """Failed trials by reason, those of the most trials first."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[str, list[TrialRecord]] = {}
     for record in results.failures:
-        groups.setdefault(without_home(failure_reason(record)), []).append(record)
+        groups.setdefault(without_home(record.failure_reason), []).append(record)
     rows = []
     for reason, records in sorted(groups.items(), key=lambda item: -len(item[1])):
         pairs: dict[tuple[str, str], list[str]] = {}
         for trial in records:
-            pairs.setdefault((trial["agent"], trial["environment"]), []).append(str(trial["seed"]))
+            pairs.setdefault((trial.agent, trial.environment), []).append(str(trial.seed))
         where = [
             {"agent": agent, "environment": environment, "seeds": _some(seeds)}
             for (agent, environment), seeds in pairs.items()
@@ -154,7 +151,7 @@ def _provenance(way: Mapping[str, Any], words: Words) -> list[tuple[str, str]]:
     return [(term, text) for term, text in facts if text]
 
 
-def _commands(results: "Results") -> list[str]:
+def _commands(results: TrialTable) -> list[str]:
     """The commands that made the trials, each once."""
     commands = (without_home(_command(way)) for way in results.provenance)
     return list(dict.fromkeys(command for command in commands if command.startswith("velodrome compare")))

@@ -1,23 +1,19 @@
 """How much of a large experiment the report draws: its best agents and first environments, and what it leaves out."""
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from velodrome.experiments.plotting.final_scores import MOST_DOTS
+from velodrome.experiments.plotting.improvement_matrix import MOST_IN_REPORT
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.results.analysis import Analysis
-
-if TYPE_CHECKING:
-    from velodrome.experiments.results.results import Results
+from velodrome.experiments.results.trial_table import TrialTable
 
 # More lines than these cannot be told apart, and their names fill more than a page.
 MOST_DRAWN_AGENTS = 30
 # Panels of one picture, one an environment.
 MOST_DRAWN_ENVIRONMENTS = 20
-# More agents than these, and nobody reads the matrix.
-MOST_IN_MATRIX = 12
 
 
 class Drawn(NamedTuple):
@@ -29,18 +25,18 @@ class Drawn(NamedTuple):
         left_out: what is not drawn, in sentences.
     """
 
-    agents: "Results"
-    panels: "Results"
+    agents: TrialTable
+    panels: TrialTable
     left_out: list[str]
 
 
-def drawn_part(results: "Results", analysis: Analysis, words: Words) -> Drawn:
+def drawn_part(results: TrialTable, analysis: Analysis, words: Words) -> Drawn:
     """The part of results that the report draws, and sentences on the rest."""
     left_out = []
     kept = _best_agents(results, analysis)
     agents = results
     if len(kept) < len(results.agents):
-        agents = _only(results, kept, results.environments)
+        agents = results.only(kept, results.environments)
         template = (
             "Drawn are the {number} of {all} agents with the best mean rank over environments, and the baseline; the "
             "tables have all."
@@ -51,14 +47,14 @@ def drawn_part(results: "Results", analysis: Analysis, words: Words) -> Drawn:
         left_out.append(words(template, number=MOST_DRAWN_AGENTS, all=f"{len(results.agents):,}"))
     panels, places = agents, [one.environment for one in analysis.environments]
     if len(places) > MOST_DRAWN_ENVIRONMENTS:
-        panels = _only(results, kept, places[:MOST_DRAWN_ENVIRONMENTS])
+        panels = results.only(kept, places[:MOST_DRAWN_ENVIRONMENTS])
         template = (
             "Where each environment has its own figure, the first {number} of {all} are drawn; the tables have all."
         )
         left_out.append(words(template, number=MOST_DRAWN_ENVIRONMENTS, all=f"{len(places):,}"))
-    if len(results.agents) > MOST_IN_MATRIX:
+    if len(results.agents) > MOST_IN_REPORT:
         template = "Probability of improvement: left out, for it is drawn of at most {most} agents."
-        left_out.append(words(template, most=MOST_IN_MATRIX))
+        left_out.append(words(template, most=MOST_IN_REPORT))
     most_seeds = max((row["seeds"] for one in analysis.environments for row in one.rows), default=0)
     if most_seeds > MOST_DOTS:
         template = (
@@ -69,7 +65,7 @@ def drawn_part(results: "Results", analysis: Analysis, words: Words) -> Drawn:
     return Drawn(agents, panels, left_out)
 
 
-def _best_agents(results: "Results", analysis: Analysis) -> list[str]:
+def _best_agents(results: TrialTable, analysis: Analysis) -> list[str]:
     """The agents of the best mean rank and the reader's baseline, in the order of the experiment."""
     if len(results.agents) <= MOST_DRAWN_AGENTS:
         return results.agents
@@ -80,14 +76,3 @@ def _best_agents(results: "Results", analysis: Analysis) -> list[str]:
     best = sorted(ranks, key=lambda agent: float(np.mean(ranks[agent])))[:MOST_DRAWN_AGENTS]
     kept = {*best, analysis.options.baseline}
     return [agent for agent in results.agents if agent in kept]
-
-
-def _only(results: "Results", agents: list[str], environments: list[str]) -> "Results":
-    """Results of some agents on some environments."""
-    settings = dict(results.settings)
-    for name, labels in (("agents", agents), ("environments", environments)):
-        settings[name] = {label: settings[name][label] for label in labels}
-    records = [
-        record for environment in environments for agent in agents for record in results.trials(environment, agent)
-    ]
-    return replace(results, records=records, settings=settings)

@@ -6,36 +6,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from velodrome.checks import one_line
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
+from velodrome.experiments.plotting.kinds import KINDS
+from velodrome.experiments.plotting.plot_kind import Page, PlotKind
 from velodrome.experiments.reporting.languages import Words
-from velodrome.experiments.reporting.report_extent import MOST_IN_MATRIX, Drawn
+from velodrome.experiments.reporting.report_extent import Drawn
 from velodrome.experiments.results.analysis import AnalysisOptions
-from velodrome.experiments.results.measures import measure_named
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from velodrome.experiments.results.results import Results
-
-# Values of a hyper-parameter that make a sweep.
-FEWEST_IN_SWEEP = 3
-TITLES = {
-    "learning": "Learning curves",
-    "scores": "Final scores",
-    "regret": "Regret in training",
-    "profiles": "Performance profiles",
-    "improvement": "Probability of improvement",
-    "sweep": "Sweep of a hyper-parameter",
-}
-CAPTIONS = {
-    "learning": "Mean over seeds in training, episode by episode; the band is its 95 % interval.",
-    "scores": "Every dot is a seed; the diamond is the mean, its bar the 95 % interval.",
-    "regret": "What the returns fell short of the best expected return so far: lower is better, flat means learnt.",
-    "profiles": "The share of runs that score above each value: higher is better everywhere.",
-    "improvement": "The probability that a run of the row's agent scores above one of the column's.",
-    "sweep": "Mean scores over the value of a hyper-parameter, with 95 % intervals.",
-}
-# Kinds with one panel for all environments.
-_OVER_ENVIRONMENTS = ("profiles", "improvement")
 _DECIMALS = re.compile(r"(\.\d\d)\d+")
 _OUTLINE = re.compile(r' d="[^"]*"')
 _IDENTIFIER = re.compile(r' id="|url\(#|href="#')
@@ -55,18 +34,19 @@ class ReportFigure(NamedTuple):
 def report_figures(part: Drawn, options: AnalysisOptions, words: Words) -> list[ReportFigure]:
     """Pictures of all kinds that have something to show."""
     figures = []
-    for kind in TITLES:
+    for kind in KINDS.values():
+        title = words(kind.title)
         try:
-            figure = _drawn(part.agents if kind in _OVER_ENVIRONMENTS else part.panels, kind, options)
-            svg = "" if figure is None else inline_svg(_bytes_of(figure, words), f"{kind}-", words(TITLES[kind]))
+            figure = _drawn(part, kind, options)
+            svg = "" if figure is None else inline_svg(_bytes_of(figure, words), f"{kind.name}-", title)
         except ExperimentError:
             continue
         except Exception as error:
             # A page without a picture is better than none.
-            warnings.warn(f"{TITLES[kind]} are not drawn: {one_line(error)}", ExperimentWarning, stacklevel=2)
+            warnings.warn(f"{kind.title} are not drawn: {one_line(error)}", ExperimentWarning, stacklevel=2)
             continue
         if svg:
-            figures.append(ReportFigure(words(TITLES[kind]), words(CAPTIONS[kind]), svg))
+            figures.append(ReportFigure(title, words(kind.caption), svg))
     return figures
 
 
@@ -85,33 +65,13 @@ def inline_svg(svg: str, prefix: str, title: str) -> str:
     return _OUTLINE.sub(lambda found: _DECIMALS.sub(r"\1", found[0]), svg).strip()
 
 
-def _drawn(results: "Results", kind: str, options: AnalysisOptions) -> "Figure | None":
-    from velodrome.experiments.plotting.figures import draw
+def _drawn(part: Drawn, kind: PlotKind, options: AnalysisOptions) -> "Figure | None":
+    from velodrome.experiments.plotting.figures import draw_page
 
-    metric = options.metric
-    if kind == "learning":
-        if metric is not None:
-            metric = "success_rate" if measure_named(metric).is_rate else "return"
-        return draw(results, kind, metric=metric)
-    if kind == "regret":
-        return draw(results, kind)
-    if (kind == "improvement" and not 2 <= len(results.agents) <= MOST_IN_MATRIX) or (
-        kind == "sweep" and not _is_sweep(results)
-    ):
-        return None
-    return draw(results, kind, metric=metric)
-
-
-def _is_sweep(results: "Results") -> bool:
-    """Whether agents differ in one number, which has several values.
-
-    Raises:
-        ExperimentError: they differ in none or in several.
-    """
-    from velodrome.experiments.plotting.agent_parameters import swept_agents
-
-    lines = swept_agents(results, results.environments[0]).lines.values()
-    return any(len(agents) >= FEWEST_IN_SWEEP for agents in lines)
+    table = part.agents if kind.is_over_environments else part.panels
+    page = Page(table, table.environments, options.metric if "metric" in kind.options else None)
+    wanted = kind.of_report(page) if table.records else None
+    return None if wanted is None else draw_page(kind, wanted)
 
 
 def _bytes_of(figure: "Figure", words: Words) -> str:

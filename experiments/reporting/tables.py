@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from velodrome.experiments.reporting.columns import FAILED, NO_SCORE, Section, sections_of
 from velodrome.experiments.reporting.footnotes import footnotes
+from velodrome.experiments.reporting.numbers import json_ready
 from velodrome.experiments.reporting.verdicts import verdict_lines, verdicts
-from velodrome.experiments.results.analysis import Analysis, AnalysisOptions
+from velodrome.experiments.results.analysis import Analysis, AnalysisOptions, analyse
 from velodrome.experiments.results.comparison import AgentPair, Comparison
-from velodrome.experiments.results.results import json_ready
 from velodrome.experiments.results.rows import comparison_row, ends
+from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.texts import visible, visible_json, visible_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
-
-    from velodrome.experiments.results.results import Results
 
 TableFormat = Literal["terminal", "markdown", "csv", "latex", "json"]
 TABLE_FORMATS: tuple[str, ...] = get_args(TableFormat)
@@ -32,7 +31,7 @@ _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 TERMINAL_SENTENCES = 3
 
 
-def format_table(results: "Results", table_format: str, options: AnalysisOptions | None = None) -> str:
+def format_table(results: TrialTable, table_format: str, options: AnalysisOptions | None = None) -> str:
     """The comparison as text in one of the formats but "terminal"; CSV and JSON hold every number.
 
     Raises:
@@ -45,19 +44,19 @@ def format_table(results: "Results", table_format: str, options: AnalysisOptions
 
         rows = [
             {name: _no_formula(value) if isinstance(value, str) else value for name, value in row.items()}
-            for one in results.analysis(options).environments
+            for one in analyse(results, options).environments
             for row in one.rows
         ]
         return str(pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")).rstrip("\n")
-    sections, notes = sections_of(results.analysis(options)), footnotes(results, options)
+    sections, notes = sections_of(analyse(results, options)), footnotes(results, options)
     return _latex(sections, notes) if table_format == "latex" else _markdown(sections, notes)
 
 
-def table_data(results: "Results", options: AnalysisOptions | None = None) -> dict[str, Any]:
+def table_data(results: TrialTable, options: AnalysisOptions | None = None) -> dict[str, Any]:
     """Everything that the tables say, for programs: rows, pairs, overall, margins, the verdict in words and notes."""
-    analysis = results.analysis(options)
+    analysis = analyse(results, options)
     return {
-        "rows": results.rows(options),
+        "rows": analysis.rows_in_order(results.agents),
         "pairs": [row for one in analysis.environments for row in _pairs(one.environment, one.comparison)],
         "overall": _overall(analysis),
         "margins": [
@@ -97,7 +96,7 @@ def _pair_row(environment: str, pair: AgentPair) -> dict[str, Any]:
     return row | {"detectable_difference": pair.detectable}
 
 
-def terminal_table(results: "Results", width: int = 80, options: AnalysisOptions | None = None) -> "RenderableType":
+def terminal_table(results: TrialTable, width: int = 80, options: AnalysisOptions | None = None) -> "RenderableType":
     """The comparison as rich tables, what they say in words, and footnotes; columns that do not fit are left out.
 
     Raises:
@@ -108,11 +107,11 @@ def terminal_table(results: "Results", width: int = 80, options: AnalysisOptions
 
     parts: list[RenderableType] = []
     left_out: dict[str, None] = {}
-    for section in sections_of(results.analysis(options)):
+    for section in sections_of(analyse(results, options)):
         table, missing = _terminal_section(section, width)
         parts.append(table)
         left_out |= dict.fromkeys(missing)
-    for verdict in verdicts(results.analysis(options), results):
+    for verdict in verdicts(analyse(results, options), results):
         title = visible_line(f"{verdict.title}: ") if verdict.title else ""
         parts.append(Text.assemble((title, "bold"), visible_line(" ".join(verdict.sentences[:TERMINAL_SENTENCES]))))
     parts.append(Text())

@@ -1,8 +1,7 @@
 """Titles of what is averaged over environments, learners or policies."""
 
 from velodrome.experiments.reporting.languages import Words
-from velodrome.experiments.results.margins import Margin
-from velodrome.experiments.results.overall import Overall
+from velodrome.experiments.results.analysis import Margin, Overall
 
 
 def overall_title(overall: Overall, words: Words) -> str:

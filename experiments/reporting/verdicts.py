@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from velodrome.experiments.reporting import field_sentences, leader_sentences
 from velodrome.experiments.reporting.comparison_groups import Groups
@@ -13,9 +12,7 @@ from velodrome.experiments.reporting.sentence_parts import Scale, SentenceParts
 from velodrome.experiments.reporting.titles import margin_title, overall_title
 from velodrome.experiments.results.analysis import Analysis, EnvironmentAnalysis
 from velodrome.experiments.results.comparison import AgentScores, Comparison
-
-if TYPE_CHECKING:
-    from velodrome.experiments.results.results import Results
+from velodrome.experiments.results.trial_table import TrialTable
 
 # Sentences of one environment.
 MOST_SENTENCES = 6
@@ -56,7 +53,7 @@ class Verdict:
     is_environment: bool = False
 
 
-def verdicts(analysis: Analysis, results: "Results", language: str = "en") -> list[Verdict]:
+def verdicts(analysis: Analysis, results: TrialTable, language: str = "en") -> list[Verdict]:
     """The verdict, paragraph by paragraph: what is missing, each environment, all together, margins.
 
     Args:
@@ -95,7 +92,7 @@ def verdicts(analysis: Analysis, results: "Results", language: str = "en") -> li
     return [paragraph for paragraph in paragraphs if paragraph.sentences]
 
 
-def verdict_lines(analysis: Analysis, results: "Results", language: str = "en") -> list[str]:
+def verdict_lines(analysis: Analysis, results: TrialTable, language: str = "en") -> list[str]:
     """The verdict for a terminal, one line a paragraph, each starting with the environment."""
     lines = []
     for verdict in verdicts(analysis, results, language):
@@ -104,13 +101,13 @@ def verdict_lines(analysis: Analysis, results: "Results", language: str = "en") 
     return lines
 
 
-def words_of(results: "Results", language: str) -> Words:
+def words_of(results: TrialTable, language: str) -> Words:
     """Words for these results: labels are quoted where they hold commas.
 
     Raises:
         ExperimentError: a language that is not known.
     """
-    factors = results.settings.get("factors", {})
+    factors = results.settings.factors
     levels = [level for factor in factors.values() for level in factor.values()]
     return Words.of(language, [*results.agents, *levels])
 
@@ -162,6 +159,8 @@ def _summary(comparison: Comparison, scale: Scale, words: Words) -> tuple[str, .
 
 def _scale(one: EnvironmentAnalysis, words: Words, limits: bool = True) -> Scale:
     heading = words(one.measure.heading)
+    # Sentences on the best possible and the random policy are of scores of which more is better.
+    limits = limits and one.measure.higher_is_better
     return Scale(heading, one.measure.is_rate, one.best, one.random) if limits else Scale(heading, one.measure.is_rate)
 
 
@@ -182,11 +181,13 @@ def _alone(agents: Sequence[AgentScores], scale: Scale, words: Words) -> list[st
 
 
 def _untested(comparison: Comparison, scale: Scale, words: Words) -> list[str]:
-    """Of more agents than are tested: who has the highest mean, and that nothing says it is better."""
+    """Of more agents than are tested: who has the best mean, and that nothing says it is better."""
     top = comparison.agents[0]
     said = SentenceParts(Groups(comparison), scale, words)
     highest = words(
-        "{top} has the highest {heading}: {estimate}.",
+        "{top} has the highest {heading}: {estimate}."
+        if top.higher_is_better
+        else "{top} has the lowest {heading}: {estimate}.",
         top=words.name(top.label), heading=scale.heading, estimate=said.estimate(top),
     )  # fmt: skip
     return [highest, too_many(comparison, words)]

@@ -8,6 +8,12 @@ from .analysis import (
     EnvironmentAnalysis as EnvironmentAnalysis,
 )
 from .analysis import (
+    Margin as Margin,
+)
+from .analysis import (
+    Overall as Overall,
+)
+from .analysis import (
     analyse as analyse,
 )
 from .comparison import (
@@ -22,10 +28,10 @@ from .comparison import (
 from .comparison import (
     compare_scores as compare_scores,
 )
-from .joined_results import joined as joined
-from .margins import Margin as Margin
-from .measures import MEASURES as MEASURES
-from .measures import Measure as Measure
-from .overall import Overall as Overall
+from .joined import joined as joined
 from .results import Results as Results
 from .seed_scores import SeedScores as SeedScores
+from .settings import PairBudget as PairBudget
+from .settings import Settings as Settings
+from .trial_table import TrialRecord as TrialRecord
+from .trial_table import TrialTable as TrialTable

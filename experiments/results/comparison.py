@@ -53,6 +53,7 @@ class AgentScores:
         limits: smallest and largest mean that is possible, infinite where not known.
         tie_break: greedy returns, which decide between agents with the same greedy success on every seed; None where
             they do not, or where it is not greedy success that decides.
+        higher_is_better: whether a higher score is better.
     """
 
     label: str
@@ -60,6 +61,7 @@ class AgentScores:
     is_rate: bool = False
     limits: tuple[float, float] = (-math.inf, math.inf)
     tie_break: SeedScores | None = None
+    higher_is_better: bool = True
 
     @property
     def problem(self) -> str:
@@ -122,7 +124,7 @@ class AgentScores:
 
 @dataclass(frozen=True, eq=False)
 class AgentPair:
-    """Two agents compared; the first has the larger mean.
+    """Two agents compared; the first has the better mean.
 
     Attributes:
         first: of the agents.
@@ -150,6 +152,11 @@ class AgentPair:
         """Whether the difference is one of rates."""
         return self.first.is_rate and not self.is_by_return
 
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether the higher score is the better one."""
+        return self.first.higher_is_better or self.is_by_return
+
     def parts_of(self, agent: AgentScores) -> tuple[SeedScores, ...]:
         """The scores of one of the two that decide, one an environment."""
         return (agent.tie_break,) if self.is_by_return and agent.tie_break is not None else agent.parts
@@ -169,13 +176,17 @@ class AgentPair:
 
     @cached_property
     def difference(self) -> Difference | None:
-        """First less second with its 95 % interval; None where they have no seed in common."""
+        """How far the first is ahead, with its 95 % interval; None where they have no seed in common.
+
+        The first less the second, or the other way round where lower is better.
+        """
+        agents = (self.first, self.second) if self.higher_is_better else (self.second, self.first)
         if not self.is_paired:
-            found = unpaired_difference(*map(_numbers, (self.first, self.second)), level=LEVEL)
+            found = unpaired_difference(*map(_numbers, agents), level=LEVEL)
         elif all(self.seeds):
             ours, theirs = (
                 [part.at(seeds) for part, seeds in zip(self.parts_of(agent), self.seeds, strict=True)]
-                for agent in (self.first, self.second)
+                for agent in agents
             )
             shared = self.seeds if len(self.seeds) > 1 else None
             found = paired_difference(ours, theirs, seeds=shared, level=LEVEL)
@@ -281,7 +292,7 @@ class Comparison:
         pair = self.pairs.get((label, self.reference or ""))
         if pair is None or pair.difference is None:
             return None
-        if pair.first.label == label:
+        if (pair.first.label == label) == pair.higher_is_better:
             return pair.difference
         interval = pair.difference.interval
         mirrored = Interval(-interval.high, -interval.low, interval.level, interval.method, interval.reason)
@@ -305,7 +316,7 @@ def compare_scores(
         sequential: verdicts of a sequential comparison, which then count instead; agents that are not part of it are
             not compared.
     """
-    ranked = sorted(agents, key=lambda agent: (bool(agent.problem), -agent.mean if not agent.problem else 0.0))
+    ranked = sorted(agents, key=_rank)
     compared = [agent for agent in ranked if not agent.problem]
     if sequential is not None:
         compared = [agent for agent in compared if agent.label in sequential.agents]
@@ -326,6 +337,12 @@ def compare_scores(
     letters = dict.fromkeys((agent.label for agent in ranked), "")
     letters |= zip((agent.label for agent in compared), letters_of(range(len(compared)), different), strict=True)
     return Comparison(tuple(ranked), letters, pairs, reference, correction, all(pair.is_paired for pair in found))
+
+
+def _rank(agent: AgentScores) -> tuple[bool, float]:
+    if agent.problem:
+        return True, 0.0
+    return False, -agent.mean if agent.higher_is_better else agent.mean
 
 
 def _untested(ranked: Sequence[AgentScores], compared: Sequence[AgentScores], reference: str) -> Comparison:

@@ -9,57 +9,68 @@ from numpy.typing import NDArray
 
 from velodrome.experiments.results.comparison import LEVEL, Comparison, iqm_of
 from velodrome.experiments.results.learning import Threshold
-from velodrome.experiments.results.measures import MEASURES, Measure
-from velodrome.experiments.statistics import EpisodesToThreshold, Interval, best_interval, mean, optimality_gap
+from velodrome.experiments.results.trial_table import TrialRecord
+from velodrome.experiments.statistics import (
+    Aggregate,
+    EpisodesToThreshold,
+    Interval,
+    best_interval,
+    iqm,
+    mean,
+    median,
+    optimality_gap,
+)
+from velodrome.experiments.trials.measures import Measure
 
-_PARTS = ("mean", "low", "high", "min", "max")
+_AGGREGATES: dict[str, Aggregate] = {"mean": mean, "median": median, "iqm": iqm}
 _UNKNOWN = math.nan
 
 
 def agent_row(
     environment: str,
     agent: str,
-    records: Sequence[Mapping[str, Any]],
+    done: Sequence[TrialRecord],
     comparison: Comparison,
     measure: Measure,
     threshold: Threshold | None,
     reached: EpisodesToThreshold | None,
     regrets: NDArray[np.float64],
     limits: Mapping[str, tuple[float, float]],
+    measures: Mapping[str, Measure],
 ) -> dict[str, Any]:
     """What is known of an agent on an environment; NaN where a number is not known.
 
     Args:
         environment: label.
         agent: label.
-        records: of all its trials that have ended.
+        done: its trials that are done.
         comparison: of the environment's agents.
         measure: that decides.
         threshold: to be reached in training.
         reached: when it was.
         regrets: in training, of its trials that are done; none where they are not comparable.
         limits: smallest and largest possible value of each measure.
+        measures: to be told of, by name.
     """
-    done = [record for record in records if record["status"] == "done"]
     row: dict[str, Any] = {"environment": environment, "agent": agent}
     row |= {"rank": comparison.ranks[agent], "letters": comparison.letters[agent]}
     scores = comparison.agent(agent).parts[0]
     row |= {"seeds": len(scores.seeds), "failed": scores.num_failed, "no_score": scores.num_unscored}
     row["decided_by"] = measure.name
     row |= _decisive(agent, comparison)
-    for name in MEASURES:
-        row |= _summary(name, done, limits[name])
+    for name, one in measures.items():
+        values = np.array([record.number(one.column) for record in done], dtype=np.float64)
+        row |= _part(name, values, limits[name], one.aggregate)
     row |= _limits(done)
-    best = row["best_success_rate" if measure.is_rate else "best_return"]
+    best = _first(done, measure.best_column)
     row["share_of_best"] = _share(row["greedy_success_rate_mean"], row["best_success_rate"])
-    row["optimality_gap"] = _gap(agent, comparison, best)
+    row["optimality_gap"] = _gap(agent, comparison, best if measure.higher_is_better else _UNKNOWN)
     row |= _part("regret", regrets, (0.0, _most_regret(done, limits["train_return"])))
     row |= _threshold_part(threshold, reached)
-    first: Mapping[str, Any] = done[0] if done else {}
-    row["evaluation"], row["success_rule"] = first.get("evaluation", ""), first.get("success_rule", "")
-    row["loop"] = ", ".join(dict.fromkeys(trial["loop"] for trial in done))
-    total = sum(trial["train_seconds"] for trial in done)
-    row["steps_per_second"] = sum(trial["steps"] for trial in done) / total if total > 0 else _UNKNOWN
+    row |= {name: done[0].text(name) if done else "" for name in ("evaluation", "success_rule")}
+    row["loop"] = ", ".join(dict.fromkeys(trial.text("loop") for trial in done))
+    total = sum(trial.train_seconds for trial in done)
+    row["steps_per_second"] = sum(trial.number("steps") for trial in done) / total if total > 0 else _UNKNOWN
     return row
 
 
@@ -99,37 +110,41 @@ def _verdict(agent: str, comparison: Comparison) -> str:
     return "reference" if agent == comparison.reference else "not compared"
 
 
-def _summary(name: str, done: Sequence[Mapping[str, Any]], limits: tuple[float, float]) -> dict[str, float]:
-    values = np.array([record[MEASURES[name].column] for record in done], dtype=np.float64)
-    return _part(name, values, limits)
-
-
-def _part(name: str, values: NDArray[np.float64], limits: tuple[float, float]) -> dict[str, float]:
-    """Mean, its 95 % interval within the limits, smallest and largest; NaN where not known, as of one seed."""
+def _part(
+    name: str, values: NDArray[np.float64], limits: tuple[float, float], aggregate: str = "mean"
+) -> dict[str, float]:
+    """Aggregate, its 95 % interval within the limits, smallest and largest; NaN where not known, as of one seed."""
+    parts = (aggregate, "low", "high", "min", "max")
     present = values[~np.isnan(values)]
     if not len(present):
-        return {f"{name}_{part}": _UNKNOWN for part in _PARTS}
-    with np.errstate(invalid="ignore"):
-        centre = float(present.mean())
+        return {f"{name}_{part}": _UNKNOWN for part in parts}
     low = high = _UNKNOWN
     if np.isfinite(present).all():
-        low, high = ends(best_interval(present, mean, level=LEVEL).limited(limits, centre))
+        centre = float(present.mean()) if aggregate == "mean" else _AGGREGATES[aggregate](present)
+        low, high = ends(best_interval(present, _AGGREGATES[aggregate], level=LEVEL).limited(limits, centre))
+    else:
+        with np.errstate(invalid="ignore"):
+            centre = float(present.mean())
     numbers = (centre, low, high, float(present.min()), float(present.max()))
-    return {f"{name}_{part}": number for part, number in zip(_PARTS, numbers, strict=True)}
+    return {f"{name}_{part}": number for part, number in zip(parts, numbers, strict=True)}
 
 
-def _most_regret(done: Sequence[Mapping[str, Any]], limits: tuple[float, float]) -> float:
+def _most_regret(done: Sequence[TrialRecord], limits: tuple[float, float]) -> float:
     """The regret of the worst possible returns, mean over trials; infinite where these are not known."""
-    most = [record["episodes"] * (record["best_return"] - limits[0]) for record in done]
+    most = [record.number("episodes") * (record.number("best_return") - limits[0]) for record in done]
     known = [regret for regret in most if math.isfinite(regret)]
     return sum(known) / len(known) if known else math.inf
 
 
-def _limits(done: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def _limits(done: Sequence[TrialRecord]) -> dict[str, float]:
     """The best possible and the random policy's numbers."""
-    first: Mapping[str, Any] = done[0] if done else {}
     names = ("best_success_rate", "random_success_rate", "best_return", "random_return")
-    return {name: first.get(name, _UNKNOWN) for name in names}
+    return {name: _first(done, name) for name in names}
+
+
+def _first(done: Sequence[TrialRecord], column: str) -> float:
+    """A number that all trials share."""
+    return done[0].number(column) if done else _UNKNOWN
 
 
 def _share(value: float, best: float) -> float:

@@ -1,15 +1,15 @@
 """Scores of agents, seed by seed, taken from the trials of an experiment."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.experiments.results.measures import Measure
+from velodrome.experiments.results.trial_table import TrialRecord
+from velodrome.experiments.trials.measures import Measure
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,19 +36,19 @@ class SeedScores:
 
     @classmethod
     def of_records(
-        cls, label: str, records: Iterable[Mapping[str, Any]], measure: Measure, worst: float = math.nan
+        cls, label: str, records: Iterable[TrialRecord], measure: Measure, worst: float = math.nan
     ) -> "SeedScores":
         """Scores of an agent's records on one environment."""
         by_seed: dict[int, float] = {}
         missing: set[int] = set()
         num_failed = num_unscored = 0
         for record in records:
-            is_done = record["status"] == "done"
-            if is_done and not np.isnan(record[measure.column]):
-                by_seed[int(record["seed"])] = float(record[measure.column])
+            score = record.number(measure.column)
+            if record.is_done and not math.isnan(score):
+                by_seed[record.seed] = float(score)
                 continue
-            missing.add(int(record["seed"]))
-            num_failed, num_unscored = num_failed + (not is_done), num_unscored + is_done
+            missing.add(record.seed)
+            num_failed, num_unscored = num_failed + (not record.is_done), num_unscored + record.is_done
         seeds = tuple(sorted(by_seed))
         values = np.array([by_seed[seed] for seed in seeds], dtype=np.float64)
         return cls(label, seeds, values, num_failed, num_unscored, tuple(sorted(missing - by_seed.keys())), worst)
@@ -90,11 +90,11 @@ def common_seeds(scores: Iterable[SeedScores]) -> list[int]:
     return sorted(shared)
 
 
-def mean_over(label: str, scores: Sequence[SeedScores]) -> SeedScores:
+def mean_over(label: str, scores: Sequence[SeedScores], higher_is_better: bool = True) -> SeedScores:
     """Mean score of several agents on the seeds that all of them have."""
     seeds = common_seeds(scores)
     values = np.mean([one.at(seeds) for one in scores], axis=0) if seeds else np.zeros(0)
     failed, unscored = sum(one.num_failed for one in scores), sum(one.num_unscored for one in scores)
     missing = set().union(*(one.missing for one in scores)) - set(seeds)
-    worst = min((one.worst for one in scores), default=math.nan)
+    worst = (min if higher_is_better else max)((one.worst for one in scores), default=math.nan)
     return SeedScores(label, tuple(seeds), values, failed, unscored, tuple(sorted(missing)), worst)

@@ -16,6 +16,7 @@ from velodrome.experiments.running.workers import Event, Task, TrialEnded, Worke
 from velodrome.experiments.specification.plan import Plan, PlannedTrial
 from velodrome.experiments.storage.store import Store, TrialIdentity
 from velodrome.experiments.storage.store_owner import StoreOwner
+from velodrome.experiments.trials.measures import Measure
 from velodrome.experiments.trials.trial import Checkpoints, runs_on_model
 
 # A task of several short trials spares most of the hand-over.
@@ -73,6 +74,7 @@ class Manager:
         checkpoint_every: seconds between two saves inside a trial of the generic loop; None for never.
         progress: called as trials end, and a few times a second.
         on_outcome: called with each trial that ended in this run.
+        measures: of the user's own, to be computed of each trial.
     """
 
     def __init__(
@@ -85,7 +87,9 @@ class Manager:
         checkpoint_every: float | None = None,
         progress: ProgressCallback | None = None,
         on_outcome: OutcomeCallback | None = None,
+        measures: tuple[Measure, ...] = (),
     ) -> None:
+        self._measures = measures
         self._plan, self._store, self._provenance = plan, store, provenance
         self._retry_failed, self._progress, self._on_outcome = retry_failed, progress, on_outcome
         self._checkpoints: Checkpoints | None = None
@@ -148,7 +152,9 @@ class Manager:
         if pair not in self._groups:
             profile, budget = self._plan.environments[environment].profile, self._plan.budget(agent, environment)
             configuration = self._plan.agents[agent].agent
-            self._groups[pair] = TrialGroup(agent, configuration, profile, budget, checkpoints=self._checkpoints)
+            self._groups[pair] = TrialGroup(
+                agent, configuration, profile, budget, checkpoints=self._checkpoints, measures=self._measures
+            )
         return self._groups[pair]
 
     def payload(self, agent: str, environment: str) -> bytes:
@@ -159,7 +165,7 @@ class Manager:
             self._payloads[pair] = pack_group(
                 SentGroup(
                     agent, group.agent, environment, place.make, place.success, group.budget, group.is_generic,
-                    group.note, group.checkpoints, pack_registrations(place.profile.spec_id),
+                    group.note, group.checkpoints, pack_registrations(place.profile.spec_id), group.measures,
                 )
             )  # fmt: skip
         return self._payloads[pair]

@@ -3,31 +3,50 @@
 import contextlib
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 from velodrome.experiments.errors import AllTrialsFailedError, ExperimentError, ExperimentWarning
 from velodrome.experiments.results.results import Results
+from velodrome.experiments.results.trial_table import TrialRecord, TrialTable
 from velodrome.experiments.running.crew import check_seconds, check_workers, make_crew
 from velodrome.experiments.running.limits import TrialLimits, check_size
 from velodrome.experiments.running.manager import Manager, OutcomeCallback
 from velodrome.experiments.running.run_status import AgentStatus, ProgressCallback, RunStatus
-from velodrome.experiments.running.trial_outcome import TrialOutcome, failure_reason
+from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.specification.plan import Plan, PlannedTrial
 from velodrome.experiments.specification.plan_checks import check_plan
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.provenance import provenance
 from velodrome.experiments.storage.store import Store, StoredExperiment
 from velodrome.experiments.tracking.tracker import TrackedTrial, Tracker, guarded
+from velodrome.experiments.trials.measures import MEASURES, Measure
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a plan is run; the attributes are the arguments of `compare` with the same names."""
+    """How an experiment is run; none of it changes a result.
+
+    Attributes:
+        out: folder of the store, made if needed; results are only in memory if None.
+        workers: trials that run at the same time, the machine's cores if None; 0 runs everything in the calling
+            thread, for debuggers.
+        cluster: instead of workers: "local:N", "tcp://host:port" of a Dask scheduler, or a Dask client.
+        trial_timeout: seconds that a trial may take, once its worker has imported and compiled what it needs.
+        trial_memory: memory that a trial may add to its worker process, such as "2GB", or a number of bytes; compiled
+            trials run in processes then, too.
+        checkpoint_every: seconds between two saves inside a trial of the generic loop; None for never.
+        retry_failed: run the failed trials of the store again.
+        strict: refuse to run where the checks before running find something.
+        track: trackers that hear of every trial, such as a TensorBoardTracker.
+        progress: called with the state of the run, a few times a second.
+        measures: of the user's own, computed of each trial as it ends, and stored with it. Trials that are stored
+            already are not run again for them.
+    """
 
     out: str | Path | None = None
     workers: int | None = None
@@ -39,6 +58,28 @@ class RunOptions:
     strict: bool = False
     track: Tracker | Sequence[Tracker] = ()
     progress: ProgressCallback | None = None
+    measures: tuple[Measure, ...] = ()
+
+    @property
+    def all_measures(self) -> dict[str, Measure]:
+        """Measures by name, those of the user's own among them."""
+        return MEASURES | {measure.name: measure for measure in self.measures}
+
+
+class RunOptionFields(TypedDict, total=False):
+    """The fields of `RunOptions`, as keywords."""
+
+    out: str | Path | None
+    workers: int | None
+    cluster: Any
+    trial_timeout: float | None
+    trial_memory: str | int | None
+    checkpoint_every: float | None
+    retry_failed: bool
+    strict: bool
+    track: Tracker | Sequence[Tracker]
+    progress: ProgressCallback | None
+    measures: Iterable[Measure] | Measure
 
 
 def run_plan(plan: Plan, options: RunOptions) -> Results:
@@ -101,7 +142,7 @@ class RunSession:
     def add_experiment(self, plan: Plan, found: Sequence[str]) -> int:
         """Store a plan with the warnings about it as the latest experiment; returns its identifier."""
         trials = [(trial.key, trial.agent, trial.environment, trial.seed) for trial in plan.trials]
-        return self.store.add_experiment(plan.name, plan.description, plan.settings(), found, trials)
+        return self.store.add_experiment(plan.name, plan.description, self._settings(plan), found, trials)
 
     def has_all(self, plan: Plan) -> bool:
         """Whether nothing is missing of a plan."""
@@ -118,6 +159,7 @@ class RunSession:
         manager = Manager(
             plan, self.store, self._provenance, retry_failed=options.retry_failed,
             checkpoint_every=self._checkpoint_every, progress=progress,
+            measures=options.measures,
             on_outcome=_telling(plan, self._trackers) if self._trackers else None,
         )  # fmt: skip
         missing = manager.missing()
@@ -132,17 +174,22 @@ class RunSession:
         """Results of a stored experiment, as far as its trials have ended."""
         return Results.of_store(self.store, self.store.experiment(identifier=experiment))
 
-    def records(self, plan: Plan) -> list[dict[str, Any]]:
-        """Records, as those of `Results`, of the trials of a plan that have ended, whatever experiment has them."""
+    def records(self, plan: Plan) -> Sequence[TrialRecord]:
+        """Records of the trials of a plan that have ended, whatever experiment has them."""
         trials = [(trial.key, trial.agent, trial.environment, trial.seed) for trial in plan.trials]
-        part = StoredExperiment(0, plan.name, plan.description, plan.settings(), (), trials)
-        return Results.of_store(self.store, part).records
+        part = StoredExperiment(0, plan.name, plan.description, self._settings(plan), (), trials)
+        return TrialTable.of_store(self.store, part).records
+
+    def _settings(self, plan: Plan) -> dict[str, Any]:
+        """Settings of a plan, with what reads the stored values of the user's own measures."""
+        own = [measure.to_data() for measure in self._options.measures]
+        return plan.settings() | ({"measures": own} if own else {})
 
     def _start_trackers(self, plan: Plan) -> None:
         if not self._is_tracked:
             self._is_tracked = True
             for tracker in self._trackers:
-                tracker.start(plan.name, plan.settings())
+                tracker.start(plan.name, self._settings(plan))
                 self._stack.callback(tracker.close)
 
 
@@ -199,6 +246,6 @@ def failure_line(results: Results) -> str:
     first, number = failures[0], len(failures)
     many = f"all {number}" if number == results.num_planned > 1 else f"{number} of {results.num_planned}"
     return (
-        f"{many} trials failed, the first: {first['agent']} on "
-        f"{first['environment']}, seed {first['seed']}: {failure_reason(first)}"
+        f"{many} trials failed, the first: {first.agent} on "
+        f"{first.environment}, seed {first.seed}: {first.failure_reason}"
     )

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from velodrome.experiments.results.measures import Measure, deciding_measure
+from velodrome.experiments.results.measures import deciding_measure
 from velodrome.experiments.results.seed_scores import SeedScores
+from velodrome.experiments.results.trial_table import TrialRecord
 from velodrome.experiments.statistics import SequentialDesign, SequentialState, look
 from velodrome.experiments.statistics.scores import LARGEST
+from velodrome.experiments.trials.measures import MEASURES, Measure
 
 
 class SequentialComparison:
@@ -23,6 +25,7 @@ class SequentialComparison:
         design: of the looks.
         most_seeds: that are tried, replacements included.
         metric: what agents are compared by; see `deciding_measure` if None.
+        measures: by name, of which it is one.
 
     Attributes:
         environment: its label.
@@ -43,6 +46,7 @@ class SequentialComparison:
         *,
         most_seeds: int,
         metric: str | None = None,
+        measures: Mapping[str, Measure] = MEASURES,
     ) -> None:
         self.environment, self.agents = environment, list(agents)
         self.state = SequentialState.start(len(agents), design)
@@ -51,8 +55,8 @@ class SequentialComparison:
         self.seeds: list[int] = []
         self.given = dict.fromkeys(agents, 0)
         self.stopped = ""
-        self._design, self._most_seeds, self._metric = design, most_seeds, metric
-        self._records: dict[str, list[Mapping[str, Any]]] = {agent: [] for agent in agents}
+        self._design, self._most_seeds, self._metric, self._measures = design, most_seeds, metric, measures
+        self._records: dict[str, list[TrialRecord]] = {agent: [] for agent in agents}
         self._tried = 0
 
     @property
@@ -66,7 +70,7 @@ class SequentialComparison:
             return {}
         return dict.fromkeys(self._running(), range(self._tried, self._tried + self._num_missing()))
 
-    def take(self, records: Iterable[Mapping[str, Any]]) -> list[str]:
+    def take(self, records: Iterable[TrialRecord]) -> list[str]:
         """Look at what the trials of `next_seeds` have given.
 
         Args:
@@ -81,11 +85,11 @@ class SequentialComparison:
         for agent, seeds in given.items():
             self.given[agent] = seeds.stop
         for record in records:
-            self._records[record["agent"]].append(record)
+            self._records[record.agent].append(record)
         self._tried += self._num_missing()
         if self.measure is None:
             everyone = (record for own in self._records.values() for record in own)
-            self.measure = deciding_measure(everyone, self._metric)
+            self.measure = deciding_measure(everyone, self._metric, self._measures)
         scores = {agent: SeedScores.of_records(agent, self._records[agent], self.measure) for agent in self.agents}
         told = []
         if self.state.stage == 0:
@@ -153,12 +157,12 @@ class SequentialComparison:
         )
 
 
-def _problem(scores: SeedScores, records: Sequence[Mapping[str, Any]]) -> str:
+def _problem(scores: SeedScores, records: Sequence[TrialRecord]) -> str:
     """Why an agent cannot be compared; empty if it can."""
     if not scores.seeds:
-        failures = [record for record in records if record["status"] != "done"]
+        failures = [record for record in records if not record.is_done]
         if len(failures) < len(records) or not failures:
             return "its trials have no such score"
-        return f"all of its {len(failures)} trials failed, the first: {failures[0]['error']}"
+        return f"all of its {len(failures)} trials failed, the first: {failures[0].error}"
     num_beyond = int(np.count_nonzero(np.abs(scores.values) > LARGEST))
     return f"{num_beyond} of {len(scores.seeds)} scores are infinite" if num_beyond else ""

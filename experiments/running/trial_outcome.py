@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
+from velodrome.agents.training_log import Curve
 from velodrome.experiments.storage.episode_curves import PackedCurves
 
 Status = Literal["done", "failed", "timed out"]
@@ -26,6 +27,7 @@ class TrialOutcome:
         error_traceback: the whole traceback, where there is one.
         wall_seconds: duration on the clock.
         cpu_seconds: time of the processor.
+        measured: what was measured along the training, such as evaluations.
     """
 
     key: str
@@ -38,6 +40,7 @@ class TrialOutcome:
     error_traceback: str = ""
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
+    measured: tuple[Curve, ...] = ()
 
     def lasting(self, wall_seconds: float, cpu_seconds: float) -> Self:
         """The same, with the time that it took."""

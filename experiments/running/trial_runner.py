@@ -13,13 +13,13 @@ import numpy as np
 from velodrome.agents.agent import Agent
 from velodrome.agents.engine.compiler import NotCompilableError
 from velodrome.agents.engine.interruption import TrainingInterruptedError, TrainingTimeoutError
-from velodrome.agents.errors import EnvironmentFailureError, PolicyFailureError
-from velodrome.agents.tabular.tabular_agent import TabularAgent
+from velodrome.agents.errors import AgentFailureError, EnvironmentFailureError, PolicyFailureError
 from velodrome.checks import VelodromeError, one_line
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.own_code import is_own
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+from velodrome.experiments.trials.measures import Measure, computed
 from velodrome.experiments.trials.trial import Budget, Checkpoints, Trial, run_trial
 
 # Code that passes calls on: what a user looks for is the environment, policy or agent behind it.
@@ -38,6 +38,7 @@ class TrialGroup:
         is_generic: whether they run in the generic loop although the profile has a model.
         note: why, if so.
         checkpoints: where and how often they save their state, or None.
+        measures: of the user's own, to be computed of each.
     """
 
     label: str
@@ -47,6 +48,7 @@ class TrialGroup:
     is_generic: bool = False
     note: str = ""
     checkpoints: Checkpoints | None = None
+    measures: tuple[Measure, ...] = ()
 
 
 def as_generic(group: TrialGroup, reason: str) -> TrialGroup:
@@ -80,7 +82,9 @@ def run_to_outcome(group: TrialGroup, key: str, seed: int, *, on_model_only: boo
         refuse_not_a_number(trial)
         log = trial.log
         curves = EpisodeCurves(log.returns, log.lengths, log.successes).pack()
-        outcome = TrialOutcome(key, "done", trial.metrics(), curves, log.notes)
+        values, remarks = computed(trial, group.measures)
+        notes = (*log.notes, *remarks)
+        outcome = TrialOutcome(key, "done", trial.metrics() | values, curves, notes, measured=trial.measured)
     except (NotCompilableError, TrainingInterruptedError):
         raise
     except TrainingTimeoutError as error:
@@ -93,7 +97,7 @@ def run_to_outcome(group: TrialGroup, key: str, seed: int, *, on_model_only: boo
 def failed_outcome(key: str, error: BaseException) -> TrialOutcome:
     """Outcome of a trial that raised."""
     # Ours say where and what in their own words; the cause is what raised.
-    ours = isinstance(error, EnvironmentFailureError | PolicyFailureError | TrialResultError)
+    ours = isinstance(error, EnvironmentFailureError | PolicyFailureError | AgentFailureError | TrialResultError)
     line = " ".join(str(error).split()) if ours else one_line(error)
     root = error
     while root.__cause__ is not None:
@@ -131,7 +135,8 @@ def refuse_not_a_number(trial: Trial) -> None:
     Raises:
         TrialResultError: naming what is not a number.
     """
-    if isinstance(trial.trained, TabularAgent) and not np.isfinite(trial.trained.action_values).all():
+    values = getattr(trial.trained, "action_values", None)
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f" and not np.isfinite(values).all():
         raise TrialResultError("the action values are no longer finite: the learning diverged")
     if not np.isfinite(trial.log.returns).all():
         episode = int(np.argmin(np.isfinite(trial.log.returns))) + 1

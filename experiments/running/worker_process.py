@@ -21,8 +21,9 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.running.registrations import PackedRegistration, register
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.trial_runner import TrialGroup, as_generic, failed_outcome, run_to_outcome
-from velodrome.experiments.specification.inputs import Maker
+from velodrome.experiments.specification.environment_configuration import Maker
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+from velodrome.experiments.trials.measures import Measure
 from velodrome.experiments.trials.trial import Budget, Checkpoints
 
 # What the numerical libraries read when they are loaded.
@@ -55,6 +56,7 @@ class SentGroup:
     note: str
     checkpoints: Checkpoints | None
     registrations: tuple[PackedRegistration, ...] = ()
+    measures: tuple[Measure, ...] = ()
 
 
 def pack_group(group: SentGroup) -> bytes:
@@ -110,7 +112,9 @@ def _unpack(payload: bytes) -> _Received:
     if checkpoints is not None and not checkpoints.directory.parent.is_dir():
         # Another machine, which does not share the store's disk.
         checkpoints = None
-    group = TrialGroup(sent.label, sent.agent, profile, sent.budget, sent.is_generic, sent.note, checkpoints)
+    group = TrialGroup(
+        sent.label, sent.agent, profile, sent.budget, sent.is_generic, sent.note, checkpoints, sent.measures
+    )  # fmt: skip
     return _Received(group, sent.registrations)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 
 from velodrome.envs.model.transition_model import NoTransitionModelError, TransitionModel, TransitionModelError
+from velodrome.experiments.specification.environment_configuration import Maker
 from velodrome.experiments.specification.environment_probe import actions_of, in_time, opened, trace
-from velodrome.experiments.specification.inputs import Maker
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 
 # Beside the one that is known: a draw between two environments is missed once in four times.
@@ -54,8 +54,15 @@ def difference_when_made_again(profile: EnvironmentProfile, *, is_expression: bo
 
 def _is_always_the_same(profile: EnvironmentProfile) -> bool:
     """Of Gymnasium's environments and ours, a frozen lake without a map alone draws when it is made."""
-    is_known = all(kind.__module__.startswith(("gymnasium.", "velodrome.")) for kind in profile.classes)
-    return is_known and FrozenLakeEnv not in profile.classes
+    if not is_known(profile):
+        return False
+    has_map = profile.arguments.get("desc") is not None or profile.arguments.get("map_name", "4x4") is not None
+    return FrozenLakeEnv not in profile.classes or has_map
+
+
+def is_known(profile: EnvironmentProfile) -> bool:
+    """Whether an environment and all wrappers around it are Gymnasium's or ours."""
+    return all(kind.__module__.startswith(("gymnasium.", "velodrome.")) for kind in profile.classes)
 
 
 def _other_model(model: TransitionModel, make: Maker) -> str | None:

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from velodrome.agents.agent import Agent
-from velodrome.experiments.specification.inputs import Maker
+from velodrome.experiments.specification.environment_configuration import Maker
 from velodrome.experiments.storage.trial_key import TrialKeys
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.trial import Budget
@@ -90,6 +90,7 @@ class Plan:
         seeds_of: seeds of pairs (agent, environment) that have others than `seeds`.
         sequential: where a run until decided stands, JSON-ready: see `run_until_decided`; None for other runs.
         factors: label of an agent that was crossed to the labels of its "learner" and its "policy".
+        evaluate_every: what the budget counts, between two evaluations during training; none if None.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Plan:
     sequential: Mapping[str, Any] | None = None
     factors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     epochs: int | None = None
+    evaluate_every: int | None = None
 
     def agents_on(self, environment: str) -> dict[str, PlannedAgent]:
         """Label to agent, in order, of those that take part on an environment."""
@@ -123,9 +125,11 @@ class Plan:
         for owner in (self.agents[agent], self.environments[environment], self):
             if owner.epochs is not None:
                 episodes = self.environments[environment].profile.episodes_of(self.agents[agent].agent, owner.epochs)
-                return Budget(episodes, None, self.evaluation_episodes, owner.epochs)
+                # An epoch has the same number of episodes throughout.
+                every = None if self.evaluate_every is None else episodes // owner.epochs * self.evaluate_every
+                return Budget(episodes, None, self.evaluation_episodes, owner.epochs, every)
             if owner.episodes is not None or owner.steps is not None:
-                return Budget(owner.episodes, owner.steps, self.evaluation_episodes)
+                return Budget(owner.episodes, owner.steps, self.evaluation_episodes, evaluate_every=self.evaluate_every)
         raise AssertionError("a plan without a budget is refused when it is made")
 
     @cached_property
@@ -206,6 +210,8 @@ class Plan:
         contents = {label: place.profile.contents.to_data() for label, place in self.environments.items()}
         if any(contents.values()):
             settings["contents"] = {label: told for label, told in contents.items() if told}
+        if self.evaluate_every is not None:
+            settings["evaluate_every"] = self.evaluate_every
         if self.factors:
             settings["factors"] = {label: dict(levels) for label, levels in self.factors.items()}
         return settings

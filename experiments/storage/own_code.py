@@ -25,13 +25,14 @@ def code_of(agent: Any, classes: Iterable[type], factory: Callable[[], Any] | No
     """Name to SHA-256 of each class, method or factory that is neither ours nor of an installed package.
 
     Args:
-        agent: a configuration; its policy and schedules are looked at too.
+        agent: a configuration; its policy, schedules and functions are looked at too.
         classes: of the environment and its wrappers.
         factory: what makes the environment, where it is no expression.
     """
     own: dict[str, Any] = {}
     for configuration in _configurations(agent):
         own.update(_own_classes(type(configuration)))
+        own.update(_own_functions(configuration))
     for cls in classes:
         own.update(_own_classes(cls))
         own.update(_own_methods(cls))
@@ -95,6 +96,16 @@ def _configurations(value: Any) -> Iterator[Configuration]:
         yield value
         for item in parameters_of(value).values():
             yield from _configurations(item)
+
+
+def _own_functions(configuration: Configuration) -> dict[str, Any]:
+    """Functions that a configuration was made with, by parameter: two may have one name, such as `<lambda>`."""
+    given = {name: value for name, value in parameters_of(configuration).items() if not isinstance(value, Configuration)}
+    return {
+        f"{name}={_name(value)}": value
+        for name, value in given.items()
+        if callable(value) and (not isinstance(value, type | FunctionType) or is_own(value.__module__))
+    }
 
 
 def _own_classes(cls: type) -> dict[str, type]:

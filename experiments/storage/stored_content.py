@@ -29,6 +29,19 @@ _SETTINGS: Kind = {
     "environments_of?": {str: [str]},
     "contents?": {str: {"learnt?": str, "digest?": str, "num_examples?": int, "num_guesses?": int, "evaluated?": str}},
     "factors?": {str: {str: str}},
+    "measures?": [
+        {
+            "name": str,
+            "heading": str,
+            "explanation": str,
+            "column": str,
+            "is_rate": bool,
+            "aggregate": str,
+            "low": (float, int, None),
+            "high": (float, int, None),
+            "higher_is_better": bool,
+        }
+    ],
 }
 _OF_DECLARATION = {"TEXT": (str,), "INTEGER": (int,), "REAL": (float, int)}
 # The types that the columns of a trial hold.

@@ -67,6 +67,8 @@ class TrialKeys:
             "budget": {"episodes": budget.episodes, "steps": budget.steps},
             "evaluation": {"episodes": budget.evaluation_episodes, "success": success},
         }
+        if budget.evaluate_every is not None:
+            self._shared["evaluation"]["every"] = budget.evaluate_every
         if factory is not None:
             # The name of a factory does not tell how it makes the environment.
             self._shared["factory"] = True

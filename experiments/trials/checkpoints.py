@@ -10,7 +10,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from velodrome.agents.agent import Agent, Loop
+from velodrome.agents.agent import Agent, Evaluator, Loop
 from velodrome.agents.errors import check_budget, environment_label
 from velodrome.agents.resuming.checkpointing import Checkpoint, CheckpointError, CheckpointFolder
 from velodrome.agents.resuming.environment_contents import shared_contents
@@ -41,6 +41,8 @@ def train_with_checkpoints(
     steps: int | None = None,
     loop: Loop = "auto",
     success: str | None = None,
+    evaluate_every: int | None = None,
+    evaluator: Evaluator | None = None,
     after_training: Callable[[gym.Env[Any, Any]], None] | None = None,
 ) -> tuple[Agent, TrainingLog]:
     """Train for exactly `episodes` or `steps`, continuing from the newest checkpoint of this trial in `folder`.
@@ -61,6 +63,8 @@ def train_with_checkpoints(
         steps: as for `Agent.train`.
         loop: as for `Agent.train`.
         success: as for `Agent.train`.
+        evaluate_every: as for `Agent.train`.
+        evaluator: as for `Agent.train`.
         after_training: called with the environment, before it is closed.
 
     Returns:
@@ -73,6 +77,8 @@ def train_with_checkpoints(
     """
     episodes, steps = check_budget(episodes, steps)
     options: dict[str, Any] = {"loop": loop, "success": success}
+    if evaluate_every is not None:
+        options |= {"evaluate_every": evaluate_every, "evaluator": evaluator}
     if not learner.can_checkpoint:
         env = make()
         try:

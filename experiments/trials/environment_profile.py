@@ -1,7 +1,7 @@
 """An environment as every agent of an experiment meets it: its model, its success rule and the limits on it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
@@ -46,6 +46,7 @@ class EnvironmentProfile:
         classes: of the environment and the wrappers around it.
         contents: images or texts that it has.
         spec_id: id with which it is registered, or None.
+        arguments: with which it is made by that id.
     """
 
     label: str
@@ -62,6 +63,7 @@ class EnvironmentProfile:
     model_reason: str | None = None
     transitions: str | None = None
     spec_id: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -84,11 +86,11 @@ class EnvironmentProfile:
             reason = reason_not_sampled_from_model(env)
             classes = tuple(type(layer) for layer in layers_of(env))
             contents = Contents.of(env, rule)
-            spec_id = None if env.spec is None else env.spec.id
+            spec_id, arguments = (None, {}) if env.spec is None else (env.spec.id, dict(env.spec.kwargs))
         finally:
             if env is not keeps_open:
                 env.close()
-        known = (keeps_open, classes, contents, model_reason, transitions, spec_id)
+        known = (keeps_open, classes, contents, model_reason, transitions, spec_id, arguments)
         if model is None:
             return cls(label, make, rule, None, None, contents.best, contents.random, reason, *known)
         outcomes = rule.success_outcomes(model)

@@ -13,13 +13,18 @@ from velodrome.agents.agent import Agent
 from velodrome.agents.engine.environment_answers import add_reward, read_reset, read_step, read_success
 from velodrome.agents.engine.seeding import environment_seed
 from velodrome.agents.errors import EnvironmentFailureError, call_failure, environment_label
-from velodrome.agents.planning.dynamic_programming import evaluate_policy
+from velodrome.agents.planning.dynamic_programming import evaluate_policy, random_policy
+from velodrome.checks import one_line
+from velodrome.envs.environment_copy import NotCopiedError, copied
 from velodrome.envs.labelled.datasets.dataset import LabelledExamples
+from velodrome.envs.model.transition_model import TransitionModel
 from velodrome.envs.success_rules import NOT_REPORTED, report_of
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.evaluation_environment import WrapperState, evaluation_environment
 from velodrome.experiments.trials.example_evaluation import guesses_of
 
+# Sampled episodes of each evaluation along a training, at most.
+EPISODES_ALONG = 10
 # A sampled episode of an environment without time limit is given up after so many steps.
 MAX_EVALUATION_STEPS = 100_000
 
@@ -66,9 +71,11 @@ def evaluate(
     evaluation = profile.contents.evaluation
     if evaluation is not None and evaluation.reason is None:
         return _on_examples(agent, profile, evaluation.examples, trained_in)
-    policy = _policy_on_model(agent, profile)
-    if profile.model is None or policy is None:
-        return _sample(agent, profile, seed, episodes, trained_in)
+    policy = "" if profile.model is None else _policy_on_model(agent, profile.model)
+    if profile.model is None or isinstance(policy, str):
+        sampled = _sample(agent, profile, seed, episodes, trained_in)
+        why = (f"was evaluated in sampled episodes: {policy}",) if policy else ()
+        return replace(sampled, notes=(*sampled.notes, *why))
     value = evaluate_policy(profile.model, policy, profile.success)
     if value.success_rate is None and profile.rule.source != "none":
         sampled = _sample(agent, profile, seed, episodes, trained_in)
@@ -85,13 +92,88 @@ def evaluate(
     return Evaluation("exact", rate, rate, rate, value.expected_return, 0)
 
 
-def _policy_on_model(agent: Agent, profile: EnvironmentProfile) -> NDArray[np.float64] | None:
-    """The agent's greedy policy (S, A), None without one that states and actions of the environment's model decide."""
-    probabilities = getattr(agent, "greedy_probabilities", None)
-    if profile.model is None or probabilities is None or agent.needs_action_mask:
-        return None
-    policy: NDArray[np.float64] = probabilities()
-    return policy if policy.shape == (profile.model.num_states, profile.model.num_actions) else None
+class EvaluationAlong:
+    """Evaluates an agent while it trains, always on the same episodes; nothing of the training changes.
+
+    Args:
+        profile: the environment.
+        seed: the run's seed; sampled episodes use its evaluation stream.
+        episodes: how many to sample where the value cannot be computed, `EPISODES_ALONG` at most.
+    """
+
+    def __init__(self, profile: EnvironmentProfile, seed: int, episodes: int) -> None:
+        self._profile, self._seed, self._episodes = profile, seed, min(episodes, EPISODES_ALONG)
+        self.notes: tuple[str, ...] = ()
+
+    @property
+    def problem(self) -> str:
+        """Why the agent cannot be evaluated while it trains; empty where it can."""
+        if self._profile.keeps_open is None or self._profile.model is not None:
+            return ""
+        try:
+            copied(self._profile.keeps_open)
+        except NotCopiedError as error:
+            return f"the environment {error}"
+        return ""
+
+    def __call__(self, agent: Agent) -> dict[str, float]:
+        """ "return" and, where there is a success rule, "success_rate" of the greedy policy now."""
+        place = agent.binding.environment
+        trained_in = WrapperState.of(place) if isinstance(place, gym.Env) else None
+        found = evaluate(agent, self._profile, seed=self._seed, episodes=self._episodes, trained_in=trained_in)
+        if found.method == "monte-carlo":
+            each = f"{self._episodes} sampled episodes" if self._episodes > 1 else "1 sampled episode"
+            self.notes = (f"each evaluation along the training is the mean of {each}",)
+        rate = {} if np.isnan(found.success_rate) else {"success_rate": found.success_rate}
+        return {"return": found.mean_return} | rate
+
+
+def _policy_on_model(agent: Agent, model: TransitionModel) -> NDArray[np.float64] | str:
+    """The greedy policy (S, A) of an agent, asked state by state, or why states do not decide what it does."""
+    if agent.needs_action_mask:
+        return f"what {agent.name} does depends on action masks that are no function of the observation"
+    if agent.remembers_observations or type(agent).begin_episode is not Agent.begin_episode:
+        return f"what {agent.name} does depends on earlier observations of the episode"
+    try:
+        with agent.learner.undisturbed():
+            policy, asked = _asked_policy(agent, model)
+            again = agent.action_probabilities(asked[::-1])
+    except Exception as error:
+        # Where it matters, sampled episodes come to it, too.
+        return one_line(error)
+    if policy is None or again is None:
+        return f"what {agent.name} does is no function of the observation"
+    if policy.shape != (model.num_states, model.num_actions):
+        return f"{agent.name} knows other states or actions than those of the model"
+    if not np.array_equal(policy[asked], again[::-1]):
+        return f"the act of {agent.name} gave different actions when it was asked twice"
+    return policy
+
+
+def _asked_policy(agent: Agent, model: TransitionModel) -> tuple[NDArray[np.float64] | None, NDArray[np.int64]]:
+    """A policy (S, A), and the states that were asked: all of agents that take batches, else those that it comes to.
+
+    Where it never comes, an agent of the user's own may know nothing; it is taken to choose at random there.
+    """
+    if agent.takes_batches:
+        states = np.arange(model.num_states)
+        return agent.action_probabilities(states), states
+    policy = random_policy(model)
+    seen = model.initial_distribution > 0.0
+    waiting = np.flatnonzero(seen)
+    while len(waiting):
+        rows = agent.action_probabilities(waiting)
+        if rows is None or rows.shape[1] != model.num_actions:
+            return rows, waiting
+        policy[waiting] = rows
+        states, actions = np.nonzero(rows)
+        pairs = waiting[states] * model.num_actions + actions
+        outcomes = np.concatenate([np.arange(model.offsets[pair], model.offsets[pair + 1]) for pair in pairs])
+        goes_on = ~model.terminated[outcomes] & (model.probabilities[outcomes] > 0.0)
+        following = np.unique(model.next_states[outcomes[goes_on]])
+        waiting = following[~seen[following]]
+        seen[waiting] = True
+    return policy, np.flatnonzero(seen)
 
 
 def _on_examples(
@@ -162,7 +244,7 @@ def _episode(agent: Agent, env: gym.Env[Any, Any], seed: int | None, place: str)
         terminated = False
         agent.begin_episode()
         while length < MAX_EVALUATION_STEPS:
-            action = agent.act_with_info(observation, info)
+            action = agent.decide(observation, info, env.action_space)
             call, length = "step", length + 1
             where = f"{place}, step {length}"
             answer = env.step(action)

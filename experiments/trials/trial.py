@@ -9,13 +9,12 @@ import gymnasium as gym
 
 from velodrome.agents.agent import Agent, Callback, Loop
 from velodrome.agents.engine.compiler import NotCompilableError
-from velodrome.agents.planning.planning_agents import PlanningAgent
-from velodrome.agents.tabular.tabular_agent import TabularAgent
-from velodrome.agents.training_log import TrainingLog
+from velodrome.agents.training_log import Curve, TrainingLog
 from velodrome.experiments.trials.checkpoints import train_with_checkpoints
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
-from velodrome.experiments.trials.evaluation import Evaluation, evaluate
+from velodrome.experiments.trials.evaluation import Evaluation, EvaluationAlong, evaluate
 from velodrome.experiments.trials.evaluation_environment import WrapperState
+from velodrome.policies.configuration import parameters_of
 
 
 @dataclass(frozen=True)
@@ -27,12 +26,14 @@ class Budget:
         steps: of training, or None.
         evaluation_episodes: sampled where the value of a policy can neither be computed nor be asked of examples.
         epochs: that the episodes are, where the user counts in them.
+        evaluate_every: evaluations along the training have so many episodes, or steps, between them; None for none.
     """
 
     episodes: int | None
     steps: int | None
     evaluation_episodes: int = 100
     epochs: int | None = None
+    evaluate_every: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ class Trial:
     log: TrainingLog
     evaluation: Evaluation
     trained: Agent
+
+    @property
+    def measured(self) -> tuple[Curve, ...]:
+        """What was measured along the training, such as "evaluation_return" with `evaluate_every`."""
+        return self.log.curves
 
     def metrics(self) -> dict[str, Any]:
         """What training and evaluation gave, as one flat, JSON-ready row; NaN where there is nothing to say."""
@@ -138,6 +144,8 @@ def run_trial(
         EnvironmentFailureError: the environment raised or returned something that is not allowed.
         PolicyFailureError: the policy did.
     """
+    along = None if budget.evaluate_every is None else EvaluationAlong(profile, seed, budget.evaluation_episodes)
+    problem = "" if along is None else along.problem
     rule = profile.rule.description if profile.rule.source == "experiment" else None
     training: dict[str, Any] = {
         "episodes": budget.episodes,
@@ -148,6 +156,8 @@ def run_trial(
         "callback_every": callback_every,
         "success": rule,
     }
+    if along is not None and not problem:
+        training |= {"evaluate_every": budget.evaluate_every, "evaluator": along}
     learner = fresh(agent)
     log: TrainingLog | None = None
     trained_in: list[WrapperState] = []
@@ -168,7 +178,7 @@ def run_trial(
         learner, log = train_with_checkpoints(
             learner, profile.make, folder=checkpoints.directory / key, key=key, every_seconds=checkpoints.every_seconds,
             seed=seed, episodes=budget.episodes, steps=budget.steps, loop=loop, success=rule,
-            after_training=remember,
+            after_training=remember, evaluate_every=training.get("evaluate_every"), evaluator=training.get("evaluator"),
         )  # fmt: skip
     if log is None:
         place = profile.make() if environment is None else environment
@@ -196,20 +206,31 @@ def run_trial(
         episodes=budget.evaluation_episodes,
         trained_in=trained_in[0] if trained_in else None,
     )
-    log = dataclasses.replace(log, notes=(*log.notes, *evaluation.notes))
+    notes = (*log.notes, *evaluation.notes)
+    if along is not None:
+        notes += along.notes if not problem else (f"was not evaluated along the training: {problem}",)
+    log = dataclasses.replace(log, notes=notes, curves=_in_epochs(log.curves, budget))
     return Trial(label, profile, seed, log, evaluation, learner)
 
 
 def fresh(agent: Agent) -> Agent:
     """The agent's configuration without anything learnt."""
-    return dataclasses.replace(agent)  # type: ignore[type-var]
+    return type(agent)(**parameters_of(agent))
 
 
 def runs_on_model(agent: Agent, profile: EnvironmentProfile) -> bool:
     """Whether an agent learns on an environment's model, without an environment."""
     if profile.model is None:
         return False
-    return isinstance(agent, PlanningAgent) or (isinstance(agent, TabularAgent) and profile.generic_reason is None)
+    return agent.runs_on_model and (agent.learns_from == "model" or profile.generic_reason is None)
+
+
+def _in_epochs(curves: tuple[Curve, ...], budget: Budget) -> tuple[Curve, ...]:
+    """Curves counted in epochs, where the user counts in them."""
+    if budget.epochs is None or budget.episodes is None:
+        return curves
+    episodes = budget.episodes // budget.epochs
+    return tuple(dataclasses.replace(curve, unit="epoch", at=curve.at // episodes) for curve in curves)
 
 
 def _number(value: float | None) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.results.importers.trials import ForeignTrial, curve_of, foreign_results
+from velodrome.experiments.results.importers.trials import ForeignTrial, curve_of, foreign_table
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 
@@ -74,7 +74,7 @@ def read_rlberry(
     fits = Counter(trial.agent for trial in trials)
     told = ", ".join(f"{agent}: {number} fit{'s' * (number != 1)}" for agent, number in fits.items())
     note = f"Read from rlberry's data ({told}): seeds are numbers of fits, so that equal seeds share no randomness."
-    return foreign_results(trials, "rlberry", name=name, description=description, notes=[note])
+    return foreign_table(Results, trials, "rlberry", name=name, description=description, notes=[note])
 
 
 def _measured(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.results.importers.trials import ForeignTrial, foreign_results
+from velodrome.experiments.results.importers.trials import ForeignTrial, foreign_table
 from velodrome.experiments.results.measures import measure_named
 from velodrome.experiments.results.results import Results
 
@@ -57,7 +57,7 @@ def from_rliable(
         for seed, score in enumerate(array[:, column])
     ]
     note = "Scores from rliable's form: seeds are numbers of runs, so that pairs of equal seeds share no randomness."
-    return foreign_results(trials, "rliable", name=name, description=description, notes=[note])
+    return foreign_table(Results, trials, "rliable", name=name, description=description, notes=[note])
 
 
 def _array(agent: str, values: ArrayLike) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from velodrome.envs.array_files import ArrayFileError, read_arrays
 from velodrome.envs.success_rules import INFO
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.results.importers.trials import MOST_STEPS, ForeignTrial, curve_of, foreign_results
+from velodrome.experiments.results.importers.trials import MOST_STEPS, ForeignTrial, curve_of, foreign_table
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.trials.evaluation import wilson_interval
@@ -71,7 +71,7 @@ def read_stable_baselines3(
         trials.append(trial)
         steps_of_evaluation.add(steps)
     notes = [_note(steps_of_evaluation - {None})] if steps_of_evaluation != {None} else []
-    return foreign_results(trials, "stable-baselines3", name=name, description=description, notes=notes)
+    return foreign_table(Results, trials, "stable-baselines3", name=name, description=description, notes=notes)
 
 
 def _note(steps: set[int | None]) -> str:

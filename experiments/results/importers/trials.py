@@ -5,29 +5,31 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.results.measures import MEASURES
-from velodrome.experiments.results.results import Results
+from velodrome.experiments.results.settings import Pair, Settings
+from velodrome.experiments.results.trial_table import METRICS, NOTHING, TrialRecord, TrialTable
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
-from velodrome.experiments.storage.store_schema import METRICS
 from velodrome.experiments.texts import is_printable
+from velodrome.experiments.trials.measures import MEASURES
 
 Origin = Literal["frame", "stable-baselines3", "rlberry", "rliable"]
-Pair = tuple[str, str]
+Table = TypeVar("Table", bound=TrialTable)
 
-# The columns of a record after agent, environment, seed and status, in order; kinds as in SQLite.
-COLUMNS: dict[str, str] = METRICS | {
-    "train_seconds": "REAL",
-    "steps_per_second": "REAL",
-    "wall_seconds": "REAL",
-    "cpu_seconds": "REAL",
-    "error": "TEXT",
-    "error_place": "TEXT",
-    "key": "TEXT",
+_TIMES = ("train_seconds", "wall_seconds", "cpu_seconds")
+# The columns of a frame after agent, environment, seed and status, in order.
+COLUMNS: dict[str, Literal["text", "count", "number"]] = {
+    **METRICS,
+    "train_seconds": "number",
+    "steps_per_second": "number",
+    "wall_seconds": "number",
+    "cpu_seconds": "number",
+    "error": "text",
+    "error_place": "text",
+    "key": "text",
 }
 SCORE_COLUMNS: tuple[str, ...] = tuple(measure.column for measure in MEASURES.values())
 RULE_NOT_KNOWN = "not stated"
@@ -65,15 +67,29 @@ def curve_of(
     return EpisodeCurves(array, known, None if successes is None else np.asarray(successes, dtype=np.bool_))
 
 
-def foreign_results(
-    trials: Iterable[ForeignTrial], origin: Origin, *, name: str, description: str = "", notes: Sequence[str] = ()
-) -> Results:
-    """Results of trials that were run elsewhere, in the order environment × agent × seed as first met.
+def foreign_table(
+    kind: type[Table],
+    trials: Iterable[ForeignTrial],
+    origin: Origin,
+    *,
+    name: str,
+    description: str = "",
+    notes: Sequence[str] = (),
+) -> Table:
+    """A table of trials that were run elsewhere, in the order environment × agent × seed as first met.
+
+    Args:
+        kind: of table, such as `Results`.
+        trials: in any order.
+        origin: whence they came.
+        name: of the table.
+        description: the question, in a sentence.
+        notes: one-line remarks.
 
     Raises:
         ExperimentError: there is no trial, or two are of one agent, environment and seed or have one key.
     """
-    by_pair: dict[Pair, dict[int, dict[str, Any]]] = {}
+    by_pair: dict[Pair, dict[int, TrialRecord]] = {}
     curves: dict[str, EpisodeCurves] = {}
     for trial in trials:
         for what, label in (("agent", trial.agent), ("environment", trial.environment)):
@@ -85,7 +101,7 @@ def foreign_results(
             raise ExperimentError(f"{trial.agent} on {trial.environment} has more than one trial of seed {trial.seed}")
         seeds[trial.seed] = record
         if trial.curve is not None:
-            curves[record["key"]] = trial.curve
+            curves[record.key] = trial.curve
     if not by_pair:
         raise ExperimentError("there is no trial")
     environments, agents = (list(dict.fromkeys(labels)) for labels in zip(*by_pair, strict=True))
@@ -93,53 +109,44 @@ def foreign_results(
         (environment, agent) for environment in environments for agent in agents if (environment, agent) in by_pair
     ]
     records = [record for pair in pairs for record in by_pair[pair].values()]
-    shared = [key for key, number in Counter(record["key"] for record in records).items() if number > 1]
+    shared = [key for key, number in Counter(record.key for record in records).items() if number > 1]
     if shared:
         raise ExperimentError(f"column 'key' names each trial, but {shared[0]!r} is there more than once")
+    common, own_seeds = common_seeds({pair: tuple(by_pair[pair]) for pair in pairs})
     # No expression is known, and no budget.
-    settings = {
-        "origin": origin,
-        "agents": dict.fromkeys(agents, ""),
-        "environments": dict.fromkeys(environments, ""),
-        "episodes": None,
-        "steps": None,
-        "evaluation_episodes": common_evaluation_episodes(records),
-        "success": None,
-        "success_of": {},
-        **seed_settings({(agent, environment): list(by_pair[environment, agent]) for environment, agent in pairs}),
-    }
+    settings = Settings(
+        agents=dict.fromkeys(agents, ""),
+        environments=dict.fromkeys(environments, ""),
+        seeds=common,
+        own_seeds=own_seeds,
+        evaluation_episodes=common_evaluation_episodes(records),
+        origin=origin,
+    )
 
     def chosen(keys: Sequence[str]) -> Iterator[tuple[str, EpisodeCurves]]:
         return ((key, curves[key]) for key in keys if key in curves)
 
-    return Results(name, records, settings, len(records), description, notes=tuple(notes), _curve_source=chosen)
+    return kind(name, records, settings, len(records), description, notes=tuple(notes), _curve_source=chosen)
 
 
-def seed_settings(seeds_of: Mapping[Pair, Sequence[int]]) -> dict[str, Any]:
-    """Settings "seeds" of most pairs (agent, environment), and "own_seeds" of those that have others."""
+def common_seeds(seeds_of: Mapping[Pair, Sequence[int]]) -> tuple[tuple[int, ...], dict[Pair, tuple[int, ...]]]:
+    """Seeds of most pairs, and of those that have others."""
     numbers = Counter(tuple(seeds) for seeds in seeds_of.values())
-    common = list(numbers.most_common(1)[0][0])
-    own = [
-        {"agent": agent, "environment": environment, "seeds": list(seeds)}
-        for (agent, environment), seeds in seeds_of.items()
-        if list(seeds) != common
-    ]
-    return {"seeds": common} | ({"own_seeds": own} if own else {})
+    common = numbers.most_common(1)[0][0]
+    return common, {pair: tuple(seeds) for pair, seeds in seeds_of.items() if tuple(seeds) != common}
 
 
-def common_evaluation_episodes(records: Iterable[Mapping[str, Any]]) -> int | None:
+def common_evaluation_episodes(records: Iterable[TrialRecord]) -> int | None:
     """Episodes over which every sampled evaluation went; None where they differ or are not known."""
-    numbers = {
-        record["evaluation_episodes"]
-        for record in records
-        if record["status"] == "done" and record["evaluation"] == "monte-carlo"
-    }
+    sampled = (record for record in records if record.is_done and record.text("evaluation") == "monte-carlo")
+    numbers = {record.number("evaluation_episodes") for record in sampled}
     number = numbers.pop() if len(numbers) == 1 else math.nan
     return None if math.isnan(number) else int(number)
 
 
-def _record(trial: ForeignTrial, origin: Origin) -> dict[str, Any]:
-    values = {name: "" if kind == "TEXT" else math.nan for name, kind in COLUMNS.items()} | dict(trial.values)
+def _record(trial: ForeignTrial, origin: Origin) -> TrialRecord:
+    values: dict[str, Any] = {name: "" if kind == "text" else math.nan for name, kind in COLUMNS.items()}
+    values |= trial.values
     if trial.curve is not None:
         for name, value in _values_of_curve(trial.curve).items():
             if is_missing(values[name]):
@@ -150,9 +157,19 @@ def _record(trial: ForeignTrial, origin: Origin) -> dict[str, Any]:
     if is_missing(values["steps_per_second"]) and values["train_seconds"] > 0:
         values["steps_per_second"] = values["steps"] / values["train_seconds"]
     identity = {"agent": trial.agent, "environment": trial.environment, "seed": trial.seed, "status": trial.status}
-    record = identity | values
-    record["key"] = values["key"] or _key(origin, record, trial.curve)
-    return record
+    key = values["key"] or _key(origin, identity | values, trial.curve)
+    return TrialRecord(
+        agent=trial.agent,
+        environment=trial.environment,
+        seed=trial.seed,
+        status=trial.status,
+        measures={name: values[name] for name in NOTHING},
+        **{name: values[name] for name in _TIMES},
+        error=values["error"],
+        error_place=values["error_place"],
+        key=key,
+        own_speed=values["steps_per_second"],
+    )
 
 
 def _values_of_curve(curve: EpisodeCurves) -> dict[str, Any]:

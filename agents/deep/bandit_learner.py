@@ -1,6 +1,6 @@
-"""One neural bandit in one environment, a step at a time."""
+"""What a neural bandit becomes in an environment: its model, streams and batch, a step at a time."""
 
-from collections.abc import Callable
+import dataclasses
 from typing import Any, Never
 
 import numpy as np
@@ -8,9 +8,13 @@ import numpy as np
 from velodrome.agents.deep.experience_batch import ExperienceBatch
 from velodrome.agents.deep.labelled_task import LabelledTask, ObservationError
 from velodrome.agents.deep.network_inputs import input_shape, network_inputs
+from velodrome.agents.deep.neural_classifier import NeuralClassifier
 from velodrome.agents.deep.reward_model import RewardModel
-from velodrome.agents.deep.supervised_training import DivergedError
+from velodrome.agents.deep.supervised_learner import DivergedError
+from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.errors import EnvironmentFailureError, PolicyFailureError, policy_failure
+from velodrome.agents.resuming.saving import arrays_under, whole_number
+from velodrome.agents.stepwise import StepwiseLearner
 from velodrome.agents.tabular.schedule_table import ScheduleTable
 from velodrome.policies.policy import Policy
 
@@ -26,22 +30,24 @@ class NoVisitCounts:
 
 _NO_COUNTS: Any = NoVisitCounts()
 
+# Streams of the agent: first weights, as an agent that learns from labels draws them; exploration; training steps.
+_WEIGHTS, _EXPLORATION, _UPDATES = 0, 1, 2
 
-class BanditStepper:
-    """What the generic loop calls: `begin` an episode, `choose` an action, `observe` its reward.
+
+class BanditLearner(StepwiseLearner):
+    """A network that estimates rewards, and what learns it: a batch of experiences at a time.
 
     Args:
         name: of the agent, for messages.
         task: observations and actions.
+        classifier: whose network it is.
         policy: how to explore.
-        model: estimates rewards.
         batch_size: experiences a training step.
         learning_rate: of the training steps.
-        rng: of the exploration.
-        update_stream: from the number of earlier updates to the stream of the next one.
+        streams: random streams of the agent.
 
     Attributes:
-        model: as given.
+        model: estimates rewards.
         episode: finished so far.
         step: environment steps so far.
         batch: experiences that are still to be learnt from.
@@ -53,22 +59,43 @@ class BanditStepper:
         *,
         name: str,
         task: LabelledTask,
+        classifier: NeuralClassifier,
         policy: Policy,
-        model: RewardModel,
         batch_size: int,
         learning_rate: float,
-        rng: np.random.Generator,
-        update_stream: Callable[[int], np.random.Generator],
+        streams: Streams,
     ) -> None:
-        self._name, self._task = name, task
+        self._name, self.task = name, task
         self._select, self._takes_list = policy.select, policy.indexes_only
         self._parameters = ScheduleTable(policy.name, policy.schedule, *policy.parameter_range)
-        self.model, self._learning_rate, self._rng = model, learning_rate, rng
-        self._update_stream = update_stream
+        self._streams, self._rng = streams, streams.generator("agent", _EXPLORATION)
+        weights = np.random.Generator(np.random.PCG64(streams.sequence(_WEIGHTS)))
+        self.model, self._learning_rate = RewardModel(classifier, task, batch_size, weights), learning_rate
         self.batch = ExperienceBatch(batch_size, input_shape(task))
         self.losses: list[float] = []
         self.episode, self.step = 0, 0
         self._inputs, self._action = np.zeros(0), 0
+
+    def enter(self, task: LabelledTask, environment: Any, *, is_resumed: bool = False) -> None:
+        self.task = task
+
+    def action_values(self, observations: Any) -> np.ndarray:
+        return self.model.expected_rewards(self.task.checked(observations)).astype(np.float64)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        entries = {
+            "task": dataclasses.asdict(self.task),
+            "episode": self.episode,
+            "step": self.step,
+            "updates": self.model.num_updates,
+        }
+        arrays = {f"network/{name}": array for name, array in self.model.arrays().items()}
+        return entries, arrays | {f"batch/{name}": array for name, array in self.batch.arrays().items()}
+
+    def set_state(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        self.episode, self.step = whole_number(entries, "episode"), whole_number(entries, "step")
+        self.model.restore(arrays_under("network/", arrays), whole_number(entries, "updates"))
+        self.batch.restore(arrays_under("batch/", arrays))
 
     def begin(self, observation: Any) -> None:
         """Start an episode at `observation`."""
@@ -85,7 +112,7 @@ class BanditStepper:
         if not np.isfinite(rewards).all():
             raise self._diverged("an expected reward is not finite")
         self._action = self.explore(rewards)
-        return self._action
+        return self._action + self.task.action_start
 
     def observe(self, observation: Any, reward: float, terminated: bool, truncated: bool) -> None:
         """Learn from the reward of the chosen action, once there is a batch of them.
@@ -112,27 +139,27 @@ class BanditStepper:
         parameter = self._parameters.value(self.episode if self._parameters.clock == "episode" else self.step)
         try:
             action = self._select(values, _NO_COUNTS, parameter, self._rng)
-            exists = 0 <= action < self._task.num_classes
+            exists = 0 <= action < self.task.num_classes
         except Exception as error:
             raise policy_failure(error) from error
         if not exists:
             raise PolicyFailureError(
-                f"the policy chose action {action!r}, but there are actions 0 to {self._task.num_classes - 1}"
+                f"the policy chose action {action!r}, but there are actions 0 to {self.task.num_classes - 1}"
             )
         return int(action)
 
     def _see(self, observation: Any) -> None:
         try:
-            checked = self._task.checked(np.asarray(observation)[np.newaxis])
+            checked = self.task.checked(np.asarray(observation)[np.newaxis])
         except ObservationError as error:
             raise EnvironmentFailureError(str(error)) from None
-        self._inputs = network_inputs(self._task, checked)
+        self._inputs = network_inputs(self.task, checked)
         if not np.isfinite(self._inputs).all():
             raise EnvironmentFailureError("an observation holds numbers that are not finite")
 
     def _learn(self) -> None:
         inputs, actions, rewards = self.batch.take()
-        stream = self._update_stream(self.model.num_updates)
+        stream = self._streams.at(_UPDATES, self.model.num_updates)
         loss = self.model.learn(inputs, actions, rewards, self._learning_rate, stream)
         if not np.isfinite(loss):
             raise self._diverged(f"the loss is {loss}")

@@ -1,0 +1,62 @@
+"""Reading what an agent's `act` gave: an action of the space, of Python or NumPy, or a refusal in one line."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from velodrome.agents.engine.environment_answers import as_whole_number, shown
+from velodrome.agents.errors import AgentFailureError
+
+
+def read_action(answer: Any, space: gym.Space[Any], asked: str) -> Any:
+    """An action as environments take it: an int where there are so many, else an array of the space's type and shape.
+
+    Args:
+        answer: as it was given: whole numbers of Python or NumPy, arrays without dimensions, lists for arrays.
+        space: the environment's actions.
+        asked: what gave it, for the message, such as "act of mine".
+
+    Raises:
+        AgentFailureError: it is no action of the space.
+    """
+    if isinstance(space, spaces.Discrete):
+        first, last = int(space.start), int(space.start + space.n - 1)
+        try:
+            if isinstance(answer, float | np.floating):
+                raise TypeError("no whole number")
+            action = as_whole_number(answer)
+        except (TypeError, ValueError, OverflowError):
+            action = first - 1
+        if first <= action <= last:
+            return action
+        raise AgentFailureError(f"{asked} must give a whole number, {first} to {last}, got {_described(answer)}")
+    if space.shape is None or not isinstance(space, spaces.Box | spaces.MultiDiscrete | spaces.MultiBinary):
+        if space.contains(answer):
+            return answer
+        raise AgentFailureError(f"{asked} must give an action of {space}, got {_described(answer)}")
+    try:
+        array = np.asarray(answer)
+        if array.dtype.kind not in "biuf":
+            raise TypeError("no numbers")
+        action_array = array.astype(space.dtype)
+        if space.dtype is not None and space.dtype.kind in "biu" and not np.array_equal(action_array, array):
+            raise ValueError("no whole numbers")
+    except (TypeError, ValueError):
+        raise AgentFailureError(f"{asked} must give an action of {space}, got {_described(answer)}") from None
+    if action_array.shape != space.shape:
+        raise AgentFailureError(
+            f"{asked} must give an action of shape {space.shape}, got {_described(answer)} of shape {action_array.shape}"
+        )
+    if not space.contains(action_array):
+        advice = ": clip it, np.clip(action, action_space.low, action_space.high)" * isinstance(space, spaces.Box)
+        raise AgentFailureError(f"{asked} gave an action outside {space}, {_described(answer)}{advice}")
+    return action_array
+
+
+def _described(answer: Any) -> str:
+    if answer is None:
+        return "None"
+    kind = type(answer).__name__
+    return shown(answer) if kind in ("int", "float", "str", "list", "tuple", "ndarray") else f"{kind} {shown(answer)}"

@@ -1,0 +1,299 @@
+"""One call of `train` under way: where an agent learns, how far it has come, and what callbacks are shown of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from velodrome.agents.engine.episode_ends import EpisodeEnds
+from velodrome.agents.engine.generic_loop import Progress
+from velodrome.agents.engine.seeding import Streams
+from velodrome.agents.stepwise import Learner
+from velodrome.agents.training_log import Curve, TrainingLog
+from velodrome.envs.success_rules import SuccessRule
+
+Loop = Literal["auto", "generic", "compiled"]
+LOOPS: tuple[str, ...] = ("auto", "generic", "compiled")
+Unit = Literal["episode", "step", "epoch"]
+
+
+@dataclass(eq=False)
+class Binding:
+    """What training makes of a configuration; all of it is saved but the environment.
+
+    Attributes:
+        task: what the agent's `task_of` says of the environment.
+        streams: random streams.
+        learner: what was learnt.
+        progress: how far training has come.
+        first_episode: episodes finished before the present environment was entered.
+        first_step: steps taken before.
+        environment: in which it learns; None after loading.
+        view: the same as the agent sees it.
+        environment_id: by which the environment was given, if it was.
+    """
+
+    task: Any
+    streams: Streams
+    learner: Learner
+    progress: Progress = field(default_factory=Progress)
+    first_episode: int = 0
+    first_step: int = 0
+    environment: Any = None
+    view: Any = None
+    environment_id: str | None = None
+
+    def enter(self, task: Any, environment: Any, view: Any, *, is_resumed: bool = False) -> None:
+        """Learn in an environment from its next reset on."""
+        self.task, self.environment, self.view = task, environment, view
+        self.progress.forget_episode()
+        if not is_resumed:
+            self.streams.environments += 1
+            self.first_episode, self.first_step = self.progress.episode, self.progress.step
+        self.learner.enter(task, view, is_resumed=is_resumed)
+
+    def forget_episode(self) -> None:
+        """Let the next episode be a new one."""
+        self.progress.forget_episode()
+        self.learner.forget_episode()
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """JSON-ready entries and arrays; an episode that is under way is not kept."""
+        entries, arrays = self.learner.state()
+        counts = {
+            "first_episode": self.first_episode,
+            "first_step": self.first_step,
+            "episode": self.progress.episode,
+            "step": self.progress.step,
+        }
+        return self.streams.state() | counts | entries, arrays
+
+
+@dataclass(eq=False)
+class Evaluations:
+    """Evaluations along the training, at exact multiples of so many units since the environment was entered.
+
+    Attributes:
+        evaluator: gives the numbers, by name.
+        unit: in which is counted.
+        every: units between two evaluations.
+        num_episodes: the same in episodes, or None.
+        num_steps: the same in steps, where it is not in episodes.
+    """
+
+    evaluator: Callable[[Any], Mapping[str, float]]
+    unit: Unit
+    every: int
+    num_episodes: int | None
+    num_steps: int | None
+    at: list[int] = field(default_factory=list)
+    values: dict[str, list[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def take(self, agent: Any, counted: int) -> None:
+        """Evaluate now, after so many episodes or steps of the call; nothing that the agent does later changes."""
+        started = time.perf_counter()
+        drawn = agent.acting_generator()
+        state = None if drawn is None else drawn.bit_generator.state
+        with agent.learner.undisturbed():
+            found = self.evaluator(agent)
+        if drawn is not None:
+            drawn.bit_generator.state = state
+        for name in found.keys() - self.values.keys():
+            self.values[name] = [float("nan")] * len(self.at)
+        self.at.append(round(counted * self.every / (self.num_episodes or self.num_steps or 1)))
+        for name, values in self.values.items():
+            values.append(float(found.get(name, float("nan"))))
+        self.seconds += time.perf_counter() - started
+
+    def curves(self) -> tuple[Curve, ...]:
+        """Curves "evaluation_return" and the like."""
+        at = np.array(self.at, dtype=np.int64)
+        return tuple(Curve(f"evaluation_{name}", self.unit, at, np.array(self.values[name])) for name in self.values)
+
+
+@dataclass(eq=False)
+class Training:
+    """One call of `train` under way.
+
+    Attributes:
+        binding: of the agent.
+        rule: decides which episodes succeed; None where there are none.
+        loop: that was asked for.
+        episodes: budget of the call, or None.
+        steps: budget of the call, or None.
+        reset_seed: of the environment's first reset; None where its stream goes on.
+        plan: what the agent's `plan_loop` gave.
+        callback: called every `callback_every` episodes, or None.
+        until_episodes: where `run_training` stops now, episodes of the call; None where nothing stops it.
+        until_steps: likewise, steps of the call.
+        notes: remarks for the log.
+    """
+
+    binding: Binding = field(init=False)
+    rule: SuccessRule | None = field(init=False)
+    loop: Loop
+    episodes: int | None = None
+    steps: int | None = None
+    reset_seed: int | None = None
+    plan: Any = None
+    evaluations: Evaluations | None = None
+    callback: Callback | None = None
+    callback_every: int | None = None
+    until_episodes: int | None = None
+    until_steps: int | None = None
+    finished: int = 0
+    taken: int = 0
+    notes: list[str] = field(default_factory=list)
+    parts: list[EpisodeEnds] = field(default_factory=list)
+    episodes_an_epoch: int = 0
+    started: float = field(default_factory=time.perf_counter)
+    _episode: int = 0
+    _step: int = 0
+
+    @property
+    def environment(self) -> Any:
+        """The environment as the agent sees it."""
+        return self.binding.view
+
+    @property
+    def episodes_now(self) -> int | None:
+        """Episodes to finish before `run_training` returns, if it is not stopped by steps."""
+        return None if self.until_episodes is None else self.until_episodes - self.finished
+
+    @property
+    def steps_now(self) -> int | None:
+        """Steps to take before `run_training` returns, if it is not stopped by episodes."""
+        return None if self.until_steps is None else self.until_steps - self.taken
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the budget is spent; without one, whether anything was done."""
+        if self.episodes is None and self.steps is None:
+            return bool(self.parts)
+        return self.finished == self.episodes or self.taken == self.steps
+
+    def aim(self) -> None:
+        """Set where to stop next: at the budget's end, a callback or an evaluation, whichever comes first."""
+        self._episode, self._step = self.binding.progress.episode, self.binding.progress.step
+        self.until_episodes = _sooner(self.episodes, self.finished, self.finished, self.callback_every)
+        self.until_steps = self.steps
+        evaluations = self.evaluations
+        if evaluations is not None:
+            here = self._episode - self.binding.first_episode, self._step - self.binding.first_step
+            self.until_episodes = _sooner(self.until_episodes, self.finished, here[0], evaluations.num_episodes)
+            self.until_steps = _sooner(self.until_steps, self.taken, here[1], evaluations.num_steps)
+
+    def add(self, part: EpisodeEnds, agent: Any) -> bool:
+        """Count what was learnt, evaluate and call the callback where that is due; whether training is to stop."""
+        episodes, binding, evaluations = len(part.returns), self.binding, self.evaluations
+        binding.progress.episode, binding.progress.step = self._episode + episodes, self._step + part.steps
+        self.parts.append(part)
+        self.finished += episodes
+        self.taken += part.steps
+        if evaluations is not None:
+            here = self._episode - binding.first_episode, self._step - binding.first_step
+            if _passes(here[0], episodes, evaluations.num_episodes):
+                evaluations.take(agent, self.finished)
+            elif _passes(here[1], part.steps, evaluations.num_steps):
+                evaluations.take(agent, self.taken)
+        is_due = self.callback is not None and _passes(self.finished - episodes, episodes, self.callback_every)
+        return is_due and says_stop(self.callback(Moment.of(self, agent)))  # type: ignore[misc]
+
+    def end(self) -> None:
+        """Let the budget be what was done so far."""
+        if self.steps is None:
+            self.episodes = self.finished
+        else:
+            self.steps = self.taken
+
+    def log(self) -> TrainingLog:
+        """The log of the call so far."""
+        ends = EpisodeEnds.joined(self.parts)
+        successes, description = None, "no training episodes"
+        if self.rule is not None:
+            successes = self.rule.successes(ends.returns, ends.lengths, ends.terminated, ends.reported)
+            description = self.rule.as_used(ends.reported).description
+        evaluating = 0.0 if self.evaluations is None else self.evaluations.seconds
+        return TrainingLog(
+            returns=ends.returns,
+            lengths=ends.lengths,
+            terminated=ends.terminated,
+            successes=successes,
+            success_rule=description,
+            steps=ends.steps,
+            loop=ends.loop,
+            seconds=time.perf_counter() - self.started - ends.compile_seconds - evaluating,
+            compile_seconds=ends.compile_seconds,
+            seed=self.binding.streams.seed,
+            notes=tuple(self.notes),
+            unfinished_return=self.binding.progress.unfinished_return,
+            curves=() if self.evaluations is None else self.evaluations.curves(),
+            epochs=ends.returns.size / self.episodes_an_epoch if self.episodes_an_epoch else 0.0,
+        )
+
+
+class Moment(int):
+    """A moment of training, as a callback gets it: the number of episodes finished in this call, and what is known.
+
+    It is an int, so that it compares, adds up and prints as the number of finished episodes.
+
+    Attributes:
+        agent: that learns; it may act, but not train.
+    """
+
+    agent: Any
+    _training: Training
+
+    @classmethod
+    def of(cls, training: Training, agent: Any) -> Moment:
+        """The present moment."""
+        moment = cls(training.finished)
+        moment.agent, moment._training = agent, training
+        return moment
+
+    @property
+    def episode(self) -> int:
+        """Number of episodes finished in this call."""
+        return int(self)
+
+    @property
+    def step(self) -> int:
+        """Number of steps taken in this call, as of now."""
+        return self._training.taken
+
+    @property
+    def action_values(self) -> np.ndarray | None:
+        """The agent's table float64 (num_states, num_actions), the live array; None where it keeps none."""
+        return getattr(self.agent, "action_values", None)
+
+    @property
+    def log(self) -> TrainingLog:
+        """The log of this call so far."""
+        return self._training.log()
+
+
+# Called with a Moment after every `callback_every` finished episodes; False stops.
+Callback = Callable[[Moment], bool | None]
+
+
+def says_stop(answer: Any) -> bool:
+    """Whether a callback's answer is a false value other than None."""
+    return answer is not None and not answer
+
+
+def _sooner(until: int | None, now: int, here: int, every: int | None) -> int | None:
+    """`now` moved on to where `here` is the next multiple of `every`, if that comes before `until`."""
+    if every is None:
+        return until
+    due = now + every - here % every
+    return due if until is None else min(until, due)
+
+
+def _passes(before: int, more: int, every: int | None) -> bool:
+    """Whether a multiple of `every` is reached or passed."""
+    return every is not None and (before + more) // every > before // every

@@ -1,0 +1,99 @@
+"""A kind of picture: one object says its name, what is drawn in a panel, how high that is, and what is said of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.plotting.style import counted, lines_of, seeds_caption
+from velodrome.experiments.results.trial_table import TrialTable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Inches of a line of text and of the least row.
+LINE, ROW = 0.18, 0.32
+# Options of `draw` that a kind may take.
+OPTIONS = ("metric", "parameter", "over")
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is asked for: trials, the environments to show, and the options of `draw`."""
+
+    table: TrialTable
+    environments: list[str]
+    metric: str | None = None
+    parameter: str | None = None
+    over: str | None = None
+
+    @property
+    def only_environment(self) -> str | None:
+        """The one to take where a panel is of several."""
+        return self.environments[0] if len(self.environments) == 1 else None
+
+
+def height_of_lines(page: Page) -> float:
+    """Inches of a panel with a line for each agent, and their names beside it."""
+    return max(3.7, LINE * lines_of(page.table.agents) + 1.4)
+
+
+def mean_with(what: str) -> Callable[[Page, str, bool], str]:
+    """Caption of means with intervals, such as a "band"."""
+
+    def meaning(page: Page, seeds: str, has_interval: bool) -> str:
+        return f"mean of {seeds}, " + (f"{what} = 95 % interval" if has_interval else "without interval")
+
+    return meaning
+
+
+@dataclass(frozen=True)
+class PlotKind:
+    """One kind of picture.
+
+    Attributes:
+        name: as users write it.
+        draw: on axes, of a page, for an environment. It raises ExperimentError where there is nothing to draw.
+        title: in the report; the name with spaces for underscores if empty.
+        caption: in the report: what a reader must know to read the picture.
+        height: of a panel, in inches.
+        meaning: of what is drawn, for the caption: of a page, its numbers of seeds, and whether any pair has several.
+        left_out: agents and scores that are not drawn, and why; failed trials apart.
+        options: of `draw`, those that it takes: "metric", "parameter" and "over".
+        is_over_environments: whether one panel shows all environments.
+        of_report: the page that the report draws, of the page and the metric of its reader; None for none.
+    """
+
+    name: str
+    draw: "Callable[[Axes, Page, str], object]"
+    title: str = ""
+    caption: str = ""
+    height: Callable[[Page], float] = height_of_lines
+    meaning: Callable[[Page, str, bool], str] = mean_with("band")
+    left_out: Callable[[Page], list[str]] = lambda page: []
+    options: tuple[str, ...] = ()
+    is_over_environments: bool = False
+    of_report: Callable[[Page], Page | None] = lambda page: page
+
+    def __post_init__(self) -> None:
+        """Check the arguments.
+
+        Raises:
+            ExperimentError: a name that is none, or unknown options.
+        """
+        if not isinstance(self.name, str) or not (self.name.isidentifier() and self.name.isascii()):
+            raise ExperimentError(f"kind: name must be letters, digits and underscores, got {self.name!r}")
+        unknown = [option for option in self.options if option not in OPTIONS]
+        if unknown:
+            raise ExperimentError(f"kind {self.name!r}: options must be of {', '.join(OPTIONS)}, got {unknown[0]!r}")
+        object.__setattr__(self, "title", self.title or self.name.replace("_", " ").capitalize())
+
+    def caption_of(self, page: Page) -> str:
+        """Name of the experiment, seeds and intervals; on a line of its own what is left out."""
+        table = page.table
+        pairs = [(environment, agent) for environment in page.environments for agent in table.agents]
+        numbers = [len(table.done(*pair)) for pair in pairs]
+        first = f"{table.name}: {self.meaning(page, seeds_caption(numbers), max(numbers) > 1)}"
+        failed = sum(len(table.trials(*pair)) for pair in pairs) - sum(numbers)
+        left_out = [counted(failed, "failed trial")] * bool(failed) + self.left_out(page)
+        return first + (f"\nleft out: {'; '.join(left_out)}" if left_out else "")

@@ -1,0 +1,206 @@
+"""What an experiment was asked for, as its store keeps it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from velodrome.experiments.statistics import SequentialState
+from velodrome.experiments.trials.measures import MEASURES, Measure
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class PairBudget:
+    """Training of each trial of an agent on an environment: episodes or steps; both None where that is not known.
+
+    Attributes:
+        episodes: of training.
+        steps: of training.
+        epochs: that the episodes are, where the user counted in them.
+    """
+
+    episodes: int | None = None
+    steps: int | None = None
+    epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class LabelledContent:
+    """What an environment reads from files or arrays.
+
+    Attributes:
+        learnt: the examples or the text that agents learn on, in words.
+        evaluated: those that they are evaluated on; empty for the same.
+        digest: SHA-256 of them.
+        num_examples: that agents learn on.
+        num_guesses: labels of an example.
+    """
+
+    learnt: str = ""
+    evaluated: str = ""
+    digest: str = ""
+    num_examples: int | None = None
+    num_guesses: int = 1
+
+
+@dataclass(frozen=True)
+class SequentialEnvironment:
+    """Where a run until decided stands on one environment.
+
+    Attributes:
+        measure: name of what decides; None before the first trials.
+        agents: labels of those compared, in the order of the state.
+        state: of the comparison, without pairs where fewer than two agents are left.
+        excluded: label to reason of the agents that are left out.
+        seeds: used so far, in order; look k uses the first `state.design.stage_sizes[k]`.
+        stopped: why pairs stay undecided, or "".
+    """
+
+    measure: str | None
+    agents: tuple[str, ...]
+    state: SequentialState
+    excluded: Mapping[str, str]
+    seeds: tuple[int, ...]
+    stopped: str
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """A run until decided.
+
+    Attributes:
+        first: seeds at the first look.
+        max_seeds: seeds at the last.
+        metric: that the user asked to decide by, or None.
+        environments: where it stands, by label.
+    """
+
+    first: int
+    max_seeds: int
+    metric: str | None
+    environments: Mapping[str, SequentialEnvironment]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What an experiment was asked for.
+
+    Attributes:
+        agents: label to expression; empty where that is not known.
+        environments: label to expression; empty where that is not known.
+        budget: of the pairs without one of their own.
+        own_budgets: by environment and agent.
+        seeds: of the pairs without seeds of their own.
+        own_seeds: by environment and agent.
+        evaluation_episodes: of sampled evaluations; None where they differ or are not known.
+        success: the success rule of all environments, or None.
+        success_of: environment to its own success rule.
+        environments_of: agent to the environments on which alone it takes part.
+        contents: environment to what it reads from files or arrays.
+        factors: label of an agent that was crossed to the labels of its "learner" and its "policy".
+        sequential: where a run until decided stands; None for other runs.
+        measures: a user's own.
+        origin: whence results came that no store of ours holds, such as "frame" or "joined"; otherwise empty.
+    """
+
+    agents: Mapping[str, str]
+    environments: Mapping[str, str]
+    budget: PairBudget = PairBudget()
+    own_budgets: Mapping[Pair, PairBudget] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
+    own_seeds: Mapping[Pair, tuple[int, ...]] = field(default_factory=dict)
+    evaluation_episodes: int | None = None
+    success: str | None = None
+    success_of: Mapping[str, str] = field(default_factory=dict)
+    environments_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    contents: Mapping[str, LabelledContent] = field(default_factory=dict)
+    factors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    sequential: Sequential | None = None
+    measures: tuple[Measure, ...] = ()
+    origin: str = ""
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> "Settings":
+        """Settings as `Plan.settings` gives them and a store keeps them.
+
+        Raises:
+            ValueError: a run until decided or a measure of a form that no release has written.
+        """
+        return cls(
+            agents=data["agents"],
+            environments=data["environments"],
+            budget=PairBudget(data["episodes"], data["steps"], data.get("epochs")),
+            own_budgets={
+                (own["environment"], own["agent"]): PairBudget(own["episodes"], own["steps"], own.get("epochs"))
+                for own in data["budgets"]
+            },
+            seeds=tuple(data["seeds"]),
+            own_seeds={(own["environment"], own["agent"]): tuple(own["seeds"]) for own in data.get("own_seeds", ())},
+            evaluation_episodes=data["evaluation_episodes"],
+            success=data["success"],
+            success_of=data["success_of"],
+            environments_of={agent: tuple(own) for agent, own in data.get("environments_of", {}).items()},
+            contents={
+                label: LabelledContent(
+                    **{each.name: content[each.name] for each in fields(LabelledContent) if each.name in content}
+                )
+                for label, content in data.get("contents", {}).items()
+            },
+            factors=data.get("factors", {}),
+            sequential=_sequential(data["sequential"]) if "sequential" in data else None,
+            measures=tuple(Measure.from_data(measure) for measure in data.get("measures", ())),
+        )
+
+    @property
+    def all_measures(self) -> dict[str, Measure]:
+        """By name: those of every experiment, and a user's own."""
+        return MEASURES | {measure.name: measure for measure in self.measures}
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """Environment and agent of all that take part, in order."""
+        return [
+            (environment, agent)
+            for environment in self.environments
+            for agent in self.agents
+            if environment in self.environments_of.get(agent, (environment,))
+        ]
+
+    def budget_of(self, environment: str, agent: str) -> PairBudget:
+        """Training of the trials of a pair."""
+        return self.own_budgets.get((environment, agent), self.budget)
+
+    def seeds_of(self, environment: str, agent: str) -> tuple[int, ...]:
+        """Planned seeds of a pair."""
+        return self.own_seeds.get((environment, agent), self.seeds)
+
+    def sequential_on(self, environment: str) -> SequentialEnvironment | None:
+        """Where a run until decided stands on an environment; None for other runs."""
+        return None if self.sequential is None else self.sequential.environments.get(environment)
+
+    def content_of(self, environment: str) -> LabelledContent:
+        """What an environment reads from files or arrays; nothing where its expression says all."""
+        return self.contents.get(environment, LabelledContent())
+
+    def only(self, agents: list[str], environments: list[str]) -> "Settings":
+        """The same for some agents on some environments, in the order given."""
+        return replace(
+            self,
+            agents={label: self.agents[label] for label in agents},
+            environments={label: self.environments[label] for label in environments},
+        )
+
+
+def _sequential(data: Mapping[str, Any]) -> Sequential:
+    try:
+        environments = {
+            label: SequentialEnvironment(
+                one["measure"], tuple(one["agents"]), SequentialState.from_data(one["state"]), one["excluded"],
+                tuple(one["seeds"]), one["stopped"],
+            )
+            for label, one in data["environments"].items()
+        }  # fmt: skip
+        return Sequential(data["first"], data["max_seeds"], data["metric"], environments)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"settings.sequential: not of a run until decided ({error})") from None
