@@ -488,7 +488,7 @@ class Agent(Configuration, ABC):
             return None
         method = f"{self.name}.act"
         if self.takes_batches:
-            actions = np.asarray(self.act(observations))
+            actions: Any = np.asarray(self.act(observations))
             if actions.shape != (len(observations),):
                 raise AgentFailureError(f"{method} must give {len(observations)} actions, got {shown(actions)}")
         else:

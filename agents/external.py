@@ -1,5 +1,6 @@
 """Agents of other libraries: a library that owns its training loop learns in an environment that counts for it."""
 
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +56,8 @@ class ExternalAgent(Agent):
         act: `act(model, observation)`, the greedy action for one observation.
         save: `save(model, path)`, writes the model to a file of that name, or to several that begin with it; without
             it the agent cannot be saved.
-        load: `load(path)`, the model of what `save` wrote.
+        load: `load(path)`, the model of what `save` wrote. To load a saved agent, the program has to have defined the
+            functions again, under their names.
 
     Raises:
         ConfigurationError: one is no function, or `save` is given without `load`, or `load` without `save`.
@@ -72,14 +74,16 @@ class ExternalAgent(Agent):
         save: Callable[[Any, str], Any] | None = None,
         load: Callable[[str], Any] | None = None,
     ) -> None:
-        given = {"make": make, "learn": learn, "act": act}
+        given: dict[str, Any] = {"make": make, "learn": learn, "act": act}
         given |= {name: function for name, function in {"save": save, "load": load}.items() if function is not None}
+        given = {name: _defined(item) if isinstance(item, str) else item for name, item in given.items()}
         for name, function in given.items():
             if not callable(function):
-                raise ConfigurationError(f"{self.name}: {name} must be a function, got {function!r}")
+                advice = ", which this program has not defined" * isinstance(function, str)
+                raise ConfigurationError(f"{self.name}: {name} must be a function, got {function!r}{advice}")
         if ("save" in given) != ("load" in given):
             raise ConfigurationError(f"{self.name}: save and load belong together, got {'save' if save else 'load'} alone")
-        self.functions = given
+        self.functions: dict[str, Callable[..., Any]] = given
 
     def _parameters(self) -> dict[str, Any]:
         return dict(self.functions)
@@ -115,6 +119,15 @@ class ExternalAgent(Agent):
         method = f"{self.name}.act"
         answer = called(method, lambda: self.functions["act"](learner.model, observation))
         return read_action(answer, learner.task.action_space, method)
+
+
+def _defined(name: str) -> Any:
+    """The function that a saved agent names, if the program has it; nothing is imported. Else the name."""
+    module, _, path = name.partition(":")
+    found: Any = sys.modules.get(module)
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    return name if found is None else found
 
 
 class ExternalLearner(Learner):
@@ -268,7 +281,7 @@ class TrainingEnvironment(gym.Wrapper[Any, Any, Any, Any]):
             raise self._stopped()
         if not self._progress.in_episode:
             raise AgentFailureError(f"{self._agent.name}.learn took a step of an episode that had ended: reset it first")
-        answer = self._called("step", lambda: self.env.step(action), self._read_step)
+        answer: Any = self._called("step", lambda: self.env.step(action), self._read_step)
         observation, reward, terminated, truncated, info = answer
         progress = self._progress
         self._steps += 1
@@ -286,7 +299,7 @@ class TrainingEnvironment(gym.Wrapper[Any, Any, Any, Any]):
             stops = training.add(self._take_part(), self._agent)
             self._is_over = stops or training.is_over
             training.aim()
-        return answer
+        return observation, reward, terminated, truncated, info
 
     @property
     def _open_training(self) -> Training:
