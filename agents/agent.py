@@ -76,6 +76,8 @@ class Agent(Configuration, ABC):
     #: What it learns from: "steps" of an environment, labelled "examples", or the transition "model".
     learns_from: ClassVar[Literal["steps", "examples", "model"]] = "steps"
     can_checkpoint: ClassVar[bool] = False
+    #: Whether it keeps a table of states and actions, with the methods `index_observations` and `new_memory`.
+    keeps_table: ClassVar[bool] = False
     #: Whether `act` takes several observations, in an array with a leading dimension, and gives as many actions.
     takes_batches: ClassVar[bool] = False
     #: Whether `act` depends on earlier observations of the episode; `begin_episode` forgets them.

@@ -1,49 +1,32 @@
 """The comparison: agents × environments × seeds, paired by seed, each trial run once and kept."""
 
-from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
+from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.results.results import Results
-from velodrome.experiments.running.run_plan import RunOptions, run_plan
-from velodrome.experiments.running.run_status import ProgressCallback
-from velodrome.experiments.running.run_until_decided import run_until_decided
-from velodrome.experiments.specification.make_plan import Agents, Environments, Learners, Policies, make_plan
+from velodrome.experiments.running.run_plan import RunOptionFields, RunOptions, run_plan
+from velodrome.experiments.running.run_until_decided import UntilDecided, run_until_decided
+from velodrome.experiments.specification.experiment import Agents, Environments, Experiment, ExperimentFields
+from velodrome.experiments.specification.experiment_file import read_experiment
 from velodrome.experiments.storage.store_file import store_path
-from velodrome.experiments.tracking.tracker import Tracker
 
-DEFAULT_SEEDS = 30
+
+class CompareFields(ExperimentFields, RunOptionFields, total=False):
+    """What is compared, and how it is run, as keywords."""
 
 
 def compare(
-    agents: Agents | None = None,
+    agents: Agents | Experiment | Path | None = None,
     environments: Environments | None = None,
     *,
-    policies: Policies | None = None,
-    learners: Learners | None = None,
-    seeds: int | Iterable[int] | None = None,
-    episodes: int | None = None,
-    steps: int | None = None,
-    epochs: int | None = None,
-    success: str | None = None,
-    evaluation_episodes: int = 100,
-    evaluate_every: int | None = None,
-    name: str = "comparison",
-    description: str = "",
     until_decided: bool = False,
     max_seeds: int | None = None,
     metric: str | None = None,
-    out: str | Path | None = None,
-    workers: int | None = None,
-    cluster: Any = None,
-    trial_timeout: float | None = None,
-    trial_memory: str | int | None = None,
-    checkpoint_every: float | None = 300.0,
-    retry_failed: bool = False,
-    strict: bool = False,
-    track: Tracker | Sequence[Tracker] = (),
-    progress: ProgressCallback | None = None,
+    options: RunOptions | None = None,
+    **keywords: Unpack[CompareFields],
 ) -> Results:
     """Train every agent on every environment with every seed, and evaluate each.
 
@@ -55,78 +38,54 @@ def compare(
     A trial that raises, runs out of time or memory or loses its process twice is stored as failed, and the others go
     on; a warning says how many failed.
 
+    There are three groups of arguments: what is compared are the fields of an `Experiment` (`agents`, `environments`,
+    `policies`, `learners`, `seeds`, `episodes`, `steps`, `epochs`, `evaluate_every`, `success`, `evaluation_episodes`,
+    `name`, `description`); how it is run are the fields of `RunOptions` (`out`, `workers`, `cluster`, `trial_timeout`,
+    `trial_memory`, `checkpoint_every`, `retry_failed`, `strict`, `track`, `progress`); and when it stops
+    (`until_decided`, `max_seeds`, `metric`).
+
     Args:
-        agents: agents or their expressions, by label or in a list (the expression is then the label); a table
-            such as {"agent": "dyna_q", "episodes": 200} gives one a budget of its own, and "environments": [label] the
-            environments on which alone it takes part.
+        agents: agents or their expressions, by label or in a list; or an experiment, or the name or path of an
+            experiment file, whose fields are then changed by those that are given beside it.
         environments: environment expressions, configurations or factories, likewise.
-        policies: policies or their expressions, likewise, to be crossed with the learners: how to explore.
-        learners: agents whose policy is left open, or their expressions, likewise, {"learner": "dyna_q", "episodes":
-            200} with a budget of its own; q_learning if None. Learner and policy make the agent "learner · policy".
-        seeds: how many (0, 1, 2, …), 30 if None, or the seeds themselves; with `until_decided`, how many at the first
-            look, 10 (or `max_seeds`, if fewer) if None.
-        episodes: training episodes of a trial; give one of `episodes`, `steps` and `epochs`.
-        steps: training steps of a trial.
-        epochs: passes through an environment's labelled examples; an episode is one of them.
-        success: success rule instead of the environments' own, such as "return > 0".
-        evaluation_episodes: sampled episodes of the greedy policy where its value can neither be computed nor be asked
-            of all labelled examples.
-        evaluate_every: the greedy policy is also evaluated along each training, after every so many episodes, steps or
-            epochs, as the budget counts; see `Trial.measured`.
-        name: of the experiment.
-        description: the question that it answers, in a sentence.
         until_decided: add seeds to agents of undecided pairs alone, until all pairs of each environment are decided
-            with a family-wise error of 5 %, or have `max_seeds`.
+            with a family-wise error of 5 %, or have `max_seeds`; `seeds` is then how many at the first look, 10 (or
+            `max_seeds`, if fewer) if None.
         max_seeds: of each agent, with `until_decided`; seeds on which a trial fails are replaced, twice as many in all.
         metric: what decides then: "greedy_success_rate", "greedy_return", "train_success_rate" or "train_return";
             the first, or the second where there is no success rule, if None.
-        out: folder of the store, made if needed; results are only in memory if None.
-        workers: trials that run at the same time, the machine's cores if None; 0 runs everything in the calling
-            thread, for debuggers.
-        cluster: instead of workers: "local:N", "tcp://host:port" of a Dask scheduler, or a Dask client.
-        trial_timeout: seconds that a trial may take, once its worker has imported and compiled what it needs.
-        trial_memory: memory that a trial may add to its worker process, such as "2GB", or a number of bytes; compiled
-            trials run in processes then, too.
-        checkpoint_every: seconds between two saves inside a trial of the generic loop; None for never.
-        retry_failed: run the failed trials of the store again.
-        strict: refuse to run where the checks before running find something.
-        track: trackers that are told of every trial, such as a TensorBoardTracker.
-        progress: called with the state of the run, a few times a second.
+        options: how it is run, as one object; keywords go before it.
+        **keywords: fields of `Experiment` and of `RunOptions`.
 
     Raises:
-        BudgetError: no positive budget, two, or epochs without labelled examples.
-        ExperimentError: no agent, environment or seed, something given twice, a learner and a policy that cannot
-            be crossed, an agent that cannot learn in an environment, numbers of seeds that cannot be, nothing to
-            decide, or with `strict` a warning.
+        BudgetError: epochs without labelled examples, or a `max_seeds` that is no number.
+        ExperimentError: as `Experiment`; or numbers of seeds that cannot be, nothing to decide, an option that cannot
+            be, or with `strict` a warning.
         StoreError: the store in `out` is damaged, foreign or newer than this release.
-        ValueError: an expression cannot be read; one line.
+        TypeError: an argument that there is not.
     """
-    check_sequential(until_decided, max_seeds)
-    if metric is not None and not until_decided:
+    given: dict[str, Any] = {**keywords}
+    names_of_options = [field.name for field in fields(RunOptions)]
+    how = {name: given.pop(name) for name in names_of_options if name in given}
+    for name in given:
+        if name not in ExperimentFields.__annotations__:
+            raise TypeError(f"compare() has no argument {name!r}{closest(name, CompareFields.__annotations__)}")
+    rule = UntilDecided.checked(until_decided, max_seeds, given.get("seeds"), metric)
+    if metric is not None and rule is None:
         raise ExperimentError("metric needs until_decided=True: it is what decides between agents")
-    # Factories and modules, which the plan calls, may change the current folder.
-    out = None if out is None else store_path(out).parent
-    plan = make_plan(
-        agents, environments, policies=policies, learners=learners, seeds=DEFAULT_SEEDS if seeds is None else seeds,
-        episodes=episodes, steps=steps, epochs=epochs, success=success, evaluation_episodes=evaluation_episodes,
-        evaluate_every=evaluate_every, name=name, description=description,
-    )  # fmt: skip
-    options = RunOptions(
-        out=out, workers=workers, cluster=cluster, trial_timeout=trial_timeout, trial_memory=trial_memory,
-        checkpoint_every=checkpoint_every, retry_failed=retry_failed, strict=strict, track=track, progress=progress,
-    )  # fmt: skip
-    if max_seeds is not None:
-        return run_until_decided(plan, options, max_seeds=max_seeds, first=seeds, metric=metric)
-    return run_plan(plan, options)
+    options = replace(options or RunOptions(), **how)
+    if options.out is not None:
+        # Factories and modules, which the experiment calls, may change the current folder.
+        options = replace(options, out=store_path(options.out).parent)
+    plan = _experiment(agents, environments, given).plan()
+    return run_plan(plan, options) if rule is None else run_until_decided(plan, options, rule)
 
 
-def check_sequential(until_decided: bool, max_seeds: int | None) -> None:
-    """Refuse one of the two without the other.
-
-    Raises:
-        ExperimentError: one is missing.
-    """
-    if until_decided and max_seeds is None:
-        raise ExperimentError("until_decided needs max_seeds, the most seeds of an agent, such as max_seeds=50")
-    if not until_decided and max_seeds is not None:
-        raise ExperimentError("max_seeds needs until_decided=True; give seeds for a fixed number")
+def _experiment(agents: Any, environments: Any, fields: dict[str, Any]) -> Experiment:
+    """The experiment of what `compare` was given."""
+    fields = {name: value for name, value in {"environments": environments, **fields}.items() if value is not None}
+    if isinstance(agents, Experiment):
+        return agents.changed(**fields) if fields else agents
+    if isinstance(agents, Path) or (isinstance(agents, str) and environments is None):
+        return read_experiment(agents, **fields)
+    return Experiment(**{"name": "comparison", "agents": agents} | fields)

@@ -9,8 +9,8 @@ from velodrome.agents.agent import Agent, Callback, Loop
 from velodrome.agents.engine.seeding import check_seed
 from velodrome.agents.errors import check_budget_or_epochs, check_count, environment_label
 from velodrome.envs.environment_copy import NotCopiedError, copied
+from velodrome.experiments.specification.entries import NamedEnvironment, read_agent, read_environment
 from velodrome.experiments.specification.environment_configuration import EnvironmentConfiguration
-from velodrome.experiments.specification.inputs import NamedEnvironment, read_agent, read_environment
 from velodrome.experiments.specification.made_again import difference_when_made_again
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.trial import Budget, Trial, run_trial
@@ -64,7 +64,7 @@ def run(
     named = _like(given) if given is not None else read_environment(env)
     profile = EnvironmentProfile.of(named.label, named.make, success, keeps_open=given)
     note = ""
-    different = difference_when_made_again(profile, is_expression=isinstance(env, str | EnvironmentConfiguration))
+    different = difference_when_made_again(profile, is_expression=named.is_expression)
     if different is not None:
         given = named.make()
         profile = EnvironmentProfile.of(named.label, lambda: given, success, keeps_open=given)
@@ -100,4 +100,4 @@ def _like(env: gym.Env[Any, Any]) -> NamedEnvironment:
         except NotCopiedError:
             return env
 
-    return NamedEnvironment(label, label, make)
+    return NamedEnvironment(label, make, is_expression=False)

@@ -1,4 +1,11 @@
-"""Parts of stores that tests make up."""
+"""Parts of stores, and plans, that tests make up."""
+
+from velodrome.experiments.specification.experiment import Experiment
+
+
+def plan_of(agents, environments, **fields):
+    """Plan of an experiment."""
+    return Experiment(**{"name": "made up", "agents": agents, "environments": environments} | fields).plan()
 
 
 def settings_of(agents, environments, seeds=(), episodes=5):

@@ -7,10 +7,13 @@ import textwrap
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 
 import velodrome as vd
 from velodrome.agents import AgentFailureError, BudgetError, EnvironmentFailureError, SavedAgentError
 from velodrome.checks import ConfigurationError
+from velodrome.experiments.specification.experiment import Experiment
 from velodrome.experiments.storage.trial_key import TrialKeys
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.evaluation import evaluate
@@ -482,3 +485,23 @@ def test_the_value_of_a_fixed_agent_is_that_of_its_policy():
     assert found == trial.evaluation
     assert found.method == "exact"
     assert 0.0 < found.success_rate < trial.profile.best.success_rate
+
+
+@pytest.mark.parametrize(
+    ("place", "trains", "evaluates"),
+    [("FrozenLake-v1", 0, 0), ("CartPole-v1", 1, 1)],
+)
+def test_an_environment_is_made_once_to_look_at_once_to_train_and_once_to_evaluate(
+    place, trains, evaluates, monkeypatch
+):
+    made = []
+    for kind in (FrozenLakeEnv, CartPoleEnv):
+        monkeypatch.setattr(kind, "__init__", lambda self, *given, _init=kind.__init__, **named: (
+            made.append(type(self)), _init(self, *given, **named))[1])  # fmt: skip
+    agent = "q_learning" if place == "FrozenLake-v1" else "discretized(agent=q_learning, bins=3)"
+    vd.run(agent, place, episodes=3, evaluation_episodes=2)
+    assert len(made) == 1 + trains + evaluates
+    made.clear()
+    plan = Experiment(name="x", agents=[agent], environments=[place], seeds=5, episodes=3).plan()
+    assert len(made) == 1
+    del plan

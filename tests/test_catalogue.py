@@ -269,7 +269,7 @@ def test_mistakes_in_users_own_modules(expression, message):
 def test_nothing_heavy_is_imported():
     heavy = ["pandas", "matplotlib", "tensorflow", "numba", "scipy", "lark", "pygame"]
     script = (
-        "import sys; from velodrome.experiments.expressions import catalogue, descriptions; "
+        "import sys; from velodrome.experiments.specification import catalogue, descriptions; "
         f"assert not set({heavy}) & set(sys.modules), set({heavy}) & set(sys.modules); "
         "descriptions.describe('environments'); catalogue.build_agent('q_learning(policy=greedy)'); "
         f"assert not set({heavy}) - {{'lark'}} & set(sys.modules)"

@@ -13,7 +13,6 @@ from velodrome.experiments.cli import run_progress
 from velodrome.experiments.cli.application import main
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.specification.experiment_file import read_experiment
-from velodrome.experiments.specification.make_plan import make_plan
 from velodrome.experiments.storage.store import Store
 
 EXPERIMENT = """
@@ -156,11 +155,7 @@ def test_the_shipped_experiment_runs(capsys):
 
 def test_the_shipped_experiments_can_be_run():
     for name, number in (("digits", 4 * 8), ("characters", 24 * 10), ("everything", 13 * 11)):
-        told = read_experiment(name)
-        plan = make_plan(
-            told.agents, told.environments, seeds=told.seeds, episodes=told.episodes, steps=None, epochs=told.epochs
-        )
-        assert len(plan.trials) == number
+        assert len(read_experiment(name).plan().trials) == number
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,10 @@ def run(agent, environment=LAKE, *options):
         (["list", "agent"], 'Did you mean "agents"?'),
         (["compare", "frozenlak"], "unknown experiment 'frozenlak': did you mean 'frozenlake'?"),
         (["compare", "nowhere.toml"], "experiment nowhere.toml: no such file"),
-        (["compare", "frozenlake", "--seeds", "0"], "seeds must be a whole number of at least 1, got 0"),
+        (
+            ["compare", "frozenlake", "--seeds", "0"],
+            "seeds: must be a whole number of at least 1, or a list of seeds, got 0",
+        ),
         (["compare", "frozenlake", "--episodes", "5", "--steps", "5"], "give episodes, steps or epochs, one of them"),
         (["compare", "frozenlake", "--workers", "-1"], "workers must be a whole number of at least 0, got -1"),
         (
@@ -185,9 +188,9 @@ def test_mistakes_in_an_experiment_file_are_told_all_at_once(refused):
         "many.toml: name: field required",
         "many.toml: agents.a: unknown agent 'q_lerning': did you mean 'q_learning'?",
         "many.toml: environments.FrozenLak-v1: unknown environment 'FrozenLak-v1': did you mean 'FrozenLake-v1'?",
-        "many.toml: episodes: input should be greater than or equal to 1, got 0",
+        "many.toml: episodes: must be a whole number of at least 1, got 0",
         "many.toml: seeds: must be different whole numbers of at least 0, got [1, 1]",
-        "many.toml: evaluation_episodes: input should be a valid integer, got 'many'",
+        "many.toml: evaluation_episodes: must be a whole number of at least 1, got 'many'",
         "many.toml: unknown field 'seedz': did you mean 'seeds'?",
     }
 
@@ -204,8 +207,8 @@ def test_every_wrong_agent_is_told_with_its_label(refused):
     [
         ("", "give episodes, steps or epochs, one of them"),
         ("episodes = 5\nsteps = 5", "give episodes, steps or epochs, one of them"),
-        ("episodes = 5.0", "episodes: input should be a valid integer, got 5.0"),
-        ("episodes = true", "episodes: input should be a valid integer, got True"),
+        ("episodes = 5.0", "episodes: must be a whole number of at least 1, got 5.0"),
+        ("episodes = true", "episodes: must be a whole number of at least 1, got True"),
         ("episodes = 5\nseeds = 0", "seeds: must be a whole number of at least 1"),
         ("episodes = 5\nseeds = []", "seeds: must be different whole numbers of at least 0, got []"),
     ],
@@ -221,7 +224,7 @@ def experiment(environment):
 
 def test_a_model_that_is_none_stops_a_comparison_before_anything_is_run(refused):
     told = refused("compare", write("x.toml", experiment("bad_tracks:bad/Unbalanced-v0")))
-    assert told.startswith("environments.bad_tracks:bad/Unbalanced-v0: ")
+    assert told.startswith('x.toml: environments."bad_tracks:bad/Unbalanced-v0": ')
     assert "probabilities must sum to 1, got 0.6" in told
     assert not Path("results").exists()
 

@@ -1,6 +1,5 @@
 """Checks before running: what is warned of, and that a sound experiment is not."""
 
-import dataclasses
 import random
 import threading
 import time
@@ -19,8 +18,8 @@ from velodrome.agents import QLearning, RandomAgent
 from velodrome.envs import ModelEnvironment, TransitionModel
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.specification import environment_probe, plan_checks
-from velodrome.experiments.specification.inputs import read_agent, read_environment
-from velodrome.experiments.specification.pair_checks import check_pairs
+from velodrome.experiments.specification.entries import read_agent, read_environment
+from velodrome.experiments.specification.experiment import Experiment
 from velodrome.experiments.specification.plan import Plan, PlannedAgent, PlannedEnvironment
 from velodrome.experiments.specification.plan_checks import check_plan
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
@@ -49,7 +48,7 @@ def plan_of(
         named = read_environment(given)
         profile = EnvironmentProfile.of(label, named.make, success)
         named_environments[label] = PlannedEnvironment(
-            label, named.expression, named.make, profile, success, is_expression=isinstance(given, str)
+            label, named.label, named.make, profile, success, is_expression=named.is_expression
         )
     return Plan("checks", "", named_agents, named_environments, list(range(seeds)), episodes, steps, success=success)
 
@@ -497,9 +496,13 @@ def test_the_machines_own_memory_is_the_default():
     assert "of memory are free" in warning
 
 
+def experiment(agents, environments):
+    return Experiment(name="pairs", agents=agents, environments=environments, episodes=5)
+
+
 def refusal(agents, environments):
     with pytest.raises(ExperimentError) as caught:
-        check_pairs(plan_of(agents, environments))
+        experiment(agents, environments)
     return str(caught.value)
 
 
@@ -512,7 +515,7 @@ def test_an_agent_that_cannot_learn_in_an_environment_is_refused():
     )
     masked = "q_learning(action_mask=True)"
     assert "the info of FrozenLake-v1 has no 'action_mask'" in refusal([masked], ["FrozenLake-v1"])
-    check_pairs(plan_of([masked, "value_iteration"], ["Taxi-v4"]))
+    experiment([masked, "value_iteration"], ["Taxi-v4"])
 
 
 def test_every_pair_that_cannot_be_is_told_with_where_the_agent_can_learn():
@@ -536,9 +539,7 @@ def test_what_raises_while_it_is_asked_is_left_to_its_trials():
         def check_environment(self, env):
             raise RuntimeError("no idea")
 
-    plan = plan_of(["random"], ["CartPole-v1"])
-    plan = dataclasses.replace(plan, agents={"own": PlannedAgent("own", Broken(), "own")})
-    check_pairs(plan)
+    experiment({"own": Broken()}, ["CartPole-v1"])
 
 
 def test_an_agent_of_ones_own_that_raises_is_left_to_its_trials():

@@ -11,10 +11,9 @@ import pytest
 
 import velodrome as vd
 from velodrome.agents import QLearning, RandomAgent
-from velodrome.agents.errors import BudgetError
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
 from velodrome.experiments.specification.environment_configuration import build_environment
-from velodrome.policies import ConfigurationError, Uniform
+from velodrome.policies import Uniform
 
 DETERMINISTIC, SLIPPERY = "FrozenLake-v1(is_slippery=False)", "FrozenLake-v1"
 TIMES = ("train_seconds", "wall_seconds", "cpu_seconds", "steps_per_second")
@@ -237,21 +236,29 @@ def test_a_note_names_the_agent_and_the_environment_once():
 @pytest.mark.parametrize(
     ("error", "message", "settings"),
     [
-        (ExperimentError, "give at least one agent", {"agents": []}),
-        (ExperimentError, "give at least one agent", {"agents": {}}),
-        (ExperimentError, "give at least one environment", {"environments": []}),
-        (ExperimentError, "agent 'random' is given twice: give labels", {"agents": ["random", "random"]}),
-        (ExperimentError, "environment 'FrozenLake-v1' is given twice", {"environments": [SLIPPERY, f"{SLIPPERY}()"]}),
+        (ExperimentError, "agents: must hold at least one label = expression, got none", {"agents": []}),
+        (ExperimentError, "agents: must hold at least one label = expression, got none", {"agents": {}}),
+        (ExperimentError, "environments: must hold at least one label = expression", {"environments": []}),
+        (ExperimentError, "agents.1: agent 'random' is given twice: give labels", {"agents": ["random", "random"]}),
+        (
+            ExperimentError,
+            "environments.1: environment 'FrozenLake-v1()' is",
+            {"environments": [SLIPPERY, f"{SLIPPERY}()"]},
+        ),
         (ExperimentError, "agents.0: must be an expression such as 'q_learning(discount=0.9)', got 3", {"agents": [3]}),
         (ExperimentError, "environments.0: must be an expression such as 'FrozenLake-v1', got 3", {"environments": 3}),
-        (BudgetError, "seeds must be a whole number of at least 1, got 0", {"seeds": 0}),
-        (BudgetError, "seeds must be a whole number of at least 1, got True", {"seeds": True}),
-        (ExperimentError, "give at least one seed", {"seeds": []}),
-        (ExperimentError, "seeds must differ from each other, got", {"seeds": [1, 2, 1]}),
-        (ConfigurationError, "seed must be a whole number of at least 0, got -1", {"seeds": [0, -1]}),
-        (BudgetError, "give episodes, steps or epochs, one of them", {"steps": 3}),
-        (BudgetError, "episodes must be a whole number of at least 1, got 0", {"episodes": 0}),
-        (BudgetError, "give a budget", {"episodes": None}),
+        (ExperimentError, "seeds: must be a whole number of at least 1, or a list of seeds, got 0", {"seeds": 0}),
+        (ExperimentError, "seeds: must be a whole number of at least 1, or a list of seeds, got True", {"seeds": True}),
+        (ExperimentError, "seeds: must be different whole numbers of at least 0, got []", {"seeds": []}),
+        (ExperimentError, "seeds: must be different whole numbers of at least 0, got [1, 2, 1]", {"seeds": [1, 2, 1]}),
+        (ExperimentError, "seeds: must be different whole numbers of at least 0, got -1", {"seeds": [0, -1]}),
+        (ExperimentError, "give episodes, steps or epochs, one of them", {"steps": 3}),
+        (ExperimentError, "episodes: must be a whole number of at least 1, got 0", {"episodes": 0}),
+        (
+            ExperimentError,
+            "give episodes, steps or epochs, one of them: no budget for 'random' on",
+            {"episodes": None},
+        ),
         (ExperimentError, "workers must be a whole number of at least 0, got -1", {"workers": -1}),
         (ExperimentError, "workers must be a whole number of at least 0, got 1.5", {"workers": 1.5}),
         (ExperimentError, "trial_timeout must be a number of seconds above 0, got 0", {"trial_timeout": 0}),
@@ -272,9 +279,9 @@ def test_a_note_names_the_agent_and_the_environment_once():
             "unknown field 'agents.a.epsodes': did you mean 'episodes'?",
             {"agents": {"a": {"agent": "random", "epsodes": 1}}},
         ),
-        (BudgetError, "evaluation_episodes must be", {"evaluation_episodes": 0}),
+        (ExperimentError, "evaluation_episodes: must be a whole number", {"evaluation_episodes": 0}),
         (ExperimentError, "agents.randm: unknown agent 'randm': did you mean 'random'?", {"agents": ["randm"]}),
-        (ValueError, "unknown success rule", {"success": "won"}),
+        (ExperimentError, "success: unknown success rule 'won'", {"success": "won"}),
     ],
 )
 def test_what_is_refused(error, message, settings):
@@ -293,7 +300,7 @@ def test_one_environment_cannot_serve_many_trials():
 def test_seeds_that_are_no_numbers_are_refused_and_numpys_are_read(seeds):
     try:
         assert len(compare(seeds=seeds).records) == 2
-    except (BudgetError, ExperimentError):
+    except ExperimentError:
         assert not isinstance(seeds, np.int64)
 
 

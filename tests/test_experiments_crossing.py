@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
+import made_up
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,10 +13,8 @@ from velodrome.agents import ExpectedSarsa, QLearning, Sarsa
 from velodrome.experiments.cli.application import main
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.results.results import Results
-from velodrome.experiments.specification.crossing import cross
-from velodrome.experiments.specification.entries import LearnerEntry, PolicyEntry
+from velodrome.experiments.specification.experiment import Experiment
 from velodrome.experiments.specification.experiment_file import parse_experiment, read_experiment
-from velodrome.experiments.specification.make_plan import make_plan
 from velodrome.policies import UCB, EpsilonGreedy, Greedy, Policy, RandomNoise, Softmax, Uniform
 from velodrome.policies.configuration import to_data
 
@@ -25,12 +24,11 @@ POLICIES = {"greedy": "greedy", "noisy": "epsilon_greedy(epsilon=0.2)", "UCB": "
 
 
 def plan_of(agents=None, environments=LAKE, *, seeds=2, episodes=10, steps=None, **crossed):
-    return make_plan(agents, environments, seeds=seeds, episodes=episodes, steps=steps, **crossed)
+    return made_up.plan_of(agents, environments, seeds=seeds, episodes=episodes, steps=steps, **crossed)
 
 
 def plan_of_file(text):
-    told = parse_experiment(f'name = "x"\nepisodes = 10\nseeds = 2\nenvironments = ["{LAKE}"]\n{text}')
-    return plan_of(dict(told.agents), dict(told.environments))
+    return parse_experiment(f'name = "x"\nepisodes = 10\nseeds = 2\nenvironments = ["{LAKE}"]\n{text}').plan()
 
 
 def agents_of(plan):
@@ -59,12 +57,15 @@ def test_every_learner_is_compared_with_every_policy():
 
 @given(
     st.lists(st.sampled_from([QLearning(), Sarsa(discount=0.5), ExpectedSarsa(learning_rate=0.3)]), max_size=3),
-    st.lists(st.sampled_from([Greedy(), UCB(confidence=2), Softmax(), EpsilonGreedy(epsilon=0.3), Uniform()])),
+    st.lists(
+        st.sampled_from([Greedy(), UCB(confidence=2), Softmax(), EpsilonGreedy(epsilon=0.3), Uniform()]), min_size=1
+    ),
 )
 def test_a_crossing_changes_the_policy_and_nothing_else(learners, policies):
-    entries = {str(place): LearnerEntry(learner=learner) for place, learner in enumerate(learners)}
-    found, mistakes = cross(entries, {f"p{place}": PolicyEntry(policy=policy) for place, policy in enumerate(policies)})
-    assert mistakes == []
+    found = Experiment(
+        name="x", environments=LAKE, episodes=5, learners=dict(enumerate(learners)) or None,
+        policies={f"p{place}": policy for place, policy in enumerate(policies)},
+    ).agents  # fmt: skip
     assert len(found) == max(len(learners), 1) * len(policies)
     for learner, entry in zip(
         [one for one in learners or [QLearning()] for _ in policies], found.values(), strict=True
@@ -249,14 +250,14 @@ def test_what_cannot_be_crossed_is_told_by_pair_or_field(learners, policies, lin
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ({}, "give agents, or policies and learners"),
+        ({}, "agents: field required: a table of label = expression, or a list of expressions"),
         ({"learners": ["sarsa"]}, "learners are crossed with policies: give policies too, or give the learners under"),
         ({"learners": ["sarsa"], "agents": ["random"]}, "learners are crossed with policies: give policies too"),
-        ({"policies": []}, "give at least one policy"),
-        ({"policies": ["ucb"], "learners": {}}, "give at least one learner"),
-        ({"policies": ["ucb"], "agents": []}, "give at least one agent"),
-        ({"policies": ["ucb"], "environments": None}, "give at least one environment"),
-        ({"policies": ["ucb", UCB(), "ucb()"]}, "policy 'ucb' is given twice: give labels, as a dict"),
+        ({"policies": []}, "policies: must hold at least one label = expression, got none"),
+        ({"policies": ["ucb"], "learners": {}}, "learners: must hold at least one label = expression, got none"),
+        ({"policies": ["ucb"], "agents": []}, "agents: must hold at least one label = expression, got none"),
+        ({"policies": ["ucb"], "environments": None}, "environments: field required: a table of label = expression"),
+        ({"policies": ["ucb", UCB(), "ucb()"]}, "policies.2: policy 'ucb()' is given twice: give labels"),
         ({"policies": ["ucb"], "learners": [UCB()]}, "learners.0: ucb is a policy, not a learner: give it under"),
         ({"policies": [Sarsa()]}, "policies.0: sarsa is an agent, not a policy: give it under learners"),
         ({"policies": [UCB]}, "policies.0: a policy is an expression or a Policy, got the class UCB: call it"),
@@ -293,11 +294,11 @@ def test_all_mistakes_of_a_file_are_told_at_once():
     assert str(refusal.value).replace("experiment: ", "").split("\n") == [
         "policies.epsilon0.policy: field required: an expression such as 'epsilon_greedy(epsilon=0.1)'",
         "unknown field 'policies.epsilon0.1'; allowed: policy",
-        "learners.Q: q_learning: discount must be a number in [0, 1], got 2",
-        "agents.a: unknown agent 'q_lerning': did you mean 'q_learning'?",
         'policies.epsilon0: a label with a dot needs quotes: "epsilon0.1"',
+        "learners.Q: q_learning: discount must be a number in [0, 1], got 2",
         "learners.\" \": a label must be one line of visible text, got ' '",
         f"learners.E: with policy 'noise': {NO_PROBABILITIES}{ADVICE}",
+        "agents.a: unknown agent 'q_lerning': did you mean 'q_learning'?",
         "give episodes, steps or epochs, one of them: no budget for 'a' on 'FrozenLake-v1', "
         "'E · noise' on 'FrozenLake-v1', 'E · epsilon0' on 'FrozenLake-v1' and 4 more",
     ]
@@ -309,11 +310,10 @@ def test_all_mistakes_of_a_file_are_told_at_once():
         ("learners = ['sarsa']",
          ["learners are crossed with policies: give policies too, or give the learners under agents"]),
         ("policies = []", ["policies: must hold at least one label = expression, got none"]),
-        ("policies = 'ucb'",
-         ["policies: must be a table of label = expression, or a list of expressions, got 'ucb'"]),
-        ("policies = ['ucb', 'ucb()']", ["policies.1: policy 'ucb()' is given twice: give labels, as a table"]),
-        ("policies = ['ucb']\n[[learners]]\nlearner = 'sarsa'",
-         ['learners.0: must be an expression, got a table: write [learners."label"]']),
+        ("policies = ['ucb', 'ucb()']", ["policies.1: policy 'ucb()' is given twice: give labels"]),
+        ("policies = ['ucb']\n[[learners]]\nlearnr = 'sarsa'",
+         ["learners.0.learner: field required: an expression such as 'q_learning(discount=0.9)'",
+          "unknown field 'learners.0.learnr': did you mean 'learner'?"]),
         ("policies = ['ucb']\nlearners = ['sarsa', 'sarsa(']",
          ["learners.\"sarsa(\": expression 'sarsa(': the bracket opened at column 6 is not closed"]),
         ("polices = ['ucb']",
@@ -340,6 +340,6 @@ def test_the_command_line_runs_a_crossed_file_with_a_budget_of_its_own(tmp_path,
 
 def test_the_shipped_experiment_crosses_four_policies_with_three_learners():
     told = read_experiment("exploration")
-    plan = plan_of(dict(told.agents), dict(told.environments), seeds=told.seeds, episodes=told.episodes)
+    plan = told.plan()
     assert (len(told.policies), len(told.learners), len(plan.factors)) == (4, 3, 12)
     assert [label for label in plan.agents if label not in plan.factors] == ["random"]

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import made_up
 import pytest
 
 import velodrome as vd
@@ -11,7 +12,6 @@ from velodrome.agents.errors import BudgetError
 from velodrome.experiments.cli.application import main
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.reporting.footnotes import footnotes
-from velodrome.experiments.specification.make_plan import make_plan
 
 IMAGES, TEXT, LAKE = "velodrome/Classification-v0", "velodrome/Text-v0", "FrozenLake-v1"
 WINDOWS = f"{TEXT}(name='long_sentence', window=10)"
@@ -37,8 +37,7 @@ def command(folder, capsys):
 
 
 def plan_of(agents, environments, **budget):
-    given = {"episodes": None, "steps": None, "epochs": None} | budget
-    return make_plan(agents, environments, seeds=[0], **given)
+    return made_up.plan_of(agents, environments, seeds=[0], **budget)
 
 
 # ---- epochs ----
@@ -204,7 +203,7 @@ PLACES = "agents.table.environments"
         ('["text"]', '"text"', f"{PLACES}: input should be a valid list, got 'text'"),
         ("epochs = 3", "epochs = 3\nsteps = 4", ONE_BUDGET),
         ("epochs = 20", "epochs = 20, steps = 4", f"environments.text: {ONE_BUDGET}"),
-        ("epochs = 20", "epochs = 0", "environments.text.epochs: input should be greater than or equal to 1, got 0"),
+        ("epochs = 20", "epochs = 0", "environments.text.epochs: must be a whole number of at least 1, got 0"),
         ("epochs = 3\n", "", f"{ONE_BUDGET}: no budget for 'chance' on 'digits'"),
         ('chance = "random"', "", "environments.text: no agent takes part on it"),
     ],

@@ -6,11 +6,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.wrappers import NormalizeObservation, NormalizeReward, TransformObservation
+from made_up import plan_of
 
 import velodrome as vd
 from velodrome.agents import QLearning
 from velodrome.envs import Discretize
-from velodrome.experiments.specification.make_plan import make_plan
 from velodrome.experiments.trials.checkpoints import train_with_checkpoints
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.evaluation import evaluate
@@ -225,7 +225,7 @@ def test_examples_are_seen_through_what_training_left_in_the_wrappers(is_object)
 
 
 def keys_of(environment):
-    return [trial.key for trial in make_plan("random", environment, seeds=2, episodes=1, steps=None).trials]
+    return [trial.key for trial in plan_of("random", environment, seeds=2, episodes=1).trials]
 
 
 def test_trials_judged_otherwise_than_by_the_first_release_have_other_keys(monkeypatch):

@@ -1,6 +1,8 @@
 """Experiment files: what they may say, and every mistake told with its field before anything is run or written."""
 
+import inspect
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import gymnasium as gym
@@ -8,16 +10,15 @@ import numpy as np
 import pytest
 
 import velodrome as vd
+from velodrome.experiments.cli import application
 from velodrome.experiments.cli.application import main
+from velodrome.experiments.compare import CompareFields
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.specification.entries import (
-    AgentEntry,
-    EnvironmentEntry,
-    read_agent_entry,
-    read_environment_entry,
-)
+from velodrome.experiments.running.run_plan import RunOptionFields, RunOptions
+from velodrome.experiments.specification.catalogue import AGENTS
+from velodrome.experiments.specification.entries import AgentEntry
+from velodrome.experiments.specification.experiment import Experiment, ExperimentFields
 from velodrome.experiments.specification.experiment_file import parse_experiment, read_experiment
-from velodrome.experiments.specification.inputs import read_seeds
 
 # An environment that leaves a file behind when an episode begins.
 OWN_TRACK = """
@@ -40,7 +41,7 @@ ONE_BUDGET = "give episodes, steps or epochs, one of them"
 AN_AGENT = "an expression such as 'q_learning(discount=0.9)'"
 AN_ENVIRONMENT = "an expression such as 'FrozenLake-v1'"
 ENTRIES = "a table of label = expression, or a list of expressions"
-_OTHERS = "evaluation_episodes, learners, name, policies, seeds, steps, success"
+_OTHERS = "evaluate_every, evaluation_episodes, learners, name, policies, seeds, steps, success"
 FIELDS = f"agents, description, environments, episodes, epochs, {_OTHERS}"
 RULES = "allowed are 'return > NUMBER', 'return >= NUMBER', 'terminated', 'is_success' and 'none'"
 LARGEST = 2**63 - 1
@@ -188,29 +189,29 @@ MALFORMED = {
          "'random' on 'Taxi-v4' and 1 more"],
     ),
     "budget of zero": (
-        file(budget="episodes = 0"), ["episodes: input should be greater than or equal to 1, got 0"]
+        file(budget="episodes = 0"), ["episodes: must be a whole number of at least 1, got 0"]
     ),
-    "negative budget": (file(budget="steps = -5"), ["steps: input should be greater than or equal to 1, got -5"]),
+    "negative budget": (file(budget="steps = -5"), ["steps: must be a whole number of at least 1, got -5"]),
     "budget as a float": (
-        file(budget="steps = 1e5"), ["steps: input should be a valid integer, got 100000.0: write 100000"]
+        file(budget="steps = 1e5"), ["steps: must be a whole number of at least 1, got 100000.0: write 100000"]
     ),
-    "budget as a flag": (file(budget="steps = true"), ["steps: input should be a valid integer, got True"]),
-    "budget as text": (file(budget="steps = '5'"), ["steps: input should be a valid integer, got '5'"]),
-    "budget is no number": (file(budget="steps = nan"), ["steps: input should be a valid integer, got nan"]),
-    "endless budget": (file(budget="steps = inf"), ["steps: input should be a valid integer, got inf"]),
+    "budget as a flag": (file(budget="steps = true"), ["steps: must be a whole number of at least 1, got True"]),
+    "budget as text": (file(budget="steps = '5'"), ["steps: must be a whole number of at least 1, got '5'"]),
+    "budget is no number": (file(budget="steps = nan"), ["steps: must be a whole number of at least 1, got nan"]),
+    "endless budget": (file(budget="steps = inf"), ["steps: must be a whole number of at least 1, got inf"]),
     "budget beyond 64 bits": (
-        file(budget=f"steps = {2**63}"), [f"steps: input should be less than or equal to {LARGEST}, got {2**63}"]
+        file(budget=f"steps = {2**63}"), [f"steps: must be at most {LARGEST} (2**63 - 1), got {2**63}"]
     ),
     "budget of thousands of bits": (
         file(budget=f"steps = 0x1{'0' * 5000}"),
-        [f"steps: input should be less than or equal to {LARGEST}, got a whole number of 20001 bits"],
+        [f"steps: must be at most {LARGEST} (2**63 - 1), got a whole number of 20001 bits"],
     ),
     "budget is a table": (
-        file(budget="", end="[episodes]\nx = 1"), ["episodes: input should be a valid integer, got a table"]
+        file(budget="", end="[episodes]\nx = 1"), ["episodes: must be a whole number of at least 1, got a table"]
     ),
     "evaluation of zero": (
         file(end="evaluation_episodes = 0"),
-        ["evaluation_episodes: input should be greater than or equal to 1, got 0"],
+        ["evaluation_episodes: must be a whole number of at least 1, got 0"],
     ),
     # Seeds.
     "no seeds": (
@@ -260,7 +261,6 @@ MALFORMED = {
         [f"environments.lake.success: unknown success rule 'terminate': did you mean 'terminated'? {RULES}"],
     ),
     # Tables and lists of agents and environments.
-    "agents as text": (file(agents="agents = 'random'"), [f"agents: must be {ENTRIES}, got 'random'"]),
     "no agents": (file(agents="agents = []"), ["agents: must hold at least one label = expression, got none"]),
     "empty table": (
         file(environments="", end="[environments]"),
@@ -268,12 +268,12 @@ MALFORMED = {
     ),
     "agent twice": (
         file(agents="agents = ['q_learning', 'q_learning()']"),
-        ["agents.1: agent 'q_learning()' is given twice: give labels, as a table"],
+        ["agents.1: agent 'q_learning()' is given twice: give labels"],
     ),
-    "number in a list": (file(agents="agents = ['random', 3]"), ["agents.1: must be an expression, got 3"]),
+    "number in a list": (file(agents="agents = ['random', 3]"), [f"agents.1: must be {AN_AGENT}, got 3"]),
     "list of tables": (
-        file(agents="", end="[[agents]]\nagent = 'random'"),
-        ['agents.0: must be an expression, got a table: write [agents."label"]'],
+        file(agents="", end="[[agents]]\nagent = 'random'\n[[agents]]\nagent = 'random()'"),
+        ["agents.1: agent 'random' is given twice: give labels"],
     ),
     "empty label": (
         file(agents="", end='[agents]\n"" = "random"'),
@@ -296,7 +296,7 @@ MALFORMED = {
     "agent is missing": (agent("{steps = 5}"), [f"agents.a.agent: field required: {AN_AGENT}"]),
     "both budgets of an agent": (agent("{agent = 'random', episodes = 5, steps = 5}"), [f"agents.a: {ONE_BUDGET}"]),
     "budget of an agent": (
-        agent("{agent = 'random', steps = 1.5}"), ["agents.a.steps: input should be a valid integer, got 1.5"]
+        agent("{agent = 'random', steps = 1.5}"), ["agents.a.steps: must be a whole number of at least 1, got 1.5"]
     ),
     "unknown field of an agent": (
         agent("{agent = 'random', episods = 5}"), ["unknown field 'agents.a.episods': did you mean 'episodes'?"]
@@ -375,7 +375,7 @@ MALFORMED = {
     "range of an environment": (
         environment("'velodrome/DeepSea-v0(size=-1)'"),
         ["environments.lake: cannot make velodrome/DeepSea-v0: "
-         "size must be an integer of at least 2 and at most 30000, got -1"],
+         "size must be a whole number of at least 2 and at most 30000, got -1"],
     ),
     "unknown argument of a wrapper": (
         environment("'discretize(CartPole-v1, bin=3)'"),
@@ -383,7 +383,7 @@ MALFORMED = {
     ),
     "range of a wrapper": (
         environment("'discretize(CartPole-v1, bins=0)'"),
-        ["environments.lake: discretize: bins must be an integer of at least 1, got 0"],
+        ["environments.lake: discretize: bins must be a whole number of at least 1, got 0"],
     ),
     "wrapper around text": (
         environment("'discretize(\"CartPole-v1\")'"),
@@ -400,16 +400,16 @@ MALFORMED = {
             "name: field required",
             "agents.a: unknown agent 'q_lerning': did you mean 'q_learning'?",
             "agents.b: greedy is a policy, not an agent: write q_learning(policy=greedy(...))",
-            "agents.c.episodes: input should be greater than or equal to 1, got 0",
+            "agents.\" \": a label must be one line of visible text, got ' '",
+            "agents.c.episodes: must be a whole number of at least 1, got 0",
             "agents.c.agent: q_learning: discount must be a number in [0, 1], got 2",
             f"agents.c: {ONE_BUDGET}",
-            "environments.lake.environment: unknown environment 'FrozenLak-v1': did you mean 'FrozenLake-v1'?",
             "unknown field 'environments.lake.succes': did you mean 'success'?",
-            "steps: input should be greater than or equal to 1, got 0",
+            "environments.lake.environment: unknown environment 'FrozenLak-v1': did you mean 'FrozenLake-v1'?",
+            "steps: must be a whole number of at least 1, got 0",
             "seeds: must be different whole numbers of at least 0, got [1, 1]",
             f"success: unknown success rule 'won': {RULES}",
             "unknown field 'nam': did you mean 'name'?",
-            "agents.\" \": a label must be one line of visible text, got ' '",
             ONE_BUDGET,
         ],
     ),
@@ -446,7 +446,7 @@ def test_the_good_file_that_the_bad_ones_are_made_of_is_run_and_written(capsys):
 @pytest.mark.parametrize("change", [lambda text: "\N{BYTE ORDER MARK}" + text, lambda text: text.replace("\n", "\r\n")])
 def test_files_of_windows_editors_are_read(change):
     Path("windows.toml").write_bytes(change(file()).encode())
-    assert read_experiment("windows.toml") == parse_experiment(file())
+    assert read_experiment("windows.toml").plan().settings() == parse_experiment(file()).plan().settings()
 
 
 def test_entries_may_be_expressions_or_tables():
@@ -462,21 +462,20 @@ def test_entries_may_be_expressions_or_tables():
         steps = 5000
         success = "return > 0"
     """)
-    assert experiment.agents == {
-        "q": AgentEntry(agent="q_learning"),
-        "dyna, fewer episodes": AgentEntry(agent="dyna_q(planning_steps=20)", episodes=200),
+    assert {label: (entry.label, entry.episodes) for label, entry in experiment.agents.items()} == {
+        "q": ("q_learning(policy=epsilon_greedy())", None),
+        "dyna, fewer episodes": ("dyna_q(policy=epsilon_greedy(), planning_steps=20)", 200),
     }
-    assert experiment.environments == {
-        "lake": EnvironmentEntry(environment="FrozenLake-v1", steps=5000, success="return > 0")
-    }
+    lake = experiment.environments["lake"]
+    assert (lake.label, lake.steps, lake.success) == ("FrozenLake-v1", 5000, "return > 0")
     assert experiment.episodes is experiment.steps is None
 
 
 def test_a_list_labels_its_expressions_with_themselves():
-    assert parse_experiment(file(agents="agents = ['random', 'sarsa(discount=0.5)']")).agents == {
-        "random": AgentEntry(agent="random"),
-        "sarsa(discount=0.5)": AgentEntry(agent="sarsa(discount=0.5)"),
-    }
+    agents = parse_experiment(file(agents="agents = ['random', 'sarsa( discount = 0.5)']")).agents
+    assert list(agents) == ["random", "sarsa(discount=0.5)"]
+    for text in ("agents = 'random'", "[[agents]]\nagent = 'random'"):
+        assert list(parse_experiment(file(agents="", end=text)).agents) == ["random"]
 
 
 @pytest.mark.parametrize("owner", ["agents", "environments"])
@@ -489,51 +488,151 @@ def test_the_budget_may_be_left_out_where_every_pair_has_one(owner):
 
 @pytest.mark.parametrize("seeds", [1, 1_000_000, [0], [LARGEST, 3]])
 def test_seeds_that_the_store_can_keep_are_accepted(seeds):
-    assert parse_experiment(file(seeds=f"seeds = {seeds}")).seeds == seeds
-    assert read_seeds(seeds) == (list(range(seeds)) if isinstance(seeds, int) else seeds)
+    experiment = parse_experiment(file(seeds=f"seeds = {seeds}"))
+    assert experiment.seeds == seeds
+    assert experiment.plan().seeds == (list(range(seeds)) if isinstance(seeds, int) else seeds)
+
+
+def same(given):
+    """An experiment of Python's arguments that is the good file but for some of them."""
+    return Experiment(**{"name": "x", "episodes": 5, "seeds": 2, "agents": "random", "environments": WITNESS} | given)
 
 
 @pytest.mark.parametrize(
-    ("seeds", "message"),
+    "given",
     [
-        ([0, LARGEST + 1], f"seeds must be at most {LARGEST} (2**63 - 1), got {LARGEST + 1}"),
-        (20240101, "seeds must be a number of seeds, at most 1000000, or a list of seeds such as [7], got 20240101"),
+        {"episodes": 0}, {"steps": 2.5, "episodes": None}, {"seeds": 0}, {"seeds": [1, 1]}, {"seeds": []},
+        {"seeds": [0, LARGEST + 1]}, {"seeds": 20240101}, {"seeds": True}, {"evaluation_episodes": -1},
+        {"evaluate_every": 0}, {"success": "won"}, {"name": ""}, {"episodes": None}, {"episodes": 5, "steps": 5},
+        {"agents": []}, {"agents": None}, {"environments": None}, {"agents": ["random", "random()"]},
+        {"agents": ["q_lerning", 3]}, {"environments": ["FrozenLak-v1"]}, {"environments": {" ": "FrozenLake-v1"}},
+        {"agents": {"a": {"agent": "random", "step": 5, "episodes": 0}}}, {"learners": ["sarsa"]}, {"agnts": ["sarsa"]},
+        {"policies": {"n": "random_noise"}, "learners": {"E": "expected_sarsa"}},
+        {"agents": {"a": {"agent": "random", "environments": ["nowhere"]}}},
+        {"agents": {"a": {"agent": "random", "episodes": 1, "steps": 1}}},
+        {"environments": {"lake": {"environment": "FrozenLak-v1", "success": "won"}}},
     ],
-)
-def test_seeds_that_the_store_cannot_keep_are_refused(seeds, message):
-    with pytest.raises(ExperimentError) as refusal:
-        read_seeds(seeds)
-    assert str(refusal.value) == message
+    ids=str,
+)  # fmt: skip
+def test_a_mistake_is_told_in_the_same_words_whether_a_file_or_a_program_makes_it(given):
+    def line(value):
+        if isinstance(value, dict):
+            return "{" + ", ".join(f'"{key}" = {line(item)}' for key, item in value.items()) + "}"
+        return {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+
+    with pytest.raises(ExperimentError) as of_python:
+        same(given)
+    fields = {"name": "x", "episodes": 5, "seeds": 2, "agents": ["random"], "environments": [WITNESS]} | given
+    text = "\n".join(f"{field} = {line(value)}" for field, value in fields.items() if value is not None)
+    with pytest.raises(ExperimentError) as of_file:
+        parse_experiment(text, "x.toml")
+    assert [f"x.toml: {line}" for line in str(of_python.value).splitlines()] == str(of_file.value).splitlines()
 
 
 def make_lake():
     return gym.make("FrozenLake-v1")
 
 
-def test_entries_of_python_hold_what_was_given():
+def test_an_experiment_of_python_holds_what_was_given():
     learner = vd.agents.QLearning(discount=0.5)
-    assert read_agent_entry("a", learner).agent is learner
-    assert read_agent_entry("a", {"agent": learner, "steps": np.int64(5)}) == AgentEntry(agent=learner, steps=5)
-    entry = read_environment_entry("lake", {"environment": make_lake, "success": "terminated"})
-    assert (entry.environment, entry.success) == (make_lake, "terminated")
-    assert read_environment_entry("lake", make_lake).environment is make_lake
-    assert read_environment_entry("lake", entry) is entry
+    experiment = same({"agents": {"a": learner, "b": {"agent": learner, "steps": np.int64(5)}, "c": learner}})
+    assert experiment.agents["a"].agent is experiment.plan().agents["b"].agent is learner
+    assert (experiment.agents["b"].steps, type(experiment.agents["b"].steps)) == (5, int)
+    places = {"lake": {"environment": make_lake, "success": "terminated"}, "other": make_lake}
+    environments = same({"environments": places}).environments
+    assert (environments["lake"].environment, environments["lake"].success) == (make_lake, "terminated")
+    assert environments["other"].environment is make_lake
+    assert same({"environments": environments}).environments["lake"] is environments["lake"]
+    assert list(same({"agents": [learner, AgentEntry(agent="random")]}).agents) == [str(learner), "random()"]
 
 
 @pytest.mark.parametrize(
-    ("read", "given", "message"),
+    ("given", "message"),
     [
-        (read_agent_entry, 3, f"agents.mine: must be {AN_AGENT}, got 3"),
-        (read_agent_entry, vd.agents.QLearning, "agents.mine: an agent is an expression or an Agent, got the class"),
-        (read_agent_entry, {"agnt": "random"}, f"agents.mine.agent: field required: {AN_AGENT}\nunknown field"),
-        (read_agent_entry, {"agent": "random", "step": 5}, "unknown field 'agents.mine.step': did you mean 'steps'?"),
-        (read_agent_entry, {"agent": "random", "steps": 5, "episodes": 5}, f"agents.mine: {ONE_BUDGET}"),
-        (read_environment_entry, None, f"environments.mine: must be {AN_ENVIRONMENT}, got None"),
-        (read_environment_entry, make_lake(), "environments.mine: an environment is an expression or a factory, got"),
-        (read_environment_entry, {"environment": make_lake, "success": 1}, "environments.mine.success: input should"),
+        ({"agents": {"a": 3}}, f"agents.a: must be {AN_AGENT}, got 3"),
+        ({"agents": [vd.agents.QLearning]}, "agents.0: an agent is an expression or an Agent, got the class QLearning"),
+        ({"agents": {"a": {"agnt": "random"}}}, f"agents.a.agent: field required: {AN_AGENT}\nunknown field"),
+        ({"environments": [None]}, f"environments.0: must be {AN_ENVIRONMENT}, got None"),
+        ({"environments": make_lake()}, "environments.0: an environment is an expression or a factory, got"),
+        ({"environments": [{"environment": make_lake, "success": 1}]}, "environments.0.success: input should be a"),
+        ({"environments": lambda: 3}, "environments.<lambda>: the factory <lambda> must return a gymnasium.Env, got 3"),
+        ({"description": "half \ud800"}, r"description: holds half a character, '\ud800': got 'half \ud800'"),
+        ({"title": "x"}, "unknown field 'title'; allowed: agents, "),
+    ],
+    ids=str,
+)
+def test_mistakes_that_only_python_can_make_are_told_with_their_field(given, message):
+    with pytest.raises(ExperimentError) as refusal:
+        same(given)
+    assert str(refusal.value).replace('"<lambda>"', "<lambda>").startswith(message)
+
+
+def test_everything_is_read_built_and_made_once(monkeypatch):
+    built, made = [], []
+
+    class Counted(vd.agents.QLearning):
+        def __post_init__(self):
+            super().__post_init__()
+            built.append(self)
+
+    def lake():
+        made.append("lake")
+        return make_lake()
+
+    monkeypatch.setitem(AGENTS, "counted", Counted)
+    experiment = same({"agents": {"a": "counted", "b": "counted(discount=0.5)"}, "environments": {"lake": lake}})
+    assert len(experiment.plan().trials) == 4
+    assert len(built) == 2
+    # Once to look at, and twice as it is not Gymnasium's: whether it is another one each time.
+    assert len(made) == 3
+    changed = experiment.changed(episodes=7, seeds=3, evaluate_every=2)
+    assert {changed.plan().budget(agent, "lake").episodes for agent in "ab"} == {7}
+    assert changed.plan().budget("a", "lake").evaluate_every == 2
+    assert (len(changed.plan().trials), len(built), len(made)) == (6, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "agents",
+    [
+        "agents = [{agent = 'random', steps = 7}, 'q_learning']",
+        "agents = {agent = 'random', steps = 7}",
+        "[agents]\nsteps = {agent = 'random', episodes = 7}\n[agents.b]\nagent = 'sarsa'\nsteps = 3",
+        "policies = ['ucb']\n[learners.Q]\nlearner = 'q_learning'\nsteps = 3",
     ],
 )
-def test_mistakes_in_entries_of_python_are_told_with_their_field(read, given, message):
-    with pytest.raises(ExperimentError) as refusal:
-        read("mine", given)
-    assert str(refusal.value).startswith(message)
+def test_a_budget_beside_a_file_goes_before_all_of_its_own(agents):
+    text = file(agents="", environments="environments = ['FrozenLake-v1']", end=agents)
+    for experiment in (parse_experiment(text, steps=9), parse_experiment(text).changed(steps=9, seeds=None)):
+        plan = experiment.plan()
+        budgets = [plan.budget(agent, "FrozenLake-v1") for agent in plan.agents]
+        assert {(budget.episodes, budget.steps) for budget in budgets} == {(None, 9)}
+        assert len(plan.trials) == 2 * len(budgets)
+
+
+def test_compare_takes_an_experiment_or_its_file_with_changes():
+    Path("x.toml").write_text(file(environments="environments = ['FrozenLake-v1']"))
+    options = {"workers": 0, "seeds": 3, "episodes": 4}
+    results = [
+        vd.compare(given, **options)
+        for given in ("x.toml", Path("x.toml"), read_experiment("x.toml"), read_experiment("x.toml", episodes=4))
+    ]
+    assert {len(one.records) for one in results} == {3}
+    assert {row["episodes"] for one in results for row in one.records} == {4}
+    assert results[0].settings == results[1].settings == results[2].settings == results[3].settings
+    with pytest.raises(ExperimentError, match="unknown experiment 'frozenlak': did you mean 'frozenlake'"):
+        vd.compare("frozenlak")
+
+
+def test_the_three_groups_of_arguments_are_declared_once():
+    assert set(ExperimentFields.__annotations__) | {"agents", "environments"} == set(Experiment.model_fields)
+    assert set(RunOptionFields.__annotations__) == {field.name for field in fields(RunOptions)}
+    flags = set(inspect.signature(application.compare).parameters)
+    of_table = {"experiment", "baseline", "threshold", "difference", "quiet", "json"}
+    stopping = {"until_decided", "max_seeds", "metric"}
+    assert flags - of_table <= set(CompareFields.__annotations__) | stopping
+    assert flags >= set(RunOptionFields.__annotations__) - {"progress"} | {"seeds", "evaluate_every"} | stopping
+    experiment = same({"environments": "FrozenLake-v1"})
+    options = RunOptions(workers=0)
+    assert len(vd.compare(experiment, options=options, strict=False).records) == 2
+    with pytest.raises(TypeError, match="has no argument 'wokers': did you mean 'workers'"):
+        vd.compare(experiment, wokers=2)

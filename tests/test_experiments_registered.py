@@ -5,12 +5,12 @@ from functools import partial
 
 import gymnasium as gym
 import pytest
+from made_up import plan_of
 
 import velodrome as vd
 from velodrome.experiments.errors import AllTrialsFailedError, ExperimentError, ExperimentWarning
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.running.registrations import pack_registrations, register
-from velodrome.experiments.specification.make_plan import make_plan
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*too few to tell better", "ignore:.*Overriding environment")
 
@@ -106,7 +106,7 @@ def registry(monkeypatch):
 
 def key_of(**settings):
     gym.register("own/Pole-v0", **({"entry_point": Pole, "max_episode_steps": 9} | settings))
-    return make_plan("random", "own/Pole-v0", seeds=1, episodes=1, steps=None).trials[0].key
+    return plan_of("random", "own/Pole-v0", seeds=1, episodes=1).trials[0].key
 
 
 def longer():

@@ -388,7 +388,7 @@ def test_an_environment_that_is_no_longer_registered_is_not_verified(folder, own
 
 def test_results_of_another_version_are_not_verified(folder, monkeypatch):
     compare(folder, seeds=1)
-    monkeypatch.setattr("velodrome.experiments.storage.stored_plan.RESULT_VERSION", 2)
+    monkeypatch.setattr("velodrome.experiments.specification.stored_plan.RESULT_VERSION", 2)
     assert reasons(verify(folder)) == ["its results are of version 1, this release computes 2"]
 
 

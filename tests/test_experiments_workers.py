@@ -19,6 +19,7 @@ import hostile_environments
 import psutil
 import pytest
 from hostile_environments import Corridor, Factory, Fickle, closure, locked, partial
+from made_up import plan_of
 
 import velodrome as vd
 from velodrome.agents.deep import keras_runtime
@@ -29,7 +30,6 @@ from velodrome.experiments.running.manager import Manager
 from velodrome.experiments.running.process_workers import ProcessWorkers
 from velodrome.experiments.running.worker_memory import MAX_GROWTH
 from velodrome.experiments.running.workers import Task
-from velodrome.experiments.specification.make_plan import make_plan
 from velodrome.experiments.storage.provenance import available_cores
 from velodrome.experiments.storage.store import Store
 
@@ -355,7 +355,7 @@ class Bench:
 
     def __init__(self, seeds, journal=""):
         environment = f"hostile_environments:HostileCorridor-v0(journal={str(journal)!r})"
-        plan = make_plan({"q": AGENTS["q"]}, {"corridor": environment}, seeds=seeds, episodes=10, steps=None)
+        plan = plan_of({"q": AGENTS["q"]}, {"corridor": environment}, seeds=seeds, episodes=10)
         self.manager = Manager(plan, Store.in_memory(), 1)
         self.events = queue.SimpleQueue()
         self.workers = ProcessWorkers(2, self.manager.payload, self.events.put)
@@ -535,9 +535,8 @@ def test_trials_of_edited_code_are_run_again(tmp_path, monkeypatch):
         sys.modules.pop(path.stem, None)
         importlib.invalidate_caches()
         own = importlib.import_module(path.stem)
-        plan = make_plan(
+        plan = plan_of(
             {"own": vd.agents.QLearning(policy=own.Own()), "q": AGENTS["q"]}, "FrozenLake-v1", seeds=1, episodes=5,
-            steps=None,
         )  # fmt: skip
         return [trial.key for trial in plan.trials]
 
@@ -592,7 +591,7 @@ _HOUSE = textwrap.dedent("""
 
 def test_factories_with_other_values_have_other_keys():
     def key(factory):
-        plan = make_plan(AGENTS["q"], {"place": factory}, seeds=1, episodes=5, steps=None)
+        plan = plan_of(AGENTS["q"], {"place": factory}, seeds=1, episodes=5)
         return plan.trials[0].key
 
     for kind in (closure, partial, Factory):
@@ -604,7 +603,7 @@ def test_factories_with_other_values_have_other_keys():
 
 def test_a_lock_in_a_module_does_not_make_every_trial_new():
     def key(factory):
-        return make_plan(AGENTS["q"], {"place": factory}, seeds=1, episodes=5, steps=None).trials[0].key
+        return plan_of(AGENTS["q"], {"place": factory}, seeds=1, episodes=5).trials[0].key
 
     assert key(hostile_environments.locked_by_module) == key(hostile_environments.locked_by_module)
     # What only this factory has may be anything.
@@ -614,7 +613,7 @@ def test_a_lock_in_a_module_does_not_make_every_trial_new():
 KEYS = """
 import functools, hostile_environments as hostile
 import velodrome as vd
-from velodrome.experiments.specification.make_plan import make_plan
+from velodrome.experiments.specification.experiment import Experiment
 agents = {"q": "q_learning(discount=0.9)", "own": vd.agents.QLearning(policy=hostile.Fickle("outside"))}
 environments = {
     "lake": "FrozenLake-v1", "corridor": "hostile_environments:HostileCorridor-v0",
@@ -622,7 +621,7 @@ environments = {
     "object": hostile.Factory({"a": {1, 2}}), "class": hostile.Corridor,
     "hostile": functools.partial(hostile.Hostile, "raise", odds=0.5),
 }
-for trial in make_plan(agents, environments, seeds=2, episodes=5, steps=None).trials:
+for trial in Experiment(name="keys", agents=agents, environments=environments, seeds=2, episodes=5).plan().trials:
     print(trial.environment, trial.agent, trial.seed, trial.key)
 """
 

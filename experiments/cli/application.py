@@ -90,7 +90,6 @@ def list_names(kind: Kind | None = None, /) -> None:
 
     from velodrome.experiments.cli.terminal import Terminal
     from velodrome.experiments.specification.descriptions import describe
-    from velodrome.experiments.specification.shipped import describe_experiments
 
     console = Terminal(highlight=False, soft_wrap=not sys.stdout.isatty())
     kinds: list[str] = [kind] if kind else ["agents", "policies", "schedules", "environments", "experiments"]
@@ -98,8 +97,7 @@ def list_names(kind: Kind | None = None, /) -> None:
         if place:
             console.print()
         console.print(Text(name, style="bold"))
-        entries = describe_experiments() if name == "experiments" else describe(name)
-        for _, signature, line in entries:
+        for _, signature, line in describe(name):
             console.print(Text.assemble("  ", (signature, "cyan")))
             console.print(Text(f"      {line}"))
 
@@ -117,7 +115,6 @@ def run(
     loop: Literal["auto", "generic", "compiled"] = "auto",
     success: str | None = None,
     evaluation_episodes: Whole = 100,
-    evaluate_every: Whole | None = None,
     save: Path | None = None,
     figures: Path | None = None,
     render: Literal["human", "ansi"] | None = None,
@@ -136,7 +133,6 @@ def run(
         success: success rule instead of the environment's own, such as "return > 0".
         evaluation_episodes: sampled episodes where the greedy policy's value cannot be computed, nor be asked of all
             labelled examples.
-        evaluate_every: episodes, steps or epochs, as the budget counts, between evaluations along the training.
         save: folder to save the trained agent in.
         figures: folder for pictures of what was learnt from labelled examples, and where it fails.
         render: after training, show one greedy episode in a window (human) or as text (ansi).
@@ -146,8 +142,7 @@ def run(
 
     run_command(
         agent, environment, episodes=episodes, steps=steps, epochs=epochs, seed=seed, loop=loop, success=success,
-        evaluation_episodes=evaluation_episodes, evaluate_every=evaluate_every, save=save, figures=figures,
-        render=render, as_json=json,
+        evaluation_episodes=evaluation_episodes, save=save, figures=figures, render=render, as_json=json,
     )  # fmt: skip
 
 
@@ -213,20 +208,17 @@ def compare(
     from velodrome.experiments.cli.compare import compare_command
     from velodrome.experiments.results.analysis import AnalysisOptions
 
+    changes = {
+        "seeds": seeds, "episodes": episodes, "steps": steps, "epochs": epochs, "evaluate_every": evaluate_every,
+    }  # fmt: skip
     run_options = {
-        "workers": workers,
-        "cluster": cluster,
-        "trial_timeout": trial_timeout,
-        "trial_memory": trial_memory,
-        "checkpoint_every": checkpoint_every,
-        "retry_failed": retry_failed,
-        "strict": strict,
-    }
+        "workers": workers, "cluster": cluster, "trial_timeout": trial_timeout, "trial_memory": trial_memory,
+        "checkpoint_every": checkpoint_every, "retry_failed": retry_failed, "strict": strict,
+    }  # fmt: skip
     options = AnalysisOptions(metric=metric, baseline=baseline, threshold=threshold, difference=difference)
     return compare_command(
-        experiment, seeds=seeds, budget={"episodes": episodes, "steps": steps, "epochs": epochs}, out=out,
-        evaluate_every=evaluate_every, until_decided=until_decided, max_seeds=max_seeds, options=options, run_options=run_options, track=track or (),
-        quiet=quiet, as_json=json,
+        experiment, changes=changes, out=out, until_decided=until_decided, max_seeds=max_seeds, options=options,
+        run_options=run_options, track=track or (), quiet=quiet, as_json=json,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.text import Text
 
@@ -25,18 +25,12 @@ from velodrome.experiments.storage.store import STORE_FILE
 from velodrome.experiments.storage.store_file import store_path
 from velodrome.experiments.texts import visible_json
 
-if TYPE_CHECKING:
-    from velodrome.experiments.specification.experiment import Experiment
-    from velodrome.experiments.specification.plan import Plan
-
 
 def compare_command(
     experiment: str,
     *,
-    seeds: int | None,
-    budget: dict[str, int | None],
+    changes: dict[str, int | None],
     out: Path,
-    evaluate_every: int | None,
     until_decided: bool,
     max_seeds: int | None,
     options: AnalysisOptions,
@@ -45,19 +39,30 @@ def compare_command(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """`velodrome compare`: run what is missing of an experiment, print its table; returns 1 if trials failed."""
+    """`velodrome compare`: run what is missing of an experiment, print its table; returns 1 if trials failed.
+
+    Args:
+        experiment: name or path.
+        changes: fields of the experiment in place of the file's, where they are not None.
+        out: folder of the store.
+        until_decided: see `vd.compare`.
+        max_seeds: likewise.
+        options: of the table.
+        run_options: fields of `RunOptions`.
+        track: trackers, as texts.
+        quiet: show no progress.
+        as_json: print JSON in place of the table.
+    """
     from velodrome.experiments.cli.run_progress import RunProgress
-    from velodrome.experiments.compare import check_sequential
     from velodrome.experiments.running.run_plan import RunOptions, run_plan
-    from velodrome.experiments.running.run_until_decided import run_until_decided
+    from velodrome.experiments.running.run_until_decided import UntilDecided, run_until_decided
     from velodrome.experiments.specification.experiment_file import read_experiment
     from velodrome.experiments.tracking.tracker import open_tracker
 
-    check_sequential(until_decided, max_seeds)
+    rule = UntilDecided.checked(until_decided, max_seeds, changes["seeds"], options.metric)
     # What an experiment names may change the current folder; what is printed stays as it was given.
     given, out = out, store_path(out).parent
-    told = read_experiment(experiment)
-    plan = _plan(told, seeds, budget, evaluate_every)
+    plan = read_experiment(experiment, **changes).plan()
     options.check(list(plan.agents))
     trackers = [open_tracker(text, out) for text in track]
     check_folder(out, "--out", given)
@@ -71,10 +76,7 @@ def compare_command(
     with stoppable(), RunProgress(plan.name, quiet=quiet) as progress:
         how = RunOptions(out=out, track=trackers, progress=remember, **run_options)
         try:
-            if max_seeds is None:
-                results = run_plan(plan, how)
-            else:
-                results = run_until_decided(plan, how, max_seeds=max_seeds, first=seeds, metric=options.metric)
+            results = run_plan(plan, how) if rule is None else run_until_decided(plan, how, rule)
         except KeyboardInterrupt as interrupt:
             done = f"{latest.finished} of {latest.total} trials are done and kept in {given}"
             raise type(interrupt)(f"stopped: {done}; the same command goes on") from None
@@ -90,7 +92,7 @@ def compare_command(
         _print(results, options, shown, given)
     if not results.failures:
         return 0
-    asked_for: dict[str, Any] = {"seeds": seeds} | budget | {"evaluate_every": evaluate_every, "out": given, "track": track}
+    asked_for: dict[str, Any] = changes | {"out": given, "track": track}
     asked_for |= {"until_decided": until_decided, "max_seeds": max_seeds} | asdict(options)
     # How often trials save their state decides nothing, and is never left out by the command line.
     asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
@@ -98,27 +100,6 @@ def compare_command(
     line = f"{len(results.failures)} of {results.num_planned} trials failed; run them again with: {again}"
     say(line, sys.stderr if as_json else sys.stdout)
     return 1
-
-
-def _plan(
-    told: "Experiment", seeds: int | None, budget: dict[str, int | None], evaluate_every: int | None
-) -> "Plan":
-    """The plan of an experiment file, with the seeds and the budget of the command line."""
-    from velodrome.experiments.specification.make_plan import make_plan
-
-    agents, environments = dict(told.agents), dict(told.environments)
-    if all(amount is None for amount in budget.values()):
-        budget = {name: getattr(told, name) for name in budget}
-    else:
-        no_budget = dict.fromkeys(budget)
-        agents = {label: entry.model_copy(update=no_budget) for label, entry in agents.items()}
-        environments = {label: entry.model_copy(update=no_budget) for label, entry in environments.items()}
-    return make_plan(
-        agents, environments, seeds=told.seeds if seeds is None else seeds, episodes=budget["episodes"],
-        steps=budget["steps"], epochs=budget["epochs"], evaluation_episodes=told.evaluation_episodes,
-        evaluate_every=told.evaluate_every if evaluate_every is None else evaluate_every, success=told.success,
-        name=told.name, description=told.description,
-    )  # fmt: skip
 
 
 def _print(results: Results, options: AnalysisOptions, folder: Path, out: Path) -> None:

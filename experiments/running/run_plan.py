@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 from velodrome.experiments.errors import AllTrialsFailedError, ExperimentError, ExperimentWarning
 from velodrome.experiments.results.results import Results
@@ -27,7 +27,22 @@ from velodrome.experiments.tracking.tracker import TrackedTrial, Tracker, guarde
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a plan is run; the attributes are the arguments of `compare` with the same names."""
+    """How an experiment is run; none of it changes a result.
+
+    Attributes:
+        out: folder of the store, made if needed; results are only in memory if None.
+        workers: trials that run at the same time, the machine's cores if None; 0 runs everything in the calling
+            thread, for debuggers.
+        cluster: instead of workers: "local:N", "tcp://host:port" of a Dask scheduler, or a Dask client.
+        trial_timeout: seconds that a trial may take, once its worker has imported and compiled what it needs.
+        trial_memory: memory that a trial may add to its worker process, such as "2GB", or a number of bytes; compiled
+            trials run in processes then, too.
+        checkpoint_every: seconds between two saves inside a trial of the generic loop; None for never.
+        retry_failed: run the failed trials of the store again.
+        strict: refuse to run where the checks before running find something.
+        track: trackers that hear of every trial, such as a TensorBoardTracker.
+        progress: called with the state of the run, a few times a second.
+    """
 
     out: str | Path | None = None
     workers: int | None = None
@@ -39,6 +54,21 @@ class RunOptions:
     strict: bool = False
     track: Tracker | Sequence[Tracker] = ()
     progress: ProgressCallback | None = None
+
+
+class RunOptionFields(TypedDict, total=False):
+    """The fields of `RunOptions`, as keywords."""
+
+    out: str | Path | None
+    workers: int | None
+    cluster: Any
+    trial_timeout: float | None
+    trial_memory: str | int | None
+    checkpoint_every: float | None
+    retry_failed: bool
+    strict: bool
+    track: Tracker | Sequence[Tracker]
+    progress: ProgressCallback | None
 
 
 def run_plan(plan: Plan, options: RunOptions) -> Results:

@@ -39,7 +39,7 @@ from velodrome.experiments.results.measures import measure_named
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.running.run_plan import RunOptions, RunSession, report_failures
 from velodrome.experiments.running.sequential_comparison import SequentialComparison
-from velodrome.experiments.specification.inputs import MOST_SEEDS
+from velodrome.experiments.specification.experiment import MOST_SEEDS
 from velodrome.experiments.specification.plan import Plan
 from velodrome.experiments.specification.plan_checks import MIN_SEEDS, check_plan
 from velodrome.experiments.statistics import SequentialDesign
@@ -68,13 +68,28 @@ class UntilDecided:
     metric: str | None = None
 
     @classmethod
-    def checked(cls, max_seeds: Any, first: Any = None, metric: str | None = None) -> "UntilDecided":
-        """The same, of what users give; the first look is at 10 seeds, or at `max_seeds` if they are fewer.
+    def checked(
+        cls, until_decided: bool, max_seeds: int | None, first: Any = None, metric: str | None = None
+    ) -> "UntilDecided | None":
+        """The same, of what users give; None for a fixed number of seeds.
+
+        Args:
+            until_decided: whether seeds are added until all is decided.
+            max_seeds: seeds at the last look.
+            first: seeds at the first look; 10, or `max_seeds` if they are fewer, if None.
+            metric: what decides.
 
         Raises:
             BudgetError: something that is no number of seeds.
-            ExperimentError: fewer than 2 seeds, more at the first look than at the last, or an unknown metric.
+            ExperimentError: one of `until_decided` and `max_seeds` without the other, fewer than 2 seeds, more at the
+                first look than at the last, or an unknown metric.
         """
+        if not until_decided:
+            if max_seeds is not None:
+                raise ExperimentError("max_seeds needs until_decided=True; give seeds for a fixed number")
+            return None
+        if max_seeds is None:
+            raise ExperimentError("until_decided needs max_seeds, the most seeds of an agent, such as max_seeds=50")
         max_seeds = check_count("max_seeds", max_seeds)
         if not 2 <= max_seeds <= MOST_SEEDS:
             raise ExperimentError(f"max_seeds must be from 2 to {MOST_SEEDS}, got {max_seeds}")
@@ -99,29 +114,18 @@ class UntilDecided:
         return SequentialDesign.up_to(self.first, self.max_seeds, num_stages=NUM_LOOKS, futility=FUTILITY)
 
 
-def run_until_decided(
-    plan: Plan,
-    options: RunOptions,
-    *,
-    max_seeds: int,
-    first: int | Iterable[int] | None = None,
-    metric: str | None = None,
-) -> Results:
+def run_until_decided(plan: Plan, options: RunOptions, rule: UntilDecided) -> Results:
     """Run a plan with ever more seeds until every pair of agents is decided; warns as `compare` does.
 
     Args:
         plan: its seeds are replaced by 0, 1, 2, ….
         options: how it is run.
-        max_seeds: the most seeds of an agent, but for those that replace seeds on which trials failed.
-        first: seeds at the first look; 10, or `max_seeds` if they are fewer, if None. A list of seeds is refused.
-        metric: a name of `MEASURES` that decides; greedy success, or greedy return without a success rule, if None.
+        rule: when to look and by what to decide. Seeds on which trials fail are replaced.
 
     Raises:
-        BudgetError: `max_seeds` or `first` is no number of seeds.
-        ExperimentError: a single agent, numbers of seeds that cannot be, an unknown metric, or what `compare` raises.
+        ExperimentError: a single agent, or what `compare` raises.
         StoreError: as `compare`.
     """
-    rule = UntilDecided.checked(max_seeds, first, metric)
     for label in plan.environments:
         agents = plan.agents_on(label)
         if len(agents) < 2:
@@ -140,7 +144,11 @@ def run_until_decided(
             warnings.warn(line, ExperimentWarning, stacklevel=3)
         comparisons = [
             SequentialComparison(
-                label, list(plan.agents_on(label)), rule.design, most_seeds=MOST_TRIED * rule.max_seeds, metric=metric
+                label,
+                list(plan.agents_on(label)),
+                rule.design,
+                most_seeds=MOST_TRIED * rule.max_seeds,
+                metric=rule.metric,
             )
             for label in plan.environments
         ]

@@ -21,7 +21,7 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.running.registrations import PackedRegistration, register
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.trial_runner import TrialGroup, as_generic, failed_outcome, run_to_outcome
-from velodrome.experiments.specification.inputs import Maker
+from velodrome.experiments.specification.environment_configuration import Maker
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.trial import Budget, Checkpoints
 

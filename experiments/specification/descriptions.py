@@ -1,6 +1,8 @@
-"""What there is to name in expressions: agents, policies, schedules and environments, a line on each."""
+"""What there is to name: agents, policies, schedules, environments and experiments, a line on each."""
 
 import inspect
+import tomllib
+from importlib.resources import files
 from typing import NamedTuple
 
 import gymnasium as gym
@@ -9,8 +11,15 @@ from gymnasium.envs.registration import load_env_creator
 from velodrome.checks import closest
 from velodrome.envs.discretize import Discretize
 from velodrome.envs.make import list_environments
-from velodrome.experiments.specification.call_arguments import CatalogueError, Factory, signature_text
-from velodrome.experiments.specification.catalogue import AGENTS, DISCRETIZE, POLICIES, SCHEDULES
+from velodrome.experiments.specification.catalogue import (
+    AGENTS,
+    DISCRETIZE,
+    POLICIES,
+    SCHEDULES,
+    CatalogueError,
+    Factory,
+    signature_text,
+)
 
 _CATALOGUES: dict[str, dict[str, Factory]] = {"agents": AGENTS, "policies": POLICIES, "schedules": SCHEDULES}
 # Gymnasium's docstrings rarely begin with a line that says what there is to learn.
@@ -38,19 +47,33 @@ class CatalogueEntry(NamedTuple):
 
 
 def describe(kind: str) -> list[CatalogueEntry]:
-    """Every name of `kind`: "agents", "policies", "schedules" or "environments".
+    """Every name of `kind`: "agents", "policies", "schedules", "environments" or "experiments".
 
     Raises:
         CatalogueError: there is no such kind.
     """
     if kind == "environments":
         return _environment_entries()
+    if kind == "experiments":
+        texts = {name: tomllib.loads(shipped_text(name)) for name in shipped_experiments()}
+        return [CatalogueEntry(name, name, fields.get("description", "")) for name, fields in texts.items()]
     if kind not in _CATALOGUES:
-        raise CatalogueError(f"unknown kind {kind!r}{closest(kind, [*_CATALOGUES, 'environments'])}")
+        raise CatalogueError(f"unknown kind {kind!r}{closest(kind, [*_CATALOGUES, 'environments', 'experiments'])}")
     return [
         CatalogueEntry(name, signature_text(name, factory), _first_line(factory))
         for name, factory in _CATALOGUES[kind].items()
     ]
+
+
+def shipped_experiments() -> list[str]:
+    """Names of the experiments that come with the package, in alphabetical order."""
+    folder = files("velodrome.experiments")
+    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+
+
+def shipped_text(name: str) -> str:
+    """TOML text of a shipped experiment."""
+    return (files("velodrome.experiments") / f"{name}.toml").read_text(encoding="utf-8")
 
 
 def _first_line(factory: Factory) -> str:

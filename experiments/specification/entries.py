@@ -1,37 +1,87 @@
 """Agents, learners, policies and environments as users give them: an expression or object, or a table around it."""
 
-from collections.abc import Callable, Collection, Mapping
-from typing import Annotated, Any, ClassVar, TypeVar
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, TypeVar
 
 import gymnasium as gym
 import numpy as np
-from pydantic import BeforeValidator, Field, InstanceOf, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, InstanceOf, PrivateAttr, ValidationError, field_validator
 
 from velodrome.agents.agent import Agent
 from velodrome.checks import closest
+from velodrome.envs.make import several_agents
 from velodrome.envs.success_rules import parse_success_rule
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.specification.crossing_inputs import read_learner, read_policy
-from velodrome.experiments.specification.environment_configuration import EnvironmentConfiguration
-from velodrome.experiments.specification.inputs import read_agent, read_environment
-from velodrome.experiments.specification.mistakes import CheckedModel, Mistake, mistake_lines, shown
+from velodrome.experiments.specification.catalogue import build_agent, build_policy, kind_of
+from velodrome.experiments.specification.environment_configuration import (
+    EnvironmentConfiguration,
+    Maker,
+    environment_configuration,
+)
+from velodrome.experiments.specification.expression import ExpressionError, parse_expression
+from velodrome.experiments.specification.made_again import FIX, difference_when_made_again
+from velodrome.experiments.specification.mistakes import CheckedModel, Mistake, mistakes_in, shown
+from velodrome.experiments.texts import is_printable
+from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+from velodrome.policies.configuration import full_name, to_data, to_expression
 from velodrome.policies.policy import Policy
 
 BUDGETS = ("episodes", "steps", "epochs")
 ONE_BUDGET = "give episodes, steps or epochs, one of them"
+# Budgets and seeds are counted in 64 bits, in the loops and in the store.
+LARGEST_INTEGER = 2**63 - 1
 _AN_AGENT = "an expression such as 'q_learning(discount=0.9)'"
 _A_POLICY = "an expression such as 'epsilon_greedy(epsilon=0.1)'"
 _AN_ENVIRONMENT = "an expression such as 'FrozenLake-v1'"
 
-_Model = TypeVar("_Model", bound=CheckedModel)
+AnyEntry = TypeVar("AnyEntry", bound="Entry")
 
 
-def _plain_integer(given: Any) -> Any:
-    return int(given) if isinstance(given, np.integer) else given
+class NamedEnvironment(NamedTuple):
+    """An environment's expression or its factory's name, what makes it, and whether the expression says all."""
+
+    label: str
+    make: Maker
+    is_expression: bool
 
 
-def _plain_list(given: Any) -> Any:
-    return list(given) if isinstance(given, tuple) else given
+def read_agent(given: Any) -> tuple[str, Agent]:
+    """Label and agent of an agent or its expression; the label is the expression's canonical text.
+
+    Raises:
+        ExperimentError: it is neither.
+        ValueError: the expression cannot be read or built; one line.
+    """
+    if isinstance(given, str):
+        call = parse_expression(given)
+        return str(call), build_agent(call)
+    if isinstance(given, Agent):
+        return to_expression(given), given
+    if isinstance(given, type) and issubclass(given, Agent):
+        raise ExperimentError(f"an agent is an expression or an Agent, got the class {given.__name__}: call it")
+    raise ExperimentError(f"an agent is an expression or an Agent, got {given!r}")
+
+
+def read_environment(given: Any) -> NamedEnvironment:
+    """Environment of an expression, a configuration or a factory, which is not made.
+
+    Raises:
+        ExperimentError: it is none of these.
+        ValueError: the expression cannot be read; one line.
+    """
+    if isinstance(given, str):
+        given = environment_configuration(given)
+    if isinstance(given, EnvironmentConfiguration):
+        return NamedEnvironment(given.label, given.make, True)
+    if isinstance(given, gym.Env):
+        raise ExperimentError(
+            f"an environment is an expression or a factory, got the environment {given}: every trial needs its own"
+        )
+    if callable(given):
+        name = getattr(given, "__name__", type(given).__name__)
+        return NamedEnvironment(name, _checked(name, given), False)
+    raise ExperimentError(f"an environment is an expression or a factory, got {given!r}{several_agents(given)}")
 
 
 def budgets_in(given: Any) -> list[str]:
@@ -40,88 +90,120 @@ def budgets_in(given: Any) -> list[str]:
     return [name for name in BUDGETS if fields.get(name) is not None]
 
 
-# Budgets are counted in 64 bits, in the loops and in the store.
-Count = Annotated[int, BeforeValidator(_plain_integer), Field(ge=1, le=2**63 - 1)]
+def _whole_number(given: Any) -> int:
+    is_integer = isinstance(given, int | np.integer) and not isinstance(given, bool)
+    if not is_integer or given < 1:
+        advice = f": write {given:.0f}" if isinstance(given, float) and given.is_integer() and given >= 1 else ""
+        raise ValueError(f"must be a whole number of at least 1, got {shown(given)}{advice}")
+    if given > LARGEST_INTEGER:
+        raise ValueError(f"must be at most {LARGEST_INTEGER} (2**63 - 1), got {shown(given)}")
+    return int(given)
 
 
-class _Entry(CheckedModel):
+def _plain_list(given: Any) -> Any:
+    return list(given) if isinstance(given, tuple) else given
+
+
+Count = Annotated[int, BeforeValidator(_whole_number)]
+
+
+class Entry(CheckedModel):
+    """What agents, learners, policies and environments have in common: their shorthand says what they are."""
+
+    shorthand: ClassVar[str]
+
+    @property
+    def label(self) -> str:
+        """What it is called where it is given in a list, as an object."""
+        return to_expression(getattr(self, self.shorthand))
+
+
+class _Trained(Entry):
     """What agents, learners and environments have in common: a budget of their own, or none."""
 
     episodes: Count | None = None
     steps: Count | None = None
     epochs: Count | None = None
 
-    @classmethod
-    def mistakes_between_fields(cls, given: Mapping[str, Any]) -> list[Mistake]:
-        return [Mistake((), ONE_BUDGET)] if len(budgets_in(given)) > 1 else []
+    def without_budget(self) -> Self:
+        """The same without a budget of its own."""
+        return self.model_copy(update=dict.fromkeys(BUDGETS))
 
 
-class AgentEntry(_Entry):
+class AgentEntry(_Trained):
     """An agent of an experiment.
 
     Attributes:
-        agent: its expression, or the agent.
+        agent: the agent, given as such or as its expression.
         episodes: training episodes of its trials, before the environment's and the experiment's budget.
         steps: training steps of its trials, likewise; one budget alone.
         epochs: passes through an environment's labelled examples, likewise.
         environments: labels of those on which it takes part; all if None.
     """
 
-    shorthand: ClassVar[str | None] = "agent"
+    shorthand: ClassVar[str] = "agent"
 
-    agent: str | InstanceOf[Agent] = Field(description=_AN_AGENT)
+    agent: InstanceOf[Agent] = Field(description=_AN_AGENT)
     environments: Annotated[list[str], BeforeValidator(_plain_list)] | None = None
 
     @field_validator("agent", mode="before")
     @classmethod
-    def _can_be_built(cls, given: Any) -> Any:
-        if not isinstance(given, str | Agent | type) or _is_blank(given):
-            raise ValueError(f"must be {_AN_AGENT}, got {shown(given)}")
-        read_agent(given)
-        return given
+    def _built(cls, given: Any) -> Agent:
+        _check_given(given, Agent, _AN_AGENT)
+        return read_agent(given)[1]
 
 
-class LearnerEntry(_Entry):
+class LearnerEntry(_Trained):
     """A learner of an experiment, to be crossed with policies.
 
     Attributes:
-        learner: its expression, or the agent; its policy is left open.
+        learner: the agent, given as such or as its expression; its policy is left open.
         episodes: training episodes of its trials, before the environment's and the experiment's budget.
         steps: training steps of its trials, likewise; one budget alone.
         epochs: passes through an environment's labelled examples, likewise.
     """
 
-    shorthand: ClassVar[str | None] = "learner"
+    shorthand: ClassVar[str] = "learner"
 
-    learner: str | InstanceOf[Agent] = Field(description=_AN_AGENT)
+    learner: InstanceOf[Agent] = Field(description=_AN_AGENT)
+
+    @property
+    def label(self) -> str:
+        return _without_policy(self.learner)
 
     @field_validator("learner", mode="before")
     @classmethod
-    def _can_be_crossed(cls, given: Any) -> Any:
-        if not isinstance(given, str | Agent | Policy | type) or _is_blank(given):
-            raise ValueError(f"must be {_AN_AGENT}, got {shown(given)}")
-        read_learner(given)
-        return given
+    def _built(cls, given: Any) -> Agent:
+        _check_given(given, Agent | Policy, _AN_AGENT)
+        name = full_name(type(given)) if isinstance(given, Policy) else _name_of_kind(given, "policy")
+        if name is not None:
+            raise ExperimentError(f"{name} is a policy, not a learner: give it under policies")
+        _, agent = read_agent(given)
+        _check_policy_is_open(agent, given)
+        return agent
 
 
-class PolicyEntry(CheckedModel):
+class PolicyEntry(Entry):
     """A policy of an experiment, to be crossed with learners.
 
     Attributes:
-        policy: its expression, or the policy.
+        policy: the policy, given as such or as its expression.
     """
 
-    shorthand: ClassVar[str | None] = "policy"
+    shorthand: ClassVar[str] = "policy"
 
-    policy: str | InstanceOf[Policy] = Field(description=_A_POLICY)
+    policy: InstanceOf[Policy] = Field(description=_A_POLICY)
 
     @field_validator("policy", mode="before")
     @classmethod
-    def _can_be_built(cls, given: Any) -> Any:
-        if not isinstance(given, str | Policy | Agent | type) or _is_blank(given):
-            raise ValueError(f"must be {_A_POLICY}, got {shown(given)}")
-        read_policy(given)
-        return given
+    def _built(cls, given: Any) -> Policy:
+        _check_given(given, Policy | Agent, _A_POLICY)
+        name = full_name(type(given)) if isinstance(given, Agent) else _name_of_kind(given, "agent")
+        if name is not None:
+            raise ExperimentError(f"{name} is an agent, not a policy: give it under learners")
+        if isinstance(given, type):
+            raise ExperimentError(f"a policy is an expression or a Policy, got the class {given.__name__}: call it")
+        return build_policy(given) if isinstance(given, str) else given
 
 
 class CrossedEntry(AgentEntry):
@@ -136,30 +218,70 @@ class CrossedEntry(AgentEntry):
     policy: str
 
 
-class EnvironmentEntry(_Entry):
+class EnvironmentEntry(_Trained):
     """An environment of an experiment.
 
     Attributes:
-        environment: its expression, its configuration, or a function that makes it.
+        environment: its configuration, given as such or as its expression, or a function that makes it.
         episodes: training episodes of its trials, before the experiment's budget.
         steps: training steps of its trials, likewise; one budget alone.
         epochs: passes through its labelled examples, likewise.
         success: success rule instead of the experiment's and the environment's own.
     """
 
-    shorthand: ClassVar[str | None] = "environment"
+    shorthand: ClassVar[str] = "environment"
 
-    environment: str | InstanceOf[EnvironmentConfiguration] | Callable[[], gym.Env[Any, Any]] = Field(
+    environment: InstanceOf[EnvironmentConfiguration] | Callable[[], gym.Env[Any, Any]] = Field(
         description=_AN_ENVIRONMENT
     )
     success: str | None = None
+    _profiles: dict[tuple[str, str | None], EnvironmentProfile] = PrivateAttr(default_factory=dict)
+
+    @property
+    def was_looked_at(self) -> bool:
+        """Whether a profile of it is known."""
+        return bool(self._profiles)
+
+    def profile(self, label: str, rule: str | None, made: Callable[[], gym.Env[Any, Any]]) -> EnvironmentProfile:
+        """What is known of it; it is looked at once.
+
+        Args:
+            label: in the experiment.
+            rule: success rule that was asked for, or None.
+            made: gives one to look at, which is left open.
+
+        Raises:
+            ExperimentError: it is another environment each time it is made.
+            ValueError: it cannot be made, its transition model is not valid, or the rule does not fit; one line.
+        """
+        if (label, rule) not in self._profiles:
+            name, make, is_expression = self.named
+            profile = dataclasses.replace(EnvironmentProfile.of(label, make, rule, keeps_open=made()), keeps_open=None)
+            different = difference_when_made_again(profile, is_expression=is_expression)
+            if different is not None:
+                raise ExperimentError(
+                    f"{name} is another environment each time it is made ({different}), so that every trial would meet "
+                    f"its own: {FIX}"
+                )
+            self._profiles[label, rule] = profile
+        return self._profiles[label, rule]
+
+    @property
+    def named(self) -> NamedEnvironment:
+        """What makes it, with its name."""
+        return read_environment(self.environment)
+
+    @property
+    def label(self) -> str:
+        return self.named.label
 
     @field_validator("environment", mode="before")
     @classmethod
-    def _can_be_made(cls, given: Any) -> Any:
-        is_readable = isinstance(given, str | EnvironmentConfiguration | gym.Env) or callable(given)
-        if not is_readable or _is_blank(given):
-            raise ValueError(f"must be {_AN_ENVIRONMENT}, got {shown(given)}")
+    def _configured(cls, given: Any) -> Any:
+        if not callable(given):
+            _check_given(given, EnvironmentConfiguration | gym.Env, _AN_ENVIRONMENT)
+        if isinstance(given, str):
+            return environment_configuration(given)
         read_environment(given)
         return given
 
@@ -171,12 +293,74 @@ class EnvironmentEntry(_Entry):
         return success
 
 
-def mistakes_about_places(agents: Mapping[str, Any], environments: Collection[str]) -> list[Mistake]:
+ENTRIES: dict[str, type[Entry]] = {
+    "policies": PolicyEntry,
+    "learners": LearnerEntry,
+    "agents": AgentEntry,
+    "environments": EnvironmentEntry,
+}
+
+
+def read_entries(field: str, given: Any) -> tuple[dict[str, Any], list[Mistake]]:
+    """Entries by label, those that cannot be read as they are given, and the mistakes in them.
+
+    Args:
+        field: a key of `ENTRIES`.
+        given: entries by label; or in a list, or one alone, whose labels are their expressions.
+    """
+    model = ENTRIES[field]
+    is_table = isinstance(given, Mapping) and not is_alone(model, given)
+    several = given if isinstance(given, list | tuple) else [given]
+    entries: dict[str, Any] = {}
+    mistakes: list[Mistake] = []
+    if not (given if is_table else several):
+        mistakes.append(Mistake((field,), "must hold at least one label = expression, got none"))
+    for key, item in given.items() if is_table else enumerate(several):
+        entry, found = _read(model, item)
+        place = item if isinstance(item, str) and not is_table else str(key)
+        label = place if is_table else _label_in_list(model, item, entry, place)
+        if is_table:
+            found += _mistakes_about_label(model, label, item)
+        mistakes += [mistake._replace(location=(field, place, *mistake.location)) for mistake in found]
+        if label in entries:
+            twice = repr(item if isinstance(item, str) else label)
+            mistakes.append(Mistake((field, key), f"{model.shorthand} {twice} is given twice: give labels"))
+        entries[label] = entry
+    return entries, mistakes
+
+
+def _read(model: type[Entry], item: Any) -> tuple[Any, list[Mistake]]:
+    """The entry, or `item` as it is, and the mistakes in it."""
+    mistakes, entry = [], item
+    is_short = not isinstance(item, Mapping)
+    if not isinstance(item, model):
+        try:
+            entry = model.model_validate({model.shorthand: item} if is_short else item)
+        except ValidationError as error:
+            mistakes = mistakes_in(error, model)
+    if is_short:
+        mistakes = [mistake._replace(location=mistake.location[1:]) for mistake in mistakes]
+    if len(budgets_in(item)) > 1:
+        mistakes.append(Mistake((), ONE_BUDGET))
+    return entry, mistakes
+
+
+def is_alone(model: type[Entry], given: Mapping[str, Any]) -> bool:
+    """Whether a table is one entry, and not a table of entries by label."""
+    return model.shorthand in given and set(given) <= set(model.model_fields)
+
+
+def readable(entries: Mapping[str, Any], model: type[AnyEntry]) -> dict[str, AnyEntry]:
+    """Those entries that could be read."""
+    return {label: entry for label, entry in entries.items() if isinstance(entry, model)}
+
+
+def mistakes_about_places(agents: Mapping[str, Any], environments: Mapping[str, Any]) -> list[Mistake]:
     """Environments of agents that are not among the experiment's, and those on which no agent takes part.
 
     Args:
         agents: entries by label, as users write them or checked.
-        environments: labels.
+        environments: likewise.
     """
     mistakes, empty = [], set(environments)
     for label, entry in agents.items():
@@ -207,40 +391,88 @@ def places_of(entry: Any) -> list[str] | None:
     return list(places)
 
 
-def read_agent_entry(label: str, given: Any) -> AgentEntry:
-    """Entry of an expression, an agent, or a dict of `AgentEntry`'s fields.
-
-    Raises:
-        ExperimentError: mistakes, each in a line with its field, such as agents.LABEL.episodes.
-    """
-    return _read_entry(AgentEntry, "agents", label, given)
-
-
-def read_learner_entry(label: str, given: Any) -> LearnerEntry:
-    """Entry of an expression, an agent, or a dict of `LearnerEntry`'s fields; raises as `read_agent_entry` does."""
-    return _read_entry(LearnerEntry, "learners", label, given)
+def _label_in_list(model: type[Entry], item: Any, entry: Any, place: str) -> str:
+    """The canonical text of an expression, else what its entry says, else its place."""
+    text = item.get(model.shorthand) if isinstance(item, Mapping) else item
+    if isinstance(text, str):
+        try:
+            return str(parse_expression(text))
+        except ExpressionError:
+            return text
+    return entry.label if isinstance(entry, Entry) else place
 
 
-def read_policy_entry(label: str, given: Any) -> PolicyEntry:
-    """Entry of an expression, a policy, or a dict of `PolicyEntry`'s field; raises as `read_agent_entry` does."""
-    return _read_entry(PolicyEntry, "policies", label, given)
+def _mistakes_about_label(model: type[Entry], label: str, item: Any) -> Iterator[Mistake]:
+    if not label.strip() or not is_printable(label):
+        yield Mistake((), f"a label must be one line of visible text, got {shown(label)}")
+    if not isinstance(item, Mapping) or model.shorthand in item:
+        return
+    # What TOML took for a field in a label without quotes such as epsilon0.1.
+    known = {name for entry in ENTRIES.values() for name in entry.model_fields}
+    for name, value in item.items():
+        if isinstance(value, str) and name not in known and "did you mean" not in closest(name, known):
+            yield Mistake((), f'a label with a dot needs quotes: "{label}.{name}"')
+            return
 
 
-def read_environment_entry(label: str, given: Any) -> EnvironmentEntry:
-    """Entry of an expression, a configuration, a factory, or a dict of `EnvironmentEntry`'s fields.
-
-    Raises:
-        ExperimentError: mistakes, each in a line with its field, such as environments.LABEL.success.
-    """
-    return _read_entry(EnvironmentEntry, "environments", label, given)
+def _check_given(given: Any, objects: Any, allowed: str) -> None:
+    """Refuse what is neither a text, nor one of the objects, nor a class, which others say more of."""
+    if not isinstance(given, str | type | objects) or (isinstance(given, str) and not given.strip()):
+        raise ValueError(f"must be {allowed}, got {shown(given)}")
 
 
-def _read_entry(model: type[_Model], table: str, label: str, given: Any) -> _Model:
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        raise ExperimentError("\n".join(mistake_lines(error, table, label))) from None
+def _checked(name: str, factory: Callable[[], Any]) -> Maker:
+    def make() -> gym.Env[Any, Any]:
+        made = factory()
+        if not isinstance(made, gym.Env):
+            raise ExperimentError(f"the factory {name} must return a gymnasium.Env, got {made!r}{several_agents(made)}")
+        return made
+
+    # As functools.wraps would leave it: what the user gave is what keys are made of.
+    make.__wrapped__ = factory  # type: ignore[attr-defined]
+    return make
 
 
-def _is_blank(given: Any) -> bool:
-    return isinstance(given, str) and not given.strip()
+def _name_of_kind(given: Any, kind: str) -> str | None:
+    """The name in an expression where it is one of the catalogue's of that kind."""
+    name = parse_expression(given).name if isinstance(given, str) else ""
+    return name if kind_of(name) == kind else None
+
+
+def _check_policy_is_open(agent: Agent, given: Any) -> None:
+    """Refuse an agent without a parameter `policy`, or with another policy than its class gives it."""
+    parameter = _parameters(agent).get("policy")
+    if parameter is None:
+        raise ExperimentError(f"{full_name(type(agent))} has no policy that could be exchanged: give it under agents")
+    default = _default(parameter)
+    if default is dataclasses.MISSING:
+        # Its class wants a policy, so that none could be left open.
+        return
+    policy = agent.policy  # type: ignore[attr-defined]
+    is_written = isinstance(given, str) and "policy" in parse_expression(given).keywords
+    if is_written or to_data(policy) != to_data(default):
+        raise ExperimentError(
+            f"has the policy {to_expression(policy)} of its own, which crossing would replace: "
+            f"write {_without_policy(agent)}, or give it under agents"
+        )
+
+
+def _without_policy(agent: Agent) -> str:
+    """Expression of an agent without its policy and without parameters that have their default."""
+    given = [
+        f"{name}={to_expression(getattr(agent, name))}"
+        for name, parameter in _parameters(agent).items()
+        if name != "policy" and getattr(agent, name) != _default(parameter)
+    ]
+    return f"{full_name(type(agent))}({', '.join(given)})"
+
+
+def _parameters(agent: Agent) -> dict[str, "dataclasses.Field[Any]"]:
+    parameters: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(agent)  # type: ignore[arg-type]
+    return {parameter.name: parameter for parameter in parameters if parameter.init}
+
+
+def _default(parameter: "dataclasses.Field[Any]") -> Any:
+    if parameter.default_factory is not dataclasses.MISSING:
+        return parameter.default_factory()
+    return parameter.default

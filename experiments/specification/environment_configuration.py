@@ -1,5 +1,6 @@
 """Environments of expressions, which can be made again and again."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,15 +8,19 @@ import gymnasium as gym
 
 from velodrome.envs.discretize import Discretize
 from velodrome.envs.make import make_environment
-from velodrome.experiments.specification.call_arguments import CatalogueError, bound_arguments, refuse_names
 from velodrome.experiments.specification.catalogue import (
     DISCRETIZE,
+    CatalogueError,
     add_current_directory,
+    bound_arguments,
     call_of,
     kind_of,
+    refuse_names,
     with_article,
 )
 from velodrome.experiments.specification.expression import Call, to_text
+
+Maker = Callable[[], gym.Env[Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -69,15 +74,14 @@ class EnvironmentConfiguration:
             raise CatalogueError(f"{DISCRETIZE}: {error}") from None
 
 
-def build_environment(expression: str | Call) -> EnvironmentConfiguration:
+def environment_configuration(expression: str | Call) -> EnvironmentConfiguration:
     """Environment of an expression: a Gymnasium id, `module:Id`, or `discretize(<environment>, bins=...)`.
 
-    It is made once and closed, so that a wrong id or argument is known before the first trial.
+    Whether it can be made is seen when it is.
 
     Raises:
         ExpressionError: the text is no expression.
-        UnknownEnvironmentError: no such id or argument, or its constructor refuses a value.
-        CatalogueError: a name of another kind, or an argument that is not allowed.
+        CatalogueError: a name of another kind.
     """
     configuration = EnvironmentConfiguration(call_of(expression))
     kind = kind_of(configuration.expression.name)
@@ -85,5 +89,17 @@ def build_environment(expression: str | Call) -> EnvironmentConfiguration:
         raise CatalogueError(
             f"{configuration.expression.name} is {with_article(kind)}, not an environment such as FrozenLake-v1"
         )
+    return configuration
+
+
+def build_environment(expression: str | Call) -> EnvironmentConfiguration:
+    """Environment of an expression, made once and closed, so that a wrong id or argument is known at once.
+
+    Raises:
+        ExpressionError: the text is no expression.
+        UnknownEnvironmentError: no such id or argument, or its constructor refuses a value.
+        CatalogueError: a name of another kind, or an argument that is not allowed.
+    """
+    configuration = environment_configuration(expression)
     configuration.make().close()
     return configuration

@@ -16,7 +16,7 @@ from gymnasium.utils import seeding
 
 from velodrome.agents.engine.environment_answers import read_step, read_success
 from velodrome.envs.success_rules import SuccessRule, report_of
-from velodrome.experiments.specification.inputs import Maker
+from velodrome.experiments.specification.environment_configuration import Maker
 
 Result = TypeVar("Result")
 

@@ -1,100 +1,189 @@
-"""What `velodrome compare` runs, checked whole before anything runs."""
+"""The experiment: all that is compared, read and checked whole before anything runs; it alone makes the plan."""
 
 import contextlib
+import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Self, TypedDict
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+import gymnasium as gym
+import numpy as np
+from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
-from velodrome.checks import closest
+from velodrome.agents.agent import Agent
+from velodrome.checks import ConfigurationError, one_line
 from velodrome.envs.success_rules import parse_success_rule
-from velodrome.experiments.specification.crossing import DEFAULT_LEARNER, NO_POLICIES, cross, crossed_label
+from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.specification.entries import (
+    BUDGETS,
+    ENTRIES,
+    LARGEST_INTEGER,
     ONE_BUDGET,
     AgentEntry,
     Count,
+    CrossedEntry,
     EnvironmentEntry,
     LearnerEntry,
     PolicyEntry,
     budgets_in,
+    is_alone,
     mistakes_about_places,
     places_of,
+    read_entries,
+    readable,
 )
-from velodrome.experiments.specification.expression import parse_expression
-from velodrome.experiments.specification.inputs import LARGEST_SEED, MOST_SEEDS
-from velodrome.experiments.specification.mistakes import CheckedModel, Mistake, shown
+from velodrome.experiments.specification.environment_configuration import EnvironmentConfiguration, Maker
+from velodrome.experiments.specification.mistakes import CheckedModel, Mistake, mistake_lines, mistakes_in, shown
+from velodrome.experiments.specification.plan import Plan, PlannedAgent, PlannedEnvironment
+from velodrome.experiments.specification.plan_checks import check_pairs
+from velodrome.experiments.texts import is_printable
+from velodrome.policies.configuration import to_expression
+from velodrome.policies.policy import Policy
 
-_KINDS = {"policies": "policy", "learners": "learner", "agents": "agent", "environments": "environment"}
-_ENTRIES = "a table of label = expression, or a list of expressions"
+# A table is {"agent": …, "epochs": …, "environments": […]}, {"environment": …, "steps": …, "success": …}, likewise.
+AgentInput = Agent | str | AgentEntry | Mapping[str, Any]
+LearnerInput = Agent | str | LearnerEntry | Mapping[str, Any]
+PolicyInput = Policy | str | PolicyEntry | Mapping[str, Any]
+EnvironmentInput = str | EnvironmentConfiguration | Maker | EnvironmentEntry | Mapping[str, Any]
+Agents = Mapping[str, AgentInput] | Sequence[AgentInput] | AgentInput
+Learners = Mapping[str, LearnerInput] | Sequence[LearnerInput] | LearnerInput
+Policies = Mapping[str, PolicyInput] | Sequence[PolicyInput] | PolicyInput
+Environments = Mapping[str, EnvironmentInput] | Sequence[EnvironmentInput] | EnvironmentInput
+
+# Crossed with policies where no learner is given.
+DEFAULT_LEARNER = "q_learning"
+# A larger number is most likely a seed that was meant for a list.
+MOST_SEEDS = 1_000_000
+_SEVERAL = "a table of label = expression, or a list of expressions"
+_NO_POLICIES = "learners are crossed with policies: give policies too, or give the learners under agents"
 _MOST_PAIRS_TOLD = 3
 _LONGEST_LIST = 80
 
-_Model = TypeVar("_Model", bound=CheckedModel)
+
+class ExperimentFields(TypedDict, total=False):
+    """The fields of an `Experiment`, in all the forms in which they may be given."""
+
+    policies: Policies | None
+    learners: Learners | None
+    episodes: int | None
+    steps: int | None
+    epochs: int | None
+    evaluate_every: int | None
+    seeds: int | Iterable[int] | None
+    evaluation_episodes: int | None
+    success: str | None
+    name: str | None
+    description: str | None
 
 
 class Experiment(CheckedModel):
-    """An experiment: agents, environments, budgets and seeds.
+    """An experiment: what is compared, whether a file says it or a program.
 
-    Every learner is crossed with every policy. A trial's budget is its agent's (or learner's) own, else its
-    environment's own, else the experiment's.
+    Agents, learners, policies and environments are given by label, or in a list (the expression is then the label), or
+    one alone: as an expression such as "q_learning(discount=0.9)", as an object, or as a table such as
+    {"agent": "dyna_q", "episodes": 200}. An environment may be a factory, too. Every learner is crossed with every
+    policy; learner and policy make the agent "learner · policy". A trial's budget is its agent's (or learner's) own,
+    else its environment's own, else the experiment's.
+
+    Everything is read, built and looked at once, when the experiment is made; modules that it names are imported.
 
     Attributes:
         name: title of tables and plots.
-        description: the question, in a sentence.
-        policies: label to policy.
-        learners: label to learner; empty for the default one where there are policies.
-        agents: label to agent, the learners crossed with the policies among them.
-        environments: label to environment.
+        description: the question that it answers, in a sentence.
+        policies: policies to cross with the learners: how to explore.
+        learners: agents whose policy is left open; q_learning where there are policies alone.
+        agents: agents with all that they are; those that were crossed among them, once the experiment is made.
+        environments: environments.
         episodes: training episodes of a trial; one of the three budgets, or none where every trial has one without.
         steps: training steps of a trial.
-        epochs: passes through an environment's labelled examples.
-        seeds: how many, or the seeds themselves.
-        evaluation_episodes: sampled episodes where the greedy policy's value cannot be computed.
-        evaluate_every: episodes, steps or epochs, as the budget counts, between evaluations along a training; none of
-            these if None.
-        success: success rule instead of the environments' own.
+        epochs: passes through an environment's labelled examples; an episode is one of them.
+        evaluate_every: episodes, steps or epochs (what the budget counts) between two evaluations during training;
+            none if None.
+        seeds: how many (0, 1, 2, …), or the seeds themselves.
+        evaluation_episodes: sampled episodes of the greedy policy where its value can neither be computed nor be asked
+            of all labelled examples.
+        success: success rule instead of the environments' own, such as "return > 0".
+
+    Raises:
+        ExperimentError: mistakes, each in a line with the path of its field: nothing to compare, an expression that
+            cannot be read or built, something given twice, a learner and a policy that cannot be crossed, an
+            environment that cannot be made or is another one each time, an agent that cannot learn in it.
+        BudgetError: epochs where an environment has no labelled examples.
     """
 
     name: str
     description: str = ""
     policies: dict[str, PolicyEntry] = Field(default_factory=dict)
     learners: dict[str, LearnerEntry] = Field(default_factory=dict)
-    agents: dict[str, AgentEntry] = Field(default=None, validate_default=True)
-    environments: dict[str, EnvironmentEntry] = Field(description=_ENTRIES)
+    agents: dict[str, AgentEntry] = Field(description=_SEVERAL)
+    environments: dict[str, EnvironmentEntry] = Field(description=_SEVERAL)
     episodes: Count | None = None
     steps: Count | None = None
     epochs: Count | None = None
+    evaluate_every: Count | None = None
     seeds: int | list[int] = 30
     evaluation_episodes: Count = 100
-    evaluate_every: Count | None = None
     success: str | None = None
+    _crossed: frozenset[str] = PrivateAttr()
+    _plan: Plan = PrivateAttr()
+
+    def __init__(self, /, **given: Any) -> None:
+        fields = {field: value for field, value in given.items() if value is not None}
+        entries: dict[str, dict[str, Any]] = {field: {} for field in ENTRIES}
+        mistakes: list[Mistake] = []
+        for field in [field for field in ENTRIES if field in fields]:
+            entries[field], found = read_entries(field, fields[field])
+            mistakes += found
+        crossed, found = _cross(entries, fields)
+        everyone = entries["agents"] | crossed
+        mistakes += [*found, *mistakes_about_places(everyone, entries["environments"])]
+        mistakes += _budget_mistakes(fields, everyone, entries["environments"])
+        # What cannot be read is left out, so that the mistakes in all other fields are found at the same time.
+        fields |= {field: readable(entries[field], model) for field, model in ENTRIES.items() if field in fields}
+        if "agents" in fields or "policies" in fields or "learners" in fields:
+            fields["agents"] = readable(everyone, AgentEntry)
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            mistakes = mistakes_in(error, Experiment) + mistakes
+        with _Opened(entries["environments"]) as opened:
+            for label, place in opened.places.items():
+                try:
+                    if not place.was_looked_at:
+                        opened.one_of(label)
+                except ValueError as error:
+                    mistakes.append(Mistake(_location(given["environments"], label), str(error)))
+            _refuse(mistakes)
+            self._crossed = frozenset(crossed)
+            self._plan = self._new_plan(opened)
+
+    def plan(self) -> Plan:
+        """All trials, ready to run."""
+        return self._plan
+
+    def changed(self, **changes: Any) -> "Experiment":
+        """Another experiment with other fields; a budget goes before all budgets of this one, entries' own too."""
+        fields = {field: getattr(self, field) for field in self.model_fields_set}
+        fields["agents"] = {label: entry for label, entry in self.agents.items() if label not in self._crossed} or None
+        return Experiment(**changed_fields(fields, changes))
 
     @field_validator("name")
     @classmethod
     def _name_can_be_a_title(cls, name: str) -> str:
-        if not name.isprintable() or not any(character.isalnum() for character in name):
+        if not is_printable(name) or not any(character.isalnum() for character in name):
             raise ValueError(f"must be one line of text with a letter or digit, got {shown(name)}")
         return name
 
-    @field_validator(*_KINDS, mode="before")
+    @field_validator("description")
     @classmethod
-    def _by_label(cls, given: Any, info: ValidationInfo) -> Any:
-        if given is None and info.field_name == "agents":
-            # Fields that hold a mistake are not in the data, but were given.
-            if any(info.data.get(field, True) for field in ("policies", "learners")):
-                return {}
-            raise ValueError(f"field required: {_ENTRIES}")
-        if not isinstance(given, Mapping | list):
-            raise ValueError(f"must be {_ENTRIES}, got {shown(given)}")
-        if not given:
-            raise ValueError("must hold at least one label = expression, got none")
-        return _labelled(given)
-
-    @field_validator("agents")
-    @classmethod
-    def _with_crossed_ones(cls, agents: dict[str, AgentEntry], info: ValidationInfo) -> dict[str, AgentEntry]:
-        return {**agents, **cross(info.data.get("learners", {}), info.data.get("policies", {}), agents).agents}
+    def _description_can_be_stored(cls, description: str) -> str:
+        try:
+            description.encode()
+        except UnicodeEncodeError as error:
+            half = description[error.start]
+            raise ValueError(f"holds half a character, {half!a}: got {description!a}") from None
+        return description
 
     @field_validator("success")
     @classmethod
@@ -105,116 +194,146 @@ class Experiment(CheckedModel):
 
     @field_validator("seeds", mode="before")
     @classmethod
-    def _seeds_are_usable(cls, seeds: Any) -> Any:
-        if isinstance(seeds, list):
-            return _different_seeds(seeds)
-        if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
+    def _seeds_are_usable(cls, seeds: Any) -> int | list[int]:
+        if isinstance(seeds, Iterable) and not isinstance(seeds, str | bytes | Mapping):
+            return _different_seeds(list(seeds))
+        if not _is_whole(seeds) or seeds < 1:
             raise ValueError(f"must be a whole number of at least 1, or a list of seeds, got {shown(seeds)}")
         if seeds > MOST_SEEDS:
             raise ValueError(
                 f"must be a number of seeds, at most {MOST_SEEDS}, or a list of seeds such as [7], got {shown(seeds)}"
             )
-        return seeds
+        return int(seeds)
 
-    @classmethod
-    def mistakes_between_fields(cls, given: Mapping[str, Any]) -> list[Mistake]:
+    def _new_plan(self, opened: "_Opened") -> Plan:
         mistakes: list[Mistake] = []
-        for field in _KINDS:
-            entries = given.get(field)
-            if isinstance(entries, Mapping):
-                mistakes += _label_mistakes(field, entries)
-            elif isinstance(entries, list):
-                mistakes += _list_mistakes(field, entries)
-        places = mistakes_about_places(_all_agents(given), list(_labelled(given.get("environments"))))
-        return [*mistakes, *places, *_crossing_mistakes(given), *_budget_mistakes(given)]
+        environments = {}
+        for label, entry in self.environments.items():
+            rule = entry.success if entry.success is not None else self.success
+            try:
+                profile = entry.profile(label, rule, partial(opened.one_of, label))
+            except ValueError as error:
+                mistakes.append(Mistake(("environments", label), str(error)))
+                continue
+            name, make, is_expression = entry.named
+            environments[label] = PlannedEnvironment(
+                label, name, make, profile, rule, entry.episodes, entry.steps, entry.epochs, is_expression
+            )
+        _refuse(mistakes)
+        plan = Plan(
+            self.name,
+            self.description,
+            {label: _planned_agent(label, entry) for label, entry in self.agents.items()},
+            environments,
+            list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds,
+            self.episodes,
+            self.steps,
+            self.evaluation_episodes,
+            self.success,
+            factors={
+                label: {"learner": entry.learner, "policy": entry.policy}
+                for label, entry in self.agents.items()
+                if isinstance(entry, CrossedEntry)
+            },
+            epochs=self.epochs,
+            evaluate_every=self.evaluate_every,
+        )
+        for environment in environments:
+            for agent in plan.agents_on(environment):
+                plan.budget(agent, environment)
+        check_pairs(plan, opened.one_of)
+        return plan
 
 
-def _different_seeds(seeds: list[Any]) -> list[int]:
-    for seed in seeds:
-        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            raise ValueError(f"must be different whole numbers of at least 0, got {shown(seed)}")
-        if seed > LARGEST_SEED:
-            raise ValueError(f"must be at most {LARGEST_SEED} (2**63 - 1), got {shown(seed)}")
-    repeated = [seed for seed, times in Counter(seeds).items() if times > 1]
-    if repeated or not seeds:
-        given = repr(seeds) if len(repr(seeds)) <= _LONGEST_LIST else f"{repeated[0]} twice"
-        raise ValueError(f"must be different whole numbers of at least 0, got {given}")
-    return seeds
+def changed_fields(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of an experiment, as written or checked, with others in their place.
+
+    Args:
+        fields: by name.
+        changes: likewise, without those that are None; a budget goes before all budgets in `fields`, entries' own too.
+    """
+    changes = {field: value for field, value in changes.items() if value is not None}
+    kept = dict(fields)
+    if changes.keys() & set(BUDGETS):
+        kept = {field: value for field, value in fields.items() if field not in BUDGETS}
+        for field, model in ENTRIES.items():
+            given = kept.get(field)
+            if isinstance(given, list | tuple):
+                kept[field] = [_without_budget(entry) for entry in given]
+            elif isinstance(given, Mapping) and not is_alone(model, given):
+                kept[field] = {label: _without_budget(entry) for label, entry in given.items()}
+            elif given is not None:
+                kept[field] = _without_budget(given)
+    return kept | changes
 
 
-def _label_mistakes(field: str, entries: Mapping[str, Any]) -> Iterator[Mistake]:
-    for label, entry in entries.items():
-        if not label.strip() or not label.isprintable():
-            yield Mistake((field, label), f"a label must be one line of visible text, got {shown(label)}")
-        rest = _rest_of_label(field, entry)
-        if rest is not None:
-            yield Mistake((field, label), f'a label with a dot needs quotes: "{label}.{rest}"')
+def _without_budget(entry: Any) -> Any:
+    if isinstance(entry, AgentEntry | LearnerEntry | EnvironmentEntry):
+        return entry.without_budget()
+    return {key: value for key, value in entry.items() if key not in BUDGETS} if isinstance(entry, Mapping) else entry
 
 
-def _rest_of_label(field: str, entry: Any) -> str | None:
-    """What TOML took for a field in a label without quotes such as epsilon0.1, or None."""
-    if not isinstance(entry, Mapping) or _KINDS[field] in entry:
-        return None
-    entries = (AgentEntry, LearnerEntry, PolicyEntry, EnvironmentEntry)
-    fields = [name for model in entries for name in model.model_fields]
-    names = (key for key, value in entry.items() if isinstance(value, str) and key not in fields)
-    return next((name for name in names if "did you mean" not in closest(name, fields)), None)
+def _cross(entries: Mapping[str, Mapping[str, Any]], given: Collection[str]) -> tuple[dict[str, Any], list[Mistake]]:
+    """Every learner with every policy by label, and the pairs that make no agent; the budget is the learner's.
+
+    Args:
+        entries: of all fields by label; those that could not be read stand for their agents.
+        given: fields that were given.
+    """
+    if "learners" in given and "policies" not in given:
+        return {}, [Mistake((), _NO_POLICIES)]
+    learners, policies = entries["learners"], entries["policies"]
+    if "learners" not in given and policies:
+        learners = {DEFAULT_LEARNER: LearnerEntry.model_validate({"learner": DEFAULT_LEARNER})}
+    crossed: dict[str, Any] = {}
+    mistakes = []
+    for learner_label, learner in learners.items():
+        for policy_label, policy in policies.items():
+            label = f"{learner_label} · {policy_label}"
+            crossed.setdefault(label, learner)
+            if not isinstance(learner, LearnerEntry) or not isinstance(policy, PolicyEntry):
+                continue
+            try:
+                if label in entries["agents"] or isinstance(crossed[label], CrossedEntry):
+                    raise ExperimentError(f"another agent has the label {label!r}: change one of them")
+                crossed[label] = CrossedEntry(
+                    agent=_with_policy(learner.learner, policy.policy), learner=learner_label, policy=policy_label,
+                    **{budget: getattr(learner, budget) for budget in BUDGETS},
+                )  # fmt: skip
+            except ExperimentError as error:
+                mistakes.append(Mistake(("learners", learner_label), f"with policy {policy_label!r}: {error}"))
+    return crossed, mistakes
 
 
-def _list_mistakes(field: str, entries: list[Any]) -> Iterator[Mistake]:
-    known: set[str] = set()
-    for place, item in enumerate(entries):
-        if not isinstance(item, str):
-            advice = f': write [{field}."label"]' if isinstance(item, Mapping) else ""
-            yield Mistake((field, place), f"must be an expression, got {shown(item)}{advice}")
-        elif (text := _canonical(item)) in known:
-            yield Mistake((field, place), f"{_KINDS[field]} {item!r} is given twice: give labels, as a table")
-        else:
-            known.add(text)
+def _with_policy(learner: Agent, policy: Policy) -> Agent:
+    """The learner's configuration with another policy.
+
+    Raises:
+        ExperimentError: the learner cannot use it; one line.
+    """
+    try:
+        return dataclasses.replace(learner, policy=policy)  # type: ignore[type-var]
+    # The class may be the user's own, and raise anything.
+    except Exception as error:
+        reason = str(error) if isinstance(error, ConfigurationError) else one_line(error)
+        raise ExperimentError(
+            f"{reason}; to leave this pair out, give the others under agents, each with a policy of its own"
+        ) from error
 
 
-def _crossing_mistakes(given: Mapping[str, Any]) -> list[Mistake]:
-    """Of learners and policies that are each without a mistake."""
-    policies, learners = given.get("policies"), given.get("learners")
-    if learners is not None and policies is None:
-        return [Mistake((), NO_POLICIES)]
-    readable = _readable(LearnerEntry, learners)
-    if learners is not None and not readable:
-        return []
-    return cross(readable, _readable(PolicyEntry, policies), _labelled(given.get("agents"))).mistakes
-
-
-def _readable(model: type[_Model], entries: Any) -> dict[str, _Model]:
-    readable = {}
-    for label, entry in _labelled(entries).items():
-        with contextlib.suppress(ValidationError):
-            readable[label] = model.model_validate(entry)
-    return readable
-
-
-def _labelled(entries: Any) -> Mapping[str, Any]:
-    """Entries by label, of a table or a list; none where they are neither."""
-    if isinstance(entries, list):
-        return {item: item for item in entries if isinstance(item, str)}
-    return entries if isinstance(entries, Mapping) else {}
-
-
-def _budget_mistakes(given: Mapping[str, Any]) -> list[Mistake]:
-    own = budgets_in(given)
+def _budget_mistakes(
+    fields: Mapping[str, Any], agents: Mapping[str, Any], environments: Mapping[str, Any]
+) -> list[Mistake]:
+    own = budgets_in(fields)
     if own:
         return [Mistake((), ONE_BUDGET)] if len(own) > 1 else []
-    all_agents = _all_agents(given)
-    agents, environments = _labels_without_budget(all_agents), _labels_without_budget(given.get("environments"))
-    if agents == [] or environments == []:
-        return []
-    if agents is None or environments is None:
+    if not agents or not environments:
         return [Mistake((), ONE_BUDGET)]
-    places = {agent: places_of(all_agents[agent]) for agent in agents}
     pairs = [
         f"{agent!r} on {environment!r}"
-        for environment in environments
-        for agent in agents
-        if environment in (places[agent] or environments)
+        for environment, place in environments.items()
+        for agent, entry in agents.items()
+        if not budgets_in(place) and not budgets_in(entry) and environment in (places_of(entry) or environments)
     ]
     if not pairs:
         return []
@@ -222,25 +341,74 @@ def _budget_mistakes(given: Mapping[str, Any]) -> list[Mistake]:
     return [Mistake((), f"{ONE_BUDGET}: no budget for {', '.join(pairs[:_MOST_PAIRS_TOLD])}{more}")]
 
 
-def _all_agents(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands for each agent, by label: its entry, or its learner's if it is crossed."""
-    learners = _labelled(given.get("learners", {DEFAULT_LEARNER: DEFAULT_LEARNER}))
-    crossed = {
-        crossed_label(learner, policy): entry
-        for learner, entry in learners.items()
-        for policy in _labelled(given.get("policies"))
-    }
-    return {**_labelled(given.get("agents")), **crossed}
+def _refuse(mistakes: list[Mistake]) -> None:
+    """Raise an error with all mistakes, in the order of the fields."""
+    order = [*Experiment.model_fields]
+
+    def place(mistake: Mistake) -> int:
+        field = mistake.location[0] if mistake.location else ""
+        return order.index(str(field)) if field in order else len(order) + (not mistake.location)
+
+    if mistakes:
+        raise ExperimentError(mistake_lines(sorted(mistakes, key=place)))
 
 
-def _labels_without_budget(given: Any) -> list[str] | None:
-    """Labels of the entries that own no budget; None where there are no entries to be read."""
-    entries = _labelled(given)
-    return [label for label, entry in entries.items() if not budgets_in(entry)] if entries else None
+def _planned_agent(label: str, entry: AgentEntry) -> PlannedAgent:
+    places = None if entry.environments is None else tuple(entry.environments)
+    return PlannedAgent(
+        label, entry.agent, to_expression(entry.agent), entry.episodes, entry.steps, entry.epochs, places
+    )
 
 
-def _canonical(expression: str) -> str:
-    try:
-        return str(parse_expression(expression))
-    except ValueError:
-        return expression
+def _different_seeds(seeds: list[Any]) -> list[int]:
+    for seed in seeds:
+        if not _is_whole(seed) or seed < 0:
+            raise ValueError(f"must be different whole numbers of at least 0, got {shown(seed)}")
+        if seed > LARGEST_INTEGER:
+            raise ValueError(f"must be at most {LARGEST_INTEGER} (2**63 - 1), got {shown(seed)}")
+    repeated = [seed for seed, times in Counter(seeds).items() if times > 1]
+    if repeated or not seeds:
+        given = repr(seeds) if len(repr(seeds)) <= _LONGEST_LIST else f"{repeated[0]} twice"
+        raise ValueError(f"must be different whole numbers of at least 0, got {given}")
+    return [int(seed) for seed in seeds]
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+class _Opened:
+    """Environments that are made once to look at, and closed in the end.
+
+    Args:
+        entries: by label, those that cannot be read as they were given.
+    """
+
+    def __init__(self, entries: Mapping[str, Any]) -> None:
+        self.places = readable(entries, EnvironmentEntry)
+        for label in entries.keys() - self.places.keys():
+            # Where another field is wrong, the environment itself may be wrong, too.
+            with contextlib.suppress(ValidationError, TypeError, KeyError):
+                alone = {"environment": entries[label]["environment"]}
+                self.places[label] = EnvironmentEntry.model_validate(alone)
+        self._made: dict[str, gym.Env[Any, Any]] = {}
+
+    def one_of(self, label: str) -> gym.Env[Any, Any]:
+        """The one of that label, made where it is not yet."""
+        if label not in self._made:
+            self._made[label] = self.places[label].named.make()
+        return self._made[label]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for env in self._made.values():
+            with contextlib.suppress(Exception):
+                env.close()
+
+
+def _location(environments: Any, label: str) -> tuple[str, ...]:
+    """Where a file says what environment it is."""
+    is_table = isinstance(environments, Mapping) and isinstance(environments.get(label), Mapping)
+    return ("environments", label, "environment") if is_table else ("environments", label)

@@ -7,13 +7,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.specification.experiment import Experiment
-from velodrome.experiments.specification.mistakes import field_path, mistake_lines
-from velodrome.experiments.specification.shipped import shipped_experiments, shipped_text
+from velodrome.experiments.specification.descriptions import shipped_experiments, shipped_text
+from velodrome.experiments.specification.experiment import Experiment, changed_fields
+from velodrome.experiments.specification.mistakes import field_path
 
 _LONGEST_LINE = 80
 # Where tomllib's words do not say what the writer did.
@@ -25,36 +23,37 @@ _TOML_MISTAKES = {
 _TOML_REPEATED = re.compile(r"Cannot (?:declare|mutate immutable namespace) (\(.*\))(?: twice)?(?= \(at )")
 
 
-def read_experiment(name_or_path: str) -> Experiment:
+def read_experiment(name_or_path: str | Path, **changes: Any) -> Experiment:
     """Experiment of a TOML file or a shipped name.
+
+    Args:
+        name_or_path: a path, or a name among those of `velodrome list experiments`.
+        changes: fields in place of the file's, where they are not None; a budget goes before all budgets of the file.
 
     Raises:
         ExperimentError: no such file or name, or mistakes in the file, each in a line with its field.
+        BudgetError: as `Experiment`.
     """
-    if name_or_path.endswith(".toml") or os.path.isfile(name_or_path):
-        text = _text_of(name_or_path)
-    elif name_or_path in shipped_experiments():
-        text = shipped_text(name_or_path)
-    elif os.path.isdir(name_or_path):
-        raise ExperimentError(f"experiment {name_or_path}: it is a folder, give the path of a TOML file")
+    given = str(name_or_path)
+    if given.endswith(".toml") or os.path.isfile(given):
+        text = _text_of(given)
+    elif given in shipped_experiments():
+        text = shipped_text(given)
+    elif os.path.isdir(given):
+        raise ExperimentError(f"experiment {given}: it is a folder, give the path of a TOML file")
     else:
         names = shipped_experiments()
-        raise ExperimentError(
-            f"unknown experiment {name_or_path!r}{closest(name_or_path, names)} (or give the path of a TOML file)"
-        )
-    return parse_experiment(text, name_or_path)
+        raise ExperimentError(f"unknown experiment {given!r}{closest(given, names)} (or give the path of a TOML file)")
+    return parse_experiment(text, given, **changes)
 
 
-def parse_experiment(text: str, source: str = "experiment") -> Experiment:
-    """Experiment of a TOML text.
-
-    Raises:
-        ExperimentError: mistakes in the text, each in a line with its field.
-    """
+def parse_experiment(text: str, source: str = "experiment", **changes: Any) -> Experiment:
+    """Experiment of a TOML text; arguments and errors as those of `read_experiment`."""
+    fields = changed_fields(_tables_of(text, source), changes)
     try:
-        return Experiment.model_validate(_tables_of(text, source))
-    except ValidationError as error:
-        raise ExperimentError("\n".join(f"{source}: {line}" for line in mistake_lines(error))) from None
+        return Experiment(**fields)
+    except ExperimentError as error:
+        raise ExperimentError("\n".join(f"{source}: {line}" for line in str(error).splitlines())) from None
 
 
 def _text_of(path: str) -> str:

@@ -11,8 +11,8 @@ import numpy as np
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 
 from velodrome.envs.model.transition_model import NoTransitionModelError, TransitionModel, TransitionModelError
+from velodrome.experiments.specification.environment_configuration import Maker
 from velodrome.experiments.specification.environment_probe import actions_of, in_time, opened, trace
-from velodrome.experiments.specification.inputs import Maker
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 
 # Beside the one that is known: a draw between two environments is missed once in four times.

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from velodrome.agents.agent import Agent
-from velodrome.experiments.specification.inputs import Maker
+from velodrome.experiments.specification.environment_configuration import Maker
 from velodrome.experiments.storage.trial_key import TrialKeys
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.trial import Budget
@@ -90,6 +90,7 @@ class Plan:
         seeds_of: seeds of pairs (agent, environment) that have others than `seeds`.
         sequential: where a run until decided stands, JSON-ready: see `run_until_decided`; None for other runs.
         factors: label of an agent that was crossed to the labels of its "learner" and its "policy".
+        evaluate_every: what the budget counts, between two evaluations during training; none if None.
     """
 
     name: str
@@ -128,9 +129,7 @@ class Plan:
                 every = None if self.evaluate_every is None else episodes // owner.epochs * self.evaluate_every
                 return Budget(episodes, None, self.evaluation_episodes, owner.epochs, every)
             if owner.episodes is not None or owner.steps is not None:
-                return Budget(
-                    owner.episodes, owner.steps, self.evaluation_episodes, evaluate_every=self.evaluate_every
-                )
+                return Budget(owner.episodes, owner.steps, self.evaluation_episodes, evaluate_every=self.evaluate_every)
         raise AssertionError("a plan without a budget is refused when it is made")
 
     @cached_property

@@ -1,17 +1,17 @@
-"""Checks of an experiment before anything runs: what makes a comparison unfair, endless or too large."""
+"""Checks of an experiment before anything runs: what cannot be, and what is unfair, endless or too large."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import Any
 
 import gymnasium as gym
+from gymnasium import spaces
 
-from velodrome.agents.planning.planning_agents import PlanningAgent
-from velodrome.experiments.specification.environment_checks import check_seeding, check_time_limit
+from velodrome.agents.errors import BudgetError, UnsupportedEnvironmentError
+from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.specification.environment_checks import check_seeding, check_success_rule, check_time_limit
 from velodrome.experiments.specification.environment_probe import opened
-from velodrome.experiments.specification.plan import Plan, PlannedEnvironment
-from velodrome.experiments.specification.success_checks import check_success_rule
-from velodrome.experiments.specification.table_checks import check_tables, listed
+from velodrome.experiments.specification.plan import Plan, PlannedAgent, PlannedEnvironment
 
 # From here on, agents whose results never overlap differ at the 1 % level: 2 / C(10, 5) < 0.01 < 2 / C(8, 4).
 MIN_SEEDS = 5
@@ -51,7 +51,7 @@ def check_budgets(plan: Plan) -> list[str]:
     for environment in plan.environments:
         by_budget: dict[str, list[str]] = {}
         for label, planned in plan.agents_on(environment).items():
-            if not isinstance(planned.agent, PlanningAgent):
+            if planned.agent.learns_from != "model":
                 budget = plan.budget(label, environment)
                 text = f"{budget.steps} steps" if budget.episodes is None else f"{budget.episodes} episodes"
                 text = text if budget.epochs is None else f"{budget.epochs} epochs"
@@ -90,6 +90,150 @@ def check_repetitions(plan: Plan) -> list[str]:
             if len(different) > 1:
                 found.append(f"{kind} {listed(different)} are the same, and so will be their results: leave one")
     return _unique(found)
+
+
+def check_pairs(plan: Plan, one_of: Callable[[str], gym.Env[Any, Any]]) -> None:
+    """Ask every agent whether it can learn in the environments on which it takes part.
+
+    Args:
+        plan: its agents and environments.
+        one_of: gives an environment to look at, by label.
+
+    Raises:
+        ExperimentError: some cannot; a line for each pair.
+    """
+    reasons: dict[tuple[str, str], str] = {}
+    for environment in plan.environments.values():
+        for label, planned in plan.agents_on(environment.label).items():
+            reason = None if _is_fit(planned, environment) else _refusal(plan, planned, environment.label, one_of)
+            if reason is not None:
+                reasons[label, environment.label] = reason
+    lines = [
+        f"agents.{label} on {place!r}: {reason}{_advice(plan, label, reasons)}"
+        for (label, place), reason in reasons.items()
+    ]
+    if lines:
+        raise ExperimentError("\n".join(lines))
+
+
+def _refusal(
+    plan: Plan, planned: PlannedAgent, environment: str, one_of: Callable[[str], gym.Env[Any, Any]]
+) -> str | None:
+    """Why an agent cannot learn in an environment; None where it can, or where its trials will say what is wrong."""
+    try:
+        env = one_of(environment)
+        planned.agent.check_environment(env)
+        steps = plan.budget(planned.label, environment).steps
+        if steps is not None:
+            planned.agent.check_steps(env, steps)
+    except (UnsupportedEnvironmentError, BudgetError) as error:
+        return str(error)
+    # An agent of the user's own may raise anything.
+    except Exception:
+        return None
+    return None
+
+
+def _is_fit(planned: PlannedAgent, environment: PlannedEnvironment) -> bool:
+    """Whether the environment's model alone shows that an agent can learn, so that no environment has to be made."""
+    if environment.profile.model is None:
+        return False
+    return planned.agent.runs_on_model and not getattr(planned.agent, "action_mask", False)
+
+
+def _advice(plan: Plan, label: str, refused: dict[tuple[str, str], str]) -> str:
+    fitting = [place for place in plan.environments if label in plan.agents_on(place) and (label, place) not in refused]
+    return f"; to leave the pair out, give it environments = {fitting}" if fitting else ""
+
+
+def check_tables(
+    plan: Plan, environment: PlannedEnvironment, env: gym.Env[Any, Any] | None, available_memory: int, workers: int
+) -> list[str]:
+    """Tabular agents whose tables do not fit into memory; those that cannot handle the environment have none.
+
+    Args:
+        plan: its agents and number of seeds.
+        environment: to check.
+        env: one of it, or None where it cannot be made or its model says all.
+        available_memory: in bytes.
+        workers: trials that run at the same time; fewer if there are fewer seeds.
+    """
+    too_large: list[tuple[int, str, tuple[int, int]]] = []
+    at_once = max(1, min(workers, len(plan.seeds)))
+    for label, planned in plan.agents_on(environment.label).items():
+        try:
+            shape = table_shape(planned, environment, env)
+            size = 0 if shape is None else table_bytes(planned, *shape)
+        except Exception:
+            # An agent that cannot learn here is refused elsewhere; what is wrong with one of the user's own, its trials
+            # say, and where.
+            continue
+        if shape is not None and size * at_once > available_memory:
+            too_large.append((size, label, shape))
+    return _excess(environment, too_large, available_memory, at_once)
+
+
+def table_shape(
+    planned: PlannedAgent, environment: PlannedEnvironment, env: gym.Env[Any, Any] | None
+) -> tuple[int, int] | None:
+    """Numbers of states and actions of an agent's tables, None where it keeps none or they are not known."""
+    agent: Any = planned.agent
+    model = environment.profile.model
+    if model is not None:
+        return (model.num_states, model.num_actions) if agent.keeps_table else None
+    if env is None or not agent.keeps_table or not isinstance(env.action_space, spaces.Discrete):
+        return None
+    return agent.index_observations(env).num_states, int(env.action_space.n)
+
+
+def table_bytes(planned: PlannedAgent, num_states: int, num_actions: int) -> int:
+    """Bytes of an agent's arrays, told from those of one and two states and actions; 0 for no tabular agent."""
+    agent: Any = planned.agent
+    if not agent.keeps_table:
+        return 0
+
+    def size(states: int, actions: int) -> int:
+        return sum(array.nbytes for array in agent.new_memory(states, actions))
+
+    # The arrays grow with states, with actions, with both, or with neither.
+    least = size(1, 1)
+    per_state, per_action = size(2, 1) - least, size(1, 2) - least
+    per_pair = size(2, 2) - least - per_state - per_action
+    more_states, more_actions = num_states - 1, num_actions - 1
+    return least + per_state * more_states + per_action * more_actions + per_pair * more_states * more_actions
+
+
+def _excess(
+    environment: PlannedEnvironment,
+    too_large: list[tuple[int, str, tuple[int, int]]],
+    available_memory: int,
+    at_once: int,
+) -> list[str]:
+    if not too_large:
+        return []
+    size, label, (num_states, num_actions) = max(too_large)
+    fitting = available_memory // size
+    fix = f"use at most {fitting} workers" if fitting else "use fewer states, such as fewer bins in discretize(…)"
+    others = "" if len(too_large) == 1 else f" (and {len(too_large) - 1} more)"
+    trials = "" if at_once == 1 else f" for each of {at_once} workers"
+    return [
+        f"agent {label!r}{others} on environment {environment.label!r} needs {_in_words(size)}{trials} for its tables "
+        f"of {num_states:,} states and {num_actions:,} actions, but {_in_words(available_memory)} of memory "
+        f"are free: {fix}"
+    ]
+
+
+def listed(labels: list[str], most: int = 3) -> str:
+    """Labels in quotes, those after the first few as a number."""
+    shown = ", ".join(repr(label) for label in labels[:most])
+    return shown if len(labels) <= most else f"{shown} and {len(labels) - most} more"
+
+
+def _in_words(size: int) -> str:
+    for unit, scale in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= scale:
+            return f"{size / scale:,.3g} {unit}" if size < 1000 * scale else f"{size // scale:,} {unit}"
+    return f"{size} bytes"
 
 
 def _one_of(environment: PlannedEnvironment) -> Any:

@@ -18,7 +18,7 @@ from velodrome.experiments.results.importers.trials import (
 )
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.running.trial_outcome import STATUSES
-from velodrome.experiments.specification.inputs import LARGEST_SEED
+from velodrome.experiments.specification.entries import LARGEST_INTEGER
 from velodrome.experiments.texts import is_printable
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _count(value: Any, place: str, column: str) -> float | int:
     number = _number(value, place, column, allowed)
     if is_missing(number):
         return number
-    if not 0 <= number <= LARGEST_SEED or not number.is_integer():
+    if not 0 <= number <= LARGEST_INTEGER or not number.is_integer():
         raise ExperimentError(f"{place}: must be {allowed}, got {number:g}")
     return int(value) if isinstance(value, Integral) else int(number)
 

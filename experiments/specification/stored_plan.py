@@ -4,22 +4,22 @@ import contextlib
 import json
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from velodrome.agents.agent import Agent
+from velodrome.agents.external import ExternalAgent
 from velodrome.checks import one_line
 from velodrome.envs.unimported_modules import NoSuchModuleError, unimported_module
 from velodrome.experiments.errors import ExperimentWarning
 from velodrome.experiments.specification.catalogue import add_current_directory, build_agent
-from velodrome.experiments.specification.environment_configuration import build_environment
+from velodrome.experiments.specification.entries import EnvironmentEntry
+from velodrome.experiments.specification.experiment import Experiment
 from velodrome.experiments.specification.expression import Call, ExpressionError, parse_value
-from velodrome.experiments.specification.made_again import difference_when_made_again
 from velodrome.experiments.specification.plan import Plan, PlannedAgent, PlannedEnvironment, PlannedTrial
-from velodrome.experiments.storage.trial_key import RESULT_VERSION, TrialKeys, canonical_json
-from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+from velodrome.experiments.storage.trial_key import RESULT_VERSION, canonical_json
 from velodrome.experiments.trials.trial import Budget
 from velodrome.policies.configuration import from_data
 
@@ -60,6 +60,7 @@ class StoredPlanMaker:
         self._folder = folder.resolve()
         self._agents: dict[str, PlannedAgent] = {}
         self._environments: dict[str, PlannedEnvironment] = {}
+        self._places: dict[str, EnvironmentEntry] = {}
         self._budgets: dict[tuple[str, str], Budget] = {}
         self._trials: list[PlannedTrial] = []
         # What each label of the plan stands for: different things may have been stored under one label.
@@ -105,45 +106,32 @@ class StoredPlanMaker:
             name = shared["environment"]
             raise _NotRepeatableError(f"its environment was made by the Python factory {name!r}, which is not stored")
         evaluation = shared["evaluation"]
-        budget = Budget(
-            **shared["budget"], evaluation_episodes=evaluation["episodes"], evaluate_every=evaluation.get("every")
-        )
-        success = shared["evaluation"]["success"]
         try:
             self._announce_modules(row["agent"], row["environment"])
             agent = _agent_of(row["agent"], shared["agent"])
-            environment = self._environment(trial.environment, row["environment"], success)
-            rule = None if success is None else environment.profile.rule.description
-            profile = environment.profile
-            contents = profile.contents
-            keys = TrialKeys(
-                agent,
-                environment.expression,
-                profile.classes,
-                None,
-                budget,
-                rule,
-                contents.digest,
-                transitions=profile.transitions,
-                spec_id=profile.spec_id,
-                judged_by=profile.judged_by,
-                largest_pixel=contents.largest_pixel,
-            )
+            place, environment = self._environment(trial.environment, row["environment"], evaluation["success"])
+            plan = Experiment(
+                name="verify",
+                agents={trial.agent: {"agent": agent} | shared["budget"]},
+                environments={place: environment},
+                seeds=[trial.seed],
+                evaluation_episodes=evaluation["episodes"],
+                evaluate_every=evaluation.get("every"),
+            ).plan()
         except _NotRepeatableError:
             raise
         except Exception as error:
             is_ours = type(error).__module__.startswith("velodrome.")
             line = " ".join(str(error).split()) if is_ours else one_line(error)
             raise _NotRepeatableError(line) from error
-        if keys.specification(trial.seed) != row["specification"]:
-            now = json.loads(keys.specification(trial.seed))
-            raise _NotRepeatableError(_difference(shared, now))
-        label = self._label(
-            trial.agent, canonical_json([shared["agent"], shared["budget"], shared["evaluation"]])
-        )
-        self._agents[label] = PlannedAgent(label, agent, row["agent"])
-        self._budgets[label, environment.label] = budget
-        return label, environment.label
+        specification = plan.keys(trial.agent, place).specification(trial.seed)
+        if specification != row["specification"]:
+            raise _NotRepeatableError(_difference(shared, json.loads(specification)))
+        label = self._label(trial.agent, canonical_json([shared["agent"], shared["budget"], evaluation]))
+        self._agents[label] = replace(plan.agents[trial.agent], label=label, expression=row["agent"])
+        self._environments[place] = plan.environments[place]
+        self._budgets[label, place] = plan.budget(trial.agent, place)
+        return label, place
 
     def _announce_modules(self, *expressions: str) -> None:
         """Say of each module in the store's folder that it is about to be run, before it is."""
@@ -158,16 +146,14 @@ class StoredPlanMaker:
     def _is_inside(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self._folder)
 
-    def _environment(self, label: str, expression: str, success: str | None) -> PlannedEnvironment:
-        label = self._label(label, canonical_json([expression, success]))
-        if label not in self._environments:
-            make = build_environment(expression).make
-            profile = EnvironmentProfile.of(label, make, success)
-            different = difference_when_made_again(profile, is_expression=True)
-            if different is not None:
-                raise _NotRepeatableError(f"its environment is another one each time it is made ({different})")
-            self._environments[label] = PlannedEnvironment(label, expression, make, profile, success)
-        return self._environments[label]
+    def _environment(self, label: str, expression: str, success: str | None) -> tuple[str, EnvironmentEntry]:
+        """The environment and its label in the plan, the same one each time, so that it is looked at once."""
+        meaning = canonical_json([expression, success])
+        label = self._label(label, meaning)
+        if label not in self._places:
+            given = {"environment": expression, "success": success}
+            self._places[label] = EnvironmentEntry.model_validate(given)
+        return label, self._places[label]
 
     def _label(self, label: str, meaning: str) -> str:
         """`label`, numbered where it already stands for something else."""
@@ -185,6 +171,8 @@ class _NotRepeatableError(Exception):
 def _agent_of(expression: str, data: dict[str, Any]) -> Agent:
     """The agent; its classes that no expression can import are found among those that the program has defined."""
     unimportable = [name for name in _names_of(data) if name.startswith("__main__:") or "<locals>" in name]
+    if data["name"] == ExternalAgent.name:
+        unimportable = [function for function in data.values() if function not in (ExternalAgent.name, None)]
     if not unimportable:
         return build_agent(expression)
     try:
