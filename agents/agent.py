@@ -11,8 +11,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from velodrome.agents.engine.environment_answers import shown
 from velodrome.agents.engine.actions import read_action
+from velodrome.agents.engine.environment_answers import shown
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.generic_loop import Progress, run_generic_loop
 from velodrome.agents.engine.sampled_model import SampledModel
@@ -32,7 +32,7 @@ from velodrome.agents.evaluators import exact_evaluator
 from velodrome.agents.own_learner import OwnLearner, called
 from velodrome.agents.resuming.saving import SavedAgentError, read_agent, whole_number, write_agent
 from velodrome.agents.stepwise import Learner, Spaces, StepwiseLearner
-from velodrome.agents.training import LOOPS, Binding, Evaluations, Training, Unit, says_stop
+from velodrome.agents.training import LOOPS, Binding, Evaluations, Training, Unit
 from velodrome.agents.training import Callback as Callback
 from velodrome.agents.training import Loop as Loop
 from velodrome.agents.training import Moment as Moment
@@ -159,9 +159,7 @@ class Agent(Configuration, ABC):
             evaluate_every = check_count("evaluate_every", evaluate_every)
         if seed is not None:
             seed = check_seed(seed)
-        training = Training(
-            loop, callback=callback, callback_every=None if callback is None else callback_every
-        )
+        training = Training(loop, callback=callback, callback_every=None if callback is None else callback_every)
         self._enter(training, env, seed, success, episodes=episodes, steps=steps, epochs=epochs)
         if evaluate_every is not None and self.learns_from != "model":
             unit: Unit = "epoch" if epochs is not None else "episode" if steps is None else "step"

@@ -30,7 +30,6 @@ from velodrome.agents.training import Training
 from velodrome.checks import ConfigurationError
 from velodrome.envs.success_rules import report_of
 from velodrome.envs.wrapper_chain import time_limit_of
-from velodrome.policies.configuration import function_name
 
 MODEL = "model"
 
@@ -82,7 +81,9 @@ class ExternalAgent(Agent):
                 advice = ", which this program has not defined" * isinstance(function, str)
                 raise ConfigurationError(f"{self.name}: {name} must be a function, got {function!r}{advice}")
         if ("save" in given) != ("load" in given):
-            raise ConfigurationError(f"{self.name}: save and load belong together, got {'save' if save else 'load'} alone")
+            raise ConfigurationError(
+                f"{self.name}: save and load belong together, got {'save' if save else 'load'} alone"
+            )
         self.functions: dict[str, Callable[..., Any]] = given
 
     def _parameters(self) -> dict[str, Any]:
@@ -147,7 +148,9 @@ class ExternalLearner(Learner):
     def model(self) -> Any:
         """What the `make` of the agent gave."""
         if self._model is None:
-            raise UnsupportedEnvironmentError(f"{self._agent.name} has not been trained or loaded yet: call train first")
+            raise UnsupportedEnvironmentError(
+                f"{self._agent.name} has not been trained or loaded yet: call train first"
+            )
         return self._model
 
     def train(self, training: Training) -> EpisodeEnds:
@@ -280,7 +283,9 @@ class TrainingEnvironment(gym.Wrapper[Any, Any, Any, Any]):
         if self._is_over:
             raise self._stopped()
         if not self._progress.in_episode:
-            raise AgentFailureError(f"{self._agent.name}.learn took a step of an episode that had ended: reset it first")
+            raise AgentFailureError(
+                f"{self._agent.name}.learn took a step of an episode that had ended: reset it first"
+            )
         answer: Any = self._called("step", lambda: self.env.step(action), self._read_step)
         observation, reward, terminated, truncated, info = answer
         progress = self._progress

@@ -99,9 +99,7 @@ class OwnLearner(StepwiseLearner):
         """The agent's own attributes: neither its parameters nor the base's."""
         parameters = {field.name for field in dataclasses.fields(self._agent)}
         return {
-            name: value
-            for name, value in vars(self._agent).items()
-            if name not in parameters and name not in _PRIVATE
+            name: value for name, value in vars(self._agent).items() if name not in parameters and name not in _PRIVATE
         }
 
     def _refuse_taken_names(self) -> None:

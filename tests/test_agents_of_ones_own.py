@@ -78,7 +78,11 @@ def learn(model, env, steps):
     for _ in range(steps):
         if observation is None:
             observation, _ = env.reset()
-        action = int(model["rng"].integers(env.action_space.n)) if model["rng"].random() < 0.3 else int(values[observation].argmax())
+        action = (
+            int(model["rng"].integers(env.action_space.n))
+            if model["rng"].random() < 0.3
+            else int(values[observation].argmax())
+        )
         after, reward, terminated, truncated, _ = env.step(action)
         target = reward + 0.95 * (not terminated) * values[after].max()
         values[observation, action] += 0.5 * (target - values[observation, action])
@@ -224,7 +228,9 @@ def test_training_in_parts_with_a_save_between_is_training_at_once(tmp_path):
 
 def test_what_cannot_be_saved_says_so_in_one_line_and_all_else_works(tmp_path):
     trial = vd.run(HoldsAFunction(), LAKE, episodes=20)
-    with pytest.raises(SavedAgentError, match=r"^holds_a_function cannot be saved: self\.network is a builtins\.function$"):
+    with pytest.raises(
+        SavedAgentError, match=r"^holds_a_function cannot be saved: self\.network is a builtins\.function$"
+    ):
         trial.trained.save(tmp_path)
     with pytest.raises(SavedAgentError, match=r"^external_agent cannot be saved: it was made without save= and load=$"):
         vd.run(external(), LAKE, steps=50).trained.save(tmp_path)
@@ -234,7 +240,13 @@ def test_a_trial_that_cannot_be_checkpointed_runs_to_its_end_with_a_note(tmp_pat
     profile = EnvironmentProfile.of("walk", lambda: gym.make("CliffWalking-v1", max_episode_steps=50))
     for agent, is_noted in ((HoldsAFunction(), True), (Mine(), False)):
         trial = run_trial(
-            "it", agent, profile, Budget(30, None, evaluate_every=10), 0, checkpoints=Checkpoints(tmp_path, 0.0), key="k"
+            "it",
+            agent,
+            profile,
+            Budget(30, None, evaluate_every=10),
+            0,
+            checkpoints=Checkpoints(tmp_path, 0.0),
+            key="k",
         )
         plain = run_trial("it", agent, profile, Budget(30, None, evaluate_every=10), 0)
         assert trial.log.lengths.tobytes() == plain.log.lengths.tobytes()
@@ -275,7 +287,7 @@ def test_the_budget_of_a_library_is_kept_exactly_whatever_it_does():
             while not done:
                 try:
                     *_, terminated, truncated, _ = env.step(0)
-                except Exception:  # noqa: S112
+                except Exception:
                     continue
                 done = terminated or truncated
 
@@ -316,7 +328,9 @@ def test_seeds_of_a_library_do_not_change_the_chance_that_it_meets():
     met = []
     for seed, own in ((0, 3), (0, 4), (1, 3)):
         seen = []
-        external(learn=lambda model, env, steps: meets(env, steps, own, seen)).train("FrozenLake-v1", steps=30, seed=seed)  # noqa: B023
+        external(learn=lambda model, env, steps: meets(env, steps, own, seen)).train(
+            "FrozenLake-v1", steps=30, seed=seed
+        )
         met.append(seen)
     assert met[0] == met[1] != met[2]
 
@@ -353,7 +367,9 @@ def test_a_failure_of_the_environment_is_the_environments_even_if_the_library_sw
             except Exception:
                 return
 
-    with pytest.raises(EnvironmentFailureError, match=r"^step of Fails raised in episode 1, step 1: OSError: no display$"):
+    with pytest.raises(
+        EnvironmentFailureError, match=r"^step of Fails raised in episode 1, step 1: OSError: no display$"
+    ):
         external(learn=swallows).train(Fails(), steps=9, seed=0)
 
 
@@ -368,7 +384,9 @@ def test_a_callback_stops_a_library_and_sees_where_it_is():
 
 
 def test_episodes_without_an_end_are_no_budget_of_a_library():
-    with pytest.raises(BudgetError, match=r"^external_agent learns for steps: Fails has no time limit[^\n]*give steps$"):
+    with pytest.raises(
+        BudgetError, match=r"^external_agent learns for steps: Fails has no time limit[^\n]*give steps$"
+    ):
         external().train(Fails(), episodes=3, seed=0)
 
 

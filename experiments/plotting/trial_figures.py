@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velodrome.agents.deep.ensemble import Ensemble
-from velodrome.agents.deep.supervised_agent import SupervisedAgent
 from velodrome.checks import closest
 from velodrome.envs.labelled.datasets.dataset import LabelledExamples
 from velodrome.experiments.errors import ExperimentError
