@@ -111,7 +111,7 @@ class ExternalAgent(Agent):
         return learner.train(training)
 
     def act(self, observation: Any, *, explore: bool = False) -> Any:
-        """Greedy action for one observation; the library alone knows how it explores, so that `explore` changes nothing.
+        """Greedy action for one observation; how it explores the library alone knows: `explore` changes nothing.
 
         Raises:
             AgentFailureError: the function raised, or gave no action of the action space.
@@ -154,7 +154,7 @@ class ExternalLearner(Learner):
         return self._model
 
     def train(self, training: Training) -> EpisodeEnds:
-        """Let the library learn for the whole budget; callbacks and evaluations happen inside the environment's steps."""
+        """Let the library learn for the whole budget; callbacks and evaluations come inside the environment's steps."""
         env: TrainingEnvironment = training.environment
         name, functions = self._agent.name, self._agent.functions
         env.open(training, self._agent)
@@ -244,7 +244,7 @@ class TrainingEnvironment(gym.Wrapper[Any, Any, Any, Any]):
         self._is_over, self._may_reset = True, False
 
     def end(self) -> EpisodeEnds:
-        """What has not been counted yet, once the library has returned; notes say where it did not keep to its budget."""
+        """What has not been counted yet, once the library has returned; notes say where it left its budget."""
         training, name = self._open_training, f"{self._agent.name}.learn"
         part = self._take_part()
         done = {"episodes": training.finished + len(part.returns), "steps": training.taken + part.steps}

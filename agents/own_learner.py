@@ -1,4 +1,4 @@
-"""The learner of an agent of the user's own: it calls the agent's `begin`, `act` and `learn`, and reads what they give."""
+"""The learner of an agent of the user's own: it calls the agent's `begin`, `act` and `learn`."""
 
 import contextlib
 import copy

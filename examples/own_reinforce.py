@@ -15,7 +15,7 @@ import numpy as np
 import velodrome as vd
 
 
-class Reinforce(vd.Agent):
+class Reinforce(vd.Agent):  # noqa: D101
     step_size: float = 0.1
     discount: float = 0.99
 

@@ -1,5 +1,6 @@
 """Agents of the user's own: a class of a few methods, and a library that owns its loop."""
 
+import functools
 import subprocess
 import sys
 import textwrap
@@ -310,7 +311,7 @@ def test_a_library_that_stops_early_or_leaves_episodes_is_told_of():
     )
 
 
-def meets(env, steps, seed, seen):
+def met_by(seed, seen, model, env, steps):
     for _ in range(steps):
         env.reset(seed=seed)
         seen.append(env.step(2)[0])
@@ -328,9 +329,7 @@ def test_seeds_of_a_library_do_not_change_the_chance_that_it_meets():
     met = []
     for seed, own in ((0, 3), (0, 4), (1, 3)):
         seen = []
-        external(learn=lambda model, env, steps: meets(env, steps, own, seen)).train(
-            "FrozenLake-v1", steps=30, seed=seed
-        )
+        external(learn=functools.partial(met_by, own, seen)).train("FrozenLake-v1", steps=30, seed=seed)
         met.append(seen)
     assert met[0] == met[1] != met[2]
 
@@ -394,7 +393,7 @@ def test_episodes_without_an_end_are_no_budget_of_a_library():
     ("given", "message"),
     [
         ({"act": 3}, "external_agent: act must be a function, got 3"),
-        ({"save": save}, "external_agent: save and load belong together, got save alone"),
+        ({"save": save}, "external_agent: save and load belong together, got one alone"),
     ],
 )
 def test_what_is_no_function_is_refused(given, message):

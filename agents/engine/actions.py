@@ -48,7 +48,8 @@ def read_action(answer: Any, space: gym.Space[Any], asked: str) -> Any:
         raise AgentFailureError(f"{asked} must give an action of {space}, got {_described(answer)}") from None
     if action_array.shape != space.shape:
         raise AgentFailureError(
-            f"{asked} must give an action of shape {space.shape}, got {_described(answer)} of shape {action_array.shape}"
+            f"{asked} must give an action of shape {space.shape}, got {_described(answer)} "
+            f"of shape {action_array.shape}"
         )
     if not space.contains(action_array):
         advice = ": clip it, np.clip(action, action_space.low, action_space.high)" * isinstance(space, spaces.Box)

@@ -115,6 +115,7 @@ def run(
     loop: Literal["auto", "generic", "compiled"] = "auto",
     success: str | None = None,
     evaluation_episodes: Whole = 100,
+    evaluate_every: Whole | None = None,
     save: Path | None = None,
     figures: Path | None = None,
     render: Literal["human", "ansi"] | None = None,
@@ -133,6 +134,7 @@ def run(
         success: success rule instead of the environment's own, such as "return > 0".
         evaluation_episodes: sampled episodes where the greedy policy's value cannot be computed, nor be asked of all
             labelled examples.
+        evaluate_every: episodes, steps or epochs, as the budget counts, between evaluations along the training.
         save: folder to save the trained agent in.
         figures: folder for pictures of what was learnt from labelled examples, and where it fails.
         render: after training, show one greedy episode in a window (human) or as text (ansi).
@@ -142,7 +144,8 @@ def run(
 
     run_command(
         agent, environment, episodes=episodes, steps=steps, epochs=epochs, seed=seed, loop=loop, success=success,
-        evaluation_episodes=evaluation_episodes, save=save, figures=figures, render=render, as_json=json,
+        evaluation_episodes=evaluation_episodes, evaluate_every=evaluate_every, save=save, figures=figures,
+        render=render, as_json=json,
     )  # fmt: skip
 
 
