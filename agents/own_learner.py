@@ -103,10 +103,9 @@ class OwnLearner(StepwiseLearner):
         }
 
     def _refuse_taken_names(self) -> None:
-        from velodrome.agents.agent import Agent
-
+        ours = [base for base in type(self._agent).__mro__ if base.__module__.startswith("velodrome.")]
         for name in self._attributes():
-            if hasattr(Agent, name):
+            if any(name in vars(base) for base in ours):
                 raise AgentFailureError(
                     f"{self._agent.name}: self.{name} would hide what every agent has by that name: choose another"
                 )
