@@ -29,6 +29,7 @@ from .errors import (
 from .errors import (
     UnsupportedEnvironmentError as UnsupportedEnvironmentError,
 )
+from .external import ExternalAgent as ExternalAgent
 from .planning.planning_agents import PolicyIteration as PolicyIteration
 from .planning.planning_agents import ValueIteration as ValueIteration
 from .resuming.saving import SavedAgentError as SavedAgentError

@@ -12,8 +12,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from velodrome.agents.engine.environment_answers import shown
 from velodrome.agents.engine.actions import read_action
+from velodrome.agents.engine.environment_answers import shown
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.generic_loop import Progress, run_generic_loop
 from velodrome.agents.engine.sampled_model import SampledModel
@@ -33,7 +33,7 @@ from velodrome.agents.evaluators import exact_evaluator
 from velodrome.agents.own_learner import OwnLearner, called
 from velodrome.agents.resuming.saving import SavedAgentError, read_agent, whole_number, write_agent
 from velodrome.agents.stepwise import Learner, Spaces, StepwiseLearner
-from velodrome.agents.training import LOOPS, Binding, Evaluations, Training, Unit, says_stop
+from velodrome.agents.training import LOOPS, Binding, Evaluations, Training, Unit
 from velodrome.agents.training import Callback as Callback
 from velodrome.agents.training import Loop as Loop
 from velodrome.agents.training import Moment as Moment
@@ -77,6 +77,8 @@ class Agent(Configuration, ABC):
     #: What it learns from: "steps" of an environment, labelled "examples", or the transition "model".
     learns_from: ClassVar[Literal["steps", "examples", "model"]] = "steps"
     can_checkpoint: ClassVar[bool] = False
+    #: Whether it keeps a table of states and actions, with the methods `index_observations` and `new_memory`.
+    keeps_table: ClassVar[bool] = False
     #: Whether `act` takes several observations, in an array with a leading dimension, and gives as many actions.
     takes_batches: ClassVar[bool] = False
     #: Whether `act` depends on earlier observations of the episode; `begin_episode` forgets them.
@@ -158,9 +160,7 @@ class Agent(Configuration, ABC):
             evaluate_every = check_count("evaluate_every", evaluate_every)
         if seed is not None:
             seed = check_seed(seed)
-        training = Training(
-            loop, callback=callback, callback_every=None if callback is None else callback_every
-        )
+        training = Training(loop, callback=callback, callback_every=None if callback is None else callback_every)
         self._enter(training, env, seed, success, episodes=episodes, steps=steps, epochs=epochs)
         if evaluate_every is not None and self.learns_from != "model":
             unit: Unit = "epoch" if epochs is not None else "episode" if steps is None else "step"
@@ -489,7 +489,7 @@ class Agent(Configuration, ABC):
             return None
         method = f"{self.name}.act"
         if self.takes_batches:
-            actions = np.asarray(self.act(observations))
+            actions: Any = np.asarray(self.act(observations))
             if actions.shape != (len(observations),):
                 raise AgentFailureError(f"{method} must give {len(observations)} actions, got {shown(actions)}")
         else:

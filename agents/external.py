@@ -1,5 +1,6 @@
 """Agents of other libraries: a library that owns its training loop learns in an environment that counts for it."""
 
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,6 @@ from velodrome.agents.training import Training
 from velodrome.checks import ConfigurationError
 from velodrome.envs.success_rules import report_of
 from velodrome.envs.wrapper_chain import time_limit_of
-from velodrome.policies.configuration import function_name
 
 MODEL = "model"
 
@@ -55,7 +55,8 @@ class ExternalAgent(Agent):
         act: `act(model, observation)`, the greedy action for one observation.
         save: `save(model, path)`, writes the model to a file of that name, or to several that begin with it; without
             it the agent cannot be saved.
-        load: `load(path)`, the model of what `save` wrote.
+        load: `load(path)`, the model of what `save` wrote. To load a saved agent, the program has to have defined the
+            functions again, under their names.
 
     Raises:
         ConfigurationError: one is no function, or `save` is given without `load`, or `load` without `save`.
@@ -72,14 +73,18 @@ class ExternalAgent(Agent):
         save: Callable[[Any, str], Any] | None = None,
         load: Callable[[str], Any] | None = None,
     ) -> None:
-        given = {"make": make, "learn": learn, "act": act}
+        given: dict[str, Any] = {"make": make, "learn": learn, "act": act}
         given |= {name: function for name, function in {"save": save, "load": load}.items() if function is not None}
+        given = {name: _defined(item) if isinstance(item, str) else item for name, item in given.items()}
         for name, function in given.items():
             if not callable(function):
-                raise ConfigurationError(f"{self.name}: {name} must be a function, got {function!r}")
+                advice = ", which this program has not defined" * isinstance(function, str)
+                raise ConfigurationError(f"{self.name}: {name} must be a function, got {function!r}{advice}")
         if ("save" in given) != ("load" in given):
-            raise ConfigurationError(f"{self.name}: save and load belong together, got {'save' if save else 'load'} alone")
-        self.functions = given
+            raise ConfigurationError(
+                f"{self.name}: save and load belong together, got {'save' if save else 'load'} alone"
+            )
+        self.functions: dict[str, Callable[..., Any]] = given
 
     def _parameters(self) -> dict[str, Any]:
         return dict(self.functions)
@@ -106,7 +111,7 @@ class ExternalAgent(Agent):
         return learner.train(training)
 
     def act(self, observation: Any, *, explore: bool = False) -> Any:
-        """Greedy action for one observation; the library alone knows how it explores, so that `explore` changes nothing.
+        """Greedy action for one observation; how it explores the library alone knows: `explore` changes nothing.
 
         Raises:
             AgentFailureError: the function raised, or gave no action of the action space.
@@ -115,6 +120,15 @@ class ExternalAgent(Agent):
         method = f"{self.name}.act"
         answer = called(method, lambda: self.functions["act"](learner.model, observation))
         return read_action(answer, learner.task.action_space, method)
+
+
+def _defined(name: str) -> Any:
+    """The function that a saved agent names, if the program has it; nothing is imported. Else the name."""
+    module, _, path = name.partition(":")
+    found: Any = sys.modules.get(module)
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    return name if found is None else found
 
 
 class ExternalLearner(Learner):
@@ -134,11 +148,13 @@ class ExternalLearner(Learner):
     def model(self) -> Any:
         """What the `make` of the agent gave."""
         if self._model is None:
-            raise UnsupportedEnvironmentError(f"{self._agent.name} has not been trained or loaded yet: call train first")
+            raise UnsupportedEnvironmentError(
+                f"{self._agent.name} has not been trained or loaded yet: call train first"
+            )
         return self._model
 
     def train(self, training: Training) -> EpisodeEnds:
-        """Let the library learn for the whole budget; callbacks and evaluations happen inside the environment's steps."""
+        """Let the library learn for the whole budget; callbacks and evaluations come inside the environment's steps."""
         env: TrainingEnvironment = training.environment
         name, functions = self._agent.name, self._agent.functions
         env.open(training, self._agent)
@@ -228,7 +244,7 @@ class TrainingEnvironment(gym.Wrapper[Any, Any, Any, Any]):
         self._is_over, self._may_reset = True, False
 
     def end(self) -> EpisodeEnds:
-        """What has not been counted yet, once the library has returned; notes say where it did not keep to its budget."""
+        """What has not been counted yet, once the library has returned; notes say where it left its budget."""
         training, name = self._open_training, f"{self._agent.name}.learn"
         part = self._take_part()
         done = {"episodes": training.finished + len(part.returns), "steps": training.taken + part.steps}
@@ -267,8 +283,10 @@ class TrainingEnvironment(gym.Wrapper[Any, Any, Any, Any]):
         if self._is_over:
             raise self._stopped()
         if not self._progress.in_episode:
-            raise AgentFailureError(f"{self._agent.name}.learn took a step of an episode that had ended: reset it first")
-        answer = self._called("step", lambda: self.env.step(action), self._read_step)
+            raise AgentFailureError(
+                f"{self._agent.name}.learn took a step of an episode that had ended: reset it first"
+            )
+        answer: Any = self._called("step", lambda: self.env.step(action), self._read_step)
         observation, reward, terminated, truncated, info = answer
         progress = self._progress
         self._steps += 1
@@ -286,7 +304,7 @@ class TrainingEnvironment(gym.Wrapper[Any, Any, Any, Any]):
             stops = training.add(self._take_part(), self._agent)
             self._is_over = stops or training.is_over
             training.aim()
-        return answer
+        return observation, reward, terminated, truncated, info
 
     @property
     def _open_training(self) -> Training:

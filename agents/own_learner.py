@@ -1,4 +1,4 @@
-"""The learner of an agent of the user's own: it calls the agent's `begin`, `act` and `learn`, and reads what they give."""
+"""The learner of an agent of the user's own: it calls the agent's `begin`, `act` and `learn`."""
 
 import contextlib
 import copy
@@ -99,16 +99,13 @@ class OwnLearner(StepwiseLearner):
         """The agent's own attributes: neither its parameters nor the base's."""
         parameters = {field.name for field in dataclasses.fields(self._agent)}
         return {
-            name: value
-            for name, value in vars(self._agent).items()
-            if name not in parameters and name not in _PRIVATE
+            name: value for name, value in vars(self._agent).items() if name not in parameters and name not in _PRIVATE
         }
 
     def _refuse_taken_names(self) -> None:
-        from velodrome.agents.agent import Agent
-
+        ours = [base for base in type(self._agent).__mro__ if base.__module__.startswith("velodrome.")]
         for name in self._attributes():
-            if hasattr(Agent, name):
+            if any(name in vars(base) for base in ours):
                 raise AgentFailureError(
                     f"{self._agent.name}: self.{name} would hide what every agent has by that name: choose another"
                 )

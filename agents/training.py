@@ -103,7 +103,7 @@ class Evaluations:
             found = self.evaluator(agent)
         if drawn is not None:
             drawn.bit_generator.state = state
-        for name in found.keys() - self.values.keys():
+        for name in [name for name in found if name not in self.values]:
             self.values[name] = [float("nan")] * len(self.at)
         self.at.append(round(counted * self.every / (self.num_episodes or self.num_steps or 1)))
         for name, values in self.values.items():

@@ -3,6 +3,7 @@ from . import envs as envs
 from . import experiments as experiments
 from . import policies as policies
 from .agents.agent import Agent as Agent
+from .agents.external import ExternalAgent as ExternalAgent
 from .checks import VelodromeError as VelodromeError
 from .experiments.compare import compare as compare
 from .experiments.results.results import Results as Results

@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import velodrome as vd
 from velodrome.experiments.specification.experiment_file import read_experiment
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -14,12 +17,16 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 SMALL = {
     "frozenlake_lecture.py": (["50"], "success when greedy"),
     "own_policy.py": (["5"], "least tried"),
+    "own_reinforce.py": (["5", "5"], "REINFORCE on features"),
     "own_environment.py": (["5"], "value_iteration"),
     "compare_policies.py": (["5"], "optimistic"),
     "cartpole_discretized.py": (["5", "5"], "expected Sarsa"),
     "labels_or_reward.py": (["1", "5"], "test images right"),
     "resume.py": (["5"], "10 seeds: 30 trials, 15 of them from the store"),
 }
+
+# Two processes that import tensorflow and compile two networks, or that take a few seconds to start.
+LONG = {"labels_or_reward.py", "own_reinforce.py"}
 
 
 def run(arguments, folder):
@@ -37,9 +44,8 @@ def test_every_example_is_run_here():
     assert {path.name for path in EXAMPLES.glob("*.py")} == set(SMALL)
 
 
-# Two processes that import tensorflow and compile two networks.
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "labels_or_reward.py" else name for name in SMALL]
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in SMALL]
 )
 def test_an_example_runs(name, tmp_path):
     arguments, word = SMALL[name]
@@ -66,3 +72,36 @@ def test_the_experiment_file_runs(tmp_path):
     assert all(label in done.stdout for label in plan.environments)
     assert (tmp_path / "results" / plan.name / "learning.png").stat().st_size > 0
     assert tomllib.loads(path.read_text(encoding="utf-8"))["seeds"] == plan.seeds
+
+
+def reinforce():
+    """The class of the example, and its lines."""
+    text = (EXAMPLES / "own_reinforce.py").read_text(encoding="utf-8")
+    cell = "import numpy as np" + text.split("import numpy as np")[1].split("# %%")[0]
+    names = {}
+    exec(cell, names)
+    return names["Reinforce"], [line for line in cell.splitlines() if line.strip()]
+
+
+def test_reinforce_of_ones_own_has_at_most_25_lines_and_learns():
+    agent, lines = reinforce()
+    assert len(lines) <= 25
+    trial = vd.run(agent(step_size=0.5), "FrozenLake-v1(is_slippery=False)", episodes=500, seed=4, evaluate_every=250)
+    assert trial.evaluation.method == "exact"
+    assert trial.measured[0].at.tolist() == [250, 500]
+    assert np.mean(trial.log.successes[-100:]) > 0.5
+
+
+@pytest.mark.slow
+def test_reinforce_goes_on_after_a_kill_in_two_processes(tmp_path):
+    command = [sys.executable, str(EXAMPLES / "own_reinforce.py"), "5", "100"]
+    first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    store, deadline = tmp_path / "results" / "trials.sqlite", time.monotonic() + 120
+    while not store.exists() and first.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(2.0)
+    first.kill()
+    first.wait()
+    done = run([str(EXAMPLES / "own_reinforce.py"), "5", "100"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("REINFORCE") >= 2

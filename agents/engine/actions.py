@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from velodrome.agents.engine.environment_answers import as_whole_number, shown
+from velodrome.agents.engine.environment_answers import shown
 from velodrome.agents.errors import AgentFailureError
 
 
@@ -14,7 +14,7 @@ def read_action(answer: Any, space: gym.Space[Any], asked: str) -> Any:
     """An action as environments take it: an int where there are so many, else an array of the space's type and shape.
 
     Args:
-        answer: as it was given: whole numbers of Python or NumPy, arrays without dimensions, lists for arrays.
+        answer: as it was given: whole numbers of Python or NumPy, arrays or lists of one of them, lists for arrays.
         space: the environment's actions.
         asked: what gave it, for the message, such as "act of mine".
 
@@ -23,14 +23,15 @@ def read_action(answer: Any, space: gym.Space[Any], asked: str) -> Any:
     """
     if isinstance(space, spaces.Discrete):
         first, last = int(space.start), int(space.start + space.n - 1)
+        if type(answer) is int and first <= answer <= last:
+            return answer
         try:
-            if isinstance(answer, float | np.floating):
-                raise TypeError("no whole number")
-            action = as_whole_number(answer)
-        except (TypeError, ValueError, OverflowError):
-            action = first - 1
-        if first <= action <= last:
-            return action
+            array = np.asarray(answer)
+        except Exception:
+            # Other libraries' tensors refuse in many ways.
+            array = np.empty(0)
+        if array.size == 1 and array.dtype.kind in "iub" and first <= array.item() <= last:
+            return int(array.item())
         raise AgentFailureError(f"{asked} must give a whole number, {first} to {last}, got {_described(answer)}")
     if space.shape is None or not isinstance(space, spaces.Box | spaces.MultiDiscrete | spaces.MultiBinary):
         if space.contains(answer):
@@ -47,7 +48,8 @@ def read_action(answer: Any, space: gym.Space[Any], asked: str) -> Any:
         raise AgentFailureError(f"{asked} must give an action of {space}, got {_described(answer)}") from None
     if action_array.shape != space.shape:
         raise AgentFailureError(
-            f"{asked} must give an action of shape {space.shape}, got {_described(answer)} of shape {action_array.shape}"
+            f"{asked} must give an action of shape {space.shape}, got {_described(answer)} "
+            f"of shape {action_array.shape}"
         )
     if not space.contains(action_array):
         advice = ": clip it, np.clip(action, action_space.low, action_space.high)" * isinstance(space, spaces.Box)

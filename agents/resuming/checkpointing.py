@@ -20,7 +20,7 @@ from velodrome.agents.resuming.environment_streams import (
     restore_environment_streams,
 )
 from velodrome.agents.resuming.saving import SavedAgentError
-from velodrome.agents.training_log import TrainingLog
+from velodrome.agents.training_log import Curve, TrainingLog
 from velodrome.checks import VelodromeError
 from velodrome.envs.array_files import read_arrays
 
@@ -67,6 +67,8 @@ class Checkpoint:
         arrays = {"returns": log.returns, "lengths": log.lengths, "terminated": log.terminated}
         if log.successes is not None:
             arrays["successes"] = log.successes
+        for number, curve in enumerate(log.curves):
+            arrays |= {f"curve {number} at": curve.at, f"curve {number}": curve.values}
         # NumPy 2.0 would take `allow_pickle` for the name of an array.
         np.savez(directory / LOG, **arrays)  # type: ignore[arg-type]
         content = {
@@ -75,6 +77,7 @@ class Checkpoint:
             "identity": identity,
             "streams": streams,
             "log": {name: getattr(log, name) for name in _LOG_ENTRIES},
+            "curves": [[curve.name, curve.unit] for curve in log.curves],
             "files": _digests(directory),
         }
         header = {"sha256": _digest_of(content), "content": content}
@@ -102,7 +105,12 @@ class Checkpoint:
                 if there != here:
                     raise CheckpointError(f"its {name} is {there}, not {here}")
             entries = content["log"] | {"notes": tuple(content["log"]["notes"])}
-            log = TrainingLog(**({"successes": None} | read_arrays(directory / LOG) | entries))
+            arrays = read_arrays(directory / LOG)
+            curves = tuple(
+                Curve(name, unit, arrays.pop(f"curve {number} at"), arrays.pop(f"curve {number}"))
+                for number, (name, unit) in enumerate(content.get("curves", ()))
+            )
+            log = TrainingLog(**({"successes": None} | arrays | entries | {"curves": curves}))
             return cls(directory, content["identity"], content["streams"], log)
         except CheckpointError:
             raise

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from velodrome.agents.training_log import TrainingLog, joined_successes
+from velodrome.agents.training_log import TrainingLog, joined_curves, joined_successes
 from velodrome.envs.success_rules import SuccessRule
 
 
@@ -33,4 +33,5 @@ def join_logs(logs: Sequence[TrainingLog], rule: SuccessRule) -> TrainingLog:
         notes=tuple(dict.fromkeys(note for log in logs for note in log.notes)),
         compile_seconds=sum(log.compile_seconds for log in logs),
         unfinished_return=logs[-1].unfinished_return,
+        curves=joined_curves(logs),
     )

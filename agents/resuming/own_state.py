@@ -29,7 +29,7 @@ def state_to_data(
     """Attributes as JSON-ready data and arrays, from which `state_from_data` makes them anew.
 
     They may be numbers, strings, None, NumPy arrays and numbers, lists, tuples, dicts, sets, deques and defaultdicts of
-    such, NumPy's generators, `random.Random`, and spaces of Gymnasium. What is held twice is one object afterwards, too.
+    such, NumPy's generators, `random.Random`, and spaces of Gymnasium. What is held twice is one object afterwards.
 
     Args:
         attributes: by name.

@@ -57,6 +57,7 @@ class TabularAgent(Agent):
 
     can_checkpoint: ClassVar[bool] = True
     takes_batches: ClassVar[bool] = True
+    keeps_table: ClassVar[bool] = True
     is_on_policy: ClassVar[bool] = False
     needs_next_parameter: ClassVar[bool] = False
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velodrome.agents.deep.ensemble import Ensemble
-from velodrome.agents.deep.supervised_agent import SupervisedAgent
 from velodrome.checks import closest
 from velodrome.envs.labelled.datasets.dataset import LabelledExamples
 from velodrome.experiments.errors import ExperimentError
@@ -217,7 +216,7 @@ def _strip(subject: _Subject) -> "Figure | None":
         Prediction(one.iteration, one.episodes, joined(sequences, one.guesses) - subject.first_class) for one in history
     ]
     best = best_prediction(rows, right)
-    noun = "iteration" if isinstance(trial.trained, SupervisedAgent) else "episode"
+    noun = "iteration" if trial.trained.learns_from == "examples" else "episode"
     mistakes = "no mistake" if not best.mistakes else f"{best.mistakes} of {len(right)} wrong, the fewest"
     remark = f"{mistakes}{', first' if best.is_first else ''} after {noun} {best.iteration:,}"
     if len(right) > sequences.shape[1]:

@@ -9,7 +9,6 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import wrappers
 
-from velodrome.agents.planning.planning_agents import PlanningAgent
 from velodrome.envs.model.transition_model import TransitionModel
 from velodrome.envs.success_rules import GOAL, INFO, SuccessRule
 from velodrome.envs.wrapper_chain import time_limit_of, wrappers_of
@@ -123,7 +122,7 @@ def _endless_without_model(
 
 def _trials_without_end(plan: Plan, environment: PlannedEnvironment, *, certainly: bool) -> str:
     agents = plan.agents_on(environment.label)
-    learners = [label for label, planned in agents.items() if not isinstance(planned.agent, PlanningAgent)]
+    learners = [label for label, planned in agents.items() if planned.agent.learns_from != "model"]
     for label in learners:
         episodes = plan.budget(label, environment.label).episodes
         if episodes is not None:

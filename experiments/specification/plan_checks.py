@@ -8,8 +8,6 @@ import gymnasium as gym
 from gymnasium import spaces
 
 from velodrome.agents.errors import BudgetError, UnsupportedEnvironmentError
-from velodrome.agents.planning.planning_agents import PlanningAgent
-from velodrome.agents.tabular.tabular_agent import TabularAgent
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.specification.environment_checks import check_seeding, check_success_rule, check_time_limit
 from velodrome.experiments.specification.environment_probe import opened
@@ -53,7 +51,7 @@ def check_budgets(plan: Plan) -> list[str]:
     for environment in plan.environments:
         by_budget: dict[str, list[str]] = {}
         for label, planned in plan.agents_on(environment).items():
-            if not isinstance(planned.agent, PlanningAgent):
+            if planned.agent.learns_from != "model":
                 budget = plan.budget(label, environment)
                 text = f"{budget.steps} steps" if budget.episodes is None else f"{budget.episodes} episodes"
                 text = text if budget.epochs is None else f"{budget.epochs} epochs"
@@ -140,8 +138,7 @@ def _is_fit(planned: PlannedAgent, environment: PlannedEnvironment) -> bool:
     """Whether the environment's model alone shows that an agent can learn, so that no environment has to be made."""
     if environment.profile.model is None:
         return False
-    agent = planned.agent
-    return isinstance(agent, PlanningAgent) or (isinstance(agent, TabularAgent) and not agent.action_mask)
+    return planned.agent.runs_on_model and not getattr(planned.agent, "action_mask", False)
 
 
 def _advice(plan: Plan, label: str, refused: dict[tuple[str, str], str]) -> str:
@@ -180,18 +177,19 @@ def table_shape(
     planned: PlannedAgent, environment: PlannedEnvironment, env: gym.Env[Any, Any] | None
 ) -> tuple[int, int] | None:
     """Numbers of states and actions of an agent's tables, None where it keeps none or they are not known."""
-    agent, model = planned.agent, environment.profile.model
+    agent: Any = planned.agent
+    model = environment.profile.model
     if model is not None:
-        return (model.num_states, model.num_actions) if isinstance(agent, TabularAgent) else None
-    if env is None or not isinstance(agent, TabularAgent) or not isinstance(env.action_space, spaces.Discrete):
+        return (model.num_states, model.num_actions) if agent.keeps_table else None
+    if env is None or not agent.keeps_table or not isinstance(env.action_space, spaces.Discrete):
         return None
     return agent.index_observations(env).num_states, int(env.action_space.n)
 
 
 def table_bytes(planned: PlannedAgent, num_states: int, num_actions: int) -> int:
     """Bytes of an agent's arrays, told from those of one and two states and actions; 0 for no tabular agent."""
-    agent = planned.agent
-    if not isinstance(agent, TabularAgent):
+    agent: Any = planned.agent
+    if not agent.keeps_table:
         return 0
 
     def size(states: int, actions: int) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from velodrome.agents.agent import Agent
+from velodrome.agents.external import ExternalAgent
 from velodrome.checks import one_line
 from velodrome.envs.unimported_modules import NoSuchModuleError, unimported_module
 from velodrome.experiments.errors import ExperimentWarning
@@ -170,6 +171,8 @@ class _NotRepeatableError(Exception):
 def _agent_of(expression: str, data: dict[str, Any]) -> Agent:
     """The agent; its classes that no expression can import are found among those that the program has defined."""
     unimportable = [name for name in _names_of(data) if name.startswith("__main__:") or "<locals>" in name]
+    if data["name"] == ExternalAgent.name:
+        unimportable = [function for function in data.values() if function not in (ExternalAgent.name, None)]
     if not unimportable:
         return build_agent(expression)
     try:

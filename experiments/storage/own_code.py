@@ -100,7 +100,9 @@ def _configurations(value: Any) -> Iterator[Configuration]:
 
 def _own_functions(configuration: Configuration) -> dict[str, Any]:
     """Functions that a configuration was made with, by parameter: two may have one name, such as `<lambda>`."""
-    given = {name: value for name, value in parameters_of(configuration).items() if not isinstance(value, Configuration)}
+    given = {
+        name: value for name, value in parameters_of(configuration).items() if not isinstance(value, Configuration)
+    }
     return {
         f"{name}={_name(value)}": value
         for name, value in given.items()

@@ -18,6 +18,7 @@ from velodrome.agents.resuming.environment_streams import NotRestorableError
 from velodrome.agents.resuming.joined_logs import join_logs
 from velodrome.agents.resuming.object_contents import describe_difference
 from velodrome.agents.resuming.rehearsal import rehearse
+from velodrome.agents.resuming.saving import SavedAgentError
 from velodrome.agents.training_log import TrainingLog
 from velodrome.checks import VelodromeError, one_line
 from velodrome.envs.success_rules import success_rule
@@ -196,7 +197,7 @@ class _CheckpointedTrial:
         try:
             Checkpoint.write(directory, self.agent, self.env, self.logs[0], self.identity)
             return directory
-        except NotRestorableError as error:
+        except (NotRestorableError, SavedAgentError) as error:
             self._give_up(str(error))
         except OSError as error:
             self._note_unwritten(error)

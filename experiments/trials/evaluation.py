@@ -117,7 +117,7 @@ class EvaluationAlong:
         return ""
 
     def __call__(self, agent: Agent) -> dict[str, float]:
-        """ "return" and, where there is a success rule, "success_rate" of the greedy policy now."""
+        """The greedy policy now: its "return" and, where there is a success rule, "success_rate"."""
         place = agent.binding.environment
         trained_in = WrapperState.of(place) if isinstance(place, gym.Env) else None
         found = evaluate(agent, self._profile, seed=self._seed, episodes=self._episodes, trained_in=trained_in)
