@@ -155,7 +155,7 @@ def run(agent, environment=LAKE, *options):
         (["table", "."], "no store of trials in .: trials.sqlite is missing"),
         (["plot", "nowhere"], "no store of trials in nowhere: trials.sqlite is missing"),
         (["table", ".", "--format", "xml"], 'Invalid value "xml" for --format.'),
-        (["plot", ".", "--metric", "reward"], 'Invalid value "reward" for --metric.'),
+        (["plot", ".", "--kind", "scors"], "kind must be one of learning, "),
     ],
 )
 def test_bad_input_is_told_in_one_line(refused, arguments, message):

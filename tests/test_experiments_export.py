@@ -111,7 +111,7 @@ def test_the_curves_read_back_are_those_of_the_results(folder, tmp_path, monkeyp
                 order.append(trial.key)
                 rows = frame[frame["key"] == trial.key]
                 assert set(zip(rows["agent"], rows["environment"], rows["seed"], strict=True)) == {
-                    (agent, environment, trial["seed"])
+                    (agent, environment, trial.seed)
                 }
                 assert rows["episode"].tolist() == list(range(1, curves.episodes + 1))
                 assert bits(rows["return"]) == bits(curves.returns)

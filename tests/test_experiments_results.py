@@ -242,7 +242,7 @@ def test_infinities_and_nans_are_stored(endless, tmp_path):
     assert everything_of(again) == everything_of(endless)
     stuck = next(row for row in again.records if row.agent == "stuck")
     assert stuck.measures["greedy_mean_return"] == -math.inf
-    assert math.isnan(stuck["train_success_rate"])
+    assert math.isnan(stuck.measures["train_success_rate"])
 
 
 def test_a_return_of_minus_infinity_is_summarised_without_a_warning(endless):

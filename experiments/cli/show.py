@@ -54,7 +54,9 @@ def plot_command(
 ) -> None:
     """`velodrome plot`: draw stored results."""
     from velodrome.experiments.plotting.figures import ENDINGS, draw, write_figure
+    from velodrome.experiments.plotting.kinds import kind_named
 
+    kind_named(kind)
     results = load(directories, experiment)
     name = kind if metric is None else f"{kind}_{metric}"
     picture = out or experiment_folder(directories[0], results.name) / f"{name}.png"

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from velodrome.experiments.plotting.plot_kind import PlotKind
 from velodrome.experiments.results.analysis import Analysis, AnalysisOptions, analyse
 from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.storage.store import Store, StoredExperiment
@@ -14,8 +15,6 @@ from velodrome.experiments.trials.measures import Measure, checked_measures
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
-
-    from velodrome.experiments.plotting.plot_kind import PlotKind
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +124,7 @@ class Results(TrialTable):
         self,
         metric: str | None = None,
         *,
-        kind: "str | PlotKind" = "learning",
+        kind: str | PlotKind = "learning",
         environment: str | None = None,
         parameter: str | None = None,
         over: str | None = None,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,8 @@ CURVES_AT_ONCE = 200
 # Give the curves of trials by key.
 CurveSource = Callable[[Sequence[str]], Iterator[tuple[str, EpisodeCurves]]]
 MeasuredSource = Callable[[Sequence[str]], Iterator[tuple[str, Mapping[str, Curve]]]]
+Stored = TypeVar("Stored")
+Reader = Callable[[Store, Sequence[str]], Iterator[tuple[str, Stored]]]
 # What `Trial.metrics` gives of every trial, but for the time, in the order of the table's columns.
 METRICS: dict[str, Literal["text", "count", "number"]] = {
     "episodes": "count",
@@ -46,6 +48,7 @@ NOTHING: dict[str, float | str] = {name: "" if kind == "text" else math.nan for 
 _NOT_MEASURED = (
     "key", "specification", "agent", "environment", "seed", "status", "error", "error_place", "curves_sha256", "notes",
     "error_traceback", "train_seconds", "wall_seconds", "cpu_seconds", "finished_at", "provenance",
+    "measured_sha256",
 )  # fmt: skip
 
 
@@ -85,7 +88,8 @@ class TrialRecord:
     def of_row(cls, agent: str, environment: str, seed: int, row: Mapping[str, Any], own: Iterable[str] = ()) -> Self:
         """A row of the store, under the labels of an experiment with a user's `own` measures; NaN for NULL."""
         measures = NOTHING | dict.fromkeys(own, math.nan)
-        measures |= {name: row[name] for name in row if name not in _NOT_MEASURED and row[name] is not None}
+        stored = (item for item in row.items() if item[0] not in _NOT_MEASURED)
+        measures |= {name: value for name, value in stored if isinstance(value, int | float | str)}
         seconds = math.nan if row["train_seconds"] is None else float(row["train_seconds"])
         return cls(
             agent, environment, seed, row["status"], measures, seconds, row["wall_seconds"], row["cpu_seconds"],
@@ -193,7 +197,7 @@ class TrialTable:
             tuple(store.provenance(way) for way in ways),
             _notes(remarks, records),
             specifications=specifications,
-            _curve_source=store.curves if store.path is None else partial(_stored_curves, store.path.parent),
+            _curve_source=_source(store, Store.curves),
         )
 
     @property
@@ -322,6 +326,11 @@ def _in_order(experiment: StoredExperiment) -> dict[str, Any]:
     return ordered
 
 
-def _stored_curves(directory: Path, keys: Sequence[str]) -> Iterator[tuple[str, EpisodeCurves]]:
+def _source(store: Store, read: Reader[Stored]) -> Callable[[Sequence[str]], Iterator[tuple[str, Stored]]]:
+    """Reads curves from a store in memory, or from a folder's, opened for each time."""
+    return partial(read, store) if store.path is None else partial(_stored, store.path.parent, read)
+
+
+def _stored(directory: Path, read: Reader[Stored], keys: Sequence[str]) -> Iterator[tuple[str, Stored]]:
     with Store.open_for_reading(directory, is_known=True) as store:
-        yield from store.curves(keys)
+        yield from read(store, keys)

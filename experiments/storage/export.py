@@ -12,7 +12,6 @@ from velodrome.experiments.storage.store import Store
 from velodrome.experiments.storage.store_file import as_store_errors
 from velodrome.experiments.storage.store_schema import METRICS
 from velodrome.experiments.storage.table_files import Episodes, Format, table_file
-from velodrome.experiments.trials.measures import columns_of
 
 # The columns of the view `results`, and those of the episodes; kinds as in SQLite.
 TRIAL_COLUMNS: dict[str, str] = {
@@ -78,11 +77,10 @@ def export(
     trials_path, curves_path = folder / f"trials.{format}", folder / f"curves.{format}"
     with Store.open_for_reading(directory) as store, _snapshot(store), ExitStack() as files:
         names = store.experiments() if experiment is None else [store.experiment(experiment).name]
-        columns = TRIAL_COLUMNS | {own: "REAL" for name in names for own in columns_of(store.experiment(name).settings)}
-        trials_file = files.enter_context(table_file(trials_path, format, columns))
+        trials_file = files.enter_context(table_file(trials_path, format, TRIAL_COLUMNS))
         curves_file = files.enter_context(table_file(curves_path, format, EPISODE_COLUMNS)) if curves else None
         for rows in _rows(store, names):
-            trials_file.write_rows([tuple(row.get(column) for column in columns) for row in rows])
+            trials_file.write_rows([tuple(row[column] for column in TRIAL_COLUMNS) for row in rows])
             if curves_file is not None:
                 for episodes in _episodes(store, rows):
                     curves_file.write_episodes(episodes)
