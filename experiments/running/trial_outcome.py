@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
+from velodrome.agents.training_log import Curve
 from velodrome.experiments.storage.episode_curves import PackedCurves
 
 Status = Literal["done", "failed", "timed out"]
@@ -18,7 +19,7 @@ class TrialOutcome:
     Attributes:
         key: of the trial, see `trial_key`.
         status: "done", "failed" or "timed out".
-        metrics: the numbers and words of `Trial.metrics`; empty unless done.
+        metrics: the numbers and words of `Trial.metrics`, and further measures by name; empty unless done.
         curves: episode by episode; None unless done.
         notes: one-line remarks, such as why the compiled loop was not used.
         error: what went wrong, in one line; empty if done.
@@ -26,6 +27,7 @@ class TrialOutcome:
         error_traceback: the whole traceback, where there is one.
         wall_seconds: duration on the clock.
         cpu_seconds: time of the processor.
+        measured: what else was measured along the training, one curve a name.
     """
 
     key: str
@@ -38,6 +40,7 @@ class TrialOutcome:
     error_traceback: str = ""
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
+    measured: tuple[Curve, ...] = ()
 
     def lasting(self, wall_seconds: float, cpu_seconds: float) -> Self:
         """The same, with the time that it took."""
