@@ -82,7 +82,7 @@ def measures_text(measures: Mapping[str, Any]) -> str:
         ContentError: a value that JSON does not hold.
     """
     named = sorted((name, value) for name, value in measures.items() if value is not None)
-    return "{" + ",".join(f"{json.dumps(name, ensure_ascii=False)}:{_value_text(name, v)}" for name, v in named) + "}"
+    return "{" + ",".join(f"{_ENCODER.encode(name)}:{_value_text(name, value)}" for name, value in named) + "}"
 
 
 def read_measures(text: Any) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def read_measures(text: Any) -> dict[str, Any]:
         ContentError: it is something else.
     """
     try:
-        measures = _MEASURES.decode(text)
+        measures = _DECODER.decode(text)
     except (TypeError, ValueError, RecursionError):
         raise ContentError("measures is not JSON") from None
     if not isinstance(measures, dict):
@@ -106,7 +106,7 @@ def _value_text(name: str, value: Any) -> str:
             return "null"
         return float.__repr__(value) if math.isfinite(value) else "9e999" if value > 0 else "-9e999"
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+        return _ENCODER.encode(value)
     except (TypeError, ValueError, RecursionError):
         raise ContentError(f"the measure {name!r} is a {type(value).__name__}, which JSON does not hold") from None
 
@@ -115,7 +115,8 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
 
-_MEASURES = json.JSONDecoder(parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
 def _fault(value: Any, kind: Kind, name: str) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from velodrome.experiments.storage.stored_content import (
 # A trial by name: TRIAL_COLUMNS, then `measured_sha256`, then its further measures.
 Row = dict[str, Any]
 _NAMED = frozenset((*TRIAL_COLUMNS, "measured_sha256"))
+_values = itemgetter(*TRIAL_COLUMNS)
 _OF_DECLARATION = {"TEXT": (str,), "INTEGER": (int,), "REAL": (float, int)}
 # The types that the columns of a trial hold.
 _COLUMNS = {
@@ -80,8 +82,9 @@ def read_row(columns: Sequence[str], values: Sequence[Any]) -> tuple[Row, Any]:
     row = {name: stored[name] if name in stored else measures.pop(name, None) for name in TRIAL_COLUMNS}
     if taken := measures.keys() & _NAMED:
         raise ContentError(f"measures holds {min(taken)!r}")
-    further = {name: _plain(value) for name, value in measures.items()}
-    return row | {"measured_sha256": stored.get("measured_sha256")} | further, stored["checksum"]
+    row["measured_sha256"] = stored.get("measured_sha256")
+    row |= {name: _plain(value) for name, value in measures.items()}
+    return row, stored["checksum"]
 
 
 def stored_values(row: Row) -> tuple[Any, ...]:
@@ -97,12 +100,12 @@ def stored_values(row: Row) -> tuple[Any, ...]:
 
 def further_measures(row: Row) -> dict[str, Any]:
     """Measures that are not among `METRICS`, by name: numbers, texts, or what else JSON holds."""
-    return {name: value for name, value in row.items() if name not in _NAMED}
+    return {name: value for name, value in row.items() if name not in _NAMED} if len(row) > len(_NAMED) else {}
 
 
 def row_checksum(row: Row) -> str:
     """Checksum of a trial, the same whatever version of the schema holds it."""
-    return text_sha256(repr(tuple(row[name] for name in TRIAL_COLUMNS)) + further_content(row))
+    return text_sha256(repr(_values(row)) + further_content(row))
 
 
 def further_content(row: Row) -> str:
