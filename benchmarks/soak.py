@@ -93,11 +93,11 @@ def repaired(soak: Soak, folder: Path, most: int) -> tuple[bool, int]:
 
 def damaged_columns(soak: Soak) -> Attack:
     """One column of one row holds something else: exactly that trial goes."""
-    from velodrome.experiments.storage.store_schema import TRIAL_COLUMNS
+    from velodrome.experiments.storage.store_schema import STORED_COLUMNS
 
     lost = 0
     for _ in range(soak.times):
-        folder, column = soak.copy(), soak.generator.choice([*TRIAL_COLUMNS, "checksum"])
+        folder, column = soak.copy(), soak.generator.choice(STORED_COLUMNS)
         row = soak.generator.randrange(1, len(soak.trials) + 1)
         with contextlib.closing(sqlite3.connect(folder / STORE, isolation_level=None)) as connection:
             connection.execute("PRAGMA ignore_check_constraints = ON")
@@ -178,7 +178,7 @@ def killed_moves(soak: Soak) -> Attack:
             place = folder / file
             if name == "repair":
                 with contextlib.closing(sqlite3.connect(place, isolation_level=None)) as connection:
-                    connection.execute("UPDATE trials SET steps = steps + 1 WHERE rowid = 3")
+                    connection.execute("UPDATE trials SET measures = json_set(measures, '$.steps', 1) WHERE rowid = 3")
             else:
                 place.write_bytes(b"whole")
             # SQLite may note in the file itself that its log is folded in: what counts is what can be read.
@@ -225,7 +225,8 @@ def _sign_experiment(connection: sqlite3.Connection, change: Callable[[dict[str,
     """Change an experiment's settings and make its checksums true, as whoever made the store could."""
     import json
 
-    from velodrome.experiments.storage.store import experiment_digest, text_sha256
+    from velodrome.experiments.storage.store import experiment_digest
+    from velodrome.experiments.storage.trial_rows import text_sha256
 
     columns = "name, description, settings, warnings, run_number"
     *header, run_number = connection.execute(f"SELECT {columns} FROM experiments").fetchone()
@@ -247,11 +248,12 @@ def forged_stores(soak: Soak) -> Attack:
     """Anything stands in a column or a setting, with true checksums: it is read, or refused in one line."""
     import json
 
-    from velodrome.experiments.storage.store import row_checksum
-    from velodrome.experiments.storage.store_schema import TRIAL_COLUMNS
+    from velodrome.experiments.storage.store_schema import STORED_COLUMNS
+    from velodrome.experiments.storage.stored_content import ContentError
+    from velodrome.experiments.storage.trial_rows import read_row, row_checksum
 
     lost = refused = 0
-    names = [name for name in TRIAL_COLUMNS if name not in ("key", "specification", "status")]
+    names = [name for name in STORED_COLUMNS if name not in ("key", "specification", "status")]
     for _ in range(FORGERIES * soak.times):
         folder, value = soak.copy(), soak.generator.choice(ODD_VALUES)
         with contextlib.closing(sqlite3.connect(folder / STORE, isolation_level=None)) as connection:
@@ -264,8 +266,11 @@ def forged_stores(soak: Soak) -> Attack:
                     connection.execute(
                         f"UPDATE trials SET {soak.generator.choice(names)} = ? WHERE rowid = 3", (content,)
                     )
-                for row in connection.execute(f"SELECT {', '.join(TRIAL_COLUMNS)} FROM trials").fetchall():
-                    connection.execute("UPDATE trials SET checksum = ? WHERE key = ?", (row_checksum(row), row[0]))
+                for row in connection.execute(f"SELECT {', '.join(STORED_COLUMNS)} FROM trials").fetchall():
+                    # Measures that are no JSON have no checksum.
+                    with contextlib.suppress(ContentError):
+                        checksum = row_checksum(read_row(STORED_COLUMNS, row)[0])
+                        connection.execute("UPDATE trials SET checksum = ? WHERE key = ?", (checksum, row[0]))
         outcome = _reading(folder)
         lost += outcome is None
         refused += outcome is True

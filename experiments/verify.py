@@ -10,6 +10,7 @@ import numpy as np
 
 from velodrome.agents.engine.seeding import check_seed
 from velodrome.agents.errors import check_count
+from velodrome.agents.training_log import Curve
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.running.crew import check_workers, make_crew
 from velodrome.experiments.running.manager import Manager
@@ -186,8 +187,8 @@ class _Comparison:
             self.found[trial.key] = differences
         else:
             self.reproduced += 1
-        self._reruns.connection.execute("DELETE FROM curves WHERE key = ?", (trial.key,))
-        self._reruns.connection.execute("DELETE FROM trials WHERE key = ?", (trial.key,))
+        for table in ("curves", "measured_curves", "trials"):
+            self._reruns.connection.execute(f"DELETE FROM {table} WHERE key = ?", (trial.key,))
 
     def _differences(self, key: str, outcome: TrialOutcome) -> Iterator[str]:
         if outcome.status != "done":
@@ -200,6 +201,11 @@ class _Comparison:
                 yield f"{name} stored {_shown(stored[name])}, now {_shown(now[name])}"
         curves, new_curves = (dict(some.curves([key])).get(key) for some in (self._store, self._reruns))
         yield from _curve_differences(curves, new_curves)
+        if stored["measured_sha256"] != now["measured_sha256"]:
+            measured, new_measured = (
+                dict(some.measured_curves([key])).get(key, {}) for some in (self._store, self._reruns)
+            )
+            yield from _measured_differences(measured, new_measured)
 
 
 def _curve_differences(stored: EpisodeCurves | None, now: EpisodeCurves | None) -> Iterator[str]:
@@ -220,6 +226,19 @@ def _curve_differences(stored: EpisodeCurves | None, now: EpisodeCurves | None) 
             )
         elif len(before) != len(after):
             yield f"{name} of {len(before)} episodes stored, now of {len(after)}"
+
+
+def _measured_differences(stored: Mapping[str, Curve], now: Mapping[str, Curve]) -> Iterator[str]:
+    for name in sorted(stored.keys() | now.keys()):
+        before, after = stored.get(name), now.get(name)
+        if before is None or after is None:
+            yield f"the curve {name!r} is {'now missing' if after is None else 'not stored'}"
+        elif (before.unit, before.at.tobytes(), before.values.tobytes()) != (
+            after.unit,
+            after.at.tobytes(),
+            after.values.tobytes(),
+        ):
+            yield f"the curve {name!r} differs"
 
 
 def _labelled(store: Store, experiment: str | None) -> dict[str, PlannedTrial]:

@@ -21,11 +21,11 @@ from velodrome.experiments.storage.store import (
     Store,
     curves_sha256,
     experiment_digest,
-    row_checksum,
-    text_sha256,
 )
 from velodrome.experiments.storage.store_file import StoreError
-from velodrome.experiments.storage.store_schema import TRIAL_COLUMNS
+from velodrome.experiments.storage.store_schema import METRICS, STORED_COLUMNS
+from velodrome.experiments.storage.stored_content import ContentError
+from velodrome.experiments.storage.trial_rows import read_row, row_checksum, text_sha256
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*too few to tell better from luckier")
 
@@ -60,8 +60,11 @@ def sign(connection):
     """Make all checksums right."""
     for key, *parts in connection.execute("SELECT key, returns, lengths, successes FROM curves").fetchall():
         connection.execute("UPDATE trials SET curves_sha256 = ? WHERE key = ?", (curves_sha256(parts), key))
-    for row in connection.execute(f"SELECT {', '.join(TRIAL_COLUMNS)} FROM trials").fetchall():
-        connection.execute("UPDATE trials SET checksum = ? WHERE key = ?", (row_checksum(row), row[0]))
+    for values in connection.execute(f"SELECT {', '.join(STORED_COLUMNS)} FROM trials").fetchall():
+        # Measures that are no JSON have no checksum.
+        with contextlib.suppress(ContentError):
+            checksum = row_checksum(read_row(STORED_COLUMNS, values)[0])
+            connection.execute("UPDATE trials SET checksum = ? WHERE key = ?", (checksum, values[0]))
     for identifier, content in connection.execute("SELECT id, content FROM provenance").fetchall():
         connection.execute("UPDATE provenance SET checksum = ? WHERE id = ?", (text_sha256(content), identifier))
     query = "SELECT id, name, description, settings, warnings, run_number FROM experiments"
@@ -140,7 +143,7 @@ def test_texts_that_are_not_what_they_should_be_are_refused(forge, column, text)
     assert read_all(folder) == ((column, text) != ("warnings", "[]"))
 
 
-@pytest.mark.parametrize("column", [name for name in TRIAL_COLUMNS if name not in ("key", "specification", "status")])
+@pytest.mark.parametrize("column", [name for name in STORED_COLUMNS if name not in ("key", "specification", "status")])
 def test_values_of_a_wrong_kind_in_a_trial_are_read_or_refused(forge, column):
     for value in ("text", b"bytes", -1, 2.5, 9e999, None, '["a", 1]', DEEP):
 
@@ -149,6 +152,27 @@ def test_values_of_a_wrong_kind_in_a_trial_are_read_or_refused(forge, column):
                 connection.execute(f"UPDATE trials SET {column} = ?", (value,))
 
         read_all(forge(change))
+
+
+@pytest.mark.parametrize("name", [*METRICS, "my_measure", "seed", "error"])
+def test_measures_of_a_wrong_kind_are_read_or_refused(forge, name):
+    refused = 0
+    for value in (*ODD_VALUES, float("inf"), "NaN", -1):
+
+        def change(connection, value=value):
+            (measures,) = connection.execute("SELECT measures FROM trials").fetchone()
+            measures = json.dumps(json.loads(measures) | {name: value}).replace('"NaN"', "NaN")
+            connection.execute("UPDATE trials SET measures = ?", (measures,))
+
+        refused += read_all(forge(change))
+    # JSON holds no NaN; of a further measure anything else may be written by a later release.
+    assert refused >= 1 if name == "my_measure" else refused >= 7
+
+
+@pytest.mark.parametrize("measures", ["[]", "7", "{}", '{"steps": 9e999}', '{"a": ' + DEEP + "}", "{" * 9])
+def test_measures_that_are_no_mapping_are_refused(forge, measures):
+    folder = forge(lambda connection: connection.execute("UPDATE trials SET measures = ?", (measures,)))
+    assert read_all(folder)
 
 
 def test_a_trial_that_the_settings_do_not_name_is_refused(forge):
@@ -184,7 +208,7 @@ def test_curves_take_no_more_memory_than_their_episodes(forge, returns, episodes
     import tracemalloc
 
     def change(connection):
-        connection.execute("UPDATE trials SET episodes = ?", (episodes,))
+        connection.execute("UPDATE trials SET measures = json_set(measures, '$.episodes', ?)", (episodes,))
         connection.execute("UPDATE curves SET returns = ?", (returns,))
 
     folder = forge(change)

@@ -16,14 +16,16 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.store import STORE_FILE, DamagedStoreError, Store, StoreError, TrialIdentity
+from velodrome.experiments.storage.store_file import PAGE_BYTES
 from velodrome.experiments.storage.store_owner import StoreOwner
-from velodrome.experiments.storage.store_schema import METRICS, TRIAL_COLUMNS
+from velodrome.experiments.storage.store_schema import METRICS, STORED_COLUMNS
 from velodrome.experiments.storage.trial_key import key_of_specification
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*too few to tell better")
 
 NUMBER = 400
 DAMAGED = 7
+WRONG_STEPS = "UPDATE trials SET measures = json_set(measures, '$.steps', 8)"
 # Whatever a column holds, something else.
 OTHERWISE = "CASE WHEN typeof({0}) IN ('text', 'blob') THEN 'x' || substr({0}, 2) || 'y' ELSE coalesce({0}, 0) + 1 END"
 
@@ -88,7 +90,7 @@ def refusal(capsys, *arguments):
 def test_one_damaged_column_costs_one_trial(whole, damaged):
     undamaged = rows(whole)
     key = ended(DAMAGED)[1].key
-    for column in (*TRIAL_COLUMNS, "checksum"):
+    for column in STORED_COLUMNS:
         folder = damaged(f"UPDATE trials SET {column} = {OTHERWISE.format(column)} WHERE key = '{key}'")
         repair = vd.repair(folder)
         lost = [(trial.key, trial.agent, trial.environment, trial.seed) for trial in repair.lost]
@@ -124,20 +126,21 @@ def test_no_trial_is_lost_by_what_only_describes_it(table, damaged, whole):
             assert store.experiments() == (["made up"] if is_kept else [])
 
 
-@pytest.mark.parametrize("content", [bytes(4096), b"\xa5" * 4096], ids=["zeros", "other bytes"])
+@pytest.mark.parametrize("content", [bytes(PAGE_BYTES), b"\xa5" * PAGE_BYTES], ids=["zeros", "other bytes"])
 def test_a_broken_page_costs_what_stood_on_it(content, whole, damaged):
     undamaged = rows(whole)
-    pages = (whole / STORE_FILE).stat().st_size // 4096
+    size = len(content)
+    pages = (whole / STORE_FILE).stat().st_size // size
     lost = []
     # Not the first, on which the schema stands.
-    for page in range(5, pages, 9):
-        folder = damaged(offset=4096 * page, content=content)
+    for page in range(3, pages, 5):
+        folder = damaged(offset=size * page, content=content)
         repair = vd.repair(folder)
         kept = rows(folder)
         assert kept.items() <= undamaged.items()
         assert {trial.key for trial in repair.lost} == undamaged.keys() - kept.keys()
         lost.append(len(repair.lost))
-    assert max(lost) < NUMBER / 8
+    assert max(lost) < NUMBER / 6
     assert sum(lost) > 0
 
 
@@ -145,7 +148,7 @@ def test_flipped_bytes_cost_at_most_a_page_and_never_give_another_row(whole, dam
     undamaged = rows(whole)
     size = (whole / STORE_FILE).stat().st_size
     draw = np.random.default_rng(6)
-    for offset in draw.integers(8192, size, 25):
+    for offset in draw.integers(2 * PAGE_BYTES, size, 25):
         byte = (whole / STORE_FILE).read_bytes()[offset] ^ int(draw.integers(1, 256))
         folder = damaged(offset=int(offset), content=bytes([byte]))
         vd.repair(folder)
@@ -155,7 +158,7 @@ def test_flipped_bytes_cost_at_most_a_page_and_never_give_another_row(whole, dam
 
 
 def test_every_command_that_reads_names_the_repair_and_works_after_it(damaged, capsys):
-    folder = damaged(f"UPDATE trials SET steps = 8 WHERE seed = {DAMAGED}")
+    folder = damaged(f"{WRONG_STEPS} WHERE seed = {DAMAGED}")
     reading = [("table",), ("plot",), ("report",), ("verify", "--workers", "0"), ("export",)]
     for command, *options in reading:
         line = refusal(capsys, command, folder, *options)
@@ -186,7 +189,8 @@ def test_compare_runs_what_was_dropped_and_gives_what_was_there(tmp_path):
     compare()
     undamaged = rows(tmp_path)
     with contextlib.closing(sqlite3.connect(tmp_path / STORE_FILE, isolation_level=None)) as connection:
-        connection.execute("UPDATE trials SET greedy_mean_return = 1 WHERE seed = 2 AND agent LIKE 'q_learning%'")
+        set_return = "UPDATE trials SET measures = json_set(measures, '$.greedy_mean_return', 1)"
+        connection.execute(f"{set_return} WHERE seed = 2 AND agent LIKE 'q_learning%'")
     with pytest.raises(DamagedStoreError, match="velodrome repair"):
         compare()
     assert [(trial.agent, trial.seed) for trial in vd.repair(tmp_path).lost] == [("q_learning", 2)]
@@ -196,8 +200,7 @@ def test_compare_runs_what_was_dropped_and_gives_what_was_there(tmp_path):
 
 
 KILLED = """
-import os, sys
-import importlib
+import importlib, os, sys
 repair = importlib.import_module("velodrome.experiments.storage.repair")
 name = sys.argv[2]
 module = os if name == "replace" else repair
@@ -208,7 +211,7 @@ repair.repair(sys.argv[1])
 
 @pytest.mark.parametrize("moment", ["_Salvage", "_check", "_set_aside", "replace"])
 def test_a_kill_during_the_repair_loses_nothing(moment, damaged, whole):
-    folder = damaged(f"UPDATE trials SET steps = 8 WHERE seed = {DAMAGED}")
+    folder = damaged(f"{WRONG_STEPS} WHERE seed = {DAMAGED}")
     program = KILLED if moment != "_check" else KILLED.replace("setattr(", "repair._is_whole = lambda _: 0; setattr(")
     done = subprocess.run([sys.executable, "-c", program, str(folder), moment], check=False, timeout=300)
     assert done.returncode == 9
@@ -218,7 +221,7 @@ def test_a_kill_during_the_repair_loses_nothing(moment, damaged, whole):
 
 
 def test_a_store_in_use_is_not_repaired(damaged, capsys):
-    folder = damaged(f"UPDATE trials SET steps = 8 WHERE seed = {DAMAGED}")
+    folder = damaged(f"{WRONG_STEPS} WHERE seed = {DAMAGED}")
     program = "import sys; from pathlib import Path; from velodrome.experiments.storage.store_owner import StoreOwner\n"
     program += "with StoreOwner(Path(sys.argv[1])): print('runs', flush=True); sys.stdin.read()"
     with subprocess.Popen(

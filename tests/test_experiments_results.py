@@ -263,7 +263,7 @@ def test_a_return_of_minus_infinity_is_ranked_last_and_printed(endless):
 
 def change_a_number(path):
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE trials SET greedy_success_rate = 1.0")
+        connection.execute("UPDATE trials SET measures = json_set(measures, '$.greedy_success_rate', 1.0)")
     connection.close()
 
 

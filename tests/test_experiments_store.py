@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import settings_of
 
 import velodrome as vd
 from velodrome import agents, policies
@@ -19,7 +18,7 @@ from velodrome.experiments.results.results import Results
 from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.store import STORE_FILE, Store, StoreError, TrialIdentity
-from velodrome.experiments.storage.store_schema import APPLICATION_ID, METRICS, SCHEMA_VERSION, migrate
+from velodrome.experiments.storage.store_schema import METRICS, SCHEMA_VERSION
 from velodrome.experiments.storage.trial_key import TrialKeys, key_of_specification
 from velodrome.experiments.trials.trial import Budget
 
@@ -237,9 +236,6 @@ def test_an_unknown_experiment_is_named_with_the_closest(whole, capsys):
     assert "did you mean 'comparison'" in refuses(capsys, "table", whole, "--experiment", "comparisson")
 
 
-# Versions
-
-
 def ended(seed, status="done"):
     """A trial with made-up results."""
     specification = f'{{"seed":{seed}}}'
@@ -256,46 +252,6 @@ def ended(seed, status="done"):
         "episodes": 5,
     }
     return identity, TrialOutcome(key, "done", metrics | {"train_seconds": 1.0}, curves.pack(), ("a note",))
-
-
-def test_an_older_store_is_read_as_it_is_and_migrated_without_losing_anything(tmp_path):
-    path = tmp_path / STORE_FILE
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        migrate(connection, 0, 1)
-        # The first version lacks the view alone.
-        old = Store(connection, path)
-        way = old.add_provenance({"command": []})
-        old.record([ended(0), ended(1), ended(2, "failed")], way)
-        trials = [(key, "a", "e", seed) for seed, key in enumerate(old.keys())]
-        old.add_experiment("old", "", settings_of({"a": "agent"}, {"e": "environment"}), (), trials)
-        digest, rows = old.content_digest(), old.trials(old.keys())
-    before = path.read_bytes()
-    with Store.open_for_reading(tmp_path) as store:
-        assert store.content_digest() == digest
-    assert path.read_bytes() == before
-    with Store.open(tmp_path) as store:
-        assert store.connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION
-        assert store.connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
-        assert store.content_digest() == digest
-        assert store.trials(store.keys()) == rows
-        assert len(store.connection.execute("SELECT * FROM results").fetchall()) == 3
-        assert store.experiment("old").trials == trials
-
-
-def test_a_kill_in_the_middle_of_a_migration_leaves_the_older_store(tmp_path, monkeypatch):
-    path = tmp_path / STORE_FILE
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        migrate(connection, 0, 1)
-    monkeypatch.setattr("velodrome.experiments.storage.store_file.migrate", _migrate_and_break)
-    with pytest.raises(KeyboardInterrupt):
-        Store.open(tmp_path)
-    monkeypatch.undo()
-    Store.open(tmp_path).close()
-
-
-def _migrate_and_break(connection, version):
-    migrate(connection, version)
-    raise KeyboardInterrupt
 
 
 # Places that cannot be written

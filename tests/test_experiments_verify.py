@@ -456,6 +456,6 @@ def test_the_command_fails_where_nothing_could_be_verified(folder, capsys):
 def test_a_damaged_store_is_no_table(folder, capsys):
     compare(folder)
     with Store.open(folder) as store:
-        store.connection.execute("UPDATE trials SET steps = steps + 1 WHERE seed = 1")
+        store.connection.execute("UPDATE trials SET measures = json_set(measures, '$.steps', 1) WHERE seed = 1")
     assert main(["verify", str(folder), "--workers", "0"]) == 2
     assert "does not match its checksum" in capsys.readouterr().err

@@ -19,7 +19,7 @@ class TrialOutcome:
     Attributes:
         key: of the trial, see `trial_key`.
         status: "done", "failed" or "timed out".
-        metrics: the numbers and words of `Trial.metrics`; empty unless done.
+        metrics: the numbers and words of `Trial.metrics`, and further measures by name; empty unless done.
         curves: episode by episode; None unless done.
         notes: one-line remarks, such as why the compiled loop was not used.
         error: what went wrong, in one line; empty if done.
@@ -27,7 +27,7 @@ class TrialOutcome:
         error_traceback: the whole traceback, where there is one.
         wall_seconds: duration on the clock.
         cpu_seconds: time of the processor.
-        measured: what was measured along the training, such as evaluations.
+        measured: what else was measured along the training, one curve a name.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""The finished episodes of a trial as the store keeps them: three arrays, each compressed on its own."""
+"""The curves of a trial as the store keeps them: arrays, each compressed on its own."""
 
 import zlib
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from velodrome.agents.training_log import Curve
 from velodrome.checks import VelodromeError
 
 # Level 1 takes an eighth of the default's time, for blocks a tenth larger.
@@ -24,6 +25,16 @@ class PackedCurves(NamedTuple):
     returns: bytes
     lengths: bytes
     successes: bytes | None
+
+
+class PackedCurve(NamedTuple):
+    """A measured curve; `at` and `values` are zlib streams of the little-endian arrays."""
+
+    name: str
+    unit: str
+    num_points: int
+    at: bytes
+    values: bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,18 +73,40 @@ class EpisodeCurves:
         return cls(returns, lengths, successes)
 
 
+def pack_curve(curve: Curve) -> PackedCurve:
+    """A measured curve, compressed; equal curves give equal bytes."""
+    return PackedCurve(curve.name, curve.unit, len(curve.at), _pack(curve.at, "<i8"), _pack(curve.values, "<f8"))
+
+
+def unpack_curve(packed: PackedCurve) -> Curve:
+    """What `pack_curve` was given; no more memory is taken than for as many points as it says.
+
+    Raises:
+        CurvesError: it is damaged, or of another number of points.
+    """
+    name, unit, num_points, *_ = packed
+    if not (isinstance(name, str) and isinstance(unit, str) and isinstance(num_points, int)):
+        raise CurvesError("a measured curve has no name, unit and number of points")
+    return Curve(
+        name,
+        unit,
+        _unpack(packed.at, "<i8", num_points, f"points of {name!r}"),
+        _unpack(packed.values, "<f8", num_points, f"points of {name!r}"),
+    )
+
+
 def _pack(array: np.ndarray, dtype: str) -> bytes:
     return zlib.compress(np.ascontiguousarray(array, dtype=dtype).tobytes(), COMPRESSION_LEVEL)
 
 
-def _unpack(packed: bytes, dtype: str, episodes: int) -> np.ndarray:
-    size = episodes * np.dtype(dtype).itemsize
+def _unpack(packed: bytes, dtype: str, number: int, of: str = "episodes") -> np.ndarray:
+    size = number * np.dtype(dtype).itemsize
     if 0 <= size <= LARGEST_FACTOR * len(packed):
         unpacker = zlib.decompressobj()
         try:
             content = unpacker.decompress(packed, size + 1)
         except zlib.error as error:
-            raise CurvesError(f"the curves of {episodes} episodes cannot be unpacked: {error}") from None
+            raise CurvesError(f"the curves of {number} {of} cannot be unpacked: {error}") from None
         if len(content) == size and unpacker.eof:
             return np.frombuffer(content, dtype=dtype)
-    raise CurvesError(f"the curves do not hold {episodes} episodes")
+    raise CurvesError(f"the curves do not hold {number} {of}")

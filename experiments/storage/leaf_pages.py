@@ -15,7 +15,8 @@ from typing import Any
 
 _HEADER_BYTES = 100
 _LEAF_OF_ROWS = 13
-_PAGE_BYTES = 4096
+# Those of stores of this release, and of earlier ones.
+_PAGE_SIZES = (8192, 4096)
 _WHOLE_NUMBER_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 _CONSTANTS: dict[int, Any] = {0: None, 8: 0, 9: 1}
 
@@ -27,19 +28,20 @@ def leaf_rows(path: Path) -> Iterator[tuple[int, tuple[Any, ...]]]:
     column are ints, and deleted rows may come back, as SQLite leaves them on free pages.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        pages = _Pages(content)
-        for page in range(1, pages.number + 1):
-            yield from pages.rows(page)
+        told = int.from_bytes(content[16:18], "big")
+        # 1 stands for the largest size, which two bytes cannot hold.
+        size = 1 << 16 if told == 1 else told
+        for page_size in (size,) if size >= 512 and size & (size - 1) == 0 else _PAGE_SIZES:
+            pages = _Pages(content, page_size)
+            for page in range(1, pages.number + 1):
+                yield from pages.rows(page)
 
 
 class _Pages:
     """The pages of a file, numbered from 1."""
 
-    def __init__(self, content: mmap.mmap) -> None:
-        told = int.from_bytes(content[16:18], "big")
-        # 1 stands for the largest size, which two bytes cannot hold.
-        size = 1 << 16 if told == 1 else told
-        self._size = size if size >= 512 and size & (size - 1) == 0 else _PAGE_BYTES
+    def __init__(self, content: mmap.mmap, size: int) -> None:
+        self._size = size
         self._usable = self._size - content[20]
         self._content = content
         self.number = len(content) // self._size

@@ -17,11 +17,12 @@ from velodrome.experiments.storage.store import (
     StoreError,
     curves_sha256,
     experiment_digest,
-    row_checksum,
-    text_sha256,
+    measured_sha256,
+    stored_measured,
 )
 from velodrome.experiments.storage.store_file import (
     BUSY_SECONDS,
+    PAGE_BYTES,
     DamagedStoreError,
     as_store_errors,
     open_for_reading,
@@ -29,17 +30,26 @@ from velodrome.experiments.storage.store_file import (
     transaction,
 )
 from velodrome.experiments.storage.store_owner import OWNERS_FOLDER, StoreOwner
-from velodrome.experiments.storage.store_schema import CIRCUMSTANCES, METRICS, TRIAL_COLUMNS, migrate
+from velodrome.experiments.storage.store_schema import (
+    CIRCUMSTANCES,
+    EARLIER_COLUMNS,
+    METRICS,
+    STORED_COLUMNS,
+    migrate,
+)
+from velodrome.experiments.storage.stored_content import ContentError
 from velodrome.experiments.storage.trial_key import canonical_json, key_of_specification
+from velodrome.experiments.storage.trial_rows import Row, read_row, row_checksum, stored_values, text_sha256
 
 _EXPERIMENT = ("id", "name", "description", "settings", "warnings", "digest", "run_number", "checksum")
+# The columns of a table; of trials, those of today's stores and of earlier ones, which differ in number.
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "provenance": ("id", "content", "checksum"),
-    "trials": (*TRIAL_COLUMNS, "checksum"),
+    "trials": STORED_COLUMNS,
     "curves": ("key", "returns", "lengths", "successes"),
+    "measured_curves": ("key", "name", "unit", "num_points", "at_blob", "values_blob"),
     "experiments": _EXPERIMENT,
 }
-_STATUS = TRIAL_COLUMNS.index("status")
 _REALS = {name for name, kind in (METRICS | CIRCUMSTANCES).items() if kind.startswith("REAL")}
 
 # Agent, environment and seed, as far as they are known.
@@ -115,6 +125,7 @@ def repair(directory: str | Path) -> Repair:
         temporary = files.enter_context(whole_file(path))
         target = sqlite3.connect(temporary, isolation_level=None)
         with contextlib.closing(target):
+            target.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             salvage = _Salvage(path, source, target)
             with transaction(target):
                 salvage.copy()
@@ -209,6 +220,7 @@ class _Salvage:
         self._copy_provenance()
         damaged = self._copy_trials()
         self._copy_curves()
+        self._copy_measured_curves()
         damaged += self._drop_without_curves()
         self._copy_experiments()
         self._replace_lost_provenance()
@@ -228,12 +240,12 @@ class _Salvage:
     def _copy_trials(self) -> list[DamagedTrial]:
         """Copy the rows that match their checksum; returns the others."""
         damaged: list[DamagedTrial] = []
-        columns = _COLUMNS["trials"]
-        insert = f"INSERT OR IGNORE INTO trials ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
-        for row in self._rows("trials"):
-            *values, checksum = row
-            if row_checksum(tuple(values)) == checksum and key_of_specification(values[1]) == values[0]:
-                self._target.execute(insert, row)
+        places = ", ".join("?" * len(STORED_COLUMNS))
+        insert = f"INSERT OR IGNORE INTO trials ({', '.join(STORED_COLUMNS)}) VALUES ({places})"
+        for values in self._rows("trials"):
+            row = _whole_row(values)
+            if row is not None:
+                self._target.execute(insert, stored_values(row))
             else:
                 damaged.append(_damaged(values))
         return damaged
@@ -248,12 +260,26 @@ class _Salvage:
             ):
                 self._target.execute("INSERT OR IGNORE INTO curves VALUES (?, ?, ?, ?)", (key, *columns))
 
+    def _copy_measured_curves(self) -> None:
+        if "measures" not in self._names_of_trials():
+            return
+        wanted = "SELECT 1 FROM trials WHERE key = ? AND measured_sha256 IS NOT NULL"
+        for row in self._rows("measured_curves"):
+            texts = [_text(value) if isinstance(value, str) else value for value in row]
+            if self._target.execute(wanted, texts[:1]).fetchone():
+                self._target.execute("INSERT OR IGNORE INTO measured_curves VALUES (?, ?, ?, ?, ?, ?)", texts)
+
     def _drop_without_curves(self) -> list[DamagedTrial]:
         """Drop trials whose curves are lost; returns them."""
-        without = "FROM trials WHERE curves_sha256 IS NOT NULL AND key NOT IN (SELECT key FROM curves)"
-        rows = self._target.execute(f"SELECT key, agent, environment, seed {without}").fetchall()
-        self._target.execute(f"DELETE {without}")
-        return [((key,), (agent, environment, seed)) for key, agent, environment, seed in rows]
+        select = "SELECT key, agent, environment, seed, measured_sha256 FROM trials"
+        without = "curves_sha256 IS NOT NULL AND key NOT IN (SELECT key FROM curves)"
+        rows = self._target.execute(f"{select} WHERE {without}").fetchall()
+        for row in self._target.execute(f"{select} WHERE measured_sha256 IS NOT NULL").fetchall():
+            if measured_sha256(stored_measured(self._target, row[0])) != row[4]:
+                rows.append(row)
+        for table in ("trials", "curves", "measured_curves"):
+            self._target.executemany(f"DELETE FROM {table} WHERE key = ?", [row[:1] for row in rows])
+        return [((key,), (agent, environment, seed)) for key, agent, environment, seed, _ in rows]
 
     def _copy_experiments(self) -> None:
         for identifier, *header, digest, run_number, checksum in self._rows("experiments"):
@@ -319,20 +345,32 @@ class _Salvage:
     def _rows(self, table: str) -> Iterator[tuple[Any, ...]]:
         """Rows of a table as far as SQLite finds them, and then all that stand anywhere in the file."""
         try:
-            for row in self._source.execute(f"SELECT {', '.join(_COLUMNS[table])} FROM {table} NOT INDEXED"):
+            columns = _COLUMNS[table]
+            if table == "trials" and "measures" not in self._names_of_trials():
+                columns = EARLIER_COLUMNS
+            for row in self._source.execute(f"SELECT {', '.join(columns)} FROM {table} NOT INDEXED"):
                 yield tuple(row)
         except sqlite3.DatabaseError:
             yield from self._rows_anywhere(table)
 
     def _rows_anywhere(self, table: str) -> Iterator[tuple[Any, ...]]:
-        columns = _COLUMNS[table]
+        # A store that was migrated has rows of before on its free pages, which say the same.
+        layouts = (STORED_COLUMNS, EARLIER_COLUMNS) if table == "trials" else (_COLUMNS[table],)
+        # No other table has as many columns.
+        by_number = {len(columns): columns for columns in layouts}
         for number, values in leaf_rows(self._path):
-            # No other table has as many columns.
-            if len(values) == len(columns):
+            columns = by_number.get(len(values), ())
+            if columns:
                 row = tuple(_as_column(name, value, number) for name, value in zip(columns, values, strict=True))
                 # A row on a free page may be of a trial that failed before it was run again.
-                if table != "trials" or row[_STATUS] == "done":
+                if table != "trials" or row[columns.index("status")] == "done":
                     yield row
+
+    def _names_of_trials(self) -> set[str]:
+        """Names of the columns of trials; those of today where the schema cannot be read."""
+        with contextlib.suppress(sqlite3.DatabaseError):
+            return {str(row[1]) for row in self._source.execute("PRAGMA table_info(trials)")} or {"measures"}
+        return {"measures"}
 
 
 def _as_column(name: str, value: Any, number: int) -> Any:
@@ -342,7 +380,17 @@ def _as_column(name: str, value: Any, number: int) -> Any:
     return float(value) if name in _REALS and isinstance(value, int) else value
 
 
-def _damaged(values: list[Any]) -> DamagedTrial:
+def _whole_row(values: tuple[Any, ...]) -> Row | None:
+    """A trial that matches its checksum; None if it does not."""
+    columns = STORED_COLUMNS if len(values) == len(STORED_COLUMNS) else EARLIER_COLUMNS
+    with contextlib.suppress(ContentError):
+        row, checksum = read_row(columns, values)
+        if row_checksum(row) == checksum and key_of_specification(row["specification"]) == row["key"]:
+            return row
+    return None
+
+
+def _damaged(values: tuple[Any, ...]) -> DamagedTrial:
     key, specification, agent, environment, seed = values[:5]
     keys = (_text(key), key_of_specification(_text(specification)))
     return keys, (_text(agent), _text(environment), seed if isinstance(seed, int) else None)

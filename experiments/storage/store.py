@@ -3,18 +3,27 @@
 import hashlib
 import json
 import sqlite3
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from velodrome.agents.resuming.whole_files import remove_abandoned
+from velodrome.agents.training_log import Curve
 from velodrome.checks import closest
 from velodrome.experiments.running.trial_outcome import TrialOutcome
-from velodrome.experiments.storage.episode_curves import CurvesError, EpisodeCurves, PackedCurves
+from velodrome.experiments.storage.episode_curves import (
+    CurvesError,
+    EpisodeCurves,
+    PackedCurve,
+    PackedCurves,
+    pack_curve,
+    unpack_curve,
+)
 from velodrome.experiments.storage.opened_file import OpenedFile
 from velodrome.experiments.storage.store_file import (
     STORE_FILE,
@@ -28,14 +37,29 @@ from velodrome.experiments.storage.store_file import (
     store_path,
     transaction,
 )
-from velodrome.experiments.storage.store_schema import CONTENT_COLUMNS, IDENTITY, METRICS, TRIAL_COLUMNS
-from velodrome.experiments.storage.stored_content import check_row, read_json, read_settings
+from velodrome.experiments.storage.store_schema import (
+    CONTENT_COLUMNS,
+    EARLIER_COLUMNS,
+    MEASURES_VERSION,
+    METRICS,
+    STORED_COLUMNS,
+)
+from velodrome.experiments.storage.stored_content import ContentError, read_json, read_settings
 from velodrome.experiments.storage.trial_key import canonical_json, key_of_specification
+from velodrome.experiments.storage.trial_rows import (
+    Row,
+    check_row,
+    further_content,
+    new_row,
+    read_row,
+    row_checksum,
+    stored_values,
+    text_sha256,
+)
 
 __all__ = ["STORE_FILE", "Store", "StoreError", "StoredExperiment", "TrialIdentity"]
 
-_WHOLE_NUMBERS = {name for name, kind in METRICS.items() if kind == "INTEGER"}
-_INSERT_TRIAL = f"INSERT INTO trials ({', '.join(TRIAL_COLUMNS)}, checksum) VALUES ({'?, ' * len(TRIAL_COLUMNS)}?)"
+_INSERT_TRIAL = f"INSERT INTO trials ({', '.join(STORED_COLUMNS)}) VALUES ({', '.join('?' * len(STORED_COLUMNS))})"
 _BATCH = 500
 _KEYS = "(SELECT value FROM json_each(?))"
 
@@ -55,6 +79,14 @@ class TrialIdentity:
     agent: str
     environment: str
     seed: int
+
+
+class _Trial(NamedTuple):
+    """What is stored of one trial."""
+
+    row: Row
+    curves: PackedCurves | None
+    measured: tuple[PackedCurve, ...]
 
 
 @dataclass(frozen=True)
@@ -194,24 +226,29 @@ class Store:
     def record(self, outcomes: Iterable[tuple[TrialIdentity, TrialOutcome]], provenance: int) -> None:
         """Store trials that have ended, all or none. A trial that is done stays as it is."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        rows = {
-            outcome.key: (_row(identity, outcome, now, provenance), outcome.curves) for identity, outcome in outcomes
-        }
+        with as_store_errors(self.path):
+            trials = {outcome.key: _trial(identity, outcome, now, provenance) for identity, outcome in outcomes}
         with self._writing():
-            self._insert(rows)
-            self.connection.execute(f"DELETE FROM claims WHERE key IN {_KEYS}", (json.dumps(list(rows)),))
+            self._insert(trials)
+            self.connection.execute(f"DELETE FROM claims WHERE key IN {_KEYS}", (json.dumps(list(trials)),))
 
-    def _insert(self, rows: dict[str, tuple[tuple[Any, ...], PackedCurves | None]]) -> None:
+    def _insert(self, trials: dict[str, _Trial]) -> None:
         """Insert trials by key. Few statements: at each, the interpreter is handed to another thread and back."""
-        keys = json.dumps(list(rows))
+        keys = json.dumps(list(trials))
         self.connection.execute(f"DELETE FROM trials WHERE status <> 'done' AND key IN {_KEYS}", (keys,))
         done = {row[0] for row in self.connection.execute(f"SELECT key FROM trials WHERE key IN {_KEYS}", (keys,))}
-        new = {key: row for key, row in rows.items() if key not in done}
-        self.connection.executemany(_INSERT_TRIAL, [(*row, row_checksum(row)) for row, _ in new.values()])
+        new = {key: trial for key, trial in trials.items() if key not in done}
+        self.connection.executemany(_INSERT_TRIAL, [stored_values(trial.row) for trial in new.values()])
         self.connection.executemany(
             "INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?)",
-            [(key, *curves) for key, (_, curves) in new.items() if curves is not None],
+            [(key, *trial.curves) for key, trial in new.items() if trial.curves is not None],
         )
+        if any(trial.measured for trial in new.values()):
+            self.connection.execute(f"DELETE FROM measured_curves WHERE key IN {_KEYS}", (json.dumps(list(new)),))
+            self.connection.executemany(
+                "INSERT INTO measured_curves VALUES (?, ?, ?, ?, ?, ?)",
+                [(key, *curve) for key, trial in new.items() for curve in trial.measured],
+            )
 
     def copy(self, source: "Store", experiment: StoredExperiment) -> int:
         """Identifier of an experiment taken over from another store with its trials and their curves."""
@@ -220,10 +257,11 @@ class Store:
         for first in range(0, len(keys), _BATCH):
             batch = keys[first : first + _BATCH]
             rows, curves = source.trials(batch), dict(source.packed_curves(batch))
+            measured = dict(source._packed_measured(batch))
             for way in {row["provenance"] for row in rows.values()} - ways.keys():
                 ways[way] = self.add_provenance(source.provenance(way))
             copies = {
-                key: (tuple((row | {"provenance": ways[row["provenance"]]}).values()), curves.get(key))
+                key: _Trial(row | {"provenance": ways[row["provenance"]]}, curves.get(key), measured.get(key, ()))
                 for key, row in rows.items()
             }
             with self._writing():
@@ -306,8 +344,10 @@ class Store:
             warnings = tuple(read_json(row[4], [str], "warnings"))
         return StoredExperiment(int(row[0]), row[1], row[2], settings, warnings, trials)
 
-    def trials(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """The rows of those of the trials that have ended, by key: every column but the checksum.
+    def trials(self, keys: Sequence[str]) -> dict[str, Row]:
+        """The rows of those of the trials that have ended, by key: every value but the checksum by its name.
+
+        The names are `TRIAL_COLUMNS`, the same for stores of every version, `measured_sha256`, and further measures.
 
         Raises:
             StoreError: one does not match its checksum.
@@ -315,19 +355,47 @@ class Store:
         found = {}
         with as_store_errors(self.path):
             for first in range(0, len(keys), _BATCH):
+                columns = STORED_COLUMNS if self._has_measures() else EARLIER_COLUMNS
                 rows = self.connection.execute(
-                    f"SELECT {', '.join(TRIAL_COLUMNS)}, checksum FROM trials WHERE key IN {_KEYS}",
+                    f"SELECT {', '.join(columns)} FROM trials WHERE key IN {_KEYS}",
                     (json.dumps(keys[first : first + _BATCH]),),
                 )
                 # Closed, for an error that is kept would keep the statement, and so the file, in use.
                 with closing(rows):
-                    for *values, checksum in rows:
-                        row = tuple(values)
-                        if row_checksum(row) != checksum or key_of_specification(row[1]) != row[0]:
-                            raise DamagedStoreError(self.path, f"trial {row[0]} does not match its checksum")
-                        found[row[0]] = dict(zip(TRIAL_COLUMNS, row, strict=True))
-                        check_row(found[row[0]])
+                    for values in rows:
+                        row = self._row(columns, values)
+                        check_row(row)
+                        found[row["key"]] = row
         return found
+
+    def _row(self, columns: Sequence[str], values: Sequence[Any]) -> Row:
+        with suppress(ContentError):
+            row, checksum = read_row(columns, values)
+            if row_checksum(row) == checksum and key_of_specification(row["specification"]) == row["key"]:
+                return row
+        raise DamagedStoreError(self.path, f"trial {values[0]} does not match its checksum")
+
+    def _has_measures(self) -> bool:
+        """Whether measures are one column; asked anew, as another program may migrate the file at any time."""
+        return bool(self.connection.execute("PRAGMA user_version").fetchone()[0] >= MEASURES_VERSION)
+
+    def further_measures(self, keys: Iterable[str]) -> dict[str, str]:
+        """Further measures of trials: name to INTEGER, REAL or TEXT, which takes all values of that name."""
+        kinds: dict[str, set[str]] = {}
+        with as_store_errors(self.path):
+            if not self._has_measures():
+                return {}
+            rows = self.connection.execute(
+                "SELECT DISTINCT name, typeof(value) FROM measures "
+                f"WHERE key IN {_KEYS} AND name NOT IN {_KEYS} ORDER BY name",
+                (json.dumps(list(keys)), json.dumps(list(METRICS))),
+            )
+            for name, kind in rows:
+                kinds.setdefault(str(name), set()).add("real" if kind == "null" else kind)
+        return {
+            name: "INTEGER" if found == {"integer"} else "REAL" if found <= {"integer", "real"} else "TEXT"
+            for name, found in kinds.items()
+        }
 
     def keys(self, status: str | None = None) -> list[str]:
         """Keys of all trials that have ended, or of those with a status, in order."""
@@ -350,8 +418,9 @@ class Store:
         """Key, number of episodes and compressed curves."""
         with as_store_errors(self.path):
             for first in range(0, len(keys), _BATCH):
+                episodes_of = "json_extract(measures, '$.episodes')" if self._has_measures() else "episodes"
                 rows = self.connection.execute(
-                    "SELECT trials.key, episodes, curves_sha256, returns, lengths, successes FROM trials "
+                    f"SELECT trials.key, {episodes_of}, curves_sha256, returns, lengths, successes FROM trials "
                     "LEFT JOIN curves ON curves.key = trials.key "
                     f"WHERE curves_sha256 IS NOT NULL AND trials.key IN {_KEYS}",
                     (json.dumps(keys[first : first + _BATCH]),),
@@ -370,6 +439,32 @@ class Store:
                 yield key, EpisodeCurves.unpack(packed, episodes if isinstance(episodes, int) else -1)
             except CurvesError as error:
                 raise StoreError(f"{self._place()} is damaged: trial {key}: {error}") from None
+
+    def measured_curves(self, keys: Sequence[str]) -> Iterator[tuple[str, dict[str, Curve]]]:
+        """Key and further curves by name, in order of names, of those of the trials that have any.
+
+        Raises:
+            StoreError: one does not match its checksum, or does not hold what it says.
+        """
+        for key, packed in self._packed_measured(keys):
+            try:
+                yield key, {curve.name: unpack_curve(curve) for curve in packed}
+            except CurvesError as error:
+                raise StoreError(f"{self._place()} is damaged: trial {key}: {error}") from None
+
+    def _packed_measured(self, keys: Sequence[str]) -> Iterator[tuple[str, tuple[PackedCurve, ...]]]:
+        with as_store_errors(self.path):
+            if not self._has_measures():
+                return
+            measured = self.connection.execute(
+                f"SELECT key, measured_sha256 FROM trials WHERE measured_sha256 IS NOT NULL AND key IN {_KEYS}",
+                (json.dumps(list(keys)),),
+            ).fetchall()
+            for key, checksum in measured:
+                packed = stored_measured(self.connection, key)
+                if measured_sha256(packed) != checksum:
+                    raise DamagedStoreError(self.path, f"the measured curves of trial {key} do not match")
+                yield str(key), packed
 
     def provenance(self, identifier: int) -> dict[str, Any]:
         """How a trial was run: versions, commit, command, machine.
@@ -398,9 +493,12 @@ class Store:
             batch = keys[first : first + _BATCH]
             rows = self.trials(batch)
             curves = dict(self.packed_curves(batch))
+            # The row has their checksum; that they match it is seen by reading them.
+            deque(self._packed_measured(batch), maxlen=0)
             for key in batch:
                 digest.update(repr([rows[key][column] for column in CONTENT_COLUMNS]).encode())
                 digest.update(repr(curves.get(key)).encode())
+                digest.update(further_content(rows[key]).encode())
         return digest.hexdigest()
 
     def _owners(self, keys: Sequence[str]) -> dict[str, str]:
@@ -420,49 +518,28 @@ def curves_sha256(packed: PackedCurves) -> str:
     return digest.hexdigest()
 
 
-def _row(identity: TrialIdentity, outcome: TrialOutcome, now: str, provenance: int) -> tuple[Any, ...]:
-    metrics = outcome.metrics
-    values = [
-        outcome.key,
-        identity.specification,
-        identity.agent,
-        identity.environment,
-        identity.seed,
-        outcome.status,
-        *[_stored(name, metrics.get(name)) for name in METRICS],
-        outcome.error,
-        outcome.error_place,
-        None if outcome.curves is None else curves_sha256(outcome.curves),
-        json.dumps(list(outcome.notes), ensure_ascii=False),
-        outcome.error_traceback,
-        _stored("train_seconds", metrics.get("train_seconds")),
-        float(outcome.wall_seconds),
-        float(outcome.cpu_seconds),
-        now,
-        provenance,
-    ]
-    assert len(IDENTITY) == 6
-    return tuple(_text(value) if isinstance(value, str) else value for value in values)
+def measured_sha256(packed: Iterable[PackedCurve]) -> str:
+    """SHA-256 (hex) of measured curves in order of names."""
+    return text_sha256(repr([tuple(curve) for curve in packed]))
 
 
-def _stored(name: str, value: Any) -> Any:
-    """A metric as SQLite gives it back: NaN becomes NULL and -0.0 becomes 0.0 there."""
-    if value is None or isinstance(value, str):
-        return value
-    if name in _WHOLE_NUMBERS:
-        return int(value)
-    number = float(value)
-    return None if number != number else number + 0.0
+def stored_measured(connection: sqlite3.Connection, key: str) -> tuple[PackedCurve, ...]:
+    """The measured curves of a trial in order of names, as they stand there."""
+    select = "SELECT name, unit, num_points, at_blob, values_blob FROM measured_curves WHERE key = ? ORDER BY name"
+    return tuple(PackedCurve(*columns) for columns in connection.execute(select, (key,)))
 
 
-def _text(value: str) -> str:
-    # Messages of foreign code may hold lone surrogates, which no database takes.
-    return value.encode("utf-8", "replace").decode()
-
-
-def row_checksum(row: tuple[Any, ...]) -> str:
-    """Checksum of a trial's columns."""
-    return text_sha256(repr(row))
+def _trial(identity: TrialIdentity, outcome: TrialOutcome, now: str, provenance: int) -> _Trial:
+    names = {curve.name: curve for curve in outcome.measured}
+    measured = tuple(pack_curve(names[name]) for name in sorted(names))
+    circumstances = {
+        "curves_sha256": None if outcome.curves is None else curves_sha256(outcome.curves),
+        "measured_sha256": measured_sha256(measured) if measured else None,
+        "finished_at": now,
+        "provenance": provenance,
+    }
+    known = (outcome.key, identity.specification, identity.agent, identity.environment, identity.seed)
+    return _Trial(new_row(known, outcome, circumstances), outcome.curves, measured)
 
 
 def experiment_digest(header: tuple[Any, ...], trials: Sequence[tuple[Any, ...]]) -> str:
@@ -472,8 +549,3 @@ def experiment_digest(header: tuple[Any, ...], trials: Sequence[tuple[Any, ...]]
     except (TypeError, UnicodeEncodeError):
         # A damaged column may hold bytes instead of text.
         return ""
-
-
-def text_sha256(text: str) -> str:
-    """SHA-256 (hex) of a text."""
-    return hashlib.sha256(str(text).encode()).hexdigest()

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from velodrome.checks import VelodromeError
-from velodrome.experiments.storage.store_schema import CIRCUMSTANCES, IDENTITY, METRICS, REMARKS
 
 # What JSON, SQLite and NumPy all hold.
 LARGEST_INTEGER = 2**63 - 1
@@ -43,13 +42,6 @@ _SETTINGS: Kind = {
         }
     ],
 }
-_OF_DECLARATION = {"TEXT": (str,), "INTEGER": (int,), "REAL": (float, int)}
-# The types that the columns of a trial hold.
-_COLUMNS = {
-    name: {*_OF_DECLARATION[kind.split()[0]], *(() if "NOT NULL" in kind or "KEY" in kind else (type(None),))}
-    for name, kind in (IDENTITY | METRICS | REMARKS | CIRCUMSTANCES).items()
-}
-_COUNTS = ("episodes", "steps", "evaluation_episodes", "train_seconds", "wall_seconds", "cpu_seconds")
 
 
 class ContentError(VelodromeError, ValueError):
@@ -94,27 +86,58 @@ def read_settings(text: Any, trials: Sequence[Sequence[Any]]) -> dict[str, Any]:
     return settings
 
 
-def check_row(row: Mapping[str, Any]) -> None:
-    """Refuse a row of the table of trials with a value that its column does not hold.
+def measures_text(measures: Mapping[str, Any]) -> str:
+    """Canonical JSON of measures, in order of names, from which `read_measures` gives every value back to the bit.
+
+    None is left out, NaN is null, and infinities are ±9e999, which all readers of JSON take for them.
 
     Raises:
-        ContentError: naming the column.
+        ContentError: a value that JSON does not hold.
     """
-    for name, kinds in _COLUMNS.items():
-        if type(row[name]) not in kinds:
-            raise ContentError(_wrong(row[name], name))
-    for name in _COUNTS:
-        if row[name] is not None and not 0 <= row[name] < math.inf:
-            raise ContentError(f"{name} is {row[name]!r}")
-    read_json(row["notes"], [str], "notes")
+    named = sorted((name, value) for name, value in measures.items() if value is not None)
+    return "{" + ",".join(f"{_ENCODER.encode(name)}:{_value_text(name, value)}" for name, value in named) + "}"
+
+
+def read_measures(text: Any) -> dict[str, Any]:
+    """Measures of which `measures_text` gave a text.
+
+    Raises:
+        ContentError: it is something else.
+    """
+    try:
+        measures = _DECODER.decode(text)
+    except (TypeError, ValueError, RecursionError):
+        raise ContentError("measures is not JSON") from None
+    if not isinstance(measures, dict):
+        raise ContentError(wrong_kind(measures, "measures"))
+    return {name: math.nan if value is None else value for name, value in measures.items()}
+
+
+def _value_text(name: str, value: Any) -> str:
+    if isinstance(value, float):
+        if math.isnan(value):
+            return "null"
+        return float.__repr__(value) if math.isfinite(value) else "9e999" if value > 0 else "-9e999"
+    try:
+        return _ENCODER.encode(value)
+    except (TypeError, ValueError, RecursionError):
+        raise ContentError(f"the measure {name!r} is a {type(value).__name__}, which JSON does not hold") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
 def _fault(value: Any, kind: Kind, name: str) -> str:
     """Where a value is not of a kind, in words; empty where it is."""
     if isinstance(kind, tuple):
-        return "" if any(not _fault(value, one, name) for one in kind) else _wrong(value, name)
+        return "" if any(not _fault(value, one, name) for one in kind) else wrong_kind(value, name)
     if kind is None or kind is object:
-        return "" if kind is object or value is None else _wrong(value, name)
+        return "" if kind is object or value is None else wrong_kind(value, name)
     if isinstance(kind, list):
         return _fault_in_list(value, kind[0], name)
     if isinstance(kind, dict):
@@ -122,18 +145,18 @@ def _fault(value: Any, kind: Kind, name: str) -> str:
     is_kind = isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool)
     if is_kind and isinstance(value, int):
         is_kind = abs(value) <= LARGEST_INTEGER
-    return "" if is_kind else _wrong(value, name)
+    return "" if is_kind else wrong_kind(value, name)
 
 
 def _fault_in_list(value: Any, kind: Kind, name: str) -> str:
     if not isinstance(value, Sequence) or isinstance(value, str):
-        return _wrong(value, name)
+        return wrong_kind(value, name)
     return next((found for item in value if (found := _fault(item, kind, name))), "")
 
 
 def _fault_in_mapping(value: Any, kind: Mapping[Any, Kind], name: str) -> str:
     if not isinstance(value, Mapping):
-        return _wrong(value, name)
+        return wrong_kind(value, name)
     if str in kind:
         return next((found for item in value.values() if (found := _fault(item, kind[str], name))), "")
     for entry, own in kind.items():
@@ -146,5 +169,6 @@ def _fault_in_mapping(value: Any, kind: Mapping[Any, Kind], name: str) -> str:
     return ""
 
 
-def _wrong(value: Any, name: str) -> str:
+def wrong_kind(value: Any, name: str) -> str:
+    """The fault of a value that is of no kind that its place has, in words."""
     return f"{name} holds a {type(value).__name__} that does not belong there"
