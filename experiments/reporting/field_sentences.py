@@ -75,7 +75,7 @@ def rest(said: SentenceParts) -> str:
     if not left and len(pairs) == 1:
         return words("{ahead} beats {behind} by {difference}.", **said.told(PairOutcome.of(pairs[0])))
     if not left:
-        return words.counted("", "Any two of the other {number} differ.", count)
+        return words("Any two of the other {number} differ.", number=count)
     if len(left) == len(pairs):
         return words("{names} are not distinguishable from each other.", names=said.names(groups.outside))
     if len(left) == 1:
