@@ -96,7 +96,7 @@ def test_the_trials_of_all_experiments_are_the_view_of_the_store(folder, tmp_pat
 @pytest.mark.parametrize("file_format", FORMATS)
 @pytest.mark.parametrize("at_once", [7, 50_000])
 def test_the_curves_read_back_are_those_of_the_results(folder, tmp_path, monkeypatch, file_format, at_once):
-    monkeypatch.setattr("velodrome.experiments.storage.export._EPISODES_AT_ONCE", at_once)
+    monkeypatch.setattr(sys.modules["velodrome.experiments.storage.export"], "_EPISODES_AT_ONCE", at_once)
     monkeypatch.setattr(table_files, "ROW_GROUP", at_once)
     trials_path, curves_path = export(folder, format=file_format, out=tmp_path, curves=True, experiment="first")
     results, frame = Results.load(folder, "first"), read(curves_path)
