@@ -1,4 +1,4 @@
-"""How far an experiment is: bars on a terminal, a line now and then elsewhere."""
+"""Progress of an experiment: bars on a terminal, a line now and then elsewhere."""
 
 import statistics
 import sys
@@ -168,7 +168,7 @@ class TimeLeft:
 
 
 def _facts(status: RunStatus, elapsed: float, left: float | None) -> dict[str, str]:
-    """What is worth saying beside the number of finished trials, in order."""
+    """Facts beside the number of finished trials, in order."""
     ran = status.finished - status.reused
     facts = {
         "rate": rate_text(ran, elapsed, "trials") if ran > 0 else f"running for {duration_text(elapsed)}",
