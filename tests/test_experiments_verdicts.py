@@ -1,6 +1,7 @@
 """What the verdict says of scores whose answer is known, and what it never says."""
 
 import ast
+import gettext
 import re
 from pathlib import Path
 from string import Formatter
@@ -15,7 +16,6 @@ import velodrome as vd
 from velodrome.experiments import reporting
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.reporting.footnotes import footnotes
-from velodrome.experiments.reporting.korean import KOREAN
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.particles import WithParticle
 from velodrome.experiments.reporting.verdicts import MOST_SENTENCES, verdict_lines, verdicts
@@ -372,6 +372,23 @@ def test_unknown_language_is_refused():
         Words.of("kr")
 
 
+CATALOGUE = Path(reporting.__file__).parent / "locale" / "ko" / "LC_MESSAGES" / "velodrome.po"
+
+
+def messages():
+    """Entries of the Korean catalogue but for its header: English, English of several if they differ, Korean."""
+    entries = []
+    for block in CATALOGUE.read_text(encoding="utf-8").split("\n\n")[1:]:
+        fields = re.findall(r'^(msg\w+(?:\[0\])?)((?:\s+"(?:[^"\\]|\\.)*")+)', block, re.M)
+        entries.append(
+            {name: "".join(ast.literal_eval(f"[{text.strip()}]".replace('"\n"', '", "'))) for name, text in fields}
+        )
+    return [(one["msgid"], one.get("msgid_plural"), one.get("msgstr", one.get("msgstr[0]"))) for one in entries]
+
+
+KOREAN = {several or one: korean for one, several, korean in messages()}
+
+
 def templates_of(path):
     """English templates of a module: what is handed to the words, but for singulars, and whatever has fields."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -401,6 +418,20 @@ def test_every_template_has_korean_with_known_fields(name):
     templates = {template for template in templates if "\n" not in template and "`" not in template}
     assert templates
     assert templates - KOREAN.keys() - {"{name}"} == set()
+
+
+def test_every_message_of_the_catalogue_has_korean_and_is_compiled():
+    compiled = gettext.translation("velodrome", CATALOGUE.parents[2], languages=["ko"])
+    entries = messages()
+    assert len(entries) == len(set(entries)) > 200
+    for one, several, korean in entries:
+        assert korean
+        assert (compiled.ngettext(one, several, 1) if several else compiled.gettext(one)) == korean
+        assert several is None or compiled.ngettext(one, several, 2) == korean
+    assert Words.of("ko")("") == ""
+    # And nothing that was taken out of the text is left in the compiled file.
+    keys = {one for one, _, _ in entries} | {""}
+    assert {key if isinstance(key, str) else key[0] for key in compiled._catalog} == keys
 
 
 def test_korean_uses_only_the_fields_of_its_template():

@@ -37,8 +37,9 @@ def files_to_ship():
     for folder in folders_with_modules():
         inside = package_of(folder).replace(".", "/")
         for path in (ROOT / folder).iterdir():
-            if path.suffix in (".py", ".toml") or path.name == "py.typed":
+            if path.suffix in (".py", ".pyi", ".toml", ".jinja", ".css", ".js") or path.name == "py.typed":
                 places.add(f"{inside}/{path.name}")
+        places |= {f"{inside}/{path.relative_to(ROOT / folder)}" for path in (ROOT / folder).glob("locale/*/*/*.mo")}
     return places
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from velodrome.experiments import statistics
 from velodrome.experiments.statistics import StatisticsError
@@ -105,6 +106,11 @@ def test_differences_have_welchs_interval_or_that_of_the_pairs():
     common = RNG.normal(0, 50, 9)
     noisy = statistics.paired_difference(FIRST + common, SECOND + common)
     assert noisy.interval.width == pytest.approx(paired.interval.width, rel=1e-6)
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_holm_is_that_of_statsmodels_to_the_last_bit(p_values):
+    assert statistics.holm(p_values).tolist() == multipletests(p_values, method="holm")[1].tolist()
 
 
 def test_holm():

@@ -3,13 +3,14 @@
 import errno
 import sys
 import warnings
+from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
-from cyclopts.exceptions import CycloptsError
+from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
-from velodrome.experiments.cli.command_words import input_error_line, whole_number
 from velodrome.experiments.cli.streams import heed_width, leave, make_printable, replacement_lines, say
 
 Kind = Literal["agents", "policies", "schedules", "environments", "experiments"]
@@ -17,8 +18,33 @@ TOO_MANY_FILES = (
     "too many open files: this process may not open as many as it needs; allow more, such as with `ulimit -n 1024`, "
     "and give the same command again"
 )
-# A whole number, also as 1e5; the library's own reading would make 3 of 2.7.
-Whole = Annotated[int, Parameter(converter=whole_number)]
+# Nearer than the library's own suggestions: --agent is not --save.
+_NEAR = 0.75
+_LARGEST_EXACT_FLOAT = 2.0**53
+
+
+def _whole_number(_: Any, tokens: Any) -> int:
+    """The whole number of an option, written as 100000 or 1e5.
+
+    Raises:
+        ValueError: it is none.
+    """
+    text = tokens[0].value
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.5
+    if not value.is_integer() or abs(value) > _LARGEST_EXACT_FLOAT:
+        raise ValueError(f"must be a whole number such as 100000, got {text!r}")
+    return int(value)
+
+
+# The library's own reading would make 3 of 2.7.
+Whole = Annotated[int, Parameter(converter=_whole_number)]
 
 app = App(
     name="velodrome",
@@ -47,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         for line in replacement_lines():
             say(f"velodrome: warning: {line}", sys.stderr)
     except CycloptsError as error:
-        return _fail(input_error_line(error))
+        return _fail(_unknown_option(error) if isinstance(error, UnknownOptionError) else str(error))
     except KeyboardInterrupt as interrupt:
         say(f"velodrome: {str(interrupt) or 'stopped'}", sys.stderr)
         return int(getattr(interrupt, "exit_code", 130))
@@ -200,7 +226,7 @@ def compare(
         checkpoint_every: seconds between two saves inside a trial that does not run compiled.
         retry_failed: run stored trials that failed again.
         strict: refuse to run if the checks before running warn of something.
-        track: tell a tracker of every trial: tensorboard, wandb or mlflow, each with :ARGUMENT; may be repeated.
+        track: report every trial to a tracker: tensorboard, wandb or mlflow, each with :ARGUMENT; may be repeated.
         quiet: show no progress.
         json: print one JSON object with all rows and pairs instead of the table.
     """
@@ -340,9 +366,17 @@ def verify(
         workers: trials that run at the same time, all cores by default; 0 runs them in this process, one by one.
         quiet: show no progress.
     """
-    from velodrome.experiments.cli.stores import verify_command
+    from velodrome.experiments.cli.run_progress import RunProgress
+    from velodrome.experiments.running.stopping import stoppable
+    from velodrome.experiments.verify import verify as run_again
 
-    return verify_command(directory, sample=sample, seed=seed, experiment=experiment, workers=workers, quiet=quiet)
+    with stoppable(), RunProgress("verify", quiet=quiet) as progress:
+        found = run_again(
+            directory, sample=sample, seed=seed, experiment=experiment, workers=workers, progress=progress
+        )
+    for line in found.lines():
+        say(line)
+    return 0 if found.has_reproduced else 1
 
 
 @app.command
@@ -354,9 +388,10 @@ def repair(directory: Path, /) -> None:
     Args:
         directory: folder of a store that `velodrome compare` wrote.
     """
-    from velodrome.experiments.cli.stores import repair_command
+    from velodrome.experiments.storage.repair import repair as repair_store
 
-    repair_command(directory)
+    for line in repair_store(directory).lines():
+        say(line)
 
 
 @app.command
@@ -378,9 +413,22 @@ def export(
         curves: write curves.csv or curves.parquet too, one row a training episode.
         experiment: only the latest experiment with this name; all experiments by default.
     """
-    from velodrome.experiments.cli.stores import export_command
+    from velodrome.experiments.storage.export import export as export_store
 
-    export_command(directory, file_format=format, out=out, curves=curves, experiment=experiment)
+    for path in export_store(directory, format=format, out=out, curves=curves, experiment=experiment):
+        say(path)
+
+
+def _unknown_option(error: UnknownOptionError) -> str:
+    given = (error.token.keyword or error.token.value).partition("=")[0]
+    options = list(chain.from_iterable(argument.names for argument in error.argument_collection))
+    positional = [name for name in options if not name.startswith("-")]
+    word = given.lstrip("-")
+    said = f"Unknown option: {given}."
+    if word.upper() in positional:
+        return f"{said} {word} is given by its place, without an option: {' '.join(positional)}"
+    near = get_close_matches(given, [name for name in options if name.startswith("-")], n=1, cutoff=_NEAR)
+    return said + (f" Did you mean {near[0]}?" if near else " --help lists all")
 
 
 def _leave_pipe() -> int:

@@ -1,4 +1,4 @@
-"""How far an experiment is: bars on a terminal, a line now and then elsewhere."""
+"""Progress of an experiment: bars on a terminal, a line now and then elsewhere."""
 
 import statistics
 import sys
@@ -168,7 +168,7 @@ class TimeLeft:
 
 
 def _facts(status: RunStatus, elapsed: float, left: float | None) -> dict[str, str]:
-    """What is worth saying beside the number of finished trials, in order."""
+    """Facts beside the number of finished trials, in order."""
     ran = status.finished - status.reused
     facts = {
         "rate": rate_text(ran, elapsed, "trials") if ran > 0 else f"running for {duration_text(elapsed)}",
@@ -219,39 +219,25 @@ def _choose_agents(agents: Mapping[str, AgentStatus], room: int) -> tuple[list[s
 
 def _bars(rows: list[tuple[str, AgentStatus]], width: int, console: "Console") -> "list[Text]":
     """A line a row: label, bar, count and failures, in columns."""
-    from rich.cells import cell_len, set_cell_size
+    from rich.progress_bar import ProgressBar
     from rich.text import Text
 
     ascii_only = console.options.ascii_only
-    ellipsis = "..." if ascii_only else "…"
-    labels = [_printable(label, console.encoding if ascii_only else "utf-8") for label, _ in rows]
+    labels = [Text(_printable(label, console.encoding if ascii_only else "utf-8")) for label, _ in rows]
     counts = [f"{agent.finished:,}/{agent.total:,}" for _, agent in rows]
     failures = [f"  {agent.failed:,} failed" if agent.failed else "" for _, agent in rows]
     count_width = max(map(len, counts))
-    label_width = min(max(map(cell_len, labels)), max(width // 3, 10))
+    label_width = min(max(label.cell_len for label in labels), max(width // 3, 10))
     bar_width = min(width - label_width - count_width - max(map(len, failures)) - 2, LONGEST_BAR)
-    lines = []
-    for label, count, failed, (_, agent) in zip(labels, counts, failures, rows, strict=True):
-        if cell_len(label) > label_width:
-            label = set_cell_size(label, label_width - len(ellipsis)) + ellipsis
-        line = Text(set_cell_size(label, label_width) + " ")
+    for line, count, failed, (_, agent) in zip(labels, counts, failures, rows, strict=True):
+        line.truncate(label_width, overflow="crop" if ascii_only else "ellipsis", pad=True)
         if bar_width >= SHORTEST_BAR:
-            _append_bar(line, agent, bar_width, console, ascii_only)
-        line.append(count.rjust(count_width))
-        line.append(failed, style="red")
-        lines.append(line)
-    return lines
-
-
-def _append_bar(line: "Text", agent: AgentStatus, width: int, console: "Console", ascii_only: bool) -> None:
-    is_finished = agent.finished >= agent.total
-    filled = width if is_finished else width * agent.finished // agent.total
-    full = "-" if ascii_only else "━"
-    # Without colours, filled and empty would look the same.
-    empty = " " if console.no_color or console.color_system is None else full
-    line.append(full * filled, style="bar.finished" if is_finished else "bar.complete")
-    line.append(empty * (width - filled), style="bar.back")
-    line.append(" ")
+            bar = console.render(ProgressBar(agent.total, agent.finished, bar_width))
+            line.append(" ").append_tokens((part.text, part.style) for part in bar)
+            # Without colours, what is not filled is left out.
+            line.truncate(label_width + 1 + bar_width, pad=True)
+        line.append(" " + count.rjust(count_width)).append(failed, style="red")
+    return labels
 
 
 def _printable(label: str, encoding: str) -> str:

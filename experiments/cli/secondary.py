@@ -1,4 +1,4 @@
-"""What comes after a result, such as its pictures: where it fails, the result stays."""
+"""Steps after a result, such as its pictures: where one fails, the result stays."""
 
 import warnings
 from collections.abc import Iterator

@@ -18,7 +18,7 @@ MOST_MARKERS = 40
 
 
 class FinalAccuracy(NamedTuple):
-    """What evaluation found after training.
+    """Result of the evaluation after training.
 
     Attributes:
         accuracy: share of the guesses that were right.

@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""Confusion matrix: classes, and those that they are taken for."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Cells of more classes have no room for a share beside the count, then none for a count, and no name each.
 MOST_WITH_SHARES, MOST_WITH_COUNTS, MOST_WITH_NAMES = 20, 40, 60
-# How many of the most frequent confusions the caption tells where the cells cannot.
+# How many of the most frequent confusions the caption names where the cells cannot.
 MOST_TOLD = 5
 
 
@@ -56,7 +56,7 @@ def draw_confusion_matrix(
     """A row for each true class, a column for each guessed one: counts, and by shade and number shares of the row.
 
     Empty cells were never guessed. Of more than 20 classes cells have no share, of more than 40 no count; then the
-    caption tells the most frequent confusions.
+    caption names the most frequent confusions.
 
     Args:
         labels: the true classes, whole numbers from 0, (num_examples,).

@@ -1,4 +1,4 @@
-"""What the first layer of a network looks for in an image, drawn from its weights."""
+"""Patterns that the first layer of a network looks for in an image, drawn from its weights."""
 
 import json
 from collections.abc import Sequence

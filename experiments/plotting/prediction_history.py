@@ -1,4 +1,4 @@
-"""What an agent guessed of a text after each iteration of its training."""
+"""Guesses of a text after each iteration of its training."""
 
 import math
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ _SHOWN = (1.2, 2.0, 3.0, 5.0, 8.0)
 
 
 class Prediction(NamedTuple):
-    """What was guessed at one point of training.
+    """Guess at one point of training.
 
     Attributes:
         iteration: batches learnt from so far; episodes, for agents that learn from reward.

@@ -1,4 +1,4 @@
-"""What an agent guessed of a text as it learnt, character by character."""
+"""Guesses of a text as an agent learnt, character by character."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -54,7 +54,7 @@ def best_prediction(history: Sequence[Prediction], labels: NDArray[np.int64]) ->
 
 
 def shown_predictions(history: Sequence[Prediction], labels: NDArray[np.int64]) -> list[Prediction]:
-    """What a strip shows of a history: iterations 1, 2, 3, 5, 8, 12, ..., the best one and the last."""
+    """Predictions of a history that a strip shows: iterations 1, 2, 3, 5, 8, 12, ..., the best one and the last."""
     best = best_prediction(history, labels).iteration
     last = history[-1]
     return [one for one in history if is_shown(one.iteration) or one.iteration == best or one is last]

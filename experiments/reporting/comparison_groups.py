@@ -1,4 +1,4 @@
-"""How a comparison falls apart: who leads, who cannot be told from the leader, and who is beaten."""
+"""Groups of a comparison: leaders, those not distinguishable from them, and those that are beaten."""
 
 import math
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ class Groups:
     """The agents of a comparison, best first within each group.
 
     Attributes:
-        comparison: that is told.
+        comparison: of the agents.
     """
 
     comparison: Comparison
@@ -99,7 +99,7 @@ class Groups:
         return self.ranked[0]
 
     def outcome(self, one: AgentScores, other: AgentScores) -> PairOutcome:
-        """How two agents compare."""
+        """Comparison of two agents."""
         return PairOutcome.of(self.comparison.pairs[one.label, other.label])
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What can be said of those behind the leaders; "" where there is nothing to say."""
+"""Sentences on those behind the leaders; "" where there is nothing to say."""
 
 from collections.abc import Sequence
 
@@ -65,7 +65,7 @@ def against_baseline(said: SentenceParts) -> str:
 
 
 def rest(said: SentenceParts) -> str:
-    """Which of those behind the leaders can be told apart."""
+    """Differences among those behind the leaders."""
     groups, words = said.groups, said.words
     pairs = [groups.comparison.pairs[one.label, other.label] for one, other in _pairs(groups.outside)]
     left = [pair for pair in pairs if pair.verdict != "different"]
@@ -75,7 +75,7 @@ def rest(said: SentenceParts) -> str:
     if not left and len(pairs) == 1:
         return words("{ahead} beats {behind} by {difference}.", **said.told(PairOutcome.of(pairs[0])))
     if not left:
-        return words.counted("", "Any two of the other {number} differ.", count)
+        return words("Any two of the other {number} differ.", number=count)
     if len(left) == len(pairs):
         return words("{names} are not distinguishable from each other.", names=said.names(groups.outside))
     if len(left) == 1:

@@ -1,18 +1,19 @@
-"""Sentences in the reader's language: English templates are the keys, as in gettext."""
+"""Sentences in the reader's language: English templates and their translations in `locale`, read by gettext."""
 
+import gettext
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Literal, get_args
 
 from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.reporting.korean import KOREAN
 from velodrome.experiments.reporting.particles import WithParticle
 
 Language = Literal["en", "ko"]
 LANGUAGES: tuple[str, ...] = get_args(Language)
-_SENTENCES: Mapping[str, Mapping[str, str]] = {"en": {}, "ko": KOREAN}
-# Labels that are told by name in one list.
+# Labels that are named in one list.
 MOST_NAMES = 5
 
 
@@ -45,13 +46,13 @@ class Words:
 
         A template without translation stays English.
         """
-        texts = {name: WithParticle(value) for name, value in values.items()}
-        return _SENTENCES[self.language].get(template, template).format(**texts)
+        # The catalogue has its header under the empty message.
+        return _filled(_messages(self.language).gettext(template), values) if template else ""
 
     def counted(self, one: str, several: str, number: int, **values: object) -> str:
-        """A sentence that depends on a number, which it may name as `{number}`; only `several` needs a translation."""
-        is_one = number == 1 and self.language == "en"
-        return self(one if is_one else several, number=f"{number:,}", **values)
+        """A sentence that depends on a number, which it may name as `{number}`."""
+        template = _messages(self.language).ngettext(one, several, number)
+        return _filled(template, {"number": f"{number:,}", **values})
 
     def seeds(self, numbers: Sequence[int]) -> str:
         """Such as "30 seeds" or "27–30 seeds"."""
@@ -73,3 +74,14 @@ class Words:
         if len(named) < 2:
             return "".join(named)
         return self("{told} and {last}", told=", ".join(named[:-1]), last=named[-1])
+
+
+@cache
+def _messages(language: str) -> gettext.NullTranslations:
+    if language == "en":
+        return gettext.NullTranslations()
+    return gettext.translation("velodrome", Path(__file__).with_name("locale"), languages=[language])
+
+
+def _filled(template: str, values: Mapping[str, object]) -> str:
+    return template.format(**{name: WithParticle(value) for name, value in values.items()})

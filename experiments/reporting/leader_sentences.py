@@ -42,7 +42,7 @@ def _every_seed(said: SentenceParts) -> str:
 
 
 def headline(said: SentenceParts) -> str:
-    """Who is best, and who cannot be told from it."""
+    """The best agent, and those not distinguishable from it."""
     groups, words = said.groups, said.words
     if groups.most_seeds < 2:
         return _highest(said)

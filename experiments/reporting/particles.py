@@ -1,7 +1,7 @@
 """Korean particles, whose form depends on whether the sound before them ends in a consonant.
 
 A template writes both forms, the one after a consonant first: `{agent:은/는}`. Labels are the users' own, in any
-script: Hangul and digits are told exactly, Latin words by their last letters, and what stays open gets both forms, as
+script: Hangul and digits are known exactly, Latin words by their last letters, and what stays open gets both forms, as
 in Korean print: 은(는).
 """
 

@@ -1,4 +1,4 @@
-"""What sentences on a comparison are made of: its groups, the scale of the scores, words and numbers."""
+"""Parts of the sentences on a comparison: its groups, the scale of the scores, words and numbers."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from velodrome.experiments.results.comparison import AgentScores
 
 @dataclass(frozen=True)
 class Scale:
-    """What agents are compared by.
+    """Scale that agents are compared on.
 
     Attributes:
         heading: its name, in the reader's language.
@@ -37,7 +37,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class SentenceParts:
-    """What the sentences of one comparison are made of.
+    """Parts of the sentences on one comparison.
 
     Attributes:
         groups: of the comparison, with two agents or more.

@@ -10,7 +10,7 @@ def overall_title(overall: Overall, words: Words) -> str:
 
 
 def margin_title(margin: Margin, words: Words) -> str:
-    """What a margin is a mean over."""
+    """Title of a margin: the factor, and what it is a mean over."""
     template = (
         "{environment}: each policy, mean over {number} learners"
         if margin.factor == "policy"

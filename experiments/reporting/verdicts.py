@@ -40,7 +40,7 @@ _BY_IMPORTANCE = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What can be said of one environment, of all together, or of a margin.
+    """Sentences on one environment, of all together, or of a margin.
 
     Attributes:
         title: the environment's label, or what was averaged; empty for the whole experiment.

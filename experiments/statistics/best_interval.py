@@ -35,7 +35,7 @@ def best_interval(
     - the expanded percentile interval for scores of two values only, such as success or failure of each seed, for an
       interquartile mean of fewer than ten scores, and for the median, of which no standard error is known.
 
-    No method can tell from scores that are all the same how rare another score is: rates near 0 or 1 of few seeds, and
+    No method can infer from scores that are all the same how rare another score is: rates near 0 or 1 of few seeds, and
     means of scores of which a few in a hundred fail, are covered less than stated. The ends know nothing of the range
     that scores can have: see `Interval.within`. Of one set of episodes take `wilson_interval`.
 

@@ -53,7 +53,7 @@ def bootstrap_interval(
     Args:
         scores: float (num_seeds,), or a sequence of such arrays, one an environment.
         aggregate: `mean`, `median`, `iqm` or `optimality_gap_to(target)`.
-        method: see above; `Interval.method` tells what was used after all.
+        method: see above; `Interval.method` names what was used after all.
         level: coverage.
         num_resamples: bootstrap replicates.
         seed: of the resampling; the same scores and seed give the same interval.

@@ -1,4 +1,4 @@
-"""What is wrong with scores or settings that were handed to a statistic."""
+"""Error in scores or settings that were handed to a statistic."""
 
 from velodrome.checks import VelodromeError
 

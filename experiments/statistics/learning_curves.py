@@ -1,4 +1,4 @@
-"""What a learning curve comes to: area under it, episodes to a threshold, regret."""
+"""Summaries of learning curves: area under it, episodes to a threshold, regret."""
 
 import math
 from collections.abc import Iterable, Iterator

@@ -157,7 +157,7 @@ class SequentialState:
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> "SequentialState":
-        """What `to_data` gave, also after JSON.
+        """Design that `to_data` gave, also after JSON.
 
         Raises:
             StatisticsError: something is missing or unknown.

@@ -1,6 +1,6 @@
 """Which pairs a look of a sequential comparison rejects: Holm's step-down over tests that spend their level by look.
 
-What a test is, and why its error holds, is told in `sequential`. It follows every sign pattern through all looks. Most
+What a test is, and why its error holds, stands in `sequential`. It follows every sign pattern through all looks. Most
 pairs need no such test. Let n be the number of patterns whose statistic at a look is at least the observed one, and
 quota the number that the test may have rejected up to it. An observed pattern that is rejected there has n ≤ quota, for
 all n of them are then rejected, there or before. And where n + (the quota of the look before) ≤ quota, it is rejected
