@@ -98,7 +98,7 @@ class BanditBinding:
     def _prepare(self, rng: np.random.Generator) -> None:
         agent = self.agent
         self.rng = rng
-        model = RewardModel(agent._classifier, self.task, agent.batch_size, role_generator(self.seed, "agent"))
+        model = RewardModel(agent._classifier, self.task, role_generator(self.seed, "agent"))
         self.stepper = BanditStepper(
             name=agent.name,
             task=self.task,
