@@ -5,6 +5,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -375,6 +376,22 @@ def test_weights_of_another_size_are_refused(tmp_path):
     message = message_of(SavedAgentError, Agent.load, tmp_path)
     assert message.startswith("the saved mlp agent is not complete: the weights are those of mlp(hidden=4,")
     assert ", not mlp(hidden=5," in message
+
+
+FIRST_RELEASE = Path(__file__).parent / "saved_by_first_release"
+
+
+@pytest.mark.parametrize("name", ["mlp", "row_rnn", "char_rnn"])
+def test_agents_of_the_first_release_act_and_go_on_learning(name):
+    expected = np.load(FIRST_RELEASE / "expected.npz")[name]
+    agent = {"mlp": MLP, "row_rnn": RowRNN, "char_rnn": vd.agents.CharRNN}[name].load(FIRST_RELEASE / name)
+    env = make_environment("velodrome/Text-v0" if name == "char_rnn" else DIGITS)
+    inputs = np.arange(6)[np.newaxis] % 5 if name == "char_rnn" else TEST.inputs[:20]
+    np.testing.assert_allclose(agent.predict_logits(inputs), expected, atol=1e-5)
+    if name != "char_rnn":
+        assert [agent.act(image) for image in inputs] == expected.argmax(axis=1).tolist()
+    agent.resume(env)
+    assert agent.train(env, episodes=20).episodes == 20
 
 
 # What TensorFlow and Keras say
@@ -823,7 +840,7 @@ def test_other_images_than_those_learnt_are_refused(trained):
         (lambda: MLP(layers=1.5), "mlp: layers must be a whole number of at least 1, got 1.5"),
         (lambda: SimpleCNN(learning_rate=0), "simple_cnn: learning_rate must be a number in (0, inf), got 0"),
         (lambda: SimpleCNN(batch_size=0), "simple_cnn: batch_size must be a whole number of at least 1, got 0"),
-        (lambda: MLP(schedule="cos"), "mlp: schedule must be one of 'constant', 'one_cycle', 'cosine', got 'cos': did you mean 'cosine'?"),
+        (lambda: MLP(schedule="x"), "mlp: schedule must be one of 'constant', 'one_cycle', 'cosine', got 'x'"),
         (lambda: SimpleCNN(epochs=0), "simple_cnn: epochs must be a whole number of at least 1, got 0"),
         (lambda: SimpleCNN(shift=-1), "simple_cnn: shift must be a whole number of at least 0, got -1"),
         (lambda: SimpleCNN(rotate=200), "simple_cnn: rotate must be a number in [0, 180], got 200"),

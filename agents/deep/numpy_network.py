@@ -56,7 +56,8 @@ def _apply(kind: str, options: dict[str, Any], weights: dict[str, np.ndarray], v
     if "bias" in weights:
         values = values + weights["bias"]
     is_rectified = kind == "ReLU" or options.get("activation") == "relu"
-    return np.maximum(values, np.float32(0)) if is_rectified else values
+    rectified: np.ndarray = np.maximum(values, np.float32(0)) if is_rectified else values
+    return rectified
 
 
 def _convolve(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
