@@ -50,7 +50,8 @@ def _apply(kind: str, options: dict[str, Any], weights: dict[str, np.ndarray], v
         return values.reshape(len(values), *options["target_shape"])
     elif kind in _CELLS:
         cell = CellWeights(**weights)
-        return _CELLS[kind].read(values.swapaxes(0, 1) @ cell.kernel, cell)[-1]
+        last: np.ndarray = _CELLS[kind].read(values.swapaxes(0, 1) @ cell.kernel, cell)[-1]
+        return last
     elif kind not in ("InputLayer", "ReLU", "Dropout"):
         raise ValueError(f"a layer of class {kind} is not computed by NumPy")
     if "bias" in weights:
