@@ -23,10 +23,9 @@ from velodrome.agents import (
     SoftmaxRegression,
     UnsupportedEnvironmentError,
 )
-from velodrome.agents.deep import recurrent_training
+from velodrome.agents.deep import recurrent_network, recurrent_training
 from velodrome.agents.deep.keras_runtime import keras, tensorflow
-from velodrome.agents.deep.recurrent_network import RecurrentNetwork
-from velodrome.agents.deep.recurrent_reading import SequenceReader
+from velodrome.agents.deep.recurrent_network import RecurrentNetwork, SequenceReader
 from velodrome.agents.deep.recurrent_training import RecurrentLearner
 from velodrome.agents.deep.sequence_loss import length_mask, sequence_loss
 from velodrome.checks import ConfigurationError
@@ -156,7 +155,8 @@ def keras_model(network, weights, num_steps):
 def test_keras_computes_the_same_from_the_same_weights(cell, bidirectional):
     network = RecurrentNetwork(5, cell, 3, 2, bidirectional, True)
     rng = np.random.default_rng(1)
-    vector = network.initial_vector(rng) + rng.normal(0, 0.1, sum(network.sizes)).astype(np.float32)
+    vector = RecurrentLearner(network, rng).arrays()["weights"]
+    vector += rng.normal(0, 0.1, len(vector)).astype(np.float32)
     model = keras_model(network, network.weights_of(vector), 7)
     sequences = rng.integers(0, 5, (4, 7))
     logits = SequenceReader(network, vector).logits(sequences)
@@ -189,7 +189,7 @@ def test_long_windows_are_learnt_in_a_loop_to_the_same_effect(cell, bidirectiona
         return [learner.learn(inputs, labels, 0.1, np.random.default_rng()).loss for _ in range(4)]
 
     unrolled = losses()
-    monkeypatch.setattr(recurrent_training, "UNROLLED_STEPS", 5)
+    monkeypatch.setattr(recurrent_network, "UNROLLED_STEPS", 5)
     looped = losses()
     recurrent_training._program.cache_clear()
     np.testing.assert_allclose(looped, unrolled, rtol=1e-5)

@@ -1,14 +1,14 @@
 from .char_rnn import CharRNN as CharRNN
-from .deep_cnn import DeepCNN as DeepCNN
+from .convolutional_networks import DeepCNN as DeepCNN
+from .convolutional_networks import ModernCNN as ModernCNN
+from .convolutional_networks import SimpleCNN as SimpleCNN
 from .ensemble import Ensemble as Ensemble
 from .keras_agent import KerasAgent as KerasAgent
 from .keras_runtime import KerasRuntimeError as KerasRuntimeError
 from .labelled_task import ObservationError as ObservationError
 from .mlp import MLP as MLP
-from .modern_cnn import ModernCNN as ModernCNN
 from .neural_bandit import NeuralBandit as NeuralBandit
 from .row_rnn import RowRNN as RowRNN
-from .simple_cnn import SimpleCNN as SimpleCNN
 from .softmax_regression import SoftmaxRegression as SoftmaxRegression
 from .supervised_agent import SupervisedAgent as SupervisedAgent
 from .supervised_learner import DivergedError as DivergedError

@@ -70,7 +70,7 @@ class BanditLearner(StepwiseLearner):
         self._parameters = ScheduleTable(policy.name, policy.schedule, *policy.parameter_range)
         self._streams, self._rng = streams, streams.generator("agent", _EXPLORATION)
         weights = np.random.Generator(np.random.PCG64(streams.sequence(_WEIGHTS)))
-        self.model, self._learning_rate = RewardModel(classifier, task, batch_size, weights), learning_rate
+        self.model, self._learning_rate = RewardModel(classifier, task, weights), learning_rate
         self.batch = ExperienceBatch(batch_size, input_shape(task))
         self.losses: list[float] = []
         self.episode, self.step = 0, 0

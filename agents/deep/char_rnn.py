@@ -9,9 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from velodrome.agents.deep.labelled_task import LabelledTask, ObservationError, numbers
 from velodrome.agents.deep.learner import Learner
-from velodrome.agents.deep.recurrent_acting import EpisodeReader
 from velodrome.agents.deep.recurrent_cells import CELL_NAMES, CellName
-from velodrome.agents.deep.recurrent_network import RecurrentNetwork
+from velodrome.agents.deep.recurrent_network import EpisodeReader, RecurrentNetwork
 from velodrome.agents.deep.recurrent_training import RecurrentLearner
 from velodrome.agents.deep.sequence_loss import sequence_loss
 from velodrome.agents.deep.supervised_agent import SupervisedAgent
@@ -69,6 +68,11 @@ class CharRNN(SupervisedAgent):
         if self.bidirectional and not self.head:
             raise ConfigurationError(f"{self.name}: bidirectional=True needs head=True, for its outputs come in pairs")
         self._episode: EpisodeReader | None = None
+
+    @property
+    def result_version(self) -> int:
+        # The networks of the first release drew other first weights.
+        return max(super().result_version, 2)
 
     def _network(self, task: LabelledTask) -> RecurrentNetwork:
         hidden = task.num_classes if self.hidden is None else self.hidden

@@ -10,7 +10,7 @@ from velodrome.agents.deep.augmentation import NEIGHBOURS, moved, random_transfo
 from velodrome.agents.deep.keras_runtime import tensorflow
 from velodrome.agents.deep.labelled_task import LabelledTask
 from velodrome.agents.deep.learner import BatchOutcome, Learner
-from velodrome.agents.deep.network import Network
+from velodrome.agents.deep.network import KerasNetwork
 from velodrome.agents.deep.network_inputs import network_inputs
 from velodrome.agents.deep.training_program import Objective, training_program
 
@@ -41,23 +41,21 @@ class ClassifierLearner(Learner):
         network: its functions.
         objective: of training.
         augmentation: of images.
-        batch_size: of most batches.
         rng: draws the first weights.
     """
 
     def __init__(
         self,
         task: LabelledTask,
-        network: Network,
+        network: KerasNetwork,
         objective: Objective,
         augmentation: Augmentation,
-        batch_size: int,
         rng: np.random.Generator,
     ) -> None:
         self._task, self._network, self._augmentation = task, network, augmentation
-        self._program = training_program(network, objective, batch_size)
+        self._program = training_program(network, objective)
         self._state: dict[str, Any] = self._program.first_state(network.first_weights(rng))
-        self._shapes_seen: set[int] = set()
+        self._has_traced = False
 
     def learn(
         self, inputs: np.ndarray, labels: np.ndarray, learning_rate: float, rng: np.random.Generator
@@ -73,15 +71,13 @@ class ClassifierLearner(Learner):
                 images=images, transforms=transforms, output_shape=[height, width], fill_value=0.0,
                 interpolation="BILINEAR", fill_mode="CONSTANT",
             )  # fmt: skip
-        draws = [tf.constant(draw) for draw in self._network.draw(rng, images.shape[0])]
-        self._state, tensor, loss = self._program.step(
-            self._state, images, tf.constant(labels.reshape(-1)), tf.constant(learning_rate, tf.float32), draws
-        )
+        draw, rate = tf.constant(self._network.draw(rng)), tf.constant(learning_rate, tf.float32)
+        self._state, tensor, loss = self._program.step(self._state, images, tf.constant(labels.reshape(-1)), rate, draw)
         logits = tensor.numpy().reshape(*labels.shape, -1)
         outcome = BatchOutcome(np.argmax(logits, axis=-1), float(loss), logits)
-        if len(images) not in self._shapes_seen:
-            # The first batch of a size is traced and compiled, unless another learner has had one.
-            self._shapes_seen.add(len(images))
+        if not self._has_traced:
+            # The first step is traced, unless another learner has had one.
+            self._has_traced = True
             self.compile_seconds += time.perf_counter() - started
         return outcome
 
@@ -108,7 +104,7 @@ class ClassifierLearner(Learner):
         return log_mean_probabilities(np.stack([answer(moved(images, *offset)) for offset in NEIGHBOURS]))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        flat = {"step": self._state["step"].numpy()}
+        flat = {"model": text_array(self._network.text), "step": self._state["step"].numpy()}
         for part, tensors in self._state.items():
             if part != "step":
                 flat |= {f"{part}/{name}": np.array(tensor) for name, tensor in tensors.items()}
@@ -121,6 +117,16 @@ class ClassifierLearner(Learner):
             if part != "step":
                 state[part] = {name: _fitting(f"{part}/{name}", arrays, tensor) for name, tensor in tensors.items()}
         self._state = state
+
+
+def text_array(text: str) -> np.ndarray:
+    """A text as bytes, uint8 (length,)."""
+    return np.frombuffer(text.encode(), dtype=np.uint8)
+
+
+def text_of(array: np.ndarray) -> str:
+    """The text in an array of `text_array`."""
+    return array.tobytes().decode()
 
 
 def log_mean_probabilities(logits: np.ndarray) -> np.ndarray:

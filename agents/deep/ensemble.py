@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 
 from velodrome.agents.agent import Agent
-from velodrome.agents.deep.deep_cnn import DeepCNN
+from velodrome.agents.deep.convolutional_networks import DeepCNN
 from velodrome.agents.deep.early_stopping import EarlyStopping
 from velodrome.agents.deep.labelled_task import LabelledTask, share_right
 from velodrome.agents.deep.learner import BatchOutcome, Learner
@@ -56,6 +56,10 @@ class Ensemble(SupervisedAgent):
         self.learning_rate, self.batch_size = self.member.learning_rate, self.member.batch_size
         super().__post_init__()
         self._numpy_networks: tuple[Any, list[NumpyNetwork]] | None = None
+
+    @property
+    def result_version(self) -> int:
+        return self.member.result_version
 
     @property
     def _classifier(self) -> NeuralClassifier:

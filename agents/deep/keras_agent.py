@@ -1,15 +1,14 @@
 """The user's own Keras model as an agent."""
 
+import json
 from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
 
-from velodrome.agents.deep.architecture import Architecture
-from velodrome.agents.deep.keras_network import KerasNetwork, check_model_text, keras_model, read_shape
 from velodrome.agents.deep.labelled_task import LabelledTask
-from velodrome.agents.deep.network import Network
+from velodrome.agents.deep.network import KerasNetwork, keras_model
 from velodrome.agents.deep.network_inputs import input_shape
 from velodrome.agents.deep.neural_classifier import NeuralClassifier
 from velodrome.agents.deep.supervised_agent import SupervisedAgent
@@ -24,8 +23,7 @@ class KerasAgent(NeuralClassifier):
     Only the model's layers are used: it becomes text, `model.to_json()`, and each seed draws weights of its own
     from the initialisers that the model names. The last layer gives logits, without softmax. Layers of the user's
     own must be registered with `keras.saving.register_keras_serializable`; `Lambda` layers are refused, for they
-    are code inside the text. The training step is neither compiled by XLA nor are single observations answered by
-    NumPy.
+    are code inside the text. Single observations are not answered by NumPy.
 
     Args:
         model: the model, or its JSON text.
@@ -43,18 +41,34 @@ class KerasAgent(NeuralClassifier):
             self.model = self.model.to_json()
         if not isinstance(self.model, str):
             raise ConfigurationError(f"{self.name}: model must be a keras.Model or its JSON text, got {self.model!r}")
-        check_model_text(self.name, self.model)
+        _check_text(self.name, self.model)
         super().__post_init__()
 
-    def _architecture(self, task: LabelledTask) -> Architecture:
-        raise NotImplementedError("a Keras model has no architecture of ours")
+    def _layers(self, layers: Any, task: LabelledTask) -> list[Any]:
+        raise NotImplementedError("the user's model has its own layers")
 
-    def _network(self, task: LabelledTask) -> Network:
-        return KerasNetwork(self.model, input_shape(task), task.num_classes)
+    def _network(self, task: LabelledTask) -> KerasNetwork:
+        network = KerasNetwork(self.model, input_shape(task), is_own=False)
+        for weight in network.model.weights:
+            if weight.dtype != "float32":
+                raise ConfigurationError(
+                    f"the Keras model's weight {weight.path!r} is {weight.dtype}, not float32"
+                    + ("; give Normalization its mean= and variance=" if weight.path.endswith("/count") else "")
+                )
+        read, given = network.model.input_shape, network.model.output_shape
+        if not isinstance(read, tuple) or None in read[1:] or prod(read[1:]) != prod(network.input_shape):
+            raise UnsupportedEnvironmentError(
+                f"the Keras model reads {read}, but observations are {network.input_shape}"
+            )
+        if not isinstance(given, tuple) or given[1:] != (task.num_classes,):
+            raise UnsupportedEnvironmentError(
+                f"the Keras model gives {given}, but there are {task.num_classes} classes"
+            )
+        return network
 
     def check_task(self, task: LabelledTask, label: str) -> None:
         super().check_task(task, label)
-        read = read_shape(self.model)
+        read = _read_shape(self.model)
         if read is not None and prod(read) != prod(input_shape(task)):
             raise UnsupportedEnvironmentError(
                 f"{self.name}: the Keras model reads {read}, but observations of {label} are {input_shape(task)}"
@@ -71,3 +85,29 @@ class KerasAgent(NeuralClassifier):
         lines: list[str] = []
         keras_model(self.model, np.random.default_rng(0)).summary(print_fn=lambda text, **_: lines.append(text))
         return "\n".join(lines)
+
+
+def _check_text(owner: str, text: str) -> None:
+    """Refuse what is no model, and one that gives probabilities, without making it.
+
+    Raises:
+        ConfigurationError: in one line.
+    """
+    try:
+        layers = json.loads(text)["config"]["layers"]
+        last = layers[-1]["config"]
+    except (ValueError, KeyError, IndexError, TypeError):
+        raise ConfigurationError(
+            f"{owner}: model must be a keras.Model of the Sequential or functional kind, or its to_json() text"
+        ) from None
+    if last.get("activation") == "softmax" or layers[-1].get("class_name") == "Softmax":
+        raise ConfigurationError(f"{owner}: the model must give logits: leave the softmax of its last layer away")
+
+
+def _read_shape(text: str) -> tuple[int, ...] | None:
+    """Shape of one observation that a model's text says it reads, without making it; None where it does not say."""
+    layers = json.loads(text)["config"]["layers"]
+    shapes = [layer["config"].get("batch_shape") for layer in layers if layer.get("class_name") == "InputLayer"]
+    if len(shapes) != 1 or not isinstance(shapes[0], list) or None in shapes[0][1:]:
+        return None
+    return tuple(shapes[0][1:])

@@ -1,18 +1,10 @@
 """The multilayer perceptron: dense layers with rectifiers between them."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from velodrome.agents.deep.architecture import (
-    Architecture,
-    BatchNormalization,
-    Dense,
-    Dropout,
-    Flatten,
-    Layer,
-    Rectifier,
-)
 from velodrome.agents.deep.labelled_task import LabelledTask
-from velodrome.agents.deep.network_inputs import input_shape
+from velodrome.agents.deep.network import MOMENTUM
 from velodrome.agents.deep.neural_classifier import NeuralClassifier
 from velodrome.checks import check_flag, check_integer, check_number
 
@@ -44,11 +36,13 @@ class MLP(NeuralClassifier):
         check_flag(f"{self.name}: batch_normalization", self.batch_normalization)
         super().__post_init__()
 
-    def _architecture(self, task: LabelledTask) -> Architecture:
-        block: tuple[Layer, ...] = (Dense(self.hidden, has_bias=not self.batch_normalization),)
-        if self.batch_normalization:
-            block += (BatchNormalization(),)
-        block += (Rectifier(),)
-        if self.dropout:
-            block += (Dropout(float(self.dropout)),)
-        return Architecture(input_shape(task), (Flatten(), *block * self.layers, Dense(task.num_classes)))
+    def _layers(self, layers: Any, task: LabelledTask) -> list[Any]:
+        found = [layers.Flatten()]
+        for _ in range(self.layers):
+            found.append(layers.Dense(self.hidden, use_bias=not self.batch_normalization))
+            if self.batch_normalization:
+                found.append(layers.BatchNormalization(momentum=MOMENTUM))
+            found.append(layers.ReLU())
+            if self.dropout:
+                found.append(layers.Dropout(float(self.dropout)))
+        return [*found, layers.Dense(task.num_classes)]

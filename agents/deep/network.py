@@ -1,30 +1,29 @@
-"""A network as functions of its weights: what a training program needs to know of it."""
+"""A Keras model as functions of its weights, which seeds, ensemble members and resumed trials share."""
 
-from abc import ABC, abstractmethod
+import json
+import random
+import re
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from velodrome.agents.deep.architecture import (
-    Architecture,
-    BatchNormalization,
-    Convolution,
-    Dense,
-    Dropout,
-    Flatten,
-    Layer,
-    MaxPooling,
-    PlacedLayer,
-    Rectifier,
-    RowRecurrence,
-)
-from velodrome.agents.deep.fast_dropout import draw_dropout, fast_dropout
-from velodrome.agents.deep.fast_max_pool import fast_max_pool
-from velodrome.agents.deep.keras_runtime import tensorflow
-from velodrome.agents.deep.recurrent_cells import CELLS, Activations, CellWeights, last_output
+from velodrome.agents.deep.keras_runtime import keras, tensorflow
+from velodrome.checks import ConfigurationError
 
 Weights = dict[str, Any]
+
+# Of the batch normalisation of our own networks.
+MOMENTUM = 0.9
+
+# What layers of our own networks are called, with a number; others are called as their class.
+_NAMES = {
+    "BatchNormalization": "batch_normalization",
+    "Conv2D": "convolution",
+    "MaxPooling2D": "max_pooling",
+    "ReLU": "rectifier",
+} | dict.fromkeys(("SimpleRNN", "LSTM", "GRU"), "row_recurrence")
 
 
 class TrainingOutput(NamedTuple):
@@ -41,203 +40,170 @@ class TrainingOutput(NamedTuple):
     penalty: Any = None
 
 
-class Network(ABC):
-    """A network whose weights are passed to it, float32 by name; equal networks share their compiled programs."""
+class KerasNetwork:
+    """A Keras model whose weights are passed to it, float32 by name; equal networks share their compiled programs.
+
+    Args:
+        text: of `model.to_json()`.
+        input_shape: of one observation; the model may read the same values in another shape.
+        is_own: whether the model is one of ours: its weights are called "layer/weight", and averages of batch
+            normalisation are corrected for their start, so that they can be used after the first step.
+    """
+
+    def __init__(self, text: str, input_shape: tuple[int, ...], *, is_own: bool = True) -> None:
+        self.text, self.input_shape, self._is_own = text, input_shape, is_own
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, KerasNetwork) and other._key == self._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
 
     @property
-    @abstractmethod
-    def uses_xla(self) -> bool:
-        """Whether a training step runs faster compiled by XLA."""
+    def _key(self) -> tuple[Any, ...]:
+        return self.text, self.input_shape, self._is_own
 
-    @property
-    @abstractmethod
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one example."""
+    @cached_property
+    def model(self) -> Any:
+        """The model; only its shapes and operations matter, for which any seeds do."""
+        return keras_model(self.text, np.random.default_rng(0))
 
-    @property
-    @abstractmethod
+    @cached_property
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each weight, by name."""
+        return {self._name(weight): tuple(weight.shape) for weight in self.model.weights}
 
-    @abstractmethod
+    @cached_property
+    def trained(self) -> list[str]:
+        """Names of the weights that have a gradient; averages of batch normalisation have none."""
+        return [self._name(variable) for variable in self.model.trainable_variables]
+
+    def _name(self, variable: Any) -> str:
+        path: str = variable.path
+        return re.sub("/.*/", "/", path) if self._is_own else path
+
     def first_weights(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Weights before learning."""
+        """Weights before learning, from the initialisers that the model names."""
+        return {self._name(weight): weight.numpy() for weight in keras_model(self.text, rng).weights}
 
-    @abstractmethod
-    def is_trained(self, name: str) -> bool:
-        """Whether a weight has a gradient; averages of batch normalisation have none."""
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """All chance of one training step, int64 (2,), to be passed to it."""
+        return rng.integers(0, 1 << 31, 2)
 
-    @abstractmethod
-    def draw(self, rng: np.random.Generator, batch_size: int) -> list[np.ndarray]:
-        """All chance of one training step, to be passed to it."""
-
-    @abstractmethod
-    def draw_specs(self, batch_size: int | None) -> list[Any]:
-        """Tensor specifications of what `draw` gives; None stands for any number of examples."""
-
-    @abstractmethod
-    def train_logits(self, weights: Weights, inputs: Any, draws: list[Any], step: Any) -> TrainingOutput:
+    def train_logits(self, weights: Weights, inputs: Any, draw: Any, step: Any) -> TrainingOutput:
         """What one training step makes of inputs, in training mode.
 
         Args:
             weights: of the network, tensors.
             inputs: float32 (B, *input_shape).
-            draws: from `draw`.
+            draw: from `draw`.
             step: number of this training step, from 1, float32 ().
         """
+        logits, others, penalties = self._run(weights, inputs, draw, is_training=True)
+        names = map(self._name, self.model.non_trainable_variables)
+        averages = {name: value for name, value in zip(names, others, strict=True) if name in weights}
+        if self._is_own:
+            # As Kingma & Ba (2015) correct Adam's moments, but corrected already when stored: the values before the
+            # first step, which belong to no data, have no part in them.
+            share = 1.0 / (1.0 - tensorflow().pow(MOMENTUM, step))
+            averages = {name: weights[name] + (value - weights[name]) * share for name, value in averages.items()}
+        return TrainingOutput(logits, averages, tensorflow().add_n(penalties) if penalties else None)
 
     def constrained(self, weights: Weights) -> Weights:
         """Weights as they are kept after an update."""
-        return weights
+        found = {self._name(variable): variable.constraint for variable in self.model.trainable_variables}
+        constraints: dict[str, Callable[[Any], Any]] = {name: rule for name, rule in found.items() if rule}
+        return {name: constraints[name](value) if name in constraints else value for name, value in weights.items()}
 
-    @abstractmethod
     def logits(self, weights: Weights, inputs: Any) -> Any:
         """Logits (B, num_classes) in inference mode."""
+        seed = tensorflow().constant([0, 0], tensorflow().int64)
+        return self._run(weights, inputs, seed, is_training=False)[0]
 
-
-class LayeredNetwork(Network):
-    """The network of an architecture, in TensorFlow's operations."""
-
-    def __init__(self, architecture: Architecture) -> None:
-        self.architecture = architecture
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, LayeredNetwork) and other.architecture == self.architecture
-
-    def __hash__(self) -> int:
-        return hash(self.architecture)
-
-    @property
-    def uses_xla(self) -> bool:
-        # Measured: it gains little on dense layers, and loses where a picture is smaller than the kernel.
-        room = [
-            min(one.input_shape[:2]) - one.layer.size
-            for one in self.architecture.placed()
-            if isinstance(one.layer, Convolution)
+    def _run(self, weights: Weights, inputs: Any, seed: Any, *, is_training: bool) -> tuple[Any, list[Any], list[Any]]:
+        tf, model = tensorflow(), self.model
+        # What is no weight is the state of a layer's random numbers, which follow this step's seed instead.
+        others = [
+            weights.get(self._name(variable), tf.cast(tf.add(seed, (place, 0)), variable.dtype))
+            for place, variable in enumerate(model.non_trainable_variables)
         ]
-        return bool(room) and min(room) >= 0
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        return self.architecture.input_shape
-
-    @property
-    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
-        return self.architecture.weight_shapes
-
-    def first_weights(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        return self.architecture.first_weights(rng)
-
-    def is_trained(self, name: str) -> bool:
-        return not name.endswith(("/moving_mean", "/moving_variance"))
-
-    def draw(self, rng: np.random.Generator, batch_size: int) -> list[np.ndarray]:
-        return [draw_dropout(rng, (batch_size, *shape)) for shape in self._dropout_shapes]
-
-    def draw_specs(self, batch_size: int | None) -> list[Any]:
-        tf = tensorflow()
-        return [tf.TensorSpec((batch_size, *shape), tf.int16) for shape in self._dropout_shapes]
-
-    @cached_property
-    def _dropout_shapes(self) -> list[tuple[int, ...]]:
-        placed = self.architecture.placed()
-        return [one.output_shape for one in placed if isinstance(one.layer, Dropout)]
-
-    def train_logits(self, weights: Weights, inputs: Any, draws: list[Any], step: Any) -> TrainingOutput:
-        return TrainingOutput(*self._run(weights, inputs, draws, step))
-
-    def logits(self, weights: Weights, inputs: Any) -> Any:
-        return self._run(weights, inputs, [], None)[0]
-
-    def _run(self, weights: Weights, values: Any, draws: list[Any], step: Any) -> tuple[Any, Weights]:
-        """Logits and moved averages; in inference mode where there is no step."""
-        averages: Weights = {}
-        placed = self.architecture.placed()
-        is_training, left = step is not None, list(draws)
-        for place, (name, layer) in enumerate((one.name, one.layer) for one in placed):
-            if isinstance(layer, Convolution):
-                values = tensorflow().nn.conv2d(values, weights[f"{name}/kernel"], 1, "SAME")
-                # Adding a bias and rectifying keep the order of numbers, so the same comes of pooling first.
-                if _is_pooled_next(placed, place):
-                    values = self._pooled(values, is_training=is_training)
-                if layer.has_bias:
-                    values = tensorflow().nn.bias_add(values, weights[f"{name}/bias"])
-            elif isinstance(layer, MaxPooling):
-                if place < 2 or not _is_pooled_next(placed, place - 2):
-                    values = self._pooled(values, is_training=is_training)
-            elif isinstance(layer, Dropout):
-                if is_training:
-                    values = fast_dropout(values, layer.rate, left.pop(0))
-            elif isinstance(layer, BatchNormalization):
-                values, moved = _normalized(name, layer, weights, values, step)
-                averages |= moved
-            else:
-                values = _simple(name, layer, weights, values)
-        return values, averages
-
-    def _pooled(self, values: Any, *, is_training: bool) -> Any:
-        if self.uses_xla and is_training:
-            return fast_max_pool()(values)
-        return tensorflow().nn.max_pool2d(values, 2, 2, "SAME")
+        trained = [weights[name] for name in self.trained]
+        shaped = tf.reshape(inputs, (-1, *model.input_shape[1:]))
+        logits, others, penalties = model.stateless_call(
+            trained, others, shaped, training=is_training, return_losses=True
+        )
+        return logits, others, penalties
 
 
-def _is_pooled_next(placed: list[PlacedLayer], place: int) -> bool:
-    """Whether a convolution is followed by a rectifier and a pooling."""
-    kinds = [type(one.layer) for one in placed[place : place + 3]]
-    return kinds == [Convolution, Rectifier, MaxPooling]
+def model_text(name: str, input_shape: tuple[int, ...], make_layers: Callable[[Any], list[Any]]) -> str:
+    """JSON text of a sequential model.
 
-
-def _simple(name: str, layer: Layer, weights: Weights, values: Any) -> Any:
-    tf = tensorflow()
-    if isinstance(layer, Dense):
-        values = tf.matmul(values, weights[f"{name}/kernel"])
-        return tf.nn.bias_add(values, weights[f"{name}/bias"]) if layer.has_bias else values
-    if isinstance(layer, Rectifier):
-        return tf.nn.relu(values)
-    if isinstance(layer, RowRecurrence):
-        return _read_rows(name, layer, weights, values)
-    assert isinstance(layer, Flatten)
-    size = 1
-    for length in values.shape[1:]:
-        size *= length
-    return tf.reshape(values, [-1, size])
-
-
-def _read_rows(name: str, layer: RowRecurrence, weights: Weights, values: Any) -> Any:
-    tf, cell = tensorflow(), CELLS[layer.cell]
-    own = CellWeights(*(weights[f"{name}/{part}"] for part in CellWeights._fields))
-    height, width, channels = values.shape[1:]
-    # One product for all rows; then they are unrolled, for images have few.
-    projected = tf.matmul(tf.reshape(values, [-1, width * channels]), own.kernel) + cell.input_bias(own)
-    rows = tf.unstack(tf.reshape(projected, [-1, height, projected.shape[-1]]), axis=1)
-    zeros = tf.zeros((tf.shape(values)[0], layer.units))
-    return last_output(cell, Activations(tf.tanh, tf.sigmoid), rows, zeros, own)
-
-
-def _normalized(name: str, layer: BatchNormalization, weights: Weights, values: Any, step: Any) -> tuple[Any, Weights]:
-    """Normalised values and, in training, the moved averages."""
-    tf = tensorflow()
-    gamma, beta = weights[f"{name}/gamma"], weights[f"{name}/beta"]
-    old = {key: weights[f"{name}/{key}"] for key in ("moving_mean", "moving_variance")}
-    # The fused operation takes pictures only.
-    pictures = values if len(values.shape) == 4 else values[:, tf.newaxis, tf.newaxis]
-    is_training = step is not None
-    options = {"scale": gamma, "offset": beta, "epsilon": layer.epsilon, "is_training": is_training}
-    averages = {} if is_training else {"mean": old["moving_mean"], "variance": old["moving_variance"]}
-    result, mean, variance = tf.compat.v1.nn.fused_batch_norm(pictures, **options, **averages)
-    if len(values.shape) != 4:
-        result = result[:, 0, 0]
-    if not is_training:
-        return result, {}
-    found = {"moving_mean": tf.stop_gradient(mean), "moving_variance": tf.stop_gradient(variance)}
-    share = _newest_share(layer.momentum, step)
-    return result, {f"{name}/{key}": old[key] + (found[key] - old[key]) * share for key in found}
-
-
-def _newest_share(momentum: float, step: Any) -> Any:
-    """Share of the newest batch in moving averages without bias: all of the first, 1 - momentum in the long run.
-
-    As Kingma & Ba (2015) correct Adam's moments, dividing by 1 - momentum^step, but corrected already when stored:
-    the values before the first step, which belong to no data, have no part in them.
+    Args:
+        name: of the model.
+        input_shape: of one example.
+        make_layers: from the module `keras.layers` to the layers.
     """
-    return (1.0 - momentum) / (1.0 - tensorflow().pow(momentum, step))
+    # Keras draws a seed for each layer from Python's global stream, which is not ours to move.
+    state = random.getstate()
+    model = keras().Sequential([keras().Input(input_shape), *make_layers(keras().layers)])
+    random.setstate(state)
+    data = json.loads(model.to_json())
+    data["config"]["name"] = name
+    counts: dict[str, int] = {}
+    for layer in data["config"]["layers"]:
+        kind = _NAMES.get(layer["class_name"], layer["class_name"].lower())
+        counts[kind] = counts.get(kind, 0) + 1
+        layer["config"]["name"] = f"{kind}_{counts[kind]}"
+    return json.dumps(data)
+
+
+def keras_model(text: str, rng: np.random.Generator) -> Any:
+    """A Keras model from its text, whose weights and other chance follow `rng`.
+
+    Raises:
+        ConfigurationError: it cannot be made from text.
+    """
+    try:
+        model = keras().models.model_from_json(json.dumps(_seeded(json.loads(text), rng)))
+    except Exception as error:
+        raise ConfigurationError(f"the Keras model cannot be made from its text: {_reason(str(error))}") from None
+    paths = [weight.path for weight in model.weights]
+    double = next((path for path in paths if paths.count(path) > 1), None)
+    if double is not None:
+        raise ConfigurationError(f"the Keras model has two weights called {double!r}: give its layers names")
+    if not model.built:
+        raise ConfigurationError("the Keras model must begin with keras.Input(shape): its shapes are not known")
+    return model
+
+
+def described(model: Any) -> str:
+    """One line a layer of a sequential model, with its output shape and number of parameters, and their sum."""
+    rows = [("layer", "output shape", "parameters"), ("input", _shape(model.input_shape), "0")]
+    rows += [(layer.name, _shape(layer.output.shape), f"{layer.count_params():,}") for layer in model.layers]
+    rows.append(("total", "", f"{model.count_params():,}"))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows)
+
+
+def _shape(shape: tuple[int | None, ...]) -> str:
+    return "(" + ", ".join(("B", *map(str, shape[1:]))) + ")"
+
+
+def _reason(message: str) -> str:
+    """Why Keras could not make a model, in one line."""
+    unknown = re.search(r"Could not locate class '(\w+)'", message)
+    if unknown:
+        return f"decorate class {unknown[1]} with @keras.saving.register_keras_serializable()"
+    if "`Lambda` layer" in message:
+        return "a Lambda layer is code, which is not run: write a layer class instead"
+    return " ".join(message.split(". ")[0].split())
+
+
+def _seeded(data: Any, rng: np.random.Generator) -> Any:
+    """The same configuration with a seed wherever there is none: Keras would draw them from a global stream."""
+    if isinstance(data, dict):
+        return {
+            key: int(rng.integers(1 << 31)) if key == "seed" and value is None else _seeded(value, rng)
+            for key, value in data.items()
+        }
+    return [_seeded(item, rng) for item in data] if isinstance(data, list) else data

@@ -9,10 +9,10 @@ import numpy as np
 
 from velodrome.agents.agent import Agent, Loop
 from velodrome.agents.deep.bandit_learner import BanditLearner
+from velodrome.agents.deep.convolutional_networks import SimpleCNN
 from velodrome.agents.deep.labelled_task import LabelledTask
 from velodrome.agents.deep.network_inputs import network_inputs
 from velodrome.agents.deep.neural_classifier import NeuralClassifier
-from velodrome.agents.deep.simple_cnn import SimpleCNN
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
@@ -76,6 +76,10 @@ class NeuralBandit(Agent):
             )
         check_number(f"{self.name}: learning_rate", self.learning_rate, 0.0, np.inf, open_low=True)
         check_integer(f"{self.name}: batch_size", self.batch_size, minimum=1)
+
+    @property
+    def result_version(self) -> int:
+        return max(super().result_version, self._classifier.result_version)
 
     @property
     def _classifier(self) -> NeuralClassifier:

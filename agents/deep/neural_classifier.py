@@ -1,30 +1,27 @@
 """Neural classifiers: what the agents with one feed-forward network share."""
 
+import json
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, fields
+from math import cos, pi
+from typing import Any, ClassVar, Literal, get_args
 
 import gymnasium as gym
 import numpy as np
 
-from velodrome.agents.deep.architecture import (
-    Architecture,
-    BatchNormalization,
-    Convolution,
-    Dropout,
-    Layer,
-    MaxPooling,
-    Rectifier,
-)
 from velodrome.agents.deep.augmentation import NEIGHBOURS, moved
-from velodrome.agents.deep.classifier_learner import Augmentation, ClassifierLearner, log_mean_probabilities
+from velodrome.agents.deep.classifier_learner import (
+    Augmentation,
+    ClassifierLearner,
+    log_mean_probabilities,
+    text_of,
+)
 from velodrome.agents.deep.early_stopping import EarlyStopping
 from velodrome.agents.deep.labelled_task import LabelledTask, share_right
 from velodrome.agents.deep.learner import Learner
-from velodrome.agents.deep.network import LayeredNetwork, Network
-from velodrome.agents.deep.network_inputs import is_image, network_inputs, require_images
+from velodrome.agents.deep.network import KerasNetwork, described, model_text
+from velodrome.agents.deep.network_inputs import input_shape, is_image, network_inputs
 from velodrome.agents.deep.numpy_network import NumpyNetwork
-from velodrome.agents.deep.schedules import SCHEDULE_NAMES, ScheduleName, learning_rate_share
 from velodrome.agents.deep.supervised_agent import SupervisedAgent
 from velodrome.agents.deep.training_program import Objective
 from velodrome.agents.errors import UnsupportedEnvironmentError
@@ -32,12 +29,39 @@ from velodrome.checks import ConfigurationError, check_choice, check_flag, check
 from velodrome.envs.labelled.datasets.dataset import LabelledExamples
 from velodrome.envs.labelled.datasets.stratification import stratified_places
 
+ScheduleName = Literal["constant", "one_cycle", "cosine"]
+SCHEDULE_NAMES: tuple[str, ...] = get_args(ScheduleName)
+
+_WARM_UP, _FIRST, _LAST = 0.25, 0.1, 0.002
+
+
+def learning_rate_share(schedule: ScheduleName, progress: float) -> float:
+    """Share of the largest learning rate at `progress`, from 0 at the start of training to 1 at its end.
+
+    - "constant": 1.
+    - "cosine": from 1 to 0.002 along half a wave. Source: Loshchilov & Hutter (2017).
+    - "one_cycle": from 0.1 to 1 in a straight line during the first quarter, then as "cosine". Source: Smith & Topin
+      (2019), with the cosine that is now customary.
+
+    The same as `keras.optimizers.schedules.CosineDecay`, which takes a thousand times as long.
+    """
+    progress = min(max(progress, 0.0), 1.0)
+    if schedule == "constant":
+        return 1.0
+    if schedule == "one_cycle":
+        if progress < _WARM_UP:
+            return _FIRST + (1.0 - _FIRST) * progress / _WARM_UP
+        progress = (progress - _WARM_UP) / (1.0 - _WARM_UP)
+    return _LAST + (1.0 - _LAST) * 0.5 * (1.0 + cos(pi * progress))
+
 
 @dataclass(kw_only=True, eq=False)
 class NeuralClassifier(SupervisedAgent):
     """One network from an observation to logits, trained with Adam on the cross-entropy of its softmax.
 
     Every observation is judged by itself: a character of a text too, so that nothing is remembered.
+
+    To make an agent of this kind, give `_layers`.
 
     Args:
         learning_rate: of Adam; the largest one, where it follows a schedule.
@@ -86,11 +110,24 @@ class NeuralClassifier(SupervisedAgent):
         self._numpy_network: tuple[Any, NumpyNetwork] | None = None
 
     @abstractmethod
-    def _architecture(self, task: LabelledTask) -> Architecture:
-        """Layers for a task."""
+    def _layers(self, layers: Any, task: LabelledTask) -> list[Any]:
+        """Keras layers from an observation to one logit a class, made of the module `keras.layers`."""
 
-    def _network(self, task: LabelledTask) -> Network:
-        return LayeredNetwork(self._architecture(task))
+    @property
+    def result_version(self) -> int:
+        # The networks of the first release drew other first weights and other dropout.
+        return max(super().result_version, 2)
+
+    @property
+    def _structure(self) -> str:
+        """Name of the network: what its layers depend on."""
+        common = {field.name for field in fields(NeuralClassifier)}
+        own = [field.name for field in fields(self) if field.name not in common]
+        return f"{self.name}({', '.join(f'{name}={getattr(self, name)!r}' for name in own)})"
+
+    def _network(self, task: LabelledTask) -> KerasNetwork:
+        shape = input_shape(task)
+        return KerasNetwork(model_text(self._structure, shape, lambda layers: self._layers(layers, task)), shape)
 
     def check_task(self, task: LabelledTask, label: str) -> None:
         wanted = [field for field in ("shift", "rotate", "test_time_augmentation") if getattr(self, field)]
@@ -100,14 +137,18 @@ class NeuralClassifier(SupervisedAgent):
     def new_network(self, task: LabelledTask, rng: np.random.Generator) -> Learner:
         objective = Objective(float(self.label_smoothing), float(self.weight_averaging))
         augmentation = Augmentation(self.shift, float(self.rotate), self.test_time_augmentation)
-        return ClassifierLearner(task, self._network(task), objective, augmentation, self.batch_size, rng)
+        return ClassifierLearner(task, self._network(task), objective, augmentation, rng)
 
     def check_arrays(self, task: LabelledTask, arrays: dict[str, np.ndarray]) -> None:
-        for name, shape in self._architecture(task).weight_shapes.items():
-            for part in ("weights/", "averaged/") if self.weight_averaging else ("weights/",):
-                found = arrays[part + name]
-                if found.shape != shape or found.dtype != np.float32:
-                    raise ValueError(f"array {part + name} has shape {found.shape} and dtype {found.dtype}")
+        if "model" not in arrays:
+            # Of the first release, whose weights have the same names: they are checked when the network is made.
+            return
+        structure = json.loads(text_of(arrays["model"]))["config"]["name"]
+        if structure != self._structure:
+            raise ValueError(f"the weights are those of {structure}, not {self._structure}")
+        answer = self._exported(task, arrays).logits(np.zeros((1, *input_shape(task)), dtype=np.float32))
+        if answer.shape != (1, task.num_classes):
+            raise ValueError(f"the network gives {answer.shape[1:]}, but there are {task.num_classes} classes")
 
     def learning_rate_at(self, epochs_seen: float, epochs: float) -> float:
         laid_out = epochs if self.epochs is None else self.epochs
@@ -139,7 +180,8 @@ class NeuralClassifier(SupervisedAgent):
         """The network that acts, in NumPy, from a learner's arrays."""
         part = "averaged/" if self.weight_averaging else "weights/"
         weights = {name.removeprefix(part): array for name, array in arrays.items() if name.startswith(part)}
-        return NumpyNetwork(self._architecture(task), weights)
+        text = text_of(arrays["model"]) if "model" in arrays else self._network(task).text
+        return NumpyNetwork(text, weights)
 
     def _logits_by_numpy(self, network: NumpyNetwork, task: LabelledTask, observation: np.ndarray) -> np.ndarray:
         """Logits float32 (num_classes,) of an exported network for one observation."""
@@ -183,30 +225,4 @@ class NeuralClassifier(SupervisedAgent):
         return self._describe(self._task_of(env))
 
     def _describe(self, task: LabelledTask) -> str:
-        return self._architecture(task).describe()
-
-
-@dataclass(kw_only=True, eq=False)
-class ConvolutionalClassifier(NeuralClassifier):
-    """A classifier of images, whose layers begin with convolutions.
-
-    Args:
-        batch_normalization: after each pooling, with convolutions that have no bias; and after hidden dense layers.
-    """
-
-    batch_normalization: bool = False
-
-    def __post_init__(self) -> None:
-        check_flag(f"{self.name}: batch_normalization", self.batch_normalization)
-        super().__post_init__()
-
-    def check_task(self, task: LabelledTask, label: str) -> None:
-        require_images(self.name, task, label)
-        super().check_task(task, label)
-
-    def _block(self, filters: int, dropout: float = 0.0) -> tuple[Layer, ...]:
-        """Convolution, rectifier and pooling; with normalisation it comes after the pooling, which is as good."""
-        dropped = (Dropout(dropout),) if dropout else ()
-        if self.batch_normalization:
-            return (Convolution(filters, has_bias=False), MaxPooling(), BatchNormalization(), Rectifier(), *dropped)
-        return (Convolution(filters), Rectifier(), MaxPooling(), *dropped)
+        return described(self._network(task).model)

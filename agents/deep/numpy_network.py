@@ -1,77 +1,67 @@
-"""A network's answer to one observation, computed by NumPy from its weights: no tensorflow is needed to act."""
+"""A Keras model's answer to single observations, computed by NumPy from its weights: no tensorflow is needed to act."""
 
+import json
 from typing import Any
 
 import numpy as np
 
-from velodrome.agents.deep.architecture import (
-    Architecture,
-    BatchNormalization,
-    Convolution,
-    Dense,
-    Flatten,
-    MaxPooling,
-    PlacedLayer,
-    Rectifier,
-    RowRecurrence,
-)
-from velodrome.agents.deep.recurrent_cells import CELLS, NUMPY_ACTIVATIONS, Cell, CellWeights, last_output
+from velodrome.agents.deep.recurrent_cells import CELLS, CellWeights
+
+_CELLS = {cell.label: cell for cell in CELLS.values()}
 
 
 class NumpyNetwork:
-    """Network in inference mode.
+    """A sequential Keras model in inference mode.
 
     Args:
-        architecture: its layers.
+        text: of `model.to_json()`; convolutions of stride 1 and poolings of 2x2 keep the size ("same").
         weights: float32 arrays by "layer/weight".
     """
 
-    def __init__(self, architecture: Architecture, weights: dict[str, np.ndarray]) -> None:
-        self._layers = [
-            (placed, {name: weights[f"{placed.name}/{name}"] for name in placed.weights})
-            for placed in architecture.placed()
-        ]
+    def __init__(self, text: str, weights: dict[str, np.ndarray]) -> None:
+        self._layers = []
+        for layer in json.loads(text)["config"]["layers"]:
+            place = f"{layer['config']['name']}/"
+            own = {name.removeprefix(place): array for name, array in weights.items() if name.startswith(place)}
+            self._layers.append((layer["class_name"], layer["config"], own))
 
     def logits(self, inputs: np.ndarray) -> np.ndarray:
         """Logits float32 (B, num_classes) of inputs float32 (B, *input_shape)."""
         values = inputs
-        for placed, weights in self._layers:
-            values = _apply(placed, weights, values)
+        for kind, options, weights in self._layers:
+            values = _apply(kind, options, weights, values)
         return values
 
 
-def _apply(placed: PlacedLayer, weights: dict[str, np.ndarray], values: np.ndarray) -> np.ndarray:
-    layer = placed.layer
-    if isinstance(layer, Convolution):
-        return _convolve(values, weights["kernel"], weights.get("bias"))
-    if isinstance(layer, Dense):
-        product: np.ndarray = values @ weights["kernel"]
-        return product + weights["bias"] if layer.has_bias else product
-    if isinstance(layer, MaxPooling):
+def _apply(kind: str, options: dict[str, Any], weights: dict[str, np.ndarray], values: np.ndarray) -> np.ndarray:
+    if kind == "Conv2D":
+        values = _convolve(values, weights["kernel"])
+    elif kind == "Dense":
+        values = values @ weights["kernel"]
+    elif kind == "MaxPooling2D":
         return _pool(values)
-    if isinstance(layer, Rectifier):
-        rectified: np.ndarray = np.maximum(values, np.float32(0))
-        return rectified
-    if isinstance(layer, BatchNormalization):
-        scale = weights["gamma"] / np.sqrt(weights["moving_variance"] + np.float32(layer.epsilon))
+    elif kind == "BatchNormalization":
+        scale = weights["gamma"] / np.sqrt(weights["moving_variance"] + np.float32(options["epsilon"]))
         normalized: np.ndarray = (values - weights["moving_mean"]) * scale + weights["beta"]
         return normalized
-    if isinstance(layer, Flatten):
+    elif kind == "Flatten":
         return values.reshape(len(values), -1)
-    if isinstance(layer, RowRecurrence):
-        return _read_rows(CELLS[layer.cell], CellWeights(**weights), values)
-    return values
+    elif kind == "Reshape":
+        return values.reshape(len(values), *options["target_shape"])
+    elif kind in _CELLS:
+        cell = CellWeights(**weights)
+        last: np.ndarray = _CELLS[kind].read(values.swapaxes(0, 1) @ cell.kernel, cell)[-1]
+        return last
+    elif kind not in ("InputLayer", "ReLU", "Dropout"):
+        raise ValueError(f"a layer of class {kind} is not computed by NumPy")
+    if "bias" in weights:
+        values = values + weights["bias"]
+    is_rectified = kind == "ReLU" or options.get("activation") == "relu"
+    rectified: np.ndarray = np.maximum(values, np.float32(0)) if is_rectified else values
+    return rectified
 
 
-def _read_rows(cell: Cell, weights: CellWeights, values: np.ndarray) -> np.ndarray:
-    rows = values.reshape(*values.shape[:2], -1)
-    projected = rows @ weights.kernel + cell.input_bias(weights)
-    zeros = np.zeros((len(values), len(weights.recurrent_kernel)), dtype=np.float32)
-    output: np.ndarray = last_output(cell, NUMPY_ACTIVATIONS, list(projected.swapaxes(0, 1)), zeros, weights)
-    return output
-
-
-def _convolve(values: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+def _convolve(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     size, _, channels, filters = kernel.shape
     before = (size - 1) // 2
     batch, height, width, _ = values.shape
@@ -80,8 +70,6 @@ def _convolve(values: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None) -
     windows: Any = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(1, 2))
     rows = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, size * size * channels)
     products: np.ndarray = rows @ kernel.reshape(-1, filters)
-    if bias is not None:
-        products += bias
     return products.reshape(batch, height, width, filters)
 
 

@@ -1,23 +1,20 @@
-"""Recurrent cells as plain formulas, which NumPy and TensorFlow run alike."""
+"""The recurrent cells of Keras in NumPy, for agents that act without tensorflow."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 CellName = Literal["rnn", "lstm", "gru"]
 CELL_NAMES: tuple[str, ...] = get_args(CellName)
 
+# Longer sequences run in a loop inside TensorFlow, because tracing takes time in proportion to the unrolled steps.
+UNROLLED_STEPS = 64
+
 # What a cell remembers: its output first, then what it keeps to itself.
 State = tuple[Any, ...]
-
-
-class Activations(NamedTuple):
-    """The functions that cells use, of NumPy or of TensorFlow."""
-
-    tanh: Callable[[Any], Any]
-    sigmoid: Callable[[Any], Any]
 
 
 class CellWeights(NamedTuple):
@@ -34,34 +31,31 @@ class CellWeights(NamedTuple):
     bias: Any
 
 
-def numpy_sigmoid(values: np.ndarray) -> Any:
+def _sigmoid(values: np.ndarray) -> Any:
     """1 / (1 + exp(-values)), by a formula that cannot overflow."""
     return 0.5 * np.tanh(0.5 * values) + 0.5
 
 
-NUMPY_ACTIVATIONS = Activations(np.tanh, numpy_sigmoid)
+def _step_rnn(projected: Any, state: State, weights: CellWeights) -> State:
+    return (np.tanh(projected + state[0] @ weights.recurrent_kernel),)
 
 
-def _step_rnn(functions: Activations, projected: Any, state: State, weights: CellWeights) -> State:
-    return (functions.tanh(projected + state[0] @ weights.recurrent_kernel),)
-
-
-def _step_lstm(functions: Activations, projected: Any, state: State, weights: CellWeights) -> State:
+def _step_lstm(projected: Any, state: State, weights: CellWeights) -> State:
     output, memory = state
-    size = weights.recurrent_kernel.shape[0]
+    size = len(weights.recurrent_kernel)
     gates = projected + output @ weights.recurrent_kernel
-    kept = functions.sigmoid(gates[..., : 2 * size])
-    candidate = functions.tanh(gates[..., 2 * size : 3 * size])
+    kept = _sigmoid(gates[..., : 2 * size])
+    candidate = np.tanh(gates[..., 2 * size : 3 * size])
     memory = kept[..., size:] * memory + kept[..., :size] * candidate
-    return functions.sigmoid(gates[..., 3 * size :]) * functions.tanh(memory), memory
+    return _sigmoid(gates[..., 3 * size :]) * np.tanh(memory), memory
 
 
-def _step_gru(functions: Activations, projected: Any, state: State, weights: CellWeights) -> State:
+def _step_gru(projected: Any, state: State, weights: CellWeights) -> State:
     (output,) = state
-    size = weights.recurrent_kernel.shape[0]
+    size = len(weights.recurrent_kernel)
     recurrent = output @ weights.recurrent_kernel + weights.bias[1]
-    gates = functions.sigmoid(projected[..., : 2 * size] + recurrent[..., : 2 * size])
-    candidate = functions.tanh(projected[..., 2 * size :] + gates[..., size:] * recurrent[..., 2 * size :])
+    gates = _sigmoid(projected[..., : 2 * size] + recurrent[..., : 2 * size])
+    candidate = np.tanh(projected[..., 2 * size :] + gates[..., size:] * recurrent[..., 2 * size :])
     update = gates[..., :size]
     return (update * output + (1.0 - update) * candidate,)
 
@@ -71,16 +65,16 @@ class Cell:
     """One kind of cell.
 
     Attributes:
-        label: as layers are called.
+        label: Keras' class.
         num_gates: how many vectors of the hidden size it computes from its inputs.
         num_states: how many such vectors it remembers.
-        step: from (functions, projected inputs (batch, num_gates * hidden), state, weights) to the next state.
+        step: from (projected inputs (batch, num_gates * hidden), state, weights) to the next state.
     """
 
     label: str
     num_gates: int
     num_states: int
-    step: Callable[[Activations, Any, State, CellWeights], State]
+    step: Callable[[Any, State, CellWeights], State]
 
     def weight_shapes(self, num_inputs: int, hidden: int) -> CellWeights:
         """Shapes of the weights."""
@@ -91,32 +85,38 @@ class Cell:
         """The part of the bias that belongs to the inputs, (num_gates * hidden,)."""
         return weights.bias[0] if self.num_gates == 3 else weights.bias
 
-    def initial_weights(self, num_inputs: int, hidden: int, rng: np.random.Generator) -> CellWeights:
-        """As Keras initialises them: Glorot uniform, orthogonal, and zeros but for an LSTM's forget gate of ones.
+    def first_state(self, batch: int, weights: CellWeights) -> State:
+        """What it remembers before it has read anything: zeros float32 (batch, hidden)."""
+        return (np.zeros((batch, len(weights.recurrent_kernel)), dtype=np.float32),) * self.num_states
 
-        Source: Glorot & Bengio (2010); Saxe et al. (2014); Jozefowicz et al. (2015).
+    def read(
+        self,
+        projected: NDArray[np.float32],
+        weights: CellWeights,
+        *,
+        mask: NDArray[np.bool_] | None = None,
+        is_backward: bool = False,
+    ) -> NDArray[np.float32]:
+        """Outputs float32 (num_steps, batch, hidden) of a cell that begins with zeros.
+
+        Args:
+            projected: inputs times the kernel, (num_steps, batch, num_gates * hidden).
+            weights: of the cell.
+            mask: which steps exist, (num_steps, batch); at others the outputs are 0 and the state stays. None is all.
+            is_backward: whether it reads from the end.
         """
-        shapes = self.weight_shapes(num_inputs, hidden)
-        bias = np.zeros(shapes.bias)
-        if self.num_gates == 4:
-            bias[hidden : 2 * hidden] = 1.0
-        return CellWeights(glorot_uniform(shapes.kernel, rng), _orthogonal(shapes.recurrent_kernel, rng), bias)
-
-
-def last_output(cell: Cell, functions: Activations, projected: Sequence[Any], zeros: Any, weights: CellWeights) -> Any:
-    """Output of a cell that has read some steps from the first to the last, beginning with nothing.
-
-    Args:
-        cell: that reads.
-        functions: of NumPy or TensorFlow.
-        projected: for each step, its inputs times the kernel, plus the inputs' bias, (batch, num_gates * hidden).
-        zeros: (batch, hidden), of the same kind.
-        weights: of the cell.
-    """
-    state: State = (zeros,) * cell.num_states
-    for inputs in projected:
-        state = cell.step(functions, inputs, state, weights)
-    return state[0]
+        num_steps, batch = projected.shape[:2]
+        state, projected = self.first_state(batch, weights), projected + self.input_bias(weights)
+        outputs = np.zeros((num_steps, *state[0].shape), dtype=np.float32)
+        for step in reversed(range(num_steps)) if is_backward else range(num_steps):
+            after = self.step(projected[step], state, weights)
+            if mask is None:
+                state, outputs[step] = after, after[0]
+            else:
+                exists = mask[step, :, np.newaxis]
+                state = tuple(np.where(exists, new, old) for new, old in zip(after, state, strict=True))
+                outputs[step] = np.where(exists, state[0], 0.0)
+        return outputs
 
 
 CELLS: dict[str, Cell] = {
@@ -124,16 +124,3 @@ CELLS: dict[str, Cell] = {
     "lstm": Cell("LSTM", 4, 2, _step_lstm),
     "gru": Cell("GRU", 3, 1, _step_gru),
 }
-
-
-def glorot_uniform(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Uniform between ±sqrt(6 / (rows + columns))."""
-    limit = float(np.sqrt(6.0 / sum(shape)))
-    return rng.uniform(-limit, limit, shape)
-
-
-def _orthogonal(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Rows that are orthogonal and of length 1; `shape` has at least as many columns as rows."""
-    factor, triangle = np.linalg.qr(rng.standard_normal(shape[::-1]))
-    # Without the signs the directions would not be uniform.
-    return np.asarray((factor * np.sign(np.diag(triangle))).T)

@@ -1,6 +1,6 @@
-"""The network of a character RNN: its layers, its weights in one vector, and how it reads characters."""
+"""The network of a character RNN: its layers, its weights in one vector, and how it reads characters in NumPy."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -9,15 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.agents.deep.recurrent_cells import (
-    CELLS,
-    NUMPY_ACTIVATIONS,
-    Cell,
-    CellName,
-    CellWeights,
-    State,
-    glorot_uniform,
-)
+from velodrome.agents.deep.recurrent_cells import CELLS, UNROLLED_STEPS, CellName, CellWeights, State
+from velodrome.agents.deep.sequence_loss import length_mask
+
+# Sequences are read in groups of so many steps in all, so that memory stays flat in their number.
+_STEPS_AT_ONCE = 50_000
 
 
 class NetworkWeights(NamedTuple):
@@ -30,21 +26,6 @@ class NetworkWeights(NamedTuple):
 
     layers: tuple[tuple[CellWeights, ...], ...]
     head: tuple[Any, Any] | None
-
-
-class Operations(NamedTuple):
-    """What reading a sequence takes beside the cells' formulas, of NumPy or of TensorFlow.
-
-    Attributes:
-        product: of values (num_steps, batch, num_inputs) and a matrix (num_inputs, width).
-        join: puts a list of arrays side by side, along the last axis.
-        scan: from (cell, inputs (num_steps, batch, width), weights, whether from the end) to the outputs
-            (num_steps, batch, hidden), of a cell that begins with zeros.
-    """
-
-    product: Callable[[Any, Any], Any]
-    join: Callable[[list[Any]], Any]
-    scan: Callable[[Cell, Any, CellWeights, bool], Any]
 
 
 @dataclass(frozen=True)
@@ -77,13 +58,29 @@ class RecurrentNetwork:
         """Outputs of a recurrent layer at each step."""
         return self.hidden * self.num_directions
 
+    def keras_layers(self, num_steps: int) -> Callable[[Any], list[Any]]:
+        """From the module `keras.layers` to the layers that read one-hot characters (batch, num_steps, …)."""
+
+        def make(layers: Any) -> list[Any]:
+            kind = getattr(layers, CELLS[self.cell].label)
+            options = {"return_sequences": True, "unroll": num_steps <= UNROLLED_STEPS}
+            found = [kind(self.hidden, **options) for _ in range(self.layers)]
+            if self.bidirectional:
+                # With a backward layer of its own, for a copy of the forward one would have the same first weights.
+                backward = [kind(self.hidden, **options, go_backwards=True) for _ in found]
+                pairs = zip(found, backward, strict=True)
+                found = [layers.Bidirectional(forward, backward_layer=other) for forward, other in pairs]
+            return [*found, *([layers.Dense(self.num_characters)] if self.head else [])]
+
+        return make
+
     @cached_property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the weights, in the order in which they lie in the vector."""
+        """Shapes of the weights, in Keras' order, in which they lie in the vector."""
         found: list[tuple[int, ...]] = []
         for layer in range(self.layers):
-            shapes = CELLS[self.cell].weight_shapes(self._num_inputs(layer), self.hidden)
-            found += [*shapes] * self.num_directions
+            num_inputs = self.num_outputs if layer else self.num_characters
+            found += [*CELLS[self.cell].weight_shapes(num_inputs, self.hidden)] * self.num_directions
         if self.head:
             found += [(self.num_outputs, self.num_characters), (self.num_characters,)]
         return tuple(found)
@@ -93,53 +90,14 @@ class RecurrentNetwork:
         """Number of weights of each shape."""
         return tuple(prod(shape) for shape in self.shapes)
 
-    def initial_vector(self, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Random weights, float32 (num_weights,)."""
-        parts: list[np.ndarray] = []
-        for layer in range(self.layers):
-            for _ in range(self.num_directions):
-                parts += CELLS[self.cell].initial_weights(self._num_inputs(layer), self.hidden, rng)
-        if self.head:
-            parts += [glorot_uniform((self.num_outputs, self.num_characters), rng), np.zeros(self.num_characters)]
-        return np.concatenate([part.ravel() for part in parts]).astype(np.float32)
-
     def weights_of(self, vector: np.ndarray) -> NetworkWeights:
         """The weights in a vector (num_weights,); they share its memory."""
         parts = np.split(vector, np.cumsum(self.sizes)[:-1])
-        return self.sorted_weights([part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)])
-
-    def sorted_weights(self, arrays: Sequence[Any]) -> NetworkWeights:
-        """The weights of the layers, from arrays of `shapes`."""
+        arrays = [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
         count = self.num_directions
         cells = [CellWeights(*arrays[first : first + 3]) for first in range(0, 3 * self.layers * count, 3)]
         layers = tuple(tuple(cells[first : first + count]) for first in range(0, len(cells), count))
         return NetworkWeights(layers, (arrays[-2], arrays[-1]) if self.head else None)
-
-    def outputs(self, operations: Operations, weights: NetworkWeights, projected: Sequence[Any]) -> Any:
-        """Outputs (num_steps, batch, num_outputs) of the last recurrent layer.
-
-        Args:
-            operations: of NumPy or TensorFlow.
-            weights: arrays of the same kind.
-            projected: characters times the first layer's kernels: for each direction (num_steps, batch, width).
-        """
-        cell = CELLS[self.cell]
-        outputs: Any = None
-        for layer in weights.layers:
-            if outputs is not None:
-                projected = [operations.product(outputs, direction.kernel) for direction in layer]
-            found = [
-                operations.scan(cell, inputs + cell.input_bias(direction), direction, is_backward)
-                for direction, inputs, is_backward in zip(layer, projected, (False, True), strict=False)
-            ]
-            outputs = operations.join(found) if len(found) > 1 else found[0]
-        return outputs
-
-    def logits(self, operations: Operations, weights: NetworkWeights, outputs: Any) -> Any:
-        """Logits (num_steps, batch, num_characters) of the outputs."""
-        if weights.head is None:
-            return outputs
-        return operations.product(outputs, weights.head[0]) + weights.head[1]
 
     def rows(self) -> list[tuple[str, int, int]]:
         """Name, outputs at each step and number of weights of each layer, the one-hot characters first."""
@@ -153,30 +111,94 @@ class RecurrentNetwork:
             *head,
         ]
 
-    def _num_inputs(self, layer: int) -> int:
-        return self.num_outputs if layer else self.num_characters
 
-
-def numpy_operations(mask: NDArray[np.bool_] | None = None) -> Operations:
-    """Operations of NumPy.
+class SequenceReader:
+    """A network with weights that stay, in NumPy.
 
     Args:
-        mask: which steps exist, (num_steps, batch); at others the outputs are 0 and the state stays. None is all.
+        network: its structure.
+        vector: its weights, float32 (num_weights,).
     """
 
-    def scan(cell: Cell, inputs: Any, weights: CellWeights, is_backward: bool) -> Any:
-        num_steps, batch = inputs.shape[:2]
-        zeros = np.zeros((batch, len(weights.recurrent_kernel)), dtype=inputs.dtype)
-        state: State = (zeros,) * cell.num_states
-        outputs = np.zeros((num_steps, *zeros.shape), dtype=inputs.dtype)
-        for step in reversed(range(num_steps)) if is_backward else range(num_steps):
-            after = cell.step(NUMPY_ACTIVATIONS, inputs[step], state, weights)
-            if mask is None:
-                state, outputs[step] = after, after[0]
-            else:
-                exists = mask[step, :, np.newaxis]
-                state = tuple(np.where(exists, new, old) for new, old in zip(after, state, strict=True))
-                outputs[step] = np.where(exists, state[0], 0.0)
+    def __init__(self, network: RecurrentNetwork, vector: NDArray[np.float32]) -> None:
+        self.network = network
+        self.weights: NetworkWeights = network.weights_of(vector)
+
+    def outputs(self, sequences: NDArray[np.int64], lengths: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """Outputs of the last recurrent layer, float32 (batch, num_steps, num_outputs), 0 past the lengths."""
+        batch, num_steps = sequences.shape
+        mask = None if lengths is None else length_mask(lengths, num_steps).T
+        found = np.zeros((batch, num_steps, self.network.num_outputs), dtype=np.float32)
+        size = max(1, _STEPS_AT_ONCE // max(1, num_steps))
+        for first in range(0, batch, size):
+            group = slice(first, first + size)
+            values = self._read(sequences[group].T, None if mask is None else mask[:, group])
+            found[group] = values.transpose(1, 0, 2)
+        return found
+
+    def logits(self, sequences: NDArray[np.int64], lengths: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """Logits of the characters that come next, float32 (batch, num_steps, num_characters)."""
+        return self.with_head(self.outputs(sequences, lengths))
+
+    def with_head(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits of the outputs of the last recurrent layer."""
+        head = self.weights.head
+        return outputs if head is None else outputs @ head[0] + head[1]
+
+    def _read(self, characters: NDArray[np.int64], mask: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+        """Outputs (num_steps, batch, num_outputs) for characters (num_steps, batch)."""
+        cell, outputs = CELLS[self.network.cell], None
+        for layer in self.weights.layers:
+            found = [
+                cell.read(
+                    direction.kernel[characters] if outputs is None else outputs @ direction.kernel,
+                    direction,
+                    mask=mask,
+                    is_backward=is_backward,
+                )
+                for direction, is_backward in zip(layer, (False, True), strict=False)
+            ]
+            outputs = np.concatenate(found, axis=-1)
+        assert outputs is not None
         return outputs
 
-    return Operations(np.matmul, lambda arrays: np.concatenate(arrays, axis=-1), scan)
+
+class EpisodeReader:
+    """Reads one episode, or several side by side, from its first character on, one character a call.
+
+    A bidirectional network has no state to carry on: at each step it reads all from the first character again.
+
+    Args:
+        reader: the network and its weights.
+    """
+
+    def __init__(self, reader: SequenceReader) -> None:
+        self.reader = reader
+        self.num_episodes: int | None = None
+        self._states: list[State] = []
+        self._read: list[NDArray[np.int64]] = []
+
+    def read(self, characters: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Logits of what comes next after one more character of each episode.
+
+        Args:
+            characters: int64 (num_episodes,), as many as in the first call.
+
+        Returns:
+            float32 (num_episodes, num_characters).
+        """
+        self.num_episodes = len(characters)
+        if self.reader.network.bidirectional:
+            self._read.append(characters)
+            logits: NDArray[np.float32] = self.reader.logits(np.stack(self._read, axis=1))[:, -1]
+            return logits
+        cell, layers = CELLS[self.reader.network.cell], self.reader.weights.layers
+        if not self._states:
+            self._states = [cell.first_state(len(characters), direction) for (direction,) in layers]
+        values: NDArray[np.float32] = layers[0][0].kernel[characters]
+        for place, (direction,) in enumerate(layers):
+            if place:
+                values = values @ direction.kernel
+            self._states[place] = cell.step(values + cell.input_bias(direction), self._states[place], direction)
+            values = self._states[place][0]
+        return self.reader.with_head(values)

@@ -1,21 +1,45 @@
-"""A network that estimates the expected reward of every action, and learns from rewards of chosen ones."""
+"""A network that estimates the expected reward of every action, and learns from the rewards of those chosen."""
 
 import time
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
-from velodrome.agents.deep.classifier_learner import INFERENCE_BATCH
+from velodrome.agents.deep.classifier_learner import INFERENCE_BATCH, text_array
 from velodrome.agents.deep.keras_runtime import tensorflow
 from velodrome.agents.deep.labelled_task import LabelledTask
+from velodrome.agents.deep.network import KerasNetwork
 from velodrome.agents.deep.network_inputs import network_inputs
 from velodrome.agents.deep.neural_classifier import NeuralClassifier
-from velodrome.agents.deep.reward_program import RewardProgram, reward_program
+from velodrome.agents.deep.training_program import Objective, TrainingProgram
 from velodrome.agents.resuming.saving import SavedAgentError
 
 _PARTS = ("weights", "first", "second")
+
+
+class RewardProgram(TrainingProgram):
+    """A training program whose labels are a pair: the chosen actions, int64 (B,), and their rewards, float32 (B,).
+
+    The loss is the mean of (z - r)², z the network's output for the chosen action and r its reward; outputs of the
+    other actions have no gradient.
+    """
+
+    def _label_specs(self) -> Any:
+        return (super()._label_specs(), tensorflow().TensorSpec((None,), tensorflow().float32))
+
+    def _loss(self, logits: Any, labels: Any) -> Any:
+        tf = tensorflow()
+        actions, rewards = labels
+        chosen = tf.reduce_sum(logits * tf.one_hot(actions, logits.shape[-1]), axis=-1)
+        return tf.reduce_mean(tf.square(chosen - rewards))
+
+
+@lru_cache(maxsize=32)
+def _program(network: KerasNetwork) -> RewardProgram:
+    """The program of a network; tracing it takes seconds, so it is kept."""
+    return RewardProgram(network, Objective())
 
 
 class RewardModel:
@@ -24,7 +48,6 @@ class RewardModel:
     Args:
         classifier: whose network it is.
         task: observations and actions.
-        batch_size: of what it learns from.
         rng: draws the first weights.
 
     Attributes:
@@ -32,16 +55,8 @@ class RewardModel:
         compile_seconds: spent so far on importing, tracing and compiling.
     """
 
-    def __init__(
-        self,
-        classifier: NeuralClassifier,
-        task: LabelledTask,
-        batch_size: int,
-        rng: np.random.Generator,
-    ) -> None:
-        self._classifier, self._task = classifier, task
-        self._network = classifier._network(task)
-        self._batch_size, self._rng = batch_size, rng
+    def __init__(self, classifier: NeuralClassifier, task: LabelledTask, rng: np.random.Generator) -> None:
+        self._classifier, self._task, self._rng = classifier, task, rng
         self._state: dict[str, Any] | None = None
         # Of a loaded agent, until something needs tensorflow.
         self._stored: dict[str, np.ndarray] | None = None
@@ -70,9 +85,9 @@ class RewardModel:
         state = self._ready_state()
         started = time.perf_counter()
         tf = tensorflow()
-        draws = [tf.constant(draw) for draw in self._network.draw(rng, len(inputs))]
-        labels, rate = (tf.constant(actions), tf.constant(rewards)), tf.constant(learning_rate, tf.float32)
-        self._state, _, tensor = self._program.step(state, tf.constant(inputs), labels, rate, draws)
+        draw, rate = tf.constant(self._network.draw(rng)), tf.constant(learning_rate, tf.float32)
+        labels = tf.constant(actions), tf.constant(rewards)
+        self._state, _, tensor = self._program.step(state, tf.constant(inputs), labels, rate, draw)
         loss = float(tensor)
         self.num_updates += 1
         if not self._has_traced:
@@ -106,17 +121,14 @@ class RewardModel:
         """How single observations are answered fastest with the present weights."""
         if not self._classifier.acts_by_numpy:
             return self._expected
-        if self._stored is not None:
-            return self._classifier._exported(self._task, self._stored).logits
-        weights = {f"weights/{name}": tensor.numpy() for name, tensor in self._ready_state()["weights"].items()}
-        return self._classifier._exported(self._task, weights).logits
+        return self._classifier._exported(self._task, self.arrays()).logits
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Copies of everything that acting and learning depend on: weights, moments, number of updates."""
+        """Copies of everything that acting and learning depend on: layers, weights, moments, number of updates."""
         if self._stored is not None:
             return self._stored
         state = self._ready_state()
-        flat = {"step": state["step"].numpy()}
+        flat = {"model": text_array(self._network.text), "step": state["step"].numpy()}
         for part in _PARTS:
             flat |= {f"{part}/{name}": np.array(tensor) for name, tensor in state[part].items()}
         return flat
@@ -132,8 +144,12 @@ class RewardModel:
         self.num_updates = num_updates
 
     @cached_property
+    def _network(self) -> KerasNetwork:
+        return self._classifier._network(self._task)
+
+    @cached_property
     def _program(self) -> RewardProgram:
-        return reward_program(self._network, self._batch_size)
+        return _program(self._network)
 
     def _ready_state(self) -> dict[str, Any]:
         """Weights, moments and number of updates as tensors.

@@ -1,12 +1,12 @@
 """A recurrent network that reads an image row by row."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from velodrome.agents.deep.architecture import Architecture, Dense, RowRecurrence
 from velodrome.agents.deep.labelled_task import LabelledTask
-from velodrome.agents.deep.network_inputs import input_shape, require_images
+from velodrome.agents.deep.network_inputs import require_images
 from velodrome.agents.deep.neural_classifier import NeuralClassifier
-from velodrome.agents.deep.recurrent_cells import CELL_NAMES, CellName
+from velodrome.agents.deep.recurrent_cells import CELL_NAMES, CELLS, UNROLLED_STEPS, CellName
 from velodrome.checks import check_choice, check_integer
 
 
@@ -37,5 +37,7 @@ class RowRNN(NeuralClassifier):
         require_images(self.name, task, label)
         super().check_task(task, label)
 
-    def _architecture(self, task: LabelledTask) -> Architecture:
-        return Architecture(input_shape(task), (RowRecurrence(self.cell, self.hidden), Dense(task.num_classes)))
+    def _layers(self, layers: Any, task: LabelledTask) -> list[Any]:
+        height = task.observation_shape[0]
+        recurrent = getattr(layers, CELLS[self.cell].label)(self.hidden, unroll=height <= UNROLLED_STEPS)
+        return [layers.Reshape((height, -1)), recurrent, layers.Dense(task.num_classes)]

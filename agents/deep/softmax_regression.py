@@ -1,10 +1,9 @@
 """Softmax regression: one dense layer, the least that can be called a network."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from velodrome.agents.deep.architecture import Architecture, Dense, Flatten
 from velodrome.agents.deep.labelled_task import LabelledTask
-from velodrome.agents.deep.network_inputs import input_shape
 from velodrome.agents.deep.neural_classifier import NeuralClassifier
 
 
@@ -15,5 +14,5 @@ class SoftmaxRegression(NeuralClassifier):
     Source: Cox (1966); Kim (2017), Deep Learning Zero to All, lab 7.
     """
 
-    def _architecture(self, task: LabelledTask) -> Architecture:
-        return Architecture(input_shape(task), (Flatten(), Dense(task.num_classes)))
+    def _layers(self, layers: Any, task: LabelledTask) -> list[Any]:
+        return [layers.Flatten(), layers.Dense(task.num_classes)]

