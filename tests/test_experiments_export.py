@@ -1,6 +1,5 @@
 """`velodrome export`: files that hold what the store holds, to the last digit, and are whole or not there."""
 
-import importlib
 import os
 import sqlite3
 import sys

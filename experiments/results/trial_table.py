@@ -198,6 +198,7 @@ class TrialTable:
             _notes(remarks, records),
             specifications=specifications,
             _curve_source=_source(store, Store.curves),
+            _measured_source=_source(store, Store.measured_curves),
         )
 
     @property
