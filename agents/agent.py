@@ -100,7 +100,7 @@ class Agent(Configuration, ABC):
         written = {name: value for name, value in cls.__dict__.items() if isinstance(value, Field)}
         dataclass(kw_only=True, eq=False)(cls)
         for name, value in written.items():
-            setattr(cls, name, _Written(value))
+            setattr(cls, name, _Written(cls, value))
 
     # -- training -----------------------------------------------------------------------------------------------
 
@@ -575,11 +575,12 @@ class Agent(Configuration, ABC):
 class _Written:
     """A parameter as its class wrote it, for a class that is decorated as a dataclass all the same: a second time."""
 
-    def __init__(self, field: Field[Any]) -> None:
-        self._field = field
+    def __init__(self, owner: type, field: Field[Any]) -> None:
+        self._owner, self._field = owner, field
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        if instance is None:
+        # A subclass that writes the parameter anew without a default has none.
+        if instance is None and owner is self._owner:
             return self._field
         if self._field.default is MISSING:
             raise AttributeError(self._field.name)

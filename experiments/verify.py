@@ -15,13 +15,13 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.running.crew import check_workers, make_crew
 from velodrome.experiments.running.manager import Manager
 from velodrome.experiments.running.run_status import ProgressCallback
-from velodrome.experiments.running.trial_outcome import TrialOutcome, failure_reason
 from velodrome.experiments.specification.plan import PlannedTrial
 from velodrome.experiments.specification.stored_plan import StoredPlanMaker
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.provenance import package_versions
 from velodrome.experiments.storage.store import Store
 from velodrome.experiments.storage.store_schema import METRICS
+from velodrome.experiments.storage.trial_outcome import TrialOutcome, failure_reason
 
 # Those that decide what a trial gives; the others of a provenance are not in its way.
 _DECISIVE_PACKAGES = ("python", "velodrome", "gymnasium", "numpy", "numba")

@@ -16,12 +16,12 @@ import velodrome as vd
 from velodrome.experiments.cli.application import main
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.results.results import Results
-from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage import table_files
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.export import export
 from velodrome.experiments.storage.store import Store, StoreError, TrialIdentity
 from velodrome.experiments.storage.trial_key import key_of_specification
+from velodrome.experiments.storage.trial_outcome import TrialOutcome
 
 LAKE, SLIPPERY = "FrozenLake-v1(is_slippery=False)", "FrozenLake-v1"
 FORMATS = ("csv", "parquet")

@@ -13,13 +13,13 @@ from made_up import settings_of
 import velodrome as vd
 from velodrome.experiments.cli.application import main
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.store import STORE_FILE, DamagedStoreError, Store, StoreError, TrialIdentity
 from velodrome.experiments.storage.store_file import PAGE_BYTES
 from velodrome.experiments.storage.store_owner import StoreOwner
 from velodrome.experiments.storage.store_schema import METRICS, STORED_COLUMNS
 from velodrome.experiments.storage.trial_key import key_of_specification
+from velodrome.experiments.storage.trial_outcome import TrialOutcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*too few to tell better")
 

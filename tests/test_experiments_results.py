@@ -16,8 +16,8 @@ from rich.console import Console
 import velodrome as vd
 from velodrome.experiments.errors import AllTrialsFailedError
 from velodrome.experiments.reporting.footnotes import footnotes
-from velodrome.experiments.reporting.numbers import estimate, json_ready
 from velodrome.experiments.reporting.tables import format_table, terminal_table
+from velodrome.experiments.results.numbers import estimate, json_ready
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.storage.store import STORE_FILE, Store, StoreError
 

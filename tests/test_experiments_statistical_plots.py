@@ -25,7 +25,7 @@ from velodrome.experiments.plotting.figures import draw, figure_bytes, write_fig
 from velodrome.experiments.plotting.final_scores import draw_final_scores
 from velodrome.experiments.plotting.kinds import KINDS
 from velodrome.experiments.plotting.style import COLOURS, line_style, text_colour, wrapped
-from velodrome.experiments.reporting.numbers import estimate
+from velodrome.experiments.results.numbers import estimate
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.results.settings import PairBudget
 from velodrome.experiments.statistics import mean_band

@@ -15,11 +15,11 @@ import velodrome as vd
 from velodrome import agents, policies
 from velodrome.experiments.cli.application import main
 from velodrome.experiments.results.results import Results
-from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.store import STORE_FILE, Store, StoreError, TrialIdentity
 from velodrome.experiments.storage.store_schema import METRICS, SCHEMA_VERSION
 from velodrome.experiments.storage.trial_key import TrialKeys, key_of_specification
+from velodrome.experiments.storage.trial_outcome import TrialOutcome
 from velodrome.experiments.trials.trial import Budget
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*too few to tell better", "ignore:.*trials failed")

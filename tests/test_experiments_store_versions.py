@@ -21,11 +21,11 @@ from velodrome.agents.training_log import Curve
 from velodrome.experiments.cli.application import main
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.running import trial_runner
-from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.store import STORE_FILE, DamagedStoreError, Store, StoreError, TrialIdentity
 from velodrome.experiments.storage.store_schema import APPLICATION_ID, METRICS, SCHEMA_VERSION
 from velodrome.experiments.storage.trial_key import key_of_specification
+from velodrome.experiments.storage.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.trial_rows import further_measures
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*too few to tell better", "ignore:.*trials? failed")

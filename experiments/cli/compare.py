@@ -16,9 +16,9 @@ from velodrome.experiments.cli.secondary import secondary
 from velodrome.experiments.cli.streams import holds_all, say
 from velodrome.experiments.cli.terminal import Terminal
 from velodrome.experiments.errors import AllTrialsFailedError
-from velodrome.experiments.reporting.numbers import json_ready
 from velodrome.experiments.reporting.tables import format_table, table_data, terminal_table
 from velodrome.experiments.results.analysis import AnalysisOptions
+from velodrome.experiments.results.numbers import json_ready
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.running.run_status import RunStatus
 from velodrome.experiments.running.stopping import stoppable

@@ -15,7 +15,7 @@ from velodrome.experiments.cli.progress import DelayedProgress
 from velodrome.experiments.cli.secondary import reason_of, secondary
 from velodrome.experiments.cli.terminal import Terminal
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.reporting.numbers import json_ready
+from velodrome.experiments.results.numbers import json_ready
 from velodrome.experiments.run import run
 from velodrome.experiments.specification.catalogue import build_agent
 from velodrome.experiments.specification.environment_configuration import build_environment

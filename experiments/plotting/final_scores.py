@@ -30,7 +30,7 @@ from velodrome.experiments.plotting.style import (
     text_colour,
     wrapped,
 )
-from velodrome.experiments.reporting.numbers import estimate
+from velodrome.experiments.results.numbers import estimate
 from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.statistics import best_interval
 from velodrome.experiments.trials.measures import Measure

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from velodrome.experiments.reporting.languages import Words
-from velodrome.experiments.reporting.numbers import MISSING, count, estimate, is_known, percent, share, speed
 from velodrome.experiments.reporting.titles import margin_title, overall_title
 from velodrome.experiments.results.analysis import Analysis, EnvironmentAnalysis, Margin
 from velodrome.experiments.results.comparison import Comparison
+from velodrome.experiments.results.numbers import MISSING, count, estimate, is_known, percent, share, speed
 from velodrome.experiments.results.rows import comparison_row
 from velodrome.experiments.trials.measures import MEASURES, Measure
 

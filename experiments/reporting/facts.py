@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 from velodrome.experiments.reporting.columns import BY_RETURN, heading_of, shown_beside, tells_reward_a_guess
 from velodrome.experiments.reporting.comparison_groups import ROUNDING
 from velodrome.experiments.reporting.languages import Words
-from velodrome.experiments.reporting.numbers import is_known, percent, score, share
 from velodrome.experiments.results.analysis import Analysis, EnvironmentAnalysis
 from velodrome.experiments.results.comparison import MOST_TESTED, Comparison
+from velodrome.experiments.results.numbers import is_known, percent, score, share
 from velodrome.experiments.results.settings import Pair, PairBudget, Settings
 from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.trials.measures import Measure

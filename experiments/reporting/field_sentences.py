@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from velodrome.experiments.reporting.comparison_groups import ROUNDING, PairOutcome
-from velodrome.experiments.reporting.numbers import is_known, score
 from velodrome.experiments.reporting.sentence_parts import SentenceParts
 from velodrome.experiments.results.comparison import AgentScores
+from velodrome.experiments.results.numbers import is_known, score
 
 
 def beaten(said: SentenceParts) -> str:

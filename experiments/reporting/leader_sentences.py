@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from velodrome.experiments.reporting.comparison_groups import ROUNDING, PairOutcome
-from velodrome.experiments.reporting.numbers import is_known, number, percent, score
 from velodrome.experiments.reporting.sentence_parts import SentenceParts
 from velodrome.experiments.results.comparison import AgentScores
+from velodrome.experiments.results.numbers import is_known, number, percent, score
 
 # More seeds than these are no advice.
 MOST_SEEDS_TOLD = 100_000

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from velodrome.experiments.reporting.columns import BY_RETURN, Section, sections_of
 from velodrome.experiments.reporting.languages import Words
-from velodrome.experiments.reporting.numbers import MISSING
 from velodrome.experiments.reporting.titles import margin_title, overall_title
 from velodrome.experiments.results.analysis import Analysis
+from velodrome.experiments.results.numbers import MISSING
 
 _NUMBER = re.compile(r"(?P<number>-?(?:\d[\d,]*)?\.?\d+(?:e[+-]?\d+)?)(?: (?P<unit>[kM])\b)?")
 _UNITS = {"k": 1e3, "M": 1e6}

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from velodrome.experiments.reporting.columns import FAILED, NO_SCORE, Section, sections_of
 from velodrome.experiments.reporting.footnotes import footnotes
-from velodrome.experiments.reporting.numbers import json_ready
 from velodrome.experiments.reporting.verdicts import verdict_lines, verdicts
 from velodrome.experiments.results.analysis import Analysis, AnalysisOptions, analyse
 from velodrome.experiments.results.comparison import AgentPair, Comparison
+from velodrome.experiments.results.numbers import json_ready
 from velodrome.experiments.results.rows import comparison_row, ends
 from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.texts import visible, visible_json, visible_line

@@ -7,11 +7,11 @@ from velodrome.experiments.reporting import field_sentences, leader_sentences
 from velodrome.experiments.reporting.comparison_groups import Groups
 from velodrome.experiments.reporting.facts import too_many
 from velodrome.experiments.reporting.languages import Words
-from velodrome.experiments.reporting.numbers import estimate, is_known
 from velodrome.experiments.reporting.sentence_parts import Scale, SentenceParts
 from velodrome.experiments.reporting.titles import margin_title, overall_title
 from velodrome.experiments.results.analysis import Analysis, EnvironmentAnalysis
 from velodrome.experiments.results.comparison import AgentScores, Comparison
+from velodrome.experiments.results.numbers import estimate, is_known
 from velodrome.experiments.results.trial_table import TrialTable
 
 # Sentences of one environment.

@@ -10,10 +10,10 @@ from typing import Any
 from velodrome.agents.engine.interruption import Interruption, TrainingInterruptedError, interruptible
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.running.limits import PREPARE_SECONDS, TrialLimits
-from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.trial_runner import failed_outcome
 from velodrome.experiments.running.worker_memory import OwnMemory, growth, resident_bytes
 from velodrome.experiments.running.worker_process import run_sent_trial
+from velodrome.experiments.storage.trial_outcome import TrialOutcome
 
 # How often a worker looks whether its task is still wanted, and how large it is: memory may grow by GB in a second.
 LOOK_SECONDS, MEMORY_SECONDS = 0.2, 0.05

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.running.trial_outcome import TrialOutcome
+from velodrome.experiments.storage.trial_outcome import TrialOutcome
 
 # Preparing does not count as the trial's time, but does not go on for ever either.
 PREPARE_SECONDS = 600.0

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 
 from velodrome.experiments.running.registrations import pack_registrations
 from velodrome.experiments.running.run_status import AgentStatus, ProgressCallback, RunStatus
-from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.trial_runner import TrialGroup, as_generic
 from velodrome.experiments.running.worker_process import SentGroup, pack_group
 from velodrome.experiments.running.workers import Event, Task, TrialEnded, Workers
 from velodrome.experiments.specification.plan import Plan, PlannedTrial
 from velodrome.experiments.storage.store import Store, TrialIdentity
 from velodrome.experiments.storage.store_owner import StoreOwner
+from velodrome.experiments.storage.trial_outcome import TrialOutcome
 from velodrome.experiments.trials.measures import Measure
 from velodrome.experiments.trials.trial import Checkpoints, runs_on_model
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from velodrome.experiments.errors import ExperimentWarning
 from velodrome.experiments.running.limits import MAX_DEATHS, TrialLimits, died
-from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.trial_runner import failed_outcome
 from velodrome.experiments.running.watched_worker import prepare_watched_worker, run_watched_trial
 from velodrome.experiments.running.worker_process import ENDED_BY_ITSELF, WorkerContext
 from velodrome.experiments.running.worker_watch import Standstill, WorkerWatch
 from velodrome.experiments.running.workers import Report, Task, TrialEnded
 from velodrome.experiments.specification.plan import PlannedTrial
+from velodrome.experiments.storage.trial_outcome import TrialOutcome
 
 # A pool breaks down where a worker dies while none is in a trial; so often without a result in between is no chance.
 MAX_BREAKDOWNS = 5

@@ -17,12 +17,12 @@ from velodrome.experiments.running.crew import check_seconds, check_workers, mak
 from velodrome.experiments.running.limits import TrialLimits, check_size
 from velodrome.experiments.running.manager import Manager, OutcomeCallback
 from velodrome.experiments.running.run_status import AgentStatus, ProgressCallback, RunStatus
-from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.specification.plan import Plan, PlannedTrial
 from velodrome.experiments.specification.plan_checks import check_plan
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.provenance import provenance
 from velodrome.experiments.storage.store import Store, StoredExperiment
+from velodrome.experiments.storage.trial_outcome import TrialOutcome
 from velodrome.experiments.tracking.tracker import TrackedTrial, Tracker, guarded
 from velodrome.experiments.trials.measures import MEASURES, Measure
 

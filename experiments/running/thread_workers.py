@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from velodrome.agents.engine.compiler import NotCompilableError
 from velodrome.agents.engine.interruption import Interruption, TrainingInterruptedError, interruptible
-from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.trial_runner import TrialGroup, failed_outcome, run_to_outcome
 from velodrome.experiments.running.workers import NotCompiled, Report, Task, TrialEnded
 from velodrome.experiments.specification.plan import PlannedTrial
+from velodrome.experiments.storage.trial_outcome import TrialOutcome
 
 # A compiled loop asks ten times a second whether to stop; a thread that has not stopped so long after its time is
 # over is inside something that never asks.

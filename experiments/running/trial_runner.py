@@ -15,9 +15,9 @@ from velodrome.agents.engine.compiler import NotCompilableError
 from velodrome.agents.engine.interruption import TrainingInterruptedError, TrainingTimeoutError
 from velodrome.agents.errors import AgentFailureError, EnvironmentFailureError, PolicyFailureError
 from velodrome.checks import VelodromeError, one_line
-from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.own_code import is_own
+from velodrome.experiments.storage.trial_outcome import TrialOutcome
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.measures import Measure, computed
 from velodrome.experiments.trials.trial import Budget, Checkpoints, Trial, run_trial

@@ -8,9 +8,9 @@ from multiprocessing.connection import Connection
 from typing import Literal, NoReturn
 
 from velodrome.agents.engine.interruption import Interruption, interruptible
-from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.worker_memory import OwnMemory, growth
 from velodrome.experiments.running.worker_process import prepare_worker, run_sent_trial
+from velodrome.experiments.storage.trial_outcome import TrialOutcome
 
 # A trial begins; its time counts, or does not; it is over; the process ends itself before it has begun it.
 Message = Literal["begins", "counts", "pauses", "ends", "leaves"]

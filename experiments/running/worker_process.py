@@ -19,9 +19,9 @@ from velodrome.agents.engine.compiler import NotCompilableError
 from velodrome.agents.engine.interruption import not_counted
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.running.registrations import PackedRegistration, register
-from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.trial_runner import TrialGroup, as_generic, failed_outcome, run_to_outcome
 from velodrome.experiments.specification.environment_configuration import Maker
+from velodrome.experiments.storage.trial_outcome import TrialOutcome
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.measures import Measure
 from velodrome.experiments.trials.trial import Budget, Checkpoints

@@ -10,8 +10,8 @@ import psutil
 
 from velodrome.experiments.running import limits
 from velodrome.experiments.running.limits import TrialLimits
-from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.running.worker_process import WorkerContext
+from velodrome.experiments.storage.trial_outcome import TrialOutcome
 
 # Memory may grow by some GB in a second.
 LOOK_SECONDS = 0.05

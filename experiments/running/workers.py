@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.specification.plan import PlannedTrial
+from velodrome.experiments.storage.trial_outcome import TrialOutcome
 
 
 @dataclass(frozen=True)

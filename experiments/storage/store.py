@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, Self
 from velodrome.agents.resuming.whole_files import remove_abandoned
 from velodrome.agents.training_log import Curve
 from velodrome.checks import closest
-from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.episode_curves import (
     CurvesError,
     EpisodeCurves,
@@ -46,6 +45,7 @@ from velodrome.experiments.storage.store_schema import (
 )
 from velodrome.experiments.storage.stored_content import ContentError, read_json, read_settings
 from velodrome.experiments.storage.trial_key import canonical_json, key_of_specification
+from velodrome.experiments.storage.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.trial_rows import (
     Row,
     check_row,

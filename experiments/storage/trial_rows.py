@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from velodrome.experiments.running.trial_outcome import TrialOutcome
 from velodrome.experiments.storage.store_schema import (
     CIRCUMSTANCES,
     IDENTITY,
@@ -26,6 +25,7 @@ from velodrome.experiments.storage.stored_content import (
     read_measures,
     wrong_kind,
 )
+from velodrome.experiments.storage.trial_outcome import TrialOutcome
 
 # A trial by name: TRIAL_COLUMNS, then `measured_sha256`, then its further measures.
 Row = dict[str, Any]

@@ -20,9 +20,9 @@ from velodrome.experiments.results.importers.trials import (
     foreign_table,
     is_missing,
 )
-from velodrome.experiments.running.trial_outcome import STATUSES
 from velodrome.experiments.specification.entries import LARGEST_INTEGER
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
+from velodrome.experiments.storage.trial_outcome import STATUSES
 from velodrome.experiments.texts import is_printable
 
 if TYPE_CHECKING:
