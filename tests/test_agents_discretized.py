@@ -35,7 +35,7 @@ def test_it_learns_what_the_agent_learns_inside_the_wrapper(make, learnt):
     log = inside.train(env, episodes=40, seed=3)
     same = outside.train(pole(), episodes=40, seed=3)
     assert np.array_equal(log.returns, same.returns)
-    assert learnt(inside) == learnt(outside._learner)
+    assert learnt(inside) == learnt(outside)
     observations = np.random.default_rng(0).uniform(-1, 1, (50, 4))
     acted = [inside.act(env.observation(one)) for one in observations] if make is learner else None
     if acted is not None:
@@ -62,7 +62,7 @@ def test_training_in_two_calls_is_training_in_one(learnt):
     parts.train(env, steps=300)
     by_id.train("CartPole-v1", steps=200, seed=5)
     by_id.train("CartPole-v1", steps=300)
-    assert learnt(whole._learner) == learnt(parts._learner) == learnt(by_id._learner)
+    assert learnt(whole) == learnt(parts) == learnt(by_id)
 
 
 def test_copies_of_a_configuration_learn_apart():
@@ -82,7 +82,7 @@ def test_a_loaded_agent_is_the_saved_one_and_goes_on(tmp_path, learnt):
     assert isinstance(loaded, Discretized)
     observations = np.random.default_rng(0).uniform(-1, 1, (30, 4))
     assert loaded.act(observations).tolist() == agent.act(observations).tolist()
-    assert learnt(loaded._learner) == learnt(agent._learner)
+    assert learnt(loaded) == learnt(agent)
     with pytest.raises(
         UnsupportedEnvironmentError, match=r"^discretized has learnt from observations with other .* of Acrobot-v1$"
     ):
@@ -104,7 +104,7 @@ def test_training_goes_on_in_an_environment_made_anew(tmp_path, learnt):
     later = resumed.train(anew, episodes=18)
     assert first.episodes == 12
     assert np.array_equal(log.returns, (first + later).returns)
-    assert learnt(resumed._learner) == learnt(undisturbed._learner)
+    assert learnt(resumed) == learnt(undisturbed)
 
 
 def test_a_table_of_nine_pixels_learns_digits_from_reward():

@@ -147,7 +147,9 @@ class TabularAgent(Agent):
 
     def task_after(self, learnt: TabularTask, task: TabularTask, label: str) -> TabularTask:
         if not task.fits(learnt):
-            raise UnsupportedEnvironmentError(f"{self.name} was trained with {learnt}, but {label} has {task}")
+            raise UnsupportedEnvironmentError(
+                f"{self.name} was trained with {learnt}, but {label} has {task.index.num_states} and {task.num_actions}"
+            )
         return task
 
     def task_from_data(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> TabularTask:

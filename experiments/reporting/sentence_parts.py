@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from velodrome.experiments.results import numbers
 from velodrome.experiments.reporting.comparison_groups import ROUNDING, Groups, PairOutcome
 from velodrome.experiments.reporting.languages import Words
+from velodrome.experiments.results import numbers
 from velodrome.experiments.results.comparison import AgentScores
 
 
