@@ -559,7 +559,7 @@ def test_an_experiment_of_python_holds_what_was_given():
         ({"description": "half \ud800"}, r"description: holds half a character, '\ud800': got 'half \ud800'"),
         ({"title": "x"}, "unknown field 'title'; allowed: agents, "),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
 def test_mistakes_that_only_python_can_make_are_told_with_their_field(given, message):
     with pytest.raises(ExperimentError) as refusal:
