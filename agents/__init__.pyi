@@ -1,9 +1,6 @@
-from .agent import Agent as Agent
-from .agent import Moment as Moment
+from .agent import Agent as Agent, Moment as Moment
 from .deep.char_rnn import CharRNN as CharRNN
-from .deep.convolutional_networks import DeepCNN as DeepCNN
-from .deep.convolutional_networks import ModernCNN as ModernCNN
-from .deep.convolutional_networks import SimpleCNN as SimpleCNN
+from .deep.convolutional_networks import DeepCNN as DeepCNN, ModernCNN as ModernCNN, SimpleCNN as SimpleCNN
 from .deep.ensemble import Ensemble as Ensemble
 from .deep.keras_agent import KerasAgent as KerasAgent
 from .deep.keras_runtime import KerasRuntimeError as KerasRuntimeError
@@ -16,22 +13,13 @@ from .deep.supervised_agent import SupervisedAgent as SupervisedAgent
 from .deep.supervised_learner import DivergedError as DivergedError
 from .errors import (
     AgentFailureError as AgentFailureError,
-)
-from .errors import (
     BudgetError as BudgetError,
-)
-from .errors import (
     EnvironmentFailureError as EnvironmentFailureError,
-)
-from .errors import (
     PolicyFailureError as PolicyFailureError,
-)
-from .errors import (
     UnsupportedEnvironmentError as UnsupportedEnvironmentError,
 )
 from .external import ExternalAgent as ExternalAgent
-from .planning.planning_agents import PolicyIteration as PolicyIteration
-from .planning.planning_agents import ValueIteration as ValueIteration
+from .planning.planning_agents import PolicyIteration as PolicyIteration, ValueIteration as ValueIteration
 from .resuming.saving import SavedAgentError as SavedAgentError
 from .tabular.discretized import Discretized as Discretized
 from .tabular.double_q_learning import DoubleQLearning as DoubleQLearning
@@ -39,25 +27,15 @@ from .tabular.dyna_q import DynaQ as DynaQ
 from .tabular.expected_sarsa import ExpectedSarsa as ExpectedSarsa
 from .tabular.lectures import (
     discounted_q as discounted_q,
-)
-from .tabular.lectures import (
     dummy_q as dummy_q,
-)
-from .tabular.lectures import (
     epsilon_greedy_q as epsilon_greedy_q,
-)
-from .tabular.lectures import (
     noise_q as noise_q,
-)
-from .tabular.lectures import (
     stochastic_q as stochastic_q,
 )
-from .tabular.n_step import NStepQ as NStepQ
-from .tabular.n_step import NStepSarsa as NStepSarsa
+from .tabular.n_step import NStepQ as NStepQ, NStepSarsa as NStepSarsa
 from .tabular.q_lambda import QLambda as QLambda
 from .tabular.q_learning import QLearning as QLearning
 from .tabular.random_agent import RandomAgent as RandomAgent
 from .tabular.sarsa import Sarsa as Sarsa
 from .tabular.tabular_agent import TabularAgent as TabularAgent
-from .training_log import Curve as Curve
-from .training_log import TrainingLog as TrainingLog
+from .training_log import Curve as Curve, TrainingLog as TrainingLog

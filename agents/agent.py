@@ -33,10 +33,16 @@ from velodrome.agents.evaluators import exact_evaluator
 from velodrome.agents.own_learner import OwnLearner, called
 from velodrome.agents.resuming.saving import SavedAgentError, read_agent, whole_number, write_agent
 from velodrome.agents.stepwise import Learner, Spaces, StepwiseLearner
-from velodrome.agents.training import LOOPS, Binding, Evaluations, Training, Unit
-from velodrome.agents.training import Callback as Callback
-from velodrome.agents.training import Loop as Loop
-from velodrome.agents.training import Moment as Moment
+from velodrome.agents.training import (
+    LOOPS,
+    Binding,
+    Callback as Callback,
+    Evaluations,
+    Loop as Loop,
+    Moment as Moment,
+    Training,
+    Unit,
+)
 from velodrome.agents.training_log import TrainingLog
 from velodrome.checks import ConfigurationError, check_choice
 from velodrome.envs.make import make_environment

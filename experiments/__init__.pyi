@@ -1,11 +1,7 @@
 from .compare import compare as compare
 from .errors import (
     AllTrialsFailedError as AllTrialsFailedError,
-)
-from .errors import (
     ExperimentError as ExperimentError,
-)
-from .errors import (
     ExperimentWarning as ExperimentWarning,
 )
 from .results.results import Results as Results

@@ -1,7 +1,4 @@
-from . import agents as agents
-from . import envs as envs
-from . import experiments as experiments
-from . import policies as policies
+from . import agents as agents, envs as envs, experiments as experiments, policies as policies
 from .agents.agent import Agent as Agent
 from .agents.external import ExternalAgent as ExternalAgent
 from .checks import VelodromeError as VelodromeError

@@ -5,23 +5,11 @@ from .policy import Policy as Policy
 from .random_noise import RandomNoise as RandomNoise
 from .schedules import (
     Constant as Constant,
-)
-from .schedules import (
     Exponential as Exponential,
-)
-from .schedules import (
     Harmonic as Harmonic,
-)
-from .schedules import (
     Linear as Linear,
-)
-from .schedules import (
     Reciprocal as Reciprocal,
-)
-from .schedules import (
     Schedule as Schedule,
-)
-from .schedules import (
     SteppedHarmonic as SteppedHarmonic,
 )
 from .softmax import Softmax as Softmax

@@ -13,8 +13,7 @@ from typing import Any, ClassVar, TypeVar, get_args
 
 import numpy as np
 
-from velodrome.checks import ConfigurationError as ConfigurationError
-from velodrome.checks import closest
+from velodrome.checks import ConfigurationError as ConfigurationError, closest
 
 T = TypeVar("T", bound="Configuration")
 

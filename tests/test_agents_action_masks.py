@@ -6,8 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from velodrome import agents, envs, policies
 from velodrome.agents.errors import EnvironmentFailureError, UnsupportedEnvironmentError

@@ -12,8 +12,7 @@ from types import SimpleNamespace
 import gymnasium as gym
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from rich.cells import cell_len
 from rich.live import Live
 from rich.text import Text

@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import velodrome.envs.labelled.datasets.digits
 from velodrome.envs import DATASETS, Dataset, DatasetError, LabelledExamples, load_dataset

@@ -8,8 +8,7 @@ import pytest
 from gymnasium import wrappers
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import velodrome as vd
 from velodrome.envs import Discretize, SuccessRule, TransitionModel, parse_success_rule, success_rule

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 
 import made_up
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import velodrome as vd
 from velodrome.agents import ExpectedSarsa, QLearning, Sarsa

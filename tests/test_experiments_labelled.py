@@ -8,8 +8,7 @@ import sys
 import gymnasium as gym
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import velodrome as vd
 from velodrome.agents import CharRNN, QLearning

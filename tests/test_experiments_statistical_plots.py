@@ -11,8 +11,7 @@ import gymnasium as gym
 import matplotlib as mpl
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 

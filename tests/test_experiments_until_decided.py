@@ -11,8 +11,7 @@ from collections import Counter
 
 import hostile_environments  # noqa: F401  registers its environments
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import velodrome as vd
 from velodrome.agents.errors import BudgetError

@@ -9,8 +9,7 @@ from string import Formatter
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import velodrome as vd
 from velodrome.experiments import reporting

@@ -1,7 +1,5 @@
 from .char_rnn import CharRNN as CharRNN
-from .convolutional_networks import DeepCNN as DeepCNN
-from .convolutional_networks import ModernCNN as ModernCNN
-from .convolutional_networks import SimpleCNN as SimpleCNN
+from .convolutional_networks import DeepCNN as DeepCNN, ModernCNN as ModernCNN, SimpleCNN as SimpleCNN
 from .ensemble import Ensemble as Ensemble
 from .keras_agent import KerasAgent as KerasAgent
 from .keras_runtime import KerasRuntimeError as KerasRuntimeError

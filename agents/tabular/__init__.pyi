@@ -4,21 +4,12 @@ from .dyna_q import DynaQ as DynaQ
 from .expected_sarsa import ExpectedSarsa as ExpectedSarsa
 from .lectures import (
     discounted_q as discounted_q,
-)
-from .lectures import (
     dummy_q as dummy_q,
-)
-from .lectures import (
     epsilon_greedy_q as epsilon_greedy_q,
-)
-from .lectures import (
     noise_q as noise_q,
-)
-from .lectures import (
     stochastic_q as stochastic_q,
 )
-from .n_step import NStepQ as NStepQ
-from .n_step import NStepSarsa as NStepSarsa
+from .n_step import NStepQ as NStepQ, NStepSarsa as NStepSarsa
 from .q_lambda import QLambda as QLambda
 from .q_learning import QLearning as QLearning
 from .random_agent import RandomAgent as RandomAgent

@@ -1,9 +1,4 @@
 from .environment_profile import EnvironmentProfile as EnvironmentProfile
-from .evaluation import Evaluation as Evaluation
-from .evaluation import evaluate as evaluate
-from .evaluation import wilson_interval as wilson_interval
-from .measures import MEASURES as MEASURES
-from .measures import Measure as Measure
-from .trial import Budget as Budget
-from .trial import Trial as Trial
-from .trial import run_trial as run_trial
+from .evaluation import Evaluation as Evaluation, evaluate as evaluate, wilson_interval as wilson_interval
+from .measures import MEASURES as MEASURES, Measure as Measure
+from .trial import Budget as Budget, Trial as Trial, run_trial as run_trial
