@@ -15,11 +15,10 @@ from velodrome.agents.errors import check_budget, environment_label
 from velodrome.agents.resuming.checkpointing import Checkpoint, CheckpointError, CheckpointFolder
 from velodrome.agents.resuming.environment_contents import shared_contents
 from velodrome.agents.resuming.environment_streams import NotRestorableError
-from velodrome.agents.resuming.joined_logs import join_logs
 from velodrome.agents.resuming.object_contents import describe_difference
 from velodrome.agents.resuming.rehearsal import rehearse
 from velodrome.agents.resuming.saving import SavedAgentError
-from velodrome.agents.training_log import TrainingLog
+from velodrome.agents.training_log import TrainingLog, join_logs
 from velodrome.checks import VelodromeError, one_line
 from velodrome.envs.success_rules import success_rule
 from velodrome.policies.configuration import to_data
