@@ -196,7 +196,7 @@ def test_one_failing_agent_leaves_the_others_alone():
         "learn raises": external(learn=lambda model, env, steps: model["missing"]),
     }
     results = vd.compare(agents, LAKE, seeds=5, episodes=20, workers=0)
-    reasons = {failure["agent"]: failure["error"] for failure in results.failures}
+    reasons = {failure.agent: failure.error for failure in results.failures}
     assert reasons == {
         "breaks": "breaks.learn raised KeyError: 'weights'",
         "wrong": "answers.act must give a whole number, 0 to 3, got 1.5",
@@ -393,7 +393,7 @@ def test_episodes_without_an_end_are_no_budget_of_a_library():
     ("given", "message"),
     [
         ({"act": 3}, "external_agent: act must be a function, got 3"),
-        ({"save": save}, "external_agent: save and load belong together, got one alone"),
+        ({"save": save}, "external_agent: save and load belong together, got save alone"),
     ],
 )
 def test_what_is_no_function_is_refused(given, message):

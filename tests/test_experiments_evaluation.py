@@ -142,7 +142,7 @@ def test_it_is_the_same_in_comparisons_wherever_they_run():
         for workers in (0, 1)
     ]
     for one, other in zip(*rows, strict=True):
-        assert one["greedy_mean_return"] == other["greedy_mean_return"] == 10.0
+        assert one.number("greedy_mean_return") == other.number("greedy_mean_return") == 10.0
 
 
 @pytest.mark.parametrize("make", [normalized, own])

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from velodrome.checks import ConfigurationError
+from velodrome.checks import ConfigurationError, check_integer
 
 Role = Literal["environment", "agent", "evaluation", "acting"]
 ROLES: tuple[str, ...] = get_args(Role)
@@ -100,7 +100,7 @@ class Streams:
             KeyError, TypeError, ValueError: entries are missing, or are none.
         """
         streams = cls(check_seed(entries["seed"]))
-        streams.environments = check_seed(entries.get("environments", 0))
+        streams.environments = check_integer("environments", entries.get("environments", 0), minimum=0)
         for role in get_args(Role):
             if f"{role}_stream" in entries:
                 generator = np.random.Generator(np.random.PCG64(0))
