@@ -7,8 +7,7 @@ import sys
 
 import velodrome as vd
 from velodrome.agents import NeuralBandit, SimpleCNN
-from velodrome.experiments.plotting.figures import write_figure
-from velodrome.experiments.plotting.trial_figures import trial_figures
+from velodrome.experiments.plotting import trial_figures, write_figure
 
 epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 10
 seeds = int(sys.argv[2]) if len(sys.argv) > 2 else 8

@@ -7,8 +7,7 @@ import sys
 from dataclasses import dataclass
 
 import velodrome as vd
-from velodrome.policies import Policy, Schedule, SteppedHarmonic
-from velodrome.policies.ties import greedy_random
+from velodrome.policies import Policy, Schedule, SteppedHarmonic, greedy_random
 
 
 def select(action_values, visit_counts, chance, rng):

@@ -6,7 +6,7 @@ python examples/resume.py [SEEDS]
 import sys
 
 import velodrome as vd
-from velodrome.experiments.running.run_status import RunStatus
+from velodrome.experiments.running import RunStatus
 
 agents = {
     "α = 0.1": "q_learning(learning_rate=0.1)",

@@ -11,7 +11,9 @@ from .schedules import (
     Reciprocal as Reciprocal,
     Schedule as Schedule,
     SteppedHarmonic as SteppedHarmonic,
+    as_schedule as as_schedule,
 )
 from .softmax import Softmax as Softmax
+from .ties import best_value as best_value, greedy_random as greedy_random
 from .ucb import UCB as UCB
 from .uniform import Uniform as Uniform

@@ -1,5 +1,6 @@
 """What the papers say is true: their code and commands run, their links lead somewhere, and every name is told."""
 
+import importlib.util
 import os
 import re
 import shlex
@@ -205,3 +206,10 @@ def test_every_version_of_the_changelog_has_its_headings():
 @pytest.mark.parametrize("paper", PAPERS, ids=name_of)
 def test_papers_name_no_place_of_a_machine(paper):
     assert re.findall(r"/(?:home|root|tmp|work|Users)/\S*|localhost|127\.0\.0\.1", read(paper)) == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, *sorted((ROOT / "examples").glob("*.py"))], ids=lambda page: page.name)
+def test_pages_and_examples_import_from_the_faces_of_rooms_alone(page):
+    modules = re.findall(r"^\s*from (velodrome[\w.]*) import", read(page), flags=re.MULTILINE)
+    deep = [name for name in modules if not importlib.util.find_spec(name).submodule_search_locations]
+    assert [name for name in deep if name != "velodrome.checks"] == []

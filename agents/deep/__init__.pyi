@@ -7,6 +7,7 @@ from .labelled_task import ObservationError as ObservationError
 from .mlp import MLP as MLP
 from .neural_bandit import NeuralBandit as NeuralBandit
 from .row_rnn import RowRNN as RowRNN
+from .sequence_loss import length_mask as length_mask, sequence_loss as sequence_loss
 from .softmax_regression import SoftmaxRegression as SoftmaxRegression
 from .supervised_agent import SupervisedAgent as SupervisedAgent
 from .supervised_learner import DivergedError as DivergedError
