@@ -268,7 +268,7 @@ class Agent(Configuration, ABC):
         return env
 
     def task_of(self, env: Any) -> Any:
-        """What the agent learns on an environment, or on a model: its spaces, as far as they matter.
+        """Task of an environment or a model: its spaces, as far as they matter to the agent.
 
         Raises:
             UnsupportedEnvironmentError: the agent cannot handle the environment; one line.
@@ -377,7 +377,7 @@ class Agent(Configuration, ABC):
 
     @property
     def binding(self) -> Binding:
-        """What training made of the configuration: learner, streams and progress.
+        """Learner, streams and progress of the agent.
 
         Raises:
             UnsupportedEnvironmentError: it has not been trained or loaded yet.
@@ -388,7 +388,7 @@ class Agent(Configuration, ABC):
 
     @property
     def learner(self) -> Any:
-        """What was learnt: what `new_learner` gave, trained.
+        """The learner that `new_learner` gave, trained.
 
         Raises:
             UnsupportedEnvironmentError: it has not been trained or loaded yet.

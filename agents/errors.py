@@ -1,4 +1,4 @@
-"""What can go wrong between an agent and an environment; every message is one line."""
+"""Errors between an agent and an environment; every message is one line."""
 
 from typing import Any
 

@@ -12,7 +12,7 @@ from velodrome.envs.success_rules import SuccessRule
 
 
 def exact_evaluator(agent: Any, env: Any, rule: SuccessRule | None) -> Callable[[Any], Mapping[str, float]] | str:
-    """What computes "return" and "success_rate" of the greedy policy on the model, or the reason why it cannot.
+    """Function that computes "return" and "success_rate" of the greedy policy on the model, or why there is none.
 
     Args:
         agent: that is trained.

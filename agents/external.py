@@ -146,7 +146,7 @@ class ExternalLearner(Learner):
 
     @property
     def model(self) -> Any:
-        """What the `make` of the agent gave."""
+        """The library's model, as the `make` of the agent gave it."""
         if self._model is None:
             raise UnsupportedEnvironmentError(
                 f"{self._agent.name} has not been trained or loaded yet: call train first"
@@ -244,7 +244,7 @@ class TrainingEnvironment(gym.Wrapper[Any, Any, Any, Any]):
         self._is_over, self._may_reset = True, False
 
     def end(self) -> EpisodeEnds:
-        """What has not been counted yet, once the library has returned; notes say where it left its budget."""
+        """Rest of the steps and episodes, once the library has returned; notes say where it left its budget."""
         training, name = self._open_training, f"{self._agent.name}.learn"
         part = self._take_part()
         done = {"episodes": training.finished + len(part.returns), "steps": training.taken + part.steps}

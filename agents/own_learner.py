@@ -112,7 +112,7 @@ class OwnLearner(StepwiseLearner):
 
 
 def called(method: str, call: Callable[[], Any]) -> Any:
-    """What a method of the user's gave.
+    """Answer of a method of the user's.
 
     Raises:
         AgentFailureError: it raised; one line that names it.

@@ -62,7 +62,7 @@ class Spaces:
 
 
 class Learner(ABC):
-    """What an agent becomes when it meets an environment: all that it has learnt. Its `new_learner` makes one."""
+    """All that an agent has learnt in an environment; the agent's `new_learner` makes one."""
 
     def enter(self, task: Any, environment: Any, *, is_resumed: bool = False) -> None:
         """Go on in an environment, the first, another or the same one seeded anew; an unfinished episode is forgotten.

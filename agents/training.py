@@ -23,7 +23,7 @@ Unit = Literal["episode", "step", "epoch"]
 
 @dataclass(eq=False)
 class Binding:
-    """What training makes of a configuration; all of it is saved but the environment.
+    """An agent bound to an environment: learner, streams and progress; all of it is saved but the environment.
 
     Attributes:
         task: what the agent's `task_of` says of the environment.

@@ -1,4 +1,4 @@
-"""What training reports: one number of each kind an episode, and how it was run."""
+"""The log of a training: one number of each kind an episode, and how it was run."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What is learnt: Gymnasium environments, their transition models and their rules of success.
+"""Gymnasium environments to learn in, their transition models and their rules of success.
 
 Importing this package registers its environments under `velodrome/...`.
 """

@@ -16,7 +16,7 @@ from velodrome.experiments.trials.measures import checked_measures
 
 
 class CompareFields(ExperimentFields, RunOptionFields, total=False):
-    """What is compared, and how it is run, as keywords."""
+    """The keywords of `compare`: the experiment's fields, and how it is run."""
 
 
 def compare(

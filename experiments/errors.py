@@ -1,4 +1,4 @@
-"""What is wrong, or doubtful, with an experiment."""
+"""Errors and warnings of experiments."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a neural bandit becomes in an environment: its model, streams and batch, a step at a time."""
+"""The learner of a neural bandit: its model, streams and batch in an environment, a step at a time."""
 
 import dataclasses
 from typing import Any, Never
@@ -19,7 +19,7 @@ from velodrome.policies.policy import Policy
 
 
 class NoVisitCounts:
-    """What a policy gets in place of visit counts, for a state is hardly ever met twice."""
+    """Stand-in for visit counts, which there are none of, for a state is hardly ever met twice."""
 
     def _refuse(self, *arguments: Any) -> Never:
         raise TypeError("visit counts were asked for, and there are none")

@@ -20,7 +20,7 @@ INFERENCE_BATCH = 256
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to images.
+    """Random changes of images.
 
     Attributes:
         shift: in training, up to so many pixels to each side.

@@ -37,7 +37,7 @@ class EarlyStopping:
             self.best_arrays = {}
 
     def note(self, num_examples: int) -> str:
-        """What happened, in one line."""
+        """Remark on where training stopped and which weights were kept, in one line."""
         before = "1 epoch" if self.patience == 1 else f"{self.patience} epochs"
         return (
             f"stopped learning after epoch {self.num_epochs}: the accuracy on {num_examples} held-out examples "

@@ -1,4 +1,4 @@
-"""What a supervised agent knows of its task: the observations, the classes, and the labelled examples."""
+"""The task of a supervised agent: observations, classes and labelled examples."""
 
 import dataclasses
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What learns inside a supervised agent: a network and its optimiser, batch by batch."""
+"""The contract of what learns inside a supervised agent: a network and its optimiser, batch by batch."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class BatchOutcome(NamedTuple):
-    """What came of one training step.
+    """Outcome of one training step.
 
     Attributes:
         predictions: classes that the network gave before this step's update, int (B, *step_dimensions).

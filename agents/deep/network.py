@@ -27,7 +27,7 @@ _NAMES = {
 
 
 class TrainingOutput(NamedTuple):
-    """What a network makes of a training step's inputs.
+    """Outputs of a network in a training step.
 
     Attributes:
         logits: (B, num_classes).
@@ -91,7 +91,7 @@ class KerasNetwork:
         return rng.integers(0, 1 << 31, 2)
 
     def train_logits(self, weights: Weights, inputs: Any, draw: Any, step: Any) -> TrainingOutput:
-        """What one training step makes of inputs, in training mode.
+        """Outputs for inputs in training mode.
 
         Args:
             weights: of the network, tensors.

@@ -86,7 +86,7 @@ class Cell:
         return weights.bias[0] if self.num_gates == 3 else weights.bias
 
     def first_state(self, batch: int, weights: CellWeights) -> State:
-        """What it remembers before it has read anything: zeros float32 (batch, hidden)."""
+        """State before anything was read: zeros float32 (batch, hidden)."""
         return (np.zeros((batch, len(weights.recurrent_kernel)), dtype=np.float32),) * self.num_states
 
     def read(

@@ -90,7 +90,7 @@ class SupervisedAgent(Agent):
         return np.zeros(0, dtype=np.int64)
 
     def new_early_stopping(self) -> EarlyStopping | None:
-        """What watches the accuracy on the held-out examples, if anything does."""
+        """Early stopping by the accuracy on the held-out examples, if there is any."""
         return None
 
     def act_on_one(self, observation: np.ndarray) -> int:
@@ -103,7 +103,7 @@ class SupervisedAgent(Agent):
         return cast(SupervisedLearner, self.binding.learner)
 
     def _task_of(self, env: gym.Env[Any, Any] | str | None) -> LabelledTask:
-        """What is learnt on an environment, checked; without one, what was learnt.
+        """Task of an environment, checked; without one, the task that was learnt.
 
         Raises:
             UnsupportedEnvironmentError: the agent cannot learn there, or has not learnt anything yet.

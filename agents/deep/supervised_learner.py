@@ -1,4 +1,4 @@
-"""What a supervised agent becomes on a task: its network, its early stopping and its place among the examples."""
+"""The learner of a supervised agent: its network, its early stopping and its place among the examples."""
 
 import dataclasses
 import time

@@ -14,7 +14,7 @@ FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-7
 
 @dataclass(frozen=True)
 class Objective:
-    """What a training step does beside following the gradient of the cross-entropy.
+    """Options of a training step beside the gradient of the cross-entropy.
 
     Attributes:
         label_smoothing: share of the target that is spread evenly over all classes. Source: Szegedy et al. (2016).

@@ -18,7 +18,7 @@ class TrainingTimeoutError(VelodromeError, RuntimeError):
 
 
 class Interruption:
-    """What the compiled loop asks between two chunks of steps, every tenth of a second or so.
+    """A request to stop, which the compiled loop looks for between two chunks of steps, every tenth of a second or so.
 
     Args:
         stop: set when the training shall end.
@@ -85,7 +85,7 @@ def interruptible(interruption: Interruption) -> Iterator[None]:
 
 
 def current_interruption() -> Interruption | None:
-    """What training in this thread has to ask, if anything."""
+    """The interruption that training in this thread has to look at, if there is one."""
     return _current.get()
 
 

@@ -14,7 +14,7 @@ from velodrome.envs.success_rules import NOT_REPORTED, NOT_REPORTED_AT_GOAL, Suc
 
 @dataclass(eq=False)
 class SampledModel:
-    """What the compiled loop runs instead of an environment.
+    """A transition model to learn on, in place of an environment.
 
     Attributes:
         model: outcomes of every state and action, initial distribution, time limit.
@@ -30,7 +30,7 @@ class SampledModel:
     generator: np.random.Generator | None = None
 
     def reports(self, outcomes: np.ndarray) -> np.ndarray:
-        """What episodes that end with these outcomes say of their success, int8; see `report_of`."""
+        """Success that episodes ending with these outcomes report, int8; see `report_of`."""
         if self.model.success is not None:
             return np.asarray(self.model.success[outcomes], dtype=np.int8)
         reports = np.full(len(outcomes), NOT_REPORTED, np.int8)

@@ -93,7 +93,7 @@ class PlanningAgent(Agent):
         return self.binding.streams.generator("acting")
 
     def greedy_probabilities(self) -> np.ndarray:
-        """What `act` does: float64 (num_states, num_actions)."""
+        """Probabilities with which `act` chooses: float64 (num_states, num_actions)."""
         return greedy_probabilities(self.action_values, self.ties)
 
     def action_probabilities(self, observations: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What an environment holds from one episode to the next, on its own or shared with its classes and modules."""
+"""Contents that environments keep from one episode to the next, on its own or shared with its classes and modules."""
 
 import dataclasses
 from collections.abc import Iterator

@@ -173,7 +173,7 @@ def index_observations(env: gym.Env[Any, Any], agent_name: str) -> ObservationIn
 
 
 def _advice(space: gym.Space[Any]) -> str:
-    """What to do about a space that is not finite, where something can be done."""
+    """Advice for a space that is not finite; empty where there is none."""
     if not isinstance(space, spaces.Box):
         return ""
     if len(space.shape) > 1:

@@ -347,7 +347,7 @@ class TabularAgent(Agent):
             )
 
     def greedy_probabilities(self) -> np.ndarray:
-        """What `act` does without exploring: float64 (num_states, num_actions), ties as the policy breaks them.
+        """Greedy policy in every state: float64 (num_states, num_actions), ties as the policy breaks them.
 
         Raises:
             UnsupportedEnvironmentError: what it does depends on action masks that are no function of the observation.

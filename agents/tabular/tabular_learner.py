@@ -1,4 +1,4 @@
-"""What a tabular agent becomes in an environment: its table, streams and schedules, a step at a time."""
+"""The learner of a tabular agent: its table, streams and schedules in an environment, a step at a time."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""What is drawn of an experiment: scores by agent, reference values, and who is left out."""
+"""Scores to draw: by agent, with reference values, and who is left out."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -43,7 +43,7 @@ def reference(table: TrialTable, environment: str, column: str) -> float:
 
 
 def measure_for(table: TrialTable, environments: Sequence[str], metric: str | None) -> Measure:
-    """What agents are compared by on several environments: what decides on all of them, or else greedy return.
+    """Measure that compares agents on several environments: it decides on all of them, or else greedy return.
 
     Raises:
         ExperimentError: no such measure.

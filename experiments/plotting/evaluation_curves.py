@@ -102,7 +102,7 @@ def draw_evaluation_curves(axes: "Axes", table: TrialTable, environment: str, me
 
 
 def _chosen(table: TrialTable, environment: str, metric: str | None) -> str:
-    """What the user wants, else success rate where evaluations have one."""
+    """Metric that the user wants, else success rate where evaluations have one."""
     if metric is not None:
         return chosen_metric(table, environment, metric)
     has_rule = any(_evaluations(table, environment, agent, "success_rate") for agent in table.agents)

@@ -19,7 +19,7 @@ OPTIONS = ("metric", "parameter", "over")
 
 @dataclass(frozen=True)
 class Page:
-    """What is asked for: trials, the environments to show, and the options of `draw`."""
+    """A page to draw: trials, the environments to show, and the options of `draw`."""
 
     table: TrialTable
     environments: list[str]

@@ -27,7 +27,7 @@ UNSEEN = 0.05
 
 
 class Fact(NamedTuple):
-    """What is told of, and what is true of it."""
+    """A subject, and what is true of it."""
 
     term: str
     text: str
@@ -42,7 +42,7 @@ def how_it_was_run(results: TrialTable, analysis: Analysis, words: Words) -> lis
 
 
 def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
-    """What brackets, letters, differences and the other columns mean, as far as they stand in the tables."""
+    """Meaning of brackets, letters, differences and the other columns, as far as they stand in the tables."""
     scored = [one for one in analysis.environments if any(row["seeds"] for row in one.rows)]
     if not scored:
         return []
@@ -146,7 +146,7 @@ def _never_varies(row: Mapping[str, Any]) -> bool:
 
 
 def _about_overall(analysis: Analysis, words: Words) -> str:
-    """What a reader of the table over all environments must know; empty where there is nothing."""
+    """Facts to read the table over all environments by; empty where there are none."""
     assert analysis.overall is not None
     told = []
     everybody = {row["agent"] for one in analysis.environments for row in one.rows}

@@ -1,4 +1,4 @@
-"""What a reader must know to trust a table, as notes below it."""
+"""Notes below a table, which a reader must know to trust it."""
 
 from velodrome.experiments.reporting.facts import how_it_was_run, how_to_read
 from velodrome.experiments.reporting.languages import Words

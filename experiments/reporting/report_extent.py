@@ -17,7 +17,7 @@ MOST_DRAWN_ENVIRONMENTS = 20
 
 
 class Drawn(NamedTuple):
-    """What the report draws.
+    """Part of the results that the report draws.
 
     Attributes:
         agents: results of those that are drawn, on all environments.

@@ -63,7 +63,7 @@ def report_tables(analysis: Analysis, words: Words) -> ReportTables:
 
 
 def sort_key(text: str) -> str:
-    """What a cell is sorted by: its first number in full, "" where there is none."""
+    """Number by which a cell is sorted: its first one in full, "" where there is none."""
     if text in _REFERENCES:
         return "0"
     if text.startswith(("∞", "-∞")):

@@ -29,7 +29,7 @@ FACTORS: tuple[Factor, ...] = ("policy", "learner")
 
 @dataclass(frozen=True, kw_only=True)
 class AnalysisOptions:
-    """What a reader may choose.
+    """Choices of a reader.
 
     Attributes:
         metric: what decides; by default greedy success where there is a success rule, or else greedy return.

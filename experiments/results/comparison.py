@@ -367,7 +367,7 @@ def _both_orders(pair: AgentPair) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class SequentialVerdicts:
-    """What a sequential comparison has decided on one environment.
+    """Decisions of a sequential comparison on one environment.
 
     Attributes:
         agents: labels, in the order of the state.

@@ -26,7 +26,7 @@ def measure_named(name: str, measures: Mapping[str, Measure] = MEASURES) -> Meas
 def deciding_measure(
     records: Iterable[TrialRecord], name: str | None = None, measures: Mapping[str, Measure] = MEASURES
 ) -> Measure:
-    """What decides between agents on an environment: greedy success where there is a success rule, or else return.
+    """Measure that decides on an environment: greedy success where there is a success rule, or else return.
 
     Where nothing was evaluated greedily, as in results from elsewhere, success or return in training.
 
@@ -52,7 +52,7 @@ def deciding_measure(
 def measure_on(
     table: TrialTable, environment: str, name: str | None = None, measures: Mapping[str, Measure] | None = None
 ) -> Measure:
-    """What decides on an environment: what the user wants, else what its sequential comparison took, else as above.
+    """Measure that decides: the one that the user wants, else that of its sequential comparison, else as above.
 
     Args:
         table: of an experiment.

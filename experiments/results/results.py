@@ -1,4 +1,4 @@
-"""What a comparison found: tables, pictures and a report of its trials, and how they were made."""
+"""The results of a comparison: tables, pictures and a report of its trials, and how they were made."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace

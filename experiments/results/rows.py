@@ -38,7 +38,7 @@ def agent_row(
     limits: Mapping[str, tuple[float, float]],
     measures: Mapping[str, Measure],
 ) -> dict[str, Any]:
-    """What is known of an agent on an environment; NaN where a number is not known.
+    """Row of an agent on an environment; NaN where a number is not known.
 
     Args:
         environment: label.
@@ -75,7 +75,7 @@ def agent_row(
 
 
 def comparison_row(agent: str, comparison: Comparison) -> dict[str, Any]:
-    """What a comparison says of an agent: mean, IQM, difference to the reference; NaN for the unknown."""
+    """Columns that a comparison gives an agent: mean, IQM, difference to the reference; NaN for the unknown."""
     scores = comparison.agent(agent)
     low, high = ends(scores.interval)
     row: dict[str, Any] = {"agent": agent, "letters": comparison.letters[agent], "seeds": scores.num_seeds}
@@ -106,7 +106,7 @@ def _decisive(agent: str, comparison: Comparison) -> dict[str, Any]:
 
 
 def _verdict(agent: str, comparison: Comparison) -> str:
-    """What there is to say of an agent that is in no pair with the reference."""
+    """Columns of an agent that is in no pair with the reference."""
     return "reference" if agent == comparison.reference else "not compared"
 
 

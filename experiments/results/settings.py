@@ -1,4 +1,4 @@
-"""What an experiment was asked for, as its store keeps it."""
+"""Settings of an experiment, as its store keeps them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -27,7 +27,7 @@ class PairBudget:
 
 @dataclass(frozen=True)
 class LabelledContent:
-    """What an environment reads from files or arrays.
+    """Labelled contents of an environment, from files or arrays.
 
     Attributes:
         learnt: the examples or the text that agents learn on, in words.
@@ -84,7 +84,7 @@ class Sequential:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What an experiment was asked for.
+    """Settings of an experiment.
 
     Attributes:
         agents: label to expression; empty where that is not known.
@@ -180,7 +180,7 @@ class Settings:
         return None if self.sequential is None else self.sequential.environments.get(environment)
 
     def content_of(self, environment: str) -> LabelledContent:
-        """What an environment reads from files or arrays; nothing where its expression says all."""
+        """Labelled contents of an environment; none where its expression says all."""
         return self.contents.get(environment, LabelledContent())
 
     def only(self, agents: list[str], environments: list[str]) -> "Settings":

@@ -237,7 +237,7 @@ class TrialTable:
 
     @cached_property
     def analyses(self) -> dict[Any, Any]:
-        """What was made of the table, by options: each is computed once."""
+        """Analyses of the table by options: each is computed once."""
         return {}
 
     def budget(self, environment: str, agent: str) -> tuple[int | None, int | None]:
@@ -259,7 +259,7 @@ class TrialTable:
             yield from (found[key] for key in batch if key in found)
 
     def measured_curves(self, environment: str, agent: str, name: str) -> list[Curve]:
-        """What was measured along the training of each trial of a pair that is done, in the order of the seeds.
+        """Curve along the training of each trial of a pair that is done, in the order of the seeds.
 
         Args:
             environment: its label.

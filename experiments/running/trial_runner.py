@@ -28,7 +28,7 @@ _PASSING_ON = ("velodrome.", "gymnasium.")
 
 @dataclass(frozen=True, eq=False)
 class TrialGroup:
-    """What the trials of one agent on one environment share.
+    """Group of the trials of one agent on one environment, with all that they share.
 
     Attributes:
         label: of the agent.

@@ -44,7 +44,7 @@ ENDED_BY_ITSELF = 256
 
 @dataclass(frozen=True, eq=False)
 class SentGroup:
-    """What is sent to a process that runs trials of one agent on one environment."""
+    """Message to a process that runs trials of one agent on one environment."""
 
     label: str
     agent: Agent
@@ -184,7 +184,7 @@ _spawning_lock = threading.Lock()
 
 @contextlib.contextmanager
 def _spawning(threads: int) -> Iterator[None]:
-    """What a new process inherits: thread counts, a `__main__` without a file to run, and no Ctrl-C."""
+    """Surroundings that a new process inherits: thread counts, a `__main__` without a file to run, and no Ctrl-C."""
     with _spawning_lock:
         ours = {name: str(threads) for name in _THREAD_VARIABLES if name not in os.environ}
         main = sys.modules["__main__"]

@@ -1,4 +1,4 @@
-"""What is asked for: expressions, experiment files, and the plan of trials that they make."""
+"""Expressions, experiments, and the plan of trials that they make."""
 
 import lazy_loader
 

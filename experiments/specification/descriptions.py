@@ -1,4 +1,4 @@
-"""What there is to name: agents, policies, schedules, environments and experiments, a line on each."""
+"""Descriptions of all that has a name: agents, policies, schedules, environments and experiments, a line on each."""
 
 import inspect
 import tomllib

@@ -108,18 +108,18 @@ Count = Annotated[int, BeforeValidator(_whole_number)]
 
 
 class Entry(CheckedModel):
-    """What agents, learners, policies and environments have in common: their shorthand says what they are."""
+    """Entry of an agent, learner, policy or environment; its shorthand is the thing alone."""
 
     shorthand: ClassVar[str]
 
     @property
     def label(self) -> str:
-        """What it is called where it is given in a list, as an object."""
+        """Label where it is given in a list, as an object."""
         return to_expression(getattr(self, self.shorthand))
 
 
 class _Trained(Entry):
-    """What agents, learners and environments have in common: a budget of their own, or none."""
+    """Entry of an agent, learner or environment, which may have a budget of its own."""
 
     episodes: Count | None = None
     steps: Count | None = None
@@ -243,7 +243,7 @@ class EnvironmentEntry(_Trained):
         return bool(self._profiles)
 
     def profile(self, label: str, rule: str | None, made: Callable[[], gym.Env[Any, Any]]) -> EnvironmentProfile:
-        """What is known of it; it is looked at once.
+        """Profile of the environment, which is looked at once.
 
         Args:
             label: in the experiment.
@@ -268,7 +268,7 @@ class EnvironmentEntry(_Trained):
 
     @property
     def named(self) -> NamedEnvironment:
-        """What makes it, with its name."""
+        """Maker of the environment, with its name."""
         return read_environment(self.environment)
 
     @property

@@ -32,7 +32,7 @@ EPISODES_AT_RANDOM = 30
 
 @dataclass(frozen=True)
 class SeedProbe:
-    """What `reset(seed=…)` does.
+    """Effects of `reset(seed=…)`.
 
     Attributes:
         is_reproducible: the same seed gave the same observations, rewards and ends twice.
@@ -59,7 +59,7 @@ def opened(make: Maker, keeps_open: gym.Env[Any, Any] | None = None) -> Iterator
 
 
 def probe_seeds(make: Maker) -> SeedProbe | None:
-    """What seeds do to fresh environments, or None where that cannot be seen in time."""
+    """Effects of seeds on fresh environments, or None where that cannot be seen in time."""
     return in_time(lambda stop_at: _look_at_seeds(make, stop_at))
 
 
@@ -74,7 +74,7 @@ def probe_successes(make: Maker, rule: SuccessRule) -> list[bool] | None:
 
 
 def in_time(look: Callable[[float], Result | None], seconds: float | None = None) -> Result | None:
-    """What `look` returns, or None where it raises or is not back in time, `PROBE_SECONDS` if None.
+    """Answer of `look`, or None where it raises or is not back in time, `PROBE_SECONDS` if None.
 
     It runs in a thread, which an environment that hangs keeps for itself; one that is slow is asked to stop.
     """

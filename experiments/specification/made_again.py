@@ -31,7 +31,7 @@ FIX = (
 
 
 def difference_when_made_again(profile: EnvironmentProfile, *, is_expression: bool) -> str | None:
-    """What differs between environments that are made one after the other and given the same seed.
+    """Difference between environments that are made one after the other and given the same seed.
 
     Environments that do not repeat themselves with the same seed show nothing, nor those that hang or raise.
 

@@ -23,7 +23,7 @@ class CheckedModel(BaseModel):
 
 
 class Mistake(NamedTuple):
-    """What is wrong, and where: the keys that lead to it from the outermost table."""
+    """A mistake and its place: the keys that lead to it from the outermost table."""
 
     location: Location
     reason: str

@@ -1,4 +1,4 @@
-"""What an experiment runs: every agent on every environment with every seed, as trials with keys."""
+"""The plan of an experiment: every agent on every environment with every seed, as trials with keys."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -153,7 +153,7 @@ class Plan:
         return other
 
     def keys(self, agent: str, environment: str) -> TrialKeys:
-        """What makes the keys of an agent's trials on an environment."""
+        """Maker of the keys of an agent's trials on an environment."""
         pair = agent, environment
         if pair not in self._keys:
             self._keys[pair] = self._new_keys(agent, environment)
@@ -181,7 +181,7 @@ class Plan:
         )
 
     def settings(self) -> dict[str, Any]:
-        """What was asked for, JSON-ready; labels to expressions, budgets, seeds, evaluation."""
+        """Settings of the experiment, JSON-ready; labels to expressions, budgets, seeds, evaluation."""
         settings: dict[str, Any] = {
             "agents": {label: agent.expression for label, agent in self.agents.items()},
             "environments": {label: environment.expression for label, environment in self.environments.items()},

@@ -18,7 +18,7 @@ MIN_SEEDS = 5
 
 
 def check_plan(plan: Plan, *, available_memory: int | None = None, workers: int = 1) -> list[str]:
-    """What is likely to be wrong with an experiment, without training anyone.
+    """Warnings of what is likely to be wrong with an experiment, without training anyone.
 
     Environments that run in the generic loop are made and stepped a few dozen times, for at most some tenths of a
     second each; what raises or hangs there says so in its trials.

@@ -211,7 +211,7 @@ def _names_of(data: Any) -> list[str]:
 
 
 def _difference(stored: dict[str, Any], now: dict[str, Any]) -> str:
-    """What of a trial's specification is no longer what it was."""
+    """Part of a trial's specification that is no longer what it was, in words."""
     if stored["result_version"] != now["result_version"]:
         return _other_version(stored["result_version"], now["result_version"])
     before, after = stored.get("code", {}), now.get("code", {})

@@ -79,7 +79,7 @@ def pack_curve(curve: Curve) -> PackedCurve:
 
 
 def unpack_curve(packed: PackedCurve) -> Curve:
-    """What `pack_curve` was given; no more memory is taken than for as many points as it says.
+    """Curve that `pack_curve` was given; no more memory is taken than for as many points as it says.
 
     Raises:
         CurvesError: it is damaged, or of another number of points.

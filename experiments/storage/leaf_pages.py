@@ -68,7 +68,7 @@ class _Pages:
         return number, _columns(self._payload(data, place, length))
 
     def _payload(self, data: bytes, place: int, length: int) -> bytes:
-        """What a row holds: on its page, and on pages of its own where that is too long."""
+        """Bytes of a row: on its page, and on pages of its own where that is too long."""
         if length > len(self._content):
             raise ValueError("longer than the file")
         here = self._bytes_on_leaf(length)

@@ -70,7 +70,7 @@ class LostTrial:
 
 @dataclass(frozen=True)
 class Repair:
-    """What a repair found and did.
+    """Findings of a repair.
 
     Attributes:
         kept: number of trials that are whole, to the byte.

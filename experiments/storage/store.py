@@ -82,7 +82,7 @@ class TrialIdentity:
 
 
 class _Trial(NamedTuple):
-    """What is stored of one trial."""
+    """Row of one trial."""
 
     row: Row
     curves: PackedCurves | None

@@ -206,7 +206,7 @@ def migrate(connection: sqlite3.Connection, version: int, to: int = SCHEMA_VERSI
 
 @lru_cache(maxsize=8)
 def expected_schema(version: int) -> tuple[tuple[str, str, str], ...]:
-    """What `schema_of` gives for an undamaged store of a version."""
+    """Schema of an undamaged store of a version, as `schema_of` gives it."""
     connection = sqlite3.connect(":memory:")
     migrate(connection, 0, version)
     schema = schema_of(connection)

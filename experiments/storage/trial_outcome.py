@@ -1,4 +1,4 @@
-"""What became of one trial, in the form in which it travels from a worker and is stored."""
+"""Outcome of one trial, in the form in which it travels from a worker and is stored."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -253,7 +253,7 @@ def _check_progress(agent: Agent, log: TrainingLog, left: dict[str, Any]) -> Non
 
 
 def _identity(learner: Agent, key: str) -> dict[str, str]:
-    """What must be the same for a checkpoint to be used."""
+    """Circumstances that must be the same for a checkpoint to be used."""
     return {
         "trial": key,
         "agent": repr(to_data(learner)),

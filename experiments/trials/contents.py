@@ -1,4 +1,4 @@
-"""What an environment reads from files or arrays: images or texts, which its expression alone does not tell."""
+"""Contents of environments from files or arrays: images or texts, which no expression holds."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ _LARGEST_BYTE = 255.0
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """What is known of an environment's contents before anyone learns; nothing of most environments.
+    """Contents of an environment, known before anyone learns; most environments have none.
 
     Attributes:
         num_examples: labelled examples to learn from; None without any.
@@ -67,7 +67,7 @@ class Contents:
         return None if self.evaluation.is_of_training else self.evaluation.reason
 
     def to_data(self) -> dict[str, Any]:
-        """What readers of results are told, JSON-ready; empty of an environment without contents.
+        """Description for readers of results, JSON-ready; empty of an environment without contents.
 
         "learnt" describes what was learnt from, "digest" is its SHA-256, "num_examples" is how many examples that are,
         "num_guesses" how many labels each has, where they are asked side by side, and "evaluated" on which others

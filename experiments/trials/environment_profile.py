@@ -27,7 +27,7 @@ from velodrome.experiments.trials.evaluation_environment import may_hold_state
 
 @dataclass(frozen=True, eq=False)
 class EnvironmentProfile:
-    """What is known of an environment before anyone learns.
+    """All that is known of an environment before anyone learns.
 
     Attributes:
         label: the environment's expression.
@@ -103,7 +103,7 @@ class EnvironmentProfile:
 
     @property
     def judged_by(self) -> dict[str, str]:
-        """What decides how its trials are judged beside what was asked for, JSON-ready; empty of most environments."""
+        """Rules by which its trials are judged beside those asked for, JSON-ready; empty of most environments."""
         judged = {"success_rule": self.rule.description} if self.rule.why else {}
         if any(may_hold_state(kind) for kind in self.classes):
             judged["wrappers"] = "as training left them"

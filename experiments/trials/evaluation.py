@@ -218,7 +218,7 @@ def _sample(
 def _evaluated(
     method: str, returns: NDArray[np.float64], successes: NDArray[np.bool_] | None, *, is_sample: bool
 ) -> Evaluation:
-    """What episodes tell; their success has an interval where they are a sample of others."""
+    """Evaluation from episodes; their success has an interval where they are a sample of others."""
     episodes, mean_return = len(returns), float(returns.mean())
     if successes is None:
         unknown = float("nan")

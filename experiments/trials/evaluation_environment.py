@@ -37,7 +37,7 @@ Names = dict[int, list[str]]
 
 @dataclass(frozen=True, eq=False)
 class WrapperState:
-    """What the wrappers of an environment hold, as it was when this was taken.
+    """State of the wrappers of an environment, as it was when this was taken.
 
     Attributes:
         kinds: classes of all layers, outermost first.

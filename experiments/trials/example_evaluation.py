@@ -50,7 +50,7 @@ class EvaluationExamples:
 
 
 def guesses_of(agent: Agent, env: gym.Env[Any, Any], inputs: NDArray[Any], *, is_sequence: bool) -> NDArray[np.int64]:
-    """What an agent does on examples, each from its beginning, as it sees them through an environment's wrappers.
+    """Answers of an agent to examples, each from its beginning, as it sees them through an environment's wrappers.
 
     Args:
         agent: trained.

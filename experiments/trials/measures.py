@@ -1,4 +1,4 @@
-"""What is measured of a trial: one object a measure, read by tables, footnotes, exports, reports and `--metric`."""
+"""Measures of trials: one object a measure, read by tables, footnotes, exports, reports and `--metric`."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -99,7 +99,7 @@ class Measure:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> "Measure":
-        """What `to_data` gave; it reads values, and computes none.
+        """Measure from the data of `to_data`; it reads values, and computes none.
 
         Raises:
             ExperimentError: something that no release has written.

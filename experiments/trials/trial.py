@@ -51,7 +51,7 @@ class Checkpoints:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What came of one agent, environment and seed.
+    """One agent, trained in one environment with one seed, and evaluated.
 
     Attributes:
         agent: label of the agent.
@@ -71,11 +71,11 @@ class Trial:
 
     @property
     def measured(self) -> tuple[Curve, ...]:
-        """What was measured along the training, such as "evaluation_return" with `evaluate_every`."""
+        """Curves along the training, such as "evaluation_return" with `evaluate_every`."""
         return self.log.curves
 
     def metrics(self) -> dict[str, Any]:
-        """What training and evaluation gave, as one flat, JSON-ready row; NaN where there is nothing to say."""
+        """Numbers and words of training and evaluation as one flat, JSON-ready row; NaN where there is none."""
         log, greedy, best, random = self.log, self.evaluation, self.profile.best, self.profile.random
         return {
             "episodes": log.episodes,

@@ -39,7 +39,7 @@ MOST_STEPS = 2**53
 
 @dataclass(frozen=True, eq=False)
 class ForeignTrial:
-    """What is known of a trial that was run elsewhere.
+    """A trial that was run elsewhere.
 
     Attributes:
         agent: label.
