@@ -74,12 +74,15 @@ def build_loop(
         model, masks, memory, parameters, rates, bases, discount, position, partial_return, limits,
         returns, lengths, outcomes, environment_words, agent_words,
     ):  # fmt: skip
+        # Numba keeps compiled code by what a function closes over: unused, the fingerprint would not count.
         if fingerprint == "":
             return 0
+        # Both generators continue from their words, and are written back: calls in a row are one long run.
         environment = open_stream(environment_words)
         rng = open_stream(agent_words)
         action_values, visit_counts = memory.action_values, memory.visit_counts
         num_actions = np.uint64(action_values.shape[1])
+        # Unsigned places spare Numba the test whether they are negative.
         one = np.uint64(1)
         state, next_action = np.uint64(position[STATE]), position[NEXT_ACTION]
         in_episode, length = position[IN_EPISODE], position[LENGTH]
@@ -110,6 +113,7 @@ def build_loop(
                 in_episode, length, episode_return, next_action = 1, 0, 0.0, -1
             if parameter_by_episode:
                 parameter = parameters[episode - bases[0]]
+                # NaN: the schedule has no value that is allowed.
                 if parameter != parameter:
                     failure = BAD_PARAMETER
                     break
@@ -133,6 +137,7 @@ def build_loop(
                         break
                 visit_counts[state, action] += 1
                 pair = state * num_actions + action
+                # As in Gymnasium, one uniform number picks the outcome: the first whose cumulative probability is above.
                 first, end = np.uint64(model.offsets[pair]), np.uint64(model.offsets[pair + one])
                 outcome = first
                 u = environment.random()
@@ -155,6 +160,7 @@ def build_loop(
                 step += 1
                 episode_return += reward
                 ended = terminated or length >= time_limit
+                # The next action is chosen before the update, with the values and the draws of the generic loop.
                 if (is_on_policy or needs_next_parameter) and not parameter_by_episode and not terminated:
                     parameter = parameter_at(parameters, bases, visit_counts, next_state, step)
                     if parameter != parameter:
