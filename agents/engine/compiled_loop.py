@@ -137,7 +137,7 @@ def build_loop(
                         break
                 visit_counts[state, action] += 1
                 pair = state * num_actions + action
-                # As in Gymnasium, one uniform number picks the outcome: the first whose cumulative probability is above.
+                # As in Gymnasium, one number picks the outcome: the first whose cumulative probability is above.
                 first, end = np.uint64(model.offsets[pair]), np.uint64(model.offsets[pair + one])
                 outcome = first
                 u = environment.random()
