@@ -110,6 +110,7 @@ def test_a_full_disk_is_one_line():
     assert done.stderr == "velodrome: cannot write to standard output: No space left on device\n"
 
 
+@pytest.mark.slow
 def test_a_users_settings_of_pictures_cost_nothing():
     Path("matplotlibrc").write_text(
         "text.usetex: True\nfont.family: No Such Font\nsavefig.format: ps\nsavefig.dpi: 1\naxes.grid: True\n"

@@ -318,6 +318,7 @@ class TestLocalCluster:
         assert " has said nothing for 10 s, in q_learning on once, seed 0: " in line
 
     @pytest.mark.parametrize("kind", [Endless, pytest.param(HoldsTheInterpreter, marks=pytest.mark.slow)])
+    @pytest.mark.slow
     def test_a_trial_that_takes_too_long_is_given_up_and_its_worker_restarted(self, kind, tmp_path, monkeypatch):
         monkeypatch.setattr(cluster_workers, "STUCK_SECONDS", 3.0)
         environments = {"endless": in_folder(kind, tmp_path), "lake": LAKE, "corridor": Corridor}
@@ -428,6 +429,7 @@ def listening():
 
 
 @pytest.mark.filterwarnings("ignore:.*seeds:velodrome.experiments.errors.ExperimentWarning")
+@pytest.mark.slow
 def test_a_process_that_shares_nothing_cannot_reach_a_local_cluster(tmp_path):
     found = []
 
@@ -506,6 +508,7 @@ class TestRunningScheduler:
         results = run_and_kill_the_slow(tmp_path, cluster=cluster.address)
         check_nothing_lost_or_doubled(results, tmp_path)
 
+    @pytest.mark.slow
     def test_long_payloads_survive_the_worker_that_holds_them(self, cluster, tmp_path, monkeypatch):
         monkeypatch.setattr(cluster_workers, "LONG_PAYLOAD", 0)
         results = run_and_kill_the_slow(tmp_path, cluster=cluster.address)
@@ -537,6 +540,7 @@ class TestRunningScheduler:
         compare(environments, tmp_path / "reference", workers=0)
         assert digest(tmp_path / "out") == digest(tmp_path / "reference")
 
+    @pytest.mark.slow
     def test_without_workers_the_run_says_that_it_waits(self, scheduler, tmp_path, monkeypatch):
         monkeypatch.setattr(cluster_connection, "NOTICE_SECONDS", 0.5)
         late = threading.Timer(2, scheduler.add_worker)
@@ -551,6 +555,7 @@ class TestRunningScheduler:
         with pytest.raises(ExperimentError, match=r"has velodrome \d+\.\d+\.\d+, but this is velodrome 9\.9\.9"):
             compare(LAKE, tmp_path, cluster=cluster.address)
 
+    @pytest.mark.slow
     def test_another_release_on_a_worker_that_joins_later_stops_the_run(self, cluster, tmp_path, monkeypatch):
         monkeypatch.setattr(cluster_workers, "version", lambda package: "9.9.9")
         with pytest.raises(ExperimentError, match=r"has velodrome .* but the experiment runs on 9\.9\.9"):

@@ -83,6 +83,7 @@ def test_the_baseline_is_drawn_beside_the_best():
     assert "and the baseline; the tables have all." in html
 
 
+@pytest.mark.slow
 def test_report_of_many_environments_says_what_it_leaves_out():
     number = MOST_DRAWN_ENVIRONMENTS + 1
     html = report_html(many(1, environments=number))

@@ -274,6 +274,7 @@ def test_a_trial_whose_worker_is_killed_is_run_once_more(make_program):
     assert_same_content(program.out, program.undisturbed())
 
 
+@pytest.mark.slow
 def test_trials_that_lose_two_workers_fail_alone_and_the_told_command_repairs_them(make_program):
     program = make_program(seeds=1, pause=0.008)
     process = program.start(most=0)

@@ -230,6 +230,7 @@ def test_a_worker_that_grows_is_replaced_between_two_trials(tmp_path):
     assert len({line.split()[0] for line in lines}) >= 2
 
 
+@pytest.mark.slow
 def test_a_worker_that_stands_still_is_mentioned_with_what_it_does(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "SILENT_SECONDS", 1.0)
     journal = tmp_path / "journal"
@@ -384,6 +385,7 @@ def bench():
 
 
 @pytest.mark.parametrize("number", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
 def test_workers_killed_between_two_trials_are_replaced(bench, number):
     bench.submit(4)
     assert bench.outcomes(4) == ["done"] * 4

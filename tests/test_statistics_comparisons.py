@@ -107,9 +107,11 @@ def test_differences_have_welchs_interval_or_that_of_the_pairs():
     assert noisy.interval.width == pytest.approx(paired.interval.width, rel=1e-6)
 
 
-@given(st.lists(st.floats(0, 1), max_size=12))
-def test_holm_is_that_of_statsmodels_to_the_last_bit(p_values):
-    assert statistics.holm(p_values).tolist() == multipletests(p_values, method="holm")[1].tolist()
+def test_holm_is_that_of_statsmodels_to_the_last_bit():
+    rng = np.random.default_rng(0)
+    for size in range(1, 60):
+        p_values = rng.random(size).round(size % 4 + 1).tolist()
+        assert statistics.holm(p_values).tolist() == multipletests(p_values, method="holm")[1].tolist()
 
 
 def test_holm():
