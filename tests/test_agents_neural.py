@@ -232,6 +232,7 @@ print(hashlib.sha256(b"".join(name.encode() + arrays[name].tobytes() for name in
 """
 
 
+@pytest.mark.slow
 def test_another_process_learns_the_same_to_the_bit_and_in_silence():
     done = subprocess.run([sys.executable, "-c", REPEAT], capture_output=True, text=True, check=True)
     assert done.stderr == ""

@@ -63,6 +63,7 @@ _SLOW = [pytest.param(encoding, marks=pytest.mark.slow) for encoding in ("cp949"
 
 
 @pytest.mark.parametrize("encoding", ["ascii", *_SLOW])
+@pytest.mark.slow
 def test_every_command_prints_its_result_in_any_encoding(encoding):
     given = [sys.executable, "-c", PROGRAM, encoding]
     done = subprocess.run(given, input=json.dumps(COMMANDS), capture_output=True, text=True, check=False)

@@ -221,6 +221,7 @@ sys.stderr.write(json.dumps(codes))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+@pytest.mark.slow
 def test_on_a_full_disk_every_command_is_one_line(folder, tmp_path):
     there = str(folder)
     commands = [

@@ -656,6 +656,7 @@ print(len(started_from) - 1, len({name for name in started_from if name}))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
+@pytest.mark.slow
 def test_processes_killed_at_random_moments_leave_the_result_alone(tmp_path):
     script = tmp_path / "drill.py"
     script.write_text(DRILL)

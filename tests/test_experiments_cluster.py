@@ -331,6 +331,7 @@ class TestLocalCluster:
         assert processes_of("[eh]*", tmp_path)
 
     @pytest.mark.parametrize("kind", [Endless, HoldsTheInterpreter])
+    @pytest.mark.slow
     def test_an_interrupted_run_leaves_no_process(self, kind, tmp_path):
         before = descendants()
 
@@ -342,6 +343,7 @@ class TestLocalCluster:
             compare({"endless": in_folder(kind, tmp_path)}, tmp_path / "out", cluster="local:2", progress=interrupt)
         assert descendants() == before
 
+    @pytest.mark.slow
     def test_a_killed_program_leaves_no_process(self, tmp_path):
         # No `if __name__ == "__main__"`: the script is not run again in the workers.
         script = tmp_path / "script.py"
@@ -463,6 +465,7 @@ def certificates(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*seeds:velodrome.experiments.errors.ExperimentWarning")
+@pytest.mark.slow
 def test_an_encrypted_scheduler_is_reached_with_the_files_of_dasks_configuration(certificates, tmp_path):
     import dask
 

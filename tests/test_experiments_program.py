@@ -68,6 +68,7 @@ def test_a_closed_pipe_gives_no_traceback():
     assert (done.stdout, done.stderr) == ("agents\n", "")
 
 
+@pytest.mark.slow
 def test_no_command_imports_tensorflow():
     Path("two.toml").write_text(EXPERIMENT)
     script = (

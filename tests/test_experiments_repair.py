@@ -144,6 +144,7 @@ def test_a_broken_page_costs_what_stood_on_it(content, whole, damaged):
     assert sum(lost) > 0
 
 
+@pytest.mark.slow
 def test_flipped_bytes_cost_at_most_a_page_and_never_give_another_row(whole, damaged):
     undamaged = rows(whole)
     size = (whole / STORE_FILE).stat().st_size

@@ -58,6 +58,7 @@ def test_too_many_agents_have_no_letters_and_every_output_says_so(crowd):
     assert other["difference"] == pytest.approx(other["greedy_return_mean"] - best["greedy_return_mean"], abs=1e-12)
 
 
+@pytest.mark.slow
 def test_report_of_many_agents_says_what_it_leaves_out(crowd):
     english, korean = report_html(crowd), report_html(crowd, language="ko")
     assert f"Drawn are the {MOST_DRAWN_AGENTS} of {MOST_TESTED + 1} agents with the best mean rank" in english

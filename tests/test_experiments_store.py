@@ -102,6 +102,7 @@ def experiment(tmp_path):
 # Damage
 
 
+@pytest.mark.slow
 def test_a_flipped_byte_gives_the_same_table_or_a_refusal(whole, tmp_path):
     _flip(whole, tmp_path, number=300, seed=1)
 

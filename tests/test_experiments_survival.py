@@ -263,6 +263,7 @@ def kill_worker(program, place):
     os.kill(int(program.journal.read_text().splitlines()[place].split()[0]), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_trial_whose_worker_is_killed_is_run_once_more(make_program):
     program = make_program(seeds=2, pause=0.008)
     # No trial goes on before one of them has lost its worker.
@@ -301,6 +302,7 @@ def test_trials_that_lose_two_workers_fail_alone_and_the_told_command_repairs_th
     assert_same_content(program.out, program.undisturbed())
 
 
+@pytest.mark.slow
 def test_two_programs_on_one_store_share_the_work(make_program):
     program = make_program(seeds=6, pause=0.002)
     overlapping = make_program(seeds=4, pause=0.002, name="overlapping")

@@ -212,6 +212,7 @@ def test_sizes_are_read_in_thousands_or_in_1024s(given, size):
     assert limits.check_size("trial_memory", given) == size
 
 
+@pytest.mark.slow
 def test_a_worker_that_grows_is_replaced_between_two_trials(tmp_path):
     seeds = 3 + 2 * MAX_GROWTH // hostile_environments.LEAK_BYTES
 
@@ -334,6 +335,7 @@ for record in results.records:
 """
 
 
+@pytest.mark.slow
 def test_a_compiled_policy_that_never_returns_is_given_up():
     done = subprocess.run(
         [sys.executable, "-c", FOR_EVER], env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
