@@ -6,6 +6,7 @@ returns, lengths and generator states equal those of the generic loop, bit for b
 """
 
 import hashlib
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -199,6 +200,31 @@ def build_loop(
     options = (fingerprint, has_masks, is_on_policy, needs_next_parameter, checks_actions, parameter_clock, rate_clock)
     loop.__qualname__ += "_" + hashlib.sha256(repr(options).encode()).hexdigest()[:16]
     return compiled(loop)
+
+
+def loop_builder(arguments: tuple[str, ...]) -> Callable[..., Callable[..., Any]]:
+    """`build_loop` whose loop calls `learn` with these arguments alone, written as in its own call.
+
+    A function between the two that picks them costs Q(λ) half a step's time: Numba counts references to every array
+    of the memory once more where it is handed on.
+    """
+    before, call, after = inspect.getsource(build_loop).partition("                learn(\n")
+    assert call
+    handed = [_HANDED.get(argument, argument) for argument in arguments]
+    source = f"{before}                learn({', '.join(handed)})\n{after.partition('# fmt: skip')[2]}"
+    namespace = dict(globals())
+    # The lines keep their numbers, and the file is the key under which Numba keeps what it compiles.
+    exec(compile("\n" * (build_loop.__code__.co_firstlineno - 1) + source, __file__, "exec"), namespace)
+    builder: Callable[..., Callable[..., Any]] = namespace["build_loop"]
+    return builder
+
+
+# What an update calls otherwise than the loop.
+_HANDED = {
+    "next_action": "np.uint64(next_action)",
+    "mask": "mask_of(masks, state)",
+    "next_mask": "mask_of(masks, next_state)",
+}
 
 
 @numba.extending.register_jitable(forceinline=True)

@@ -89,7 +89,7 @@ def _build(
     from numba.extending import register_jitable
 
     from velodrome.agents.engine import compiled_stream
-    from velodrome.agents.engine.compiled_loop import build_loop
+    from velodrome.agents.engine.compiled_loop import loop_builder
 
     parts = [part for part in (select, learn, visits_of) if part is not None]
     for function in [reached for part in parts for reached in reachable_functions(part)]:
@@ -98,7 +98,7 @@ def _build(
             function._velodrome_inlined = True  # type: ignore[attr-defined]
     stream_source = Path(compiled_stream.__file__).read_text(encoding="utf-8")
     options["fingerprint"] += hashlib.sha256(stream_source.encode()).hexdigest()
-    return build_loop(select, learn, visits_of, **options)
+    return loop_builder(learn.arguments)(select, learn.function, visits_of, **options)  # type: ignore[attr-defined]
 
 
 def compile_error_line(error: Exception, function: Callable[..., Any]) -> str:

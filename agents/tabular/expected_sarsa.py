@@ -26,19 +26,19 @@ def make_learn_expected_sarsa(probabilities: ProbabilitiesFunction) -> Callable[
     fill_probabilities = available_probabilities(probabilities)
 
     def learn_expected_sarsa(
-        action_values: Any, visit_counts: Any, probabilities: Any, state: int, action: int, reward: float, next_state:
-        int, terminated: bool, parameter: float, learning_rate: float, discount: float, next_mask: Any,
+        memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool,
+        parameter: float, learning_rate: float, discount: float, next_mask: Any,
     ) -> None:  # fmt: skip
         target = reward
         if not terminated:
-            values = action_values[next_state]
-            fill_probabilities(values, visit_counts[next_state], parameter, probabilities, next_mask)
+            values = memory.action_values[next_state]
+            fill_probabilities(values, memory.visit_counts[next_state], parameter, memory.probabilities, next_mask)
             expected = 0.0
             for candidate in range(len(values)):
-                if probabilities[candidate] > 0.0:
-                    expected += probabilities[candidate] * values[candidate]
+                if memory.probabilities[candidate] > 0.0:
+                    expected += memory.probabilities[candidate] * values[candidate]
             target += discount * expected
-        row = action_values[state]
+        row = memory.action_values[state]
         row[action] += learning_rate * (target - row[action])
 
     return learn_expected_sarsa

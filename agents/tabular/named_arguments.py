@@ -19,6 +19,8 @@ VISIT = ("state", "action", "rng")
 def by_name(function: Callable[..., Any], offered: tuple[str, ...], fields: tuple[str, ...]) -> Callable[..., Any]:
     """`function` as one that is called with the memory and with everything that is offered, by position.
 
+    Its attributes `function` and `arguments` say what it calls and with what, for the compiled loop.
+
     Args:
         function: plain function; its arguments are among the three below.
         offered: names of what is offered beside the memory, `UPDATE` or `VISIT`.
@@ -43,8 +45,10 @@ def by_name(function: Callable[..., Any], offered: tuple[str, ...], fields: tupl
     # Numba compiles no call whose arguments are unpacked from a dictionary, so the call is written out.
     namespace: dict[str, Any] = {"function": function, "__name__": function.__module__}
     exec(source, namespace)
-    update: Callable[..., Any] = namespace["update"]
-    return update
+    update: Any = namespace["update"]
+    update.function, update.arguments = function, tuple(arguments)
+    named: Callable[..., Any] = update
+    return named
 
 
 def takes(function: Callable[..., Any], name: str) -> bool:
