@@ -60,24 +60,14 @@ def table_of_frame(
     description: str = "",
     curves: "DataFrame | None" = None,
 ) -> Table:
-    """Trials of a tidy table from anywhere, one row each: see `from_frame`.
-
-    Columns are those of `Results.frame()`: `agent`, `environment` and `seed` are required, and one at least of
-    greedy_success_rate, greedy_mean_return, train_success_rate and train_mean_return. What is missing is not known:
-    NaN, no budget, and "not stated" for the rule of a success rate. Without a column `status`, a row without any score
-    is a failed trial. Other columns are ignored, and a note says so.
+    """Trials of a tidy table from anywhere, one row each: columns, arguments and errors are those of `from_frame`.
 
     Args:
         kind: of table, such as `Results`.
         frame: the table.
         name: of the results.
         description: the question, in a sentence.
-        curves: training, one row an episode: `agent`, `environment`, `seed`, `episode` (from 0 or 1, without gaps),
-            `return`, and where known `length` and `success`.
-
-    Raises:
-        ExperimentError: a column is missing, misspelt or of the wrong type; a value is out of range; a trial is there
-            twice.
+        curves: training, one row an episode.
     """
     ignored = _ignored_columns(frame)
     # A column's values, checked one by one: tables of trials are short.
