@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from velodrome.agents.planning.plain_sweeps import are_few, repeat, sweep_of
 from velodrome.checks import VelodromeError
 from velodrome.envs.model.transition_model import TransitionModel
 
@@ -86,6 +87,22 @@ def random_policy(model: TransitionModel) -> np.ndarray:
     return np.full((model.num_states, model.num_actions), 1.0 / model.num_actions)
 
 
+def random_value(model: TransitionModel, success: np.ndarray | None) -> ExactValue:
+    """Exact value of the uniformly random policy: that of `evaluate_policy`, without the compiler where it can be.
+
+    Raises:
+        ValueError: the successes are not those of the model's outcomes.
+    """
+    policy, limit = random_policy(model), model.time_limit
+    if limit is None or not are_few(model, limit):
+        return evaluate_policy(model, policy, success)
+    values = repeat(sweep_of(model, model.rewards, _continuing(model), policy), np.zeros(model.num_states), limit)
+    if success is None:
+        return ExactValue(None, _start_value(model, values))
+    _check_shape("success", success, (model.num_outcomes,))
+    return ExactValue(_start_value(model, _success_values(model, success, policy)), _start_value(model, values))
+
+
 def optimal_action_values(
     model: TransitionModel, discount: float, tolerance: float, max_sweeps: int = MAX_SWEEPS
 ) -> np.ndarray:
@@ -133,9 +150,11 @@ def _repeat(
     model: TransitionModel, gains: np.ndarray, kept: np.ndarray, policy: np.ndarray | None, sweeps: int,
     tolerance: float, start: np.ndarray | None = None,
 ) -> tuple[np.ndarray, bool]:  # fmt: skip
+    first = np.zeros(model.num_states) if start is None else start
+    if tolerance < 0.0 and are_few(model, sweeps):
+        return repeat(sweep_of(model, gains, kept, policy), first, sweeps), True
     from velodrome.agents.planning.dynamic_programming_kernels import repeat_best, repeat_policy
 
-    first = np.zeros(model.num_states) if start is None else start
     arrays: Any = (model.offsets, model.probabilities, model.next_states, gains, kept)
     if policy is None:
         values, settled = repeat_best(*arrays, first, sweeps, tolerance)

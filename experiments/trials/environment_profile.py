@@ -14,8 +14,7 @@ from velodrome.agents.planning.dynamic_programming import (
     ExactValue,
     NotConvergedError,
     best_possible,
-    evaluate_policy,
-    random_policy,
+    random_value,
 )
 from velodrome.envs.model.model_sampling import reason_not_sampled_from_model
 from velodrome.envs.model.transition_model import NoTransitionModelError, TransitionModel, UntrueModelError
@@ -98,7 +97,7 @@ class EnvironmentProfile:
             best = best_possible(model, outcomes)
         except NotConvergedError:
             best = None
-        random = evaluate_policy(model, random_policy(model), outcomes)
+        random = random_value(model, outcomes)
         return cls(label, make, rule, model, outcomes, best, random, reason, *known)
 
     @property
