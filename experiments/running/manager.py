@@ -21,11 +21,14 @@ from velodrome.experiments.trials.trial import Checkpoints, runs_on_model
 
 # A task of several short trials spares most of the hand-over.
 TRIALS_PER_TASK = 8
-# Tasks claimed in one transaction, for each worker.
+# Tasks claimed in one transaction, for each worker; more of short trials, so that a claim lasts about so long.
 CLAIMED_PER_WORKER = 8
+CLAIM_LASTS_SECONDS = 0.5
 WAIT_SECONDS = 0.2
-# Between two commits. Trials of a millisecond are stored a few dozen at a time; slower ones as soon as they end.
-COMMIT_SECONDS = 0.025
+# Between two commits, and so many times as long as one takes, for it waits for the disk. Trials of a millisecond are
+# stored a few dozen at a time; slower ones as soon as they end.
+COMMIT_SECONDS, LONGEST_COMMIT_SECONDS = 0.025, 0.25
+COMMIT_RATIO = 10
 CHECKPOINTS_FOLDER = "checkpoints"
 # How often trials that another process has claimed are looked at again.
 CLAIM_SECONDS = 1.0
@@ -41,12 +44,14 @@ class Crew:
     Attributes:
         size: tasks that run at the same time.
         queued: tasks that wait in front of each worker, so that none runs dry while the manager writes.
+        most_queued: of compiled trials, where they are short.
         compiled: for trials that run on a model.
         generic: for all others.
     """
 
     size: int
     queued: int
+    most_queued: int
     compiled: Workers
     generic: Workers
 
@@ -101,7 +106,9 @@ class Manager:
         # Trials that are the same as another but for their labels: they run once.
         self._twins: dict[str, list[PlannedTrial]] = {}
         self._at_work = _AtWork()
-        self._committed = 0.0
+        self._next_commit = 0.0
+        # Tasks of each worker in a claim, when the last was, and how many trials had ended then.
+        self._claim_size, self._claimed_at, self._ended_at_claim = CLAIMED_PER_WORKER, 0.0, 0
         self._elsewhere: list[PlannedTrial] = []
         self.status = RunStatus()
 
@@ -184,7 +191,8 @@ class Manager:
                     waiting.extend(self._tasks(self._elsewhere, crew.size))
                     self._elsewhere = []
                 if waiting and len(compiled) + len(generic) < crew.size:
-                    for task in self._claim(waiting, crew.size * CLAIMED_PER_WORKER, owner):
+                    self._fit_claim(crew)
+                    for task in self._claim(waiting, crew.size * self._claim_size, owner):
                         (compiled if self._is_compiled(task.agent, task.environment) else generic).append(task)
                 self._submit(crew, compiled, generic)
                 generic.extend(self._handle(self._collect(crew)))
@@ -229,6 +237,15 @@ class Manager:
         group = self.group(agent, environment)
         return not group.is_generic and runs_on_model(group.agent, group.profile)
 
+    def _fit_claim(self, crew: Crew) -> None:
+        """Claim more at a time where trials are short, fewer where they are long, as others may want to run them."""
+        now, ended = time.monotonic(), self.status.finished
+        if ended > self._ended_at_claim:
+            is_short = now - self._claimed_at < CLAIM_LASTS_SECONDS
+            size = self._claim_size * 2 if is_short else self._claim_size // 2
+            self._claim_size = min(max(size, CLAIMED_PER_WORKER), max(crew.most_queued, CLAIMED_PER_WORKER))
+        self._claimed_at, self._ended_at_claim = now, ended
+
     def _claim(self, waiting: deque[Task], number: int, owner: StoreOwner | None) -> list[Task]:
         """Up to `number` tasks, without the trials that have ended meanwhile or that another process runs."""
         tasks = [waiting.popleft() for _ in range(min(number, len(waiting)))]
@@ -255,7 +272,8 @@ class Manager:
     def _submit(self, crew: Crew, compiled: deque[Task], generic: deque[Task]) -> None:
         """Keep all workers busy; generic trials have the cores that compiled ones leave free."""
         full = crew.size * (1 + crew.queued)
-        while compiled and self._at_work.compiled < full:
+        most = crew.size * (1 + min(max(crew.queued, self._claim_size), crew.most_queued))
+        while compiled and self._at_work.compiled < most:
             task = compiled.popleft()
             self._at_work.add(task, is_compiled=True)
             crew.compiled.submit(task)
@@ -273,7 +291,7 @@ class Manager:
             first = self._events.get(timeout=WAIT_SECONDS)
         except queue.Empty:
             return []
-        early = self._committed + COMMIT_SECONDS - time.monotonic()
+        early = self._next_commit - time.monotonic()
         if early > 0 and crew.queued:
             time.sleep(early)
         return [first, *self._drain()]
@@ -296,8 +314,11 @@ class Manager:
             elif self._at_work.remove(event.trial.key):
                 ended.append(event)
         if ended:
-            self._committed = time.monotonic()
+            started = time.monotonic()
             self._store.record(((self._identity(event.trial), event.outcome) for event in ended), self._provenance)
+            took = time.monotonic() - started
+            pause = min(max(COMMIT_SECONDS, COMMIT_RATIO * took), LONGEST_COMMIT_SECONDS)
+            self._next_commit = started + took + pause
         for event in ended:
             self.status.steps += int(event.outcome.metrics.get("steps", 0))
             for twin in (event.trial, *self._twins.get(event.trial.key, ())):
