@@ -135,7 +135,9 @@ class ProcessWorkers:
         if self._pool is not None:
             pool, self._pool = self._pool, None
             pool.stop()
-            pool.join()
+            # The pool would close its locks first, and end its processes one after the other.
+            with self._context.ended_processes():
+                pool.join()
 
     def _finish(self, future: Any) -> None:
         from pebble import ProcessExpired
