@@ -1,6 +1,5 @@
 """Drives the compiled loop through a budget in chunks, from where an agent stands to where it then stands."""
 
-import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from weakref import WeakSet
 
 import numpy as np
 
+from velodrome.agents.engine.compile_clock import COMPILE_CLOCK
 from velodrome.agents.engine.compiler import compiled_loop, report_not_compilable
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.generic_loop import Progress
@@ -24,7 +24,6 @@ MAX_CHUNK_EPISODES = 1 << 15
 FIRST_CHUNK_STEPS = 1 << 14
 FIRST_CHUNK_EPISODES = 1 << 10
 
-_compiling = threading.Lock()
 # Every loop is called with arrays of the same types, so it is compiled once.
 _compiled: WeakSet[Any] = WeakSet()
 
@@ -171,7 +170,7 @@ def _compile(loop: Any, arguments: tuple[Any, ...], select: Callable[..., Any]) 
     if loop in _compiled:
         return 0.0
     started = time.perf_counter()
-    with not_counted(), _compiling, warnings.catch_warnings():
+    with not_counted(), COMPILE_CLOCK, warnings.catch_warnings():
         import numba
         from numba.core.errors import NumbaWarning
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from velodrome.agents.engine.compile_clock import compiling_if_first
 from velodrome.agents.planning.plain_sweeps import are_few, repeat, sweep_of
 from velodrome.checks import VelodromeError
 from velodrome.envs.model.transition_model import TransitionModel
@@ -52,10 +53,11 @@ def evaluate_policy(model: TransitionModel, policy: np.ndarray, success: np.ndar
         from velodrome.agents.planning.dynamic_programming_kernels import policy_values_within
 
         marked = np.zeros(len(model.rewards), dtype=np.bool_) if success is None else success
-        returns, rates = policy_values_within(
-            model.offsets, model.probabilities, model.next_states, model.rewards, model.terminated, marked, policy,
-            model.time_limit,
-        )  # fmt: skip
+        with compiling_if_first(policy_values_within):
+            returns, rates = policy_values_within(
+                model.offsets, model.probabilities, model.next_states, model.rewards, model.terminated, marked, policy,
+                model.time_limit,
+            )  # fmt: skip
         return ExactValue(None if success is None else _start_value(model, rates), _start_value(model, returns))
     rate = None if success is None else _start_value(model, _success_values(model, success, policy))
     return ExactValue(rate, _unlimited_return(model, policy))

@@ -38,13 +38,13 @@ def sweep_of(
 
     def sweep(values: np.ndarray) -> np.ndarray:
         terms = probabilities * (gained + shares * values[next_states])
-        totals = np.zeros(len(counts))
+        sums = np.zeros(len(counts))
         for term in terms:
-            totals += term
-        totals = totals.reshape(model.num_states, model.num_actions)
+            sums += term
+        totals = sums.reshape(model.num_states, model.num_actions)
+        result: np.ndarray = np.zeros(model.num_states) if policy is not None else totals.max(axis=1)
         if policy is None:
-            return totals.max(axis=1)
-        result = np.zeros(model.num_states)
+            return result
         for action in range(model.num_actions):
             result += policy[:, action] * totals[:, action]
         return result

@@ -1,12 +1,14 @@
 """Runs the trials of a plan that the store does not have yet, and stores each as it ends."""
 
 import queue
+import re
 import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from velodrome.agents.engine.compile_clock import COMPILE_CLOCK
 from velodrome.experiments.running.registrations import pack_registrations
 from velodrome.experiments.running.run_status import AgentStatus, ProgressCallback, RunStatus
 from velodrome.experiments.running.trial_runner import TrialGroup, as_generic
@@ -30,6 +32,7 @@ WAIT_SECONDS = 0.2
 COMMIT_SECONDS, LONGEST_COMMIT_SECONDS = 0.025, 0.25
 COMMIT_RATIO = 10
 CHECKPOINTS_FOLDER = "checkpoints"
+_NUMBERS = re.compile(r"[\d.]+")
 # How often trials that another process has claimed are looked at again.
 CLAIM_SECONDS = 1.0
 
@@ -54,6 +57,11 @@ class Crew:
     most_queued: int
     compiled: Workers
     generic: Workers
+
+    @property
+    def shares_compiler(self) -> bool:
+        """Whether the compiled trials run in threads of this process, of which one at a time can compile."""
+        return self.compiled is not self.generic
 
     def check(self) -> None:
         """Let the workers look for trials that take too long and for workers that are gone."""
@@ -109,6 +117,10 @@ class Manager:
         self._next_commit = 0.0
         # Tasks of each worker in a claim, when the last was, and how many trials had ended then.
         self._claim_size, self._claimed_at, self._ended_at_claim = CLAIMED_PER_WORKER, 0.0, 0
+        # Loops (see `_loop_of`) of which a trial has ended, and the one that may be compiled now.
+        self._compiled: set[str] = set()
+        self._compiling: str | None = None
+        self._compile_seconds_before = COMPILE_CLOCK.seconds
         self._elsewhere: list[PlannedTrial] = []
         self.status = RunStatus()
 
@@ -192,7 +204,8 @@ class Manager:
                     self._elsewhere = []
                 if waiting and len(compiled) + len(generic) < crew.size:
                     self._fit_claim(crew)
-                    for task in self._claim(waiting, crew.size * self._claim_size, owner):
+                    chosen = self._next_tasks(waiting, crew.size * self._claim_size, crew)
+                    for task in self._claim(chosen, owner):
                         (compiled if self._is_compiled(task.agent, task.environment) else generic).append(task)
                 self._submit(crew, compiled, generic)
                 generic.extend(self._handle(self._collect(crew)))
@@ -240,16 +253,49 @@ class Manager:
     def _fit_claim(self, crew: Crew) -> None:
         """Claim more at a time where trials are short, fewer where they are long, as others may want to run them."""
         now, ended = time.monotonic(), self.status.finished
-        if ended > self._ended_at_claim:
+        # Until all is compiled the next to compile is not to wait behind many others.
+        if self._compiling is None and ended > self._ended_at_claim:
             is_short = now - self._claimed_at < CLAIM_LASTS_SECONDS
             size = self._claim_size * 2 if is_short else self._claim_size // 2
             self._claim_size = min(max(size, CLAIMED_PER_WORKER), max(crew.most_queued, CLAIMED_PER_WORKER))
         self._claimed_at, self._ended_at_claim = now, ended
 
-    def _claim(self, waiting: deque[Task], number: int, owner: StoreOwner | None) -> list[Task]:
-        """Up to `number` tasks, without the trials that have ended meanwhile or that another process runs."""
-        tasks = [waiting.popleft() for _ in range(min(number, len(waiting)))]
-        if owner is None:
+    def _next_tasks(self, waiting: deque[Task], number: int, crew: Crew) -> list[Task]:
+        """Up to `number` tasks in order, among them only one of which a worker may have to compile the loop.
+
+        A second worker with such a one would wait for the first, while there are trials that it could run.
+        """
+        chosen: list[Task] = []
+        passed: list[Task] = []
+        while waiting and len(chosen) < number:
+            task = waiting.popleft()
+            loop = self._loop_of(task) if crew.shares_compiler else None
+            if loop is None or loop in self._compiled:
+                chosen.append(task)
+            elif self._compiling is None:
+                self._compiling = loop
+                chosen.insert(0, task)
+            else:
+                passed.append(task)
+        waiting.extendleft(reversed(passed))
+        return chosen
+
+    def _loop_of(self, task: Task) -> str | None:
+        """Text that agents have in common whose trials share a compiled loop; None in the generic loop."""
+        if not self._is_compiled(task.agent, task.environment):
+            return None
+        # Nearly so: what their numbers are makes no difference, nor how many there are of most.
+        return _NUMBERS.sub("", self._plan.agents[task.agent].expression)
+
+    def _note_compiled(self, loop: str | None) -> None:
+        if loop is not None:
+            self._compiled.add(loop)
+        if loop == self._compiling:
+            self._compiling = None
+
+    def _claim(self, tasks: list[Task], owner: StoreOwner | None) -> list[Task]:
+        """The tasks without the trials that have ended meanwhile or that another process runs."""
+        if owner is None or not tasks:
             return tasks
         trials = [trial for task in tasks for trial in task.trials]
         claimed, ended = self._store.claim([trial.key for trial in trials], owner.name, again=self._retry_failed)
@@ -261,6 +307,9 @@ class Manager:
             elif trial.key not in ours:
                 self._elsewhere.append(trial)
         left = [replace(task, trials=tuple(trial for trial in task.trials if trial.key in ours)) for task in tasks]
+        for task in left:
+            if not task.trials and self._compiling is not None and self._loop_of(task) == self._compiling:
+                self._compiling = None
         return [task for task in left if task.trials]
 
     def _release_the_gone(self, owner: StoreOwner) -> None:
@@ -292,7 +341,7 @@ class Manager:
         except queue.Empty:
             return []
         early = self._next_commit - time.monotonic()
-        if early > 0 and crew.queued:
+        if early > 0 and crew.queued and self._compiling is None:
             time.sleep(early)
         return [first, *self._drain()]
 
@@ -310,9 +359,11 @@ class Manager:
         returned: list[Task] = []
         for event in events:
             if not isinstance(event, TrialEnded):
+                self._note_compiled(self._loop_of(event.task))
                 returned += self._make_generic(event.task, event.reason)
             elif self._at_work.remove(event.trial.key):
                 ended.append(event)
+                self._note_compiled(self._loop_of(Task(event.trial.agent, event.trial.environment, ())))
         if ended:
             started = time.monotonic()
             self._store.record(((self._identity(event.trial), event.outcome) for event in ended), self._provenance)
@@ -355,6 +406,8 @@ class Manager:
 
     def _tell(self) -> None:
         if self._progress is not None:
+            self.status.is_compiling = COMPILE_CLOCK.is_running
+            self.status.compile_seconds = COMPILE_CLOCK.seconds - self._compile_seconds_before
             self._progress(self.status)
 
 

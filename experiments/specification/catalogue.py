@@ -26,7 +26,7 @@ from velodrome.policies.schedules import Constant, Schedule
 Factory = Callable[..., Any]
 
 
-class Catalogue(UserDict[str, Factory]):
+class Catalogue(UserDict[str, Any]):
     """Names of expressions to what they build; a class is loaded when it is asked for, as networks' take their time.
 
     Args:
@@ -39,8 +39,10 @@ class Catalogue(UserDict[str, Factory]):
         self._module, self._names = module, names
 
     def __getitem__(self, name: str) -> Factory:
-        found = self.data[name]
-        return getattr(self._module, self._names[name]) if found is None else found  # type: ignore[no-any-return]
+        found: Factory | None = self.data[name]
+        if found is None:
+            found = self.data[name] = getattr(self._module, self._names[name])
+        return found
 
 
 AGENTS = Catalogue(
