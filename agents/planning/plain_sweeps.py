@@ -42,9 +42,10 @@ def sweep_of(
         for term in terms:
             sums += term
         totals = sums.reshape(model.num_states, model.num_actions)
-        result: np.ndarray = np.zeros(model.num_states) if policy is not None else totals.max(axis=1)
         if policy is None:
-            return result
+            best: np.ndarray = totals.max(axis=1)
+            return best
+        result = np.zeros(model.num_states)
         for action in range(model.num_actions):
             result += policy[:, action] * totals[:, action]
         return result
