@@ -1,21 +1,25 @@
 """Bootstrap and jackknife replicates of an aggregate, in blocks of bounded memory."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.experiments.statistics.aggregates import TRIMMED_SHARE, Aggregate, iqm
+from velodrome.experiments.statistics.aggregates import TRIMMED_SHARE, Aggregate, iqm, mean
 from velodrome.experiments.statistics.by_seed import seed_rows
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.scores import Array, random_stream
+from velodrome.experiments.statistics.student_intervals import standard_errors
 
 _Number = TypeVar("_Number", bound=np.floating[Any])
 
 # Values in one block: 512 kB as float64 stay in the caches, and larger arrays are given back to the system each time.
 BLOCK = 1 << 16
 NUM_RESAMPLES = 10_000
+# Counts of draws that are kept for the next agent (32 MB), and those that are worked on at once (8 MB as float64).
+MOST_KEPT, BLOCK_OF_COUNTS = 1 << 24, 1 << 20
 # Whole numbers up to this are exact as float32.
 MOST_RANKS = 1 << 24
 # Pairs of scores are drawn at once where all that there are still fit into the caches, and one into 16 bits.
@@ -92,6 +96,8 @@ def replicates(environments: Sequence[Array], aggregate: Aggregate, num_resample
     """
     if aggregate is iqm and sum(len(scores) for scores in environments) <= MOST_RANKS:
         return _iqm_replicates(environments, num_resamples, seed)
+    if aggregate is mean:
+        return np.concatenate([one for one, _ in replicates_with_errors(environments, mean, num_resamples, seed, 0.0)])
     return np.concatenate([aggregate.of_rows(rows) for rows in resamples(environments, num_resamples, seed)])
 
 
@@ -109,6 +115,39 @@ def _iqm_replicates(environments: Sequence[Array], num_resamples: int, seed: int
         middle = ordered.take(drawn[:, cut : len(pooled) - cut].astype(np.intp))
         parts.append(np.clip(middle.mean(axis=1), middle[:, 0], middle[:, -1]))
     return np.concatenate(parts)
+
+
+def replicates_with_errors(
+    environments: Sequence[Array], aggregate: Aggregate, num_resamples: int, seed: int, centre: float
+) -> Iterator[tuple[Array, Array]]:
+    """The aggregate of each stratified resample less a number near it, and its standard error, in blocks.
+
+    Raises:
+        StatisticsError: fewer than one resample, or no standard error is known.
+    """
+    size = len(environments[0])
+    if len(environments) > 1 or aggregate.of_counts is None or size * num_resamples > MOST_KEPT:
+        for rows in resamples(environments, num_resamples, seed):
+            yield aggregate.of_rows(rows) - centre, standard_errors(aggregate, rows)
+        return
+    counts = _drawn_counts(size, num_resamples, seed)
+    step = max(1, BLOCK_OF_COUNTS // size)
+    for start in range(0, num_resamples, step):
+        yield aggregate.of_counts(environments[0], counts[:, start : start + step], centre)
+
+
+@lru_cache(maxsize=2)
+def _drawn_counts(size: int, num_resamples: int, seed: int) -> NDArray[np.uint16]:
+    """How often each score is drawn in each of the resamples of `resamples`, (size, num_resamples).
+
+    The draws depend on the number of scores alone: all agents with as many seeds take the same.
+    """
+    parts = []
+    for drawn in _drawn(np.arange(size), [size], num_resamples, seed):
+        places = drawn + np.arange(len(drawn))[:, np.newaxis] * size
+        counts = np.bincount(places.ravel(), minlength=len(drawn) * size).astype(np.uint16)
+        parts.append(counts.reshape(len(drawn), size))
+    return np.ascontiguousarray(np.concatenate(parts).T)
 
 
 def jackknife(environments: Sequence[Array], aggregate: Aggregate) -> list[Array]:
