@@ -61,6 +61,7 @@ def joined(results: Sequence[Table], names: Sequence[str] | None = None) -> Tabl
         _without_repeats([way for part in parts for way in part.results.provenance]),
         _without_repeats([*note, *[line for part in parts for line in part.notes()]]),
         _curve_source=_chained([(one, one._curve_source) for one in results]),
+        _success_source=_chained([(one, one._read_successes) for one in results]),
         _measured_source=_chained([(one, one._measured_source) for one in results]),
         specifications={part.agents[old]: text for part in parts for old, text in part.results.specifications.items()},
     )

@@ -119,10 +119,14 @@ def _iqm_of_counts(scores: Array, counts: Counts, centre: float) -> tuple[Array,
     reached = counts[order]
     for lower, higher in pairwise(reached):
         higher += lower
-    low = ordered[(reached <= cut).sum(axis=0, dtype=np.uint16)]
-    high = ordered[(reached < size - cut).sum(axis=0, dtype=np.uint16)]
-    weights = np.diff(np.clip(reached, cut, size - cut).astype(np.float64), axis=0, prepend=cut)
-    sums, squares = np.stack([ordered, ordered**2]) @ weights
+    low, high = (
+        ordered[(reached < most).view(np.uint8).sum(axis=0, dtype=np.uint16)] for most in (cut + 1, size - cut)
+    )
+    # How many of each score are left in the middle.
+    kept = np.clip(reached, cut, size - cut)
+    kept[1:] -= kept[:-1].copy()
+    kept[0] -= cut
+    sums, squares = np.stack([ordered, ordered**2]) @ kept.astype(np.float64)
     number = size - 2 * cut
     winsorized, its_squares = (sums + cut * (low + high)) / size, (squares + cut * (low**2 + high**2)) / size
     errors = np.sqrt(np.maximum(its_squares - winsorized**2, 0.0) / (size - 1)) * size / number

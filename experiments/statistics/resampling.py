@@ -18,8 +18,8 @@ _Number = TypeVar("_Number", bound=np.floating[Any])
 # Values in one block: 512 kB as float64 stay in the caches, and larger arrays are given back to the system each time.
 BLOCK = 1 << 16
 NUM_RESAMPLES = 10_000
-# Counts of draws that are kept for the next agent (32 MB), and those that are worked on at once (8 MB as float64).
-MOST_KEPT, BLOCK_OF_COUNTS = 1 << 24, 1 << 20
+# Counts of draws that are kept for the next agent (32 MB), and those that are worked on at once (1 MB as float64).
+MOST_KEPT, BLOCK_OF_COUNTS = 1 << 24, 1 << 17
 # Whole numbers up to this are exact as float32.
 MOST_RANKS = 1 << 24
 # Pairs of scores are drawn at once where all that there are still fit into the caches, and one into 16 bits.

@@ -82,5 +82,3 @@ def count_reaching(sums: Array, thresholds: Array) -> NDArray[np.int64]:
     """How many of the rows of sums are, each column by itself, at least the threshold, int64 (num_columns,)."""
     # Bytes add up several times as fast as truth values; no tile has more rows than 16 bits count.
     return np.asarray((sums >= thresholds).view(np.uint8).sum(axis=0, dtype=np.uint16).astype(np.int64))
-
-
