@@ -7,6 +7,9 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from velodrome.agents.training_log import Curve
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.results.importers.trials import common_evaluation_episodes, common_seeds
@@ -16,7 +19,8 @@ from velodrome.experiments.storage.episode_curves import EpisodeCurves
 
 Labels = dict[str, str]
 Table = TypeVar("Table", bound=TrialTable)
-Source = TypeVar("Source", EpisodeCurves, Mapping[str, Curve])
+Successes = NDArray[np.bool_] | None
+Source = TypeVar("Source", EpisodeCurves, Successes, Mapping[str, Curve])
 _UNKNOWN = PairBudget()
 
 

@@ -63,9 +63,8 @@ def threshold_of(records: Iterable[TrialRecord], rate: float | None = None) -> T
 def episodes_to(table: TrialTable, environment: str, agent: str, threshold: Threshold) -> EpisodesToThreshold | None:
     """Episodes until an agent's trials reached a threshold; None where their curves tell no success."""
     known = [row for row in table.successes(environment, agent) if row is not None and len(row)]
-    successes = equally_long(known)
-    if successes is None:
-        successes = [row.astype(np.float64) for row in known]
+    together = equally_long(known)
+    successes = (row.astype(np.float64) for row in known) if together is None else together
     try:
         return episodes_to_threshold(successes, threshold.rate, window=threshold.window)
     except StatisticsError:

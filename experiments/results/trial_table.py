@@ -226,7 +226,7 @@ class TrialTable:
 
     def done(self, environment: str, agent: str) -> list[TrialRecord]:
         """Those of them that are done."""
-        return [record for record in self.trials(environment, agent) if record.is_done]
+        return self._done_by_pair.get((environment, agent), [])
 
     def done_on(self, environment: str) -> list[TrialRecord]:
         """The trials of all agents on an environment that are done."""
@@ -238,6 +238,10 @@ class TrialTable:
         for record in self.records:
             by_pair.setdefault((record.environment, record.agent), []).append(record)
         return by_pair
+
+    @cached_property
+    def _done_by_pair(self) -> dict[tuple[str, str], list[TrialRecord]]:
+        return {pair: [record for record in some if record.is_done] for pair, some in self._by_pair.items()}
 
     @cached_property
     def analyses(self) -> dict[Any, Any]:

@@ -178,4 +178,4 @@ def _by_seed(differences: Array, common: NDArray[np.bool_], scale: Array) -> Arr
 
 def _mean_over_environments(values: Array) -> Array:
     # An environment beside the other, as numbers of one pair alone are added up.
-    return np.ascontiguousarray(values.T).mean(axis=1)
+    return np.asarray(np.ascontiguousarray(values.T).mean(axis=1))

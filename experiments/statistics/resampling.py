@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.experiments.statistics.aggregates import TRIMMED_SHARE, Aggregate, iqm, mean
+from velodrome.experiments.statistics.aggregates import TRIMMED_SHARE, Aggregate, Counts, iqm, mean
 from velodrome.experiments.statistics.by_seed import seed_rows
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.scores import Array, random_stream
@@ -137,14 +137,14 @@ def replicates_with_errors(
 
 
 @lru_cache(maxsize=2)
-def _drawn_counts(size: int, num_resamples: int, seed: int) -> NDArray[np.uint16]:
+def _drawn_counts(size: int, num_resamples: int, seed: int) -> Counts:
     """How often each score is drawn in each of the resamples of `resamples`, (size, num_resamples).
 
     The draws depend on the number of scores alone: all agents with as many seeds take the same.
     """
     parts = []
-    for drawn in _drawn(np.arange(size), [size], num_resamples, seed):
-        places = drawn + np.arange(len(drawn))[:, np.newaxis] * size
+    for drawn in _drawn(np.arange(size, dtype=np.float64), [size], num_resamples, seed):
+        places = drawn.astype(np.intp) + np.arange(len(drawn))[:, np.newaxis] * size
         counts = np.bincount(places.ravel(), minlength=len(drawn) * size).astype(np.uint16)
         parts.append(counts.reshape(len(drawn), size))
     return np.ascontiguousarray(np.concatenate(parts).T)
@@ -170,30 +170,46 @@ def _leave_one_out(environments: Sequence[Array], index: int, aggregate: Aggrega
     return np.concatenate(parts)
 
 
-def resampled_weights(
-    rng: np.random.Generator, sizes: Sequence[int], seeds: Sequence[Sequence[int]] | None, rows: int
-) -> Iterator[Array]:
-    """How often each score is drawn in each resample: float64 (rows, num_seeds) for each environment.
+def resampled_counts(
+    stream: Sequence[int], sizes: Sequence[int], seeds: Sequence[Sequence[int]] | None, num_resamples: int
+) -> Iterator[Counts]:
+    """How often each score is drawn in each resample: (num_seeds, num_resamples) for each environment, not to change.
 
     Args:
-        rng: of the draws.
+        stream: seed and purpose of the draws, which depend on the sizes besides.
         sizes: scores of each environment.
         seeds: of each environment, where these share seeds: whole seeds are drawn, with their scores on all of them.
             A resample without any score on an environment takes all of it. By default scores are drawn within each.
-        rows: resamples.
+        num_resamples: in all.
 
     Raises:
         StatisticsError: seeds that do not fit.
     """
     if seeds is None:
-        yield from (resample_counts(rng, size, rows) for size in sizes)
+        rng = random_stream(*stream)
+        yield from (_counts(rng, size, num_resamples) for size in sizes)
         return
     places, number = seed_rows(sizes, seeds)
-    counts = resample_counts(rng, number, rows)
+    is_kept = number * num_resamples <= MOST_KEPT
+    counts = (_kept_counts if is_kept else _kept_counts.__wrapped__)(tuple(stream), number, num_resamples)
     for own in places:
-        drawn = counts[:, own]
-        drawn[drawn.sum(axis=1) == 0] = 1.0
+        if np.array_equal(own, np.arange(number)):
+            yield counts
+            continue
+        drawn = counts[own]
+        drawn[:, ~drawn.any(axis=0)] = 1
         yield drawn
+
+
+@lru_cache(maxsize=2)
+def _kept_counts(stream: tuple[int, ...], number: int, num_resamples: int) -> Counts:
+    """Several agents with as many seeds take the same."""
+    return _counts(random_stream(*stream), number, num_resamples)
+
+
+def _counts(rng: np.random.Generator, number: int, num_resamples: int) -> Counts:
+    """Counts in which the resamples of a score lie side by side, so that scores are added up in whole pieces."""
+    return np.ascontiguousarray(resample_counts(rng, number, num_resamples, np.uint16).T)
 
 
 def resample_counts(rng: np.random.Generator, size: int, rows: int, kind: Any = np.float64) -> NDArray[Any]:
