@@ -75,7 +75,7 @@ def performance_profile(
             # Whole numbers are added up exactly, so that a share of one is one.
             replicates[place] += number / total / len(environments)
     tail = (1 - level) / 2
-    low, high = np.clip(np.quantile(replicates, [tail, 1 - tail], axis=1), 0.0, 1.0)
+    low, high = np.clip(np.quantile(replicates, [tail, 1 - tail], axis=1, overwrite_input=True), 0.0, 1.0)
     return PerformanceProfile(taus, shares, low, high, level)
 
 
