@@ -58,13 +58,13 @@ def main() -> None:
         verdict = measuring.verdict(measuring.median(ratios), TARGET_SHARE * cores)
         limit = f"{cores} processes that only compute"
         shares = [ratio / most for ratio, most in zip(ratios, limits, strict=True)]
-        rows = [
-            measuring.Row(f"{cores} threads", figures[cores], "1 thread", figures[1], ratios, verdict),
-            measuring.Row(
-                f"of what {limit} gain on one", measuring.as_ratio(ratios), limit, measuring.as_ratio(limits), shares
-            ),
-        ]
-        load.table("threads", title, rows)
+        load.table(
+            "threads",
+            title,
+            [measuring.Row(f"{cores} threads", figures[cores], "1 thread", figures[1], ratios, verdict)],
+        )
+        rows = [measuring.Row("the same", measuring.as_ratio(ratios), limit, measuring.as_ratio(limits), shares)]
+        load.table("machine", "How many times as much is done at once", rows, "share")
 
 
 if __name__ == "__main__":
