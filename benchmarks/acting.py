@@ -85,7 +85,7 @@ def weights_of(agent: Any, folder: Path) -> list[Any]:
     with np.load(folder / "arrays.npz") as stored:
         arrays = {name: stored[name] for name in stored}
     if "network/weights" in arrays:
-        network = agent._network(agent._binding.task)
+        network = agent._network(agent.binding.task)
         parts = np.split(arrays["network/weights"], np.cumsum(network.sizes)[:-1])
         return [part.reshape(shape) for part, shape in zip(parts, network.shapes, strict=True)]
     names = [name for name in arrays if name.startswith("network/weights/")]
