@@ -7,7 +7,6 @@ time; loading and tracing are not counted. Fails unless all contenders have the 
 """
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -247,12 +246,13 @@ def main() -> int:
     if given.worker:
         serve(given.worker[0], Path(given.worker[1]))
         return 0
-    has_torch = subprocess.run([given.torch_python, "-c", "import torch, numpy"], capture_output=True, check=False)
-    ways = {way: project for way, project in PROJECTS.items() if project != "pytorch" or not has_torch.returncode}
+    load = measuring.Load(given)
+    has_torch = load.has_peer(given.torch_python, "torch")
+    ways = {way: project for way, project in PROJECTS.items() if project != "pytorch" or has_torch}
     threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
     budget = 0.001 if given.quick else 0.3
     is_same = True
-    with measuring.Load(given) as load, tempfile.TemporaryDirectory() as folder:
+    with load, tempfile.TemporaryDirectory() as folder:
         pythons = {project: given.torch_python if project == "pytorch" else sys.executable for project in ways.values()}
         workers = {
             project: measuring.Worker(python, "acting.py", "--worker", project, folder, environment=threads)

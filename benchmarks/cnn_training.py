@@ -6,7 +6,6 @@ one core the CPU time of the process counts, on more the clock.
 """
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -143,14 +142,14 @@ def main() -> None:
     if given.worker:
         return serve(given.worker[0], int(given.worker[1]), int(given.worker[2]))
     number = 200 if given.quick else 1000
-    has_torch = subprocess.run([given.torch_python, "-c", "import torch"], capture_output=True, check=False)
+    load = measuring.Load(given)
     pythons = dict.fromkeys(("velodrome", "keras fit"), sys.executable)
-    if has_torch.returncode == 0:
+    if load.has_peer(given.torch_python, "torch"):
         pythons["pytorch"] = given.torch_python
     threads = {name: str(given.cores) for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")}
     threads["TF_NUM_INTEROP_THREADS"] = "1"
     clock = "cpu" if given.cores == 1 else "wall"
-    with measuring.Load(given) as load:
+    with load:
         workers = {
             name: measuring.Worker(
                 python, "cnn_training.py", "--worker", name, str(number), str(given.cores), environment=threads

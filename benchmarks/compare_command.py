@@ -3,7 +3,7 @@
 Every run is a fresh process with everything that a user waits for: imports, compiling, trials, the store, tables and
 pictures. "cold" starts with an empty folder of compiled code (NUMBA_CACHE_DIR), "warm" runs all trials again, "stored"
 none. The trials alone are those of the same experiment, by `run_trial` one after the other, with compiled code and
-nothing stored.
+nothing stored; "trials and store" is `compare` of the library with compiled code, which makes no table.
 """
 
 import tempfile
@@ -14,7 +14,7 @@ from start_up import Start, command, start
 
 # Seconds by the clock on two free cores.
 COLD, STORED, FEW_STORED = 15.0, 2.0, 1.2
-REPORT_SECONDS, REPORT_MEMORY = 10.0, 300.0
+TRIALS_SECONDS, REPORT_SECONDS, REPORT_MEMORY = 12.0, 10.0, 300.0
 BARE = """
 from velodrome.experiments.specification.experiment_file import read_experiment
 from velodrome.experiments.trials.trial import Budget, run_trial
@@ -24,6 +24,12 @@ for environment in plan.environments.values():
     for label, planned in plan.agents.items():
         for seed in plan.seeds:
             run_trial(label, planned.agent, environment.profile, Budget(plan.episodes, None), seed)
+"""
+
+STORE = """
+from velodrome.experiments.compare import compare
+
+compare("frozenlake", seeds={seeds}, out="trials")
 """
 
 
@@ -36,6 +42,7 @@ def one_round(many: int, few: int) -> dict[str, Start]:
             return start(command("compare", "frozenlake", "--seeds", str(seeds), "--out", out), folder, cache)
 
         found = {"cold": compared(many, "cold"), "bare": start(BARE.format(seeds=many), folder, cache)}
+        found["trials"] = start(STORE.format(seeds=many), folder, cache)
         found |= {"warm": compared(many, "warm"), "stored": compared(many, "warm")}
         found["report"] = start(command("report", "warm"), folder, cache)
         compared(few, "few")
@@ -71,6 +78,10 @@ def main() -> None:
             row(f"{many} seeds, all stored", "stored", goal("stored", STORED), rounds),
         ]
         load.table("many", title, rows, "CPU, so many times")
+        cpu = measuring.median([each["trials"].seconds for each in rounds])
+        trials_goal = measuring.verdict(cpu, TRIALS_SECONDS, at_least=False) + " (CPU s)"
+        trials = row(f"{many} seeds, trials and store", "trials", trials_goal, rounds)
+        load.table("trials", title, [trials], "CPU, so many times")
         stored = row(f"{few} seeds, all stored", "few stored", goal("few stored", FEW_STORED), rounds)
         load.table("few", title, [stored], "CPU, so many times")
         cpu, memory = (

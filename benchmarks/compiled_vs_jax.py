@@ -143,7 +143,7 @@ def main() -> None:
     num_seeds, num_steps = (64, 1_000) if given.quick else (NUM_SEEDS, given.steps)
     title = f"{ENVIRONMENT}, {num_seeds} seeds of {num_steps:,} steps on all cores, median of {given.rounds} rounds"
     with measuring.Load(given) as load, tempfile.TemporaryDirectory() as folder:
-        if not measuring.has_module(given.jax_python, "jax"):
+        if not load.has_peer(given.jax_python, "jax"):
             load.table("seeds", title, [measuring.Row("Q-learning", "-", "JAX", measuring.NOT_INSTALLED)])
             return print(SKIPPED)
         file = Path(folder) / "model.npz"

@@ -146,11 +146,22 @@ class Load:
     def __init__(self, given: argparse.Namespace | None = None) -> None:
         self.given = given
         self.tables: list[dict[str, Any]] = []
+        self.peers: list[str] = []
 
     def __enter__(self) -> "Load":
         self._averages = _load_averages()
         self._busy, self._own, self._wall = _busy_seconds(), _own_seconds(), time.monotonic()
         return self
+
+    def has_peer(self, python: str | Path, module: str) -> bool:
+        """Whether an interpreter has a module of another project; its version is kept."""
+        if not Path(python).exists():
+            return False
+        command = [str(python), "-c", f"import numpy, {module}; print({module}.__version__)"]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        if found.returncode == 0:
+            self.peers.append(f"{module} {found.stdout.split()[-1]}")
+        return found.returncode == 0
 
     def table(self, key: str, title: str, rows: Iterable[Row], ratio: str = "velodrome is faster by") -> None:
         """Print a table, and keep it.
@@ -172,12 +183,19 @@ class Load:
         busy = _busy_seconds() - self._busy - (_own_seconds() - self._own)
         others, after = max(0.0, busy) / (elapsed * cores), _load_averages()
         print(f"\nload average {self._averages} before, {after} after; other programs took {others:.0%} of all cores")
-        print(f"{elapsed:.0f} s on {usable_cores()} of {cores} cores ({processor()}), {versions()}")
+        print(
+            f"{elapsed:.0f} s on {usable_cores()} of {cores} cores ({processor()}), {', '.join([versions(), *self.peers])}"
+        )
         if kind is None and self.given is not None and self.given.json is not None:
             machine = {"cores": cores, "usable_cores": usable_cores(), "processor": processor()}
             load = {"before": self._averages, "after": after, "others": round(others, 3)}
             run = {"date": date.today().isoformat(), "seconds": round(elapsed), "rounds": self.given.rounds}
-            kept = run | {"quick": self.given.quick, "machine": machine, "versions": versions(), "load": load}
+            kept = run | {
+                "quick": self.given.quick,
+                "machine": machine,
+                "versions": ", ".join([versions(), *self.peers]),
+                "load": load,
+            }
             text = json.dumps(kept | {"tables": self.tables}, ensure_ascii=False, indent=1)
             self.given.json.write_text(text + "\n", encoding="utf-8")
 
@@ -279,12 +297,6 @@ def serve(work: Callable[..., dict[str, Any]], **ready: Any) -> None:
     print(json.dumps(ready), flush=True)
     for line in sys.stdin:
         print(json.dumps(work(**json.loads(line))), flush=True)
-
-
-def has_module(python: str | Path, *modules: str) -> bool:
-    """Whether an interpreter can import all of them."""
-    command = [str(python), "-c", f"import {', '.join(modules)}"]
-    return Path(python).exists() and subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def peak_memory() -> int:

@@ -8,7 +8,6 @@ where making the network and tracing are counted and importing is not.
 """
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 import measuring
 from peer_networks import keras_reader, torch_reader
 
-LEARNING_RATE, FIRST, FRESH_ROUNDS = 0.1, 50, 2
+LEARNING_RATE, FIRST, FRESH_ROUNDS = 0.1, 50, 1
 # The long sentence, against others that unroll it too.
 TARGETS = {"pytorch": 1.0, "keras unrolled": 1.0}
 
@@ -189,8 +188,8 @@ def main() -> None:
     # PyTorch's environment lacks velodrome.
     from velodrome.envs.labelled.texts import TEXTS
 
-    has_torch = subprocess.run([given.torch_python, "-c", "import torch, numpy"], capture_output=True, check=False)
-    names = ["velodrome", *([] if has_torch.returncode else ["pytorch"]), *KERAS]
+    load = measuring.Load(given)
+    names = ["velodrome", *(["pytorch"] if load.has_peer(given.torch_python, "torch") else []), *KERAS]
     threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
     def new_worker(contender: str) -> measuring.Worker:
@@ -202,7 +201,7 @@ def main() -> None:
         return worker.ask(name=name, task=task._asdict() | {"text": TEXTS[task.text]}, iterations=iterations)
 
     fresh_rounds, rows = min(given.rounds, FRESH_ROUNDS), []
-    with measuring.Load(given) as load:
+    with load:
         workers = {contender: new_worker(contender) for contender in names}
         for name in ("hihello, rnn 1x5",) if given.quick else TASKS:
 

@@ -69,6 +69,12 @@ RATIOS = [
         ("long",),
     ),
     Line(
+        "the same in C, 16 trials of 20,000 episodes, stored",
+        "같은 C 구현, 저장까지 하는 에피소드 20,000개짜리 시도 16개",
+        "compiled_vs_c",
+        ("trials",),
+    ),
+    Line(
         "the same in C, 200 short trials, stored",
         "같은 C 구현, 저장까지 하는 짧은 시도 200개",
         "compiled_vs_c",
@@ -240,7 +246,7 @@ def _range(rows: list[dict[str, Any]]) -> str:
 
 
 def _figures(rows: list[dict[str, Any]]) -> str:
-    return ", ".join(row["ours"] for row in rows)
+    return "; ".join(row["ours"] for row in rows)
 
 
 def run(name: str, folder: Path, peers: Path | None, quick: bool) -> bool:
