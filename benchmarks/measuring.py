@@ -183,19 +183,13 @@ class Load:
         busy = _busy_seconds() - self._busy - (_own_seconds() - self._own)
         others, after = max(0.0, busy) / (elapsed * cores), _load_averages()
         print(f"\nload average {self._averages} before, {after} after; other programs took {others:.0%} of all cores")
-        print(
-            f"{elapsed:.0f} s on {usable_cores()} of {cores} cores ({processor()}), {', '.join([versions(), *self.peers])}"
-        )
+        found = ", ".join([versions(), *self.peers])
+        print(f"{elapsed:.0f} s on {usable_cores()} of {cores} cores ({processor()}), {found}")
         if kind is None and self.given is not None and self.given.json is not None:
             machine = {"cores": cores, "usable_cores": usable_cores(), "processor": processor()}
             load = {"before": self._averages, "after": after, "others": round(others, 3)}
             run = {"date": date.today().isoformat(), "seconds": round(elapsed), "rounds": self.given.rounds}
-            kept = run | {
-                "quick": self.given.quick,
-                "machine": machine,
-                "versions": ", ".join([versions(), *self.peers]),
-                "load": load,
-            }
+            kept = run | {"quick": self.given.quick, "machine": machine, "versions": found, "load": load}
             text = json.dumps(kept | {"tables": self.tables}, ensure_ascii=False, indent=1)
             self.given.json.write_text(text + "\n", encoding="utf-8")
 
