@@ -285,6 +285,7 @@ def main() -> int:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     peers = given.peers.resolve() if given.peers else None
     failed: list[str] = []
+    started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) if given.quick else RESULTS
         if not given.rewrite:
@@ -296,6 +297,7 @@ def main() -> int:
             if new != text and not given.quick:
                 page.write_text(new, encoding="utf-8")
                 print(f"written: {page.relative_to(ROOT)}")
+    print(f"{time.monotonic() - started:.0f} s in all")
     if failed:
         print(f"failed, and kept as they were: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
