@@ -217,14 +217,14 @@ def _summary(language: str, folder: Path) -> str:
         rows = [f"| {' | '.join(each)} |" for each in ([*header, dates], *cells)]
         tables.append("\n".join([rows[0], "|:---|---:|---:|", *rows[1:]]))
     machines = dict.fromkeys(
-        f"{result['machine']['usable_cores']} × {result['machine']['processor']}"
+        f"{result['machine']['usable_cores']} cores ({result['machine']['processor']})"
         for result in results.values()
         if result
     )
     shares = [result["load"]["others"] for result in results.values() if result]
     last = []
     if shares:
-        share = f"{min(shares):.0%}–{max(shares):.0%}"
+        share = "–".join(dict.fromkeys(f"{each:.0%}" for each in (min(shares), max(shares))))
         last = [
             f"{'; '.join(machines)}; other programs took {share} of all cores meanwhile."
             if language == "english"
