@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from velodrome.agents.engine.borrowed_arrays import borrowed
+from velodrome.agents.engine.compiled_arrays import borrowed
 from velodrome.agents.engine.compiled_stream import close_stream, open_stream
 from velodrome.agents.engine.numba_cache import compiled
 

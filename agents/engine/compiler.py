@@ -88,7 +88,7 @@ def _build(
 ) -> Callable[..., Any]:
     from numba.extending import register_jitable
 
-    from velodrome.agents.engine import borrowed_arrays, compiled_stream
+    from velodrome.agents.engine import compiled_arrays, compiled_stream
     from velodrome.agents.engine.compiled_loop import loop_builder
 
     parts = [part for part in (select, learn, visits_of) if part is not None]
@@ -96,7 +96,7 @@ def _build(
         if not hasattr(function, "_velodrome_inlined"):
             register_jitable(forceinline=True)(function)
             function._velodrome_inlined = True  # type: ignore[attr-defined]
-    for module in (compiled_stream, borrowed_arrays):
+    for module in (compiled_stream, compiled_arrays):
         options["fingerprint"] += hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()
     return loop_builder(learn.arguments)(select, learn.function, visits_of, **options)  # type: ignore[attr-defined]
 

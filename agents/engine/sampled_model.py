@@ -44,7 +44,7 @@ class SampledModel:
         if reason is not None:
             return reason
         try:
-            model = TransitionModel.of(env)
+            model = TransitionModel.of_known(env)
         except NoTransitionModelError as error:
             return str(error)
         return cls(
