@@ -96,8 +96,8 @@ def _build(
         if not hasattr(function, "_velodrome_inlined"):
             register_jitable(forceinline=True)(function)
             function._velodrome_inlined = True  # type: ignore[attr-defined]
-    for module in (compiled_stream, compiled_arrays):
-        options["fingerprint"] += hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()
+    for file in (compiled_stream.__file__, compiled_arrays.__file__):
+        options["fingerprint"] += hashlib.sha256(Path(file).read_bytes()).hexdigest()
     return loop_builder(learn.arguments)(select, learn.function, visits_of, **options)  # type: ignore[attr-defined]
 
 

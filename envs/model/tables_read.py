@@ -28,7 +28,7 @@ class _Table:
         self.read: dict[str, Any] = {}
 
     def is_of(self, unwrapped: Any, further: tuple[Any, ...]) -> bool:
-        return self.further == further and type(unwrapped.P) is dict and bool(unwrapped.P == self.copy)
+        return self.further == further and type(unwrapped.P) is dict and bool(self.copy == unwrapped.P)
 
 
 _tables: dict[type, tuple[_Table, ...]] = {}
