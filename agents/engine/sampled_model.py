@@ -34,7 +34,8 @@ class SampledModel:
         if self.model.success is not None:
             return np.asarray(self.model.success[outcomes], dtype=np.int8)
         reports = np.full(len(outcomes), NOT_REPORTED, np.int8)
-        reports[np.isin(self.model.next_states[outcomes], self.rule.goals)] = NOT_REPORTED_AT_GOAL
+        if self.rule.goals:
+            reports[np.isin(self.model.next_states[outcomes], self.rule.goals)] = NOT_REPORTED_AT_GOAL
         return reports
 
     @classmethod
