@@ -137,6 +137,9 @@ def test_tables_of_what_may_change_are_read_each_time():
     assert TransitionModel.of(env).next_states[0] == 36
     outcome[1] = 24
     assert TransitionModel.of(env).next_states[0] == 24
+    env.unwrapped.P[0][0] = [(np.ones(2), 24, -1.0, False)]
+    with pytest.raises(TransitionModelError, match="state 0, action 0: probability and reward must be numbers"):
+        TransitionModel.of(env)
 
 
 def test_smallest_time_limit_counts_and_can_be_replaced():

@@ -27,8 +27,12 @@ class _Table:
         self.copy, self.further = copy, further
         self.read: dict[str, Any] = {}
 
-    def is_of(self, unwrapped: Any, further: tuple[Any, ...]) -> bool:
-        return self.further == further and type(unwrapped.P) is dict and bool(self.copy == unwrapped.P)
+    def is_of(self, table: dict[Any, Any], further: tuple[Any, ...]) -> bool:
+        try:
+            return self.further == further and self.copy == table
+        except ValueError:
+            # It holds arrays, which are neither equal nor not.
+            return False
 
 
 _tables: dict[type, tuple[_Table, ...]] = {}
@@ -59,7 +63,7 @@ def _table_of(unwrapped: Any) -> _Table | None:
         return None
     further = (getattr(kind, "action_mask", None), *(_value(own.get(name)) for name in _FURTHER))
     tables = _tables.get(kind, ())
-    found = next((table for table in tables if table.is_of(unwrapped, further)), None)
+    found = next((table for table in tables if table.is_of(unwrapped.P, further)), None)
     if found is None:
         copy = _copied(unwrapped.P)
         if copy is None:
