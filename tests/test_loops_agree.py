@@ -84,6 +84,12 @@ def test_the_random_agent(garnet, assert_loops_agree):
     assert_loops_agree(agents.RandomAgent, garnet, episodes=EPISODES)
 
 
+def test_softmax_with_more_actions_than_its_weights_have_room_for_on_the_stack(assert_loops_agree):
+    env = gym.make("velodrome/Garnet-v0", num_states=3, num_actions=70, terminal_probability=0.2, seed=1)
+    for learner in (agents.QLearning, agents.ExpectedSarsa):
+        assert_loops_agree(lambda build=learner: build(policy=policies.Softmax(0.05)), env, seeds=(0,), episodes=200)
+
+
 @pytest.mark.parametrize("rate_clock", CLOCKS)
 @pytest.mark.parametrize("parameter_clock", CLOCKS)
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
+from velodrome.agents.engine.compiled_arrays import borrowed
 from velodrome.agents.engine.compiled_stream import close_stream, open_stream
 from velodrome.agents.engine.numba_cache import compiled
 
@@ -78,6 +79,7 @@ def build_loop(
         # Numba keeps compiled code by what a function closes over: unused, the fingerprint would not count.
         if fingerprint == "":
             return 0
+        model, masks, memory = borrowed(model), borrowed(masks), borrowed(memory)
         # Both generators continue from their words, and are written back: calls in a row are one long run.
         environment = open_stream(environment_words)
         rng = open_stream(agent_words)

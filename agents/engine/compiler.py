@@ -88,7 +88,7 @@ def _build(
 ) -> Callable[..., Any]:
     from numba.extending import register_jitable
 
-    from velodrome.agents.engine import compiled_stream
+    from velodrome.agents.engine import compiled_arrays, compiled_stream
     from velodrome.agents.engine.compiled_loop import loop_builder
 
     parts = [part for part in (select, learn, visits_of) if part is not None]
@@ -96,8 +96,8 @@ def _build(
         if not hasattr(function, "_velodrome_inlined"):
             register_jitable(forceinline=True)(function)
             function._velodrome_inlined = True  # type: ignore[attr-defined]
-    stream_source = Path(compiled_stream.__file__).read_text(encoding="utf-8")
-    options["fingerprint"] += hashlib.sha256(stream_source.encode()).hexdigest()
+    for file in (compiled_stream.__file__, compiled_arrays.__file__):
+        options["fingerprint"] += hashlib.sha256(Path(file).read_bytes()).hexdigest()
     return loop_builder(learn.arguments)(select, learn.function, visits_of, **options)  # type: ignore[attr-defined]
 
 
