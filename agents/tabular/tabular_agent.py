@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from velodrome.agents.agent import Agent, Loop
-from velodrome.agents.engine.compiled_training import run_compiled_loop
+from velodrome.agents.engine.compiled_training import Run, run_compiled_loop
 from velodrome.agents.engine.compiler import NotCompilableError
 from velodrome.agents.engine.environment_answers import read_flag, read_reward
 from velodrome.agents.engine.episode_ends import EpisodeEnds
@@ -222,7 +222,8 @@ class TabularAgent(Agent):
             else:
                 sampled.generator = environment_generator(training.reset_seed)
             training.reset_seed = None
-        ends = run_compiled_loop(sampled, learner, progress, episodes=training.episodes_now, steps=training.steps_now)
+        run = Run(sampled, learner, progress)
+        ends = run_compiled_loop(run, episodes=training.episodes_now, steps=training.steps_now)
         if is_real:
             write_position(environment, learner.present_state, progress.episode_length, None)
         return ends
