@@ -238,14 +238,14 @@ def run_together(runs: Sequence[Run], *, episodes: int | None, steps: int | None
         steps_taken = int(positions[seed, STEP] - first_steps[seed])
         results.append(
             EpisodeEnds(
-                returns,
-                lengths,
-                model.terminated[ends],
-                run.sampled.reports(ends),
-                steps_taken,
-                "compiled",
-                compile_seconds,
-            )  # fmt: skip
+                returns=returns,
+                lengths=lengths,
+                terminated=model.terminated[ends],
+                reported=run.sampled.reports(ends),
+                steps=steps_taken,
+                loop="compiled",
+                compile_seconds=compile_seconds,
+            )
         )
     return results
 
