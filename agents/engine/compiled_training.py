@@ -175,8 +175,9 @@ def run_together(runs: Sequence[Run], *, episodes: int | None, steps: int | None
         if interruption is not None:
             interruption.check()
         # Those far ahead wait, so that the tables of schedules stay small.
-        behind = positions[left][:, [EPISODE, STEP]].min(axis=0)
-        seeds = np.array([seed for seed in left if (positions[seed, [EPISODE, STEP]] - behind < MAX_AHEAD).all()])
+        places = positions[left][:, [EPISODE, STEP]]
+        ahead = np.abs(places - places[places[:, 1].argmin()])
+        seeds = np.array(left)[(ahead < MAX_AHEAD).all(axis=1)]
         before = positions[seeds]
         now_steps = chunk_steps if steps is None else np.minimum(chunk_steps, steps - taken[seeds])
         now_episodes = np.minimum(now_steps + 1, chunk_episodes)
