@@ -1,5 +1,12 @@
-"""Arrays in compiled code without counting references to them: the caller's, and small ones on the stack."""
+"""Arrays of many seeds in compiled code: each seed's own, found without counting references.
 
+Numba counts references to every array that is sliced. What is made here refers to memory that the caller keeps.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -10,6 +17,101 @@ from velodrome.policies.softmax import room_for
 
 # Numbers that have their place on the stack.
 MOST_ON_STACK = 64
+_BYTE_POINTER = ir.IntType(8).as_pointer()
+
+
+def _array_over(context, builder, array_type, data, shape, strides, item_size):
+    """An array over memory that somebody else keeps."""
+    array = context.make_array(array_type)(context, builder)
+    pointer = builder.bitcast(data, array.data.type)
+    context.populate_array(
+        array, data=pointer, shape=shape, strides=strides, itemsize=item_size, meminfo=None, parent=None
+    )
+    return array._getvalue()
+
+
+def _item_size(context, array_type):
+    return context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(array_type.dtype)))
+
+
+@intrinsic
+def row_of(typing_context, array, row):
+    """array[row] of an array of C order, its last axes; `row` is not checked."""
+    if not isinstance(row, types.Integer):
+        return None
+    result = types.Array(array.dtype, array.ndim - 1, "C")
+
+    def build(context, builder, signature, arguments):
+        source = context.make_array(array)(context, builder, arguments[0])
+        shape = cgutils.unpack_tuple(builder, source.shape)[1:]
+        item_size = _item_size(context, array)
+        sizes = [item_size]
+        for length in reversed(shape):
+            sizes.insert(0, builder.mul(sizes[0], length))
+        place = context.cast(builder, arguments[1], row, types.intp)
+        data = builder.gep(builder.bitcast(source.data, _BYTE_POINTER), [builder.mul(place, sizes[0])])
+        return _array_over(context, builder, result, data, shape, sizes[1:], item_size)
+
+    return result(array, row), build
+
+
+def arrays_at(tables: tuple[int, ...], num_actions: int) -> Callable[..., Any]:
+    """Function for compiled code: named tuple of arrays whose data lie at `addresses`, of the shapes of `pattern`.
+
+    Rows of the arrays numbered in `tables` are known to have `num_actions` columns, so that loops over a state's
+    actions are unrolled; 0 for any number.
+    """
+
+    @intrinsic
+    def arrays_at(typing_context, pattern, addresses):
+        def build(context, builder, signature, arguments):
+            table = context.make_array(addresses)(context, builder, arguments[1]).data
+            arrays = []
+            for place, kind in enumerate(pattern.types):
+                source = context.make_array(kind)(context, builder, builder.extract_value(arguments[0], place))
+                shape, strides = (cgutils.unpack_tuple(builder, each) for each in (source.shape, source.strides))
+                size = _item_size(context, kind)
+                if num_actions and place in tables:
+                    shape = [shape[0], context.get_constant(types.intp, num_actions)]
+                    strides = [builder.mul(size, shape[1]), size]
+                address = builder.load(builder.gep(table, [context.get_constant(types.intp, place)], inbounds=True))
+                data = builder.inttoptr(address, _BYTE_POINTER)
+                arrays.append(_array_over(context, builder, kind, data, shape, strides, size))
+            return context.make_tuple(builder, pattern, arrays)
+
+        return pattern(pattern, addresses), build
+
+    return arrays_at
+
+
+def addresses_of(arrays: tuple[np.ndarray, ...]) -> list[int]:
+    """Where the data of arrays lie; they must be of C order."""
+    return [array.ctypes.data for array in arrays]
+
+
+@intrinsic
+def as_floats(typing_context, words):
+    """The same words as float64."""
+    result = types.Array(types.float64, 1, "C")
+
+    def build(context, builder, signature, arguments):
+        source = context.make_array(words)(context, builder, arguments[0])
+        shape, strides = (cgutils.unpack_tuple(builder, each) for each in (source.shape, source.strides))
+        return _array_over(context, builder, result, source.data, shape, strides, _item_size(context, result))
+
+    return result(words), build
+
+
+@intrinsic
+def pick(typing_context, condition, first, second):
+    """`first` where the condition holds, else `second`, without a branch; both of the same type."""
+    if first != second:
+        return None
+
+    def build(context, builder, signature, arguments):
+        return builder.select(arguments[0], arguments[1], arguments[2])
+
+    return first(types.boolean, first, second), build
 
 
 @intrinsic
@@ -22,12 +124,12 @@ def borrowed(typing_context, arrays):
     """
 
     def build(context, builder, signature, arguments):
-        return _borrowed(context, builder, arrays, arguments[0])
+        return _uncounted(context, builder, arrays, arguments[0])
 
     return arrays(arrays), build
 
 
-def _borrowed(context, builder, kind, value):
+def _uncounted(context, builder, kind, value):
     if isinstance(kind, types.Array):
         struct = cgutils.create_struct_proxy(kind)(context, builder, value=value)
         struct.meminfo = cgutils.get_null_value(struct.meminfo.type)
@@ -35,7 +137,7 @@ def _borrowed(context, builder, kind, value):
         return struct._getvalue()
     if isinstance(kind, types.BaseTuple):
         parts = [
-            _borrowed(context, builder, part, builder.extract_value(value, place)) for place, part in enumerate(kind)
+            _uncounted(context, builder, part, builder.extract_value(value, place)) for place, part in enumerate(kind)
         ]
         return context.make_tuple(builder, kind, parts)
     return value

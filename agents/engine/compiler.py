@@ -31,6 +31,8 @@ def compiled_loop(
     has_masks: bool,
     is_on_policy: bool,
     needs_next_parameter: bool,
+    num_actions: int,
+    tables: tuple[int, ...],
     parameter_clock: str,
     rate_clock: str,
 ) -> Callable[..., Any]:
@@ -46,7 +48,10 @@ def compiled_loop(
         "has_masks": has_masks,
         "is_on_policy": is_on_policy,
         "needs_next_parameter": needs_next_parameter,
-        "checks_actions": not _is_ours(select),
+        "checks_actions": not is_ours(select),
+        "draws": visits_of is not None or any(name in ("rng", "memory") for name in learn.arguments),  # type: ignore[attr-defined]
+        "num_actions": num_actions,
+        "tables": tables,
         "parameter_clock": parameter_clock,
         "rate_clock": rate_clock,
     }
@@ -62,7 +67,7 @@ def compiled_loop(
 
 def _fingerprint(function: Callable[..., Any]) -> str:
     """Fingerprint of a function, remembered for our own, which nobody edits while the program runs."""
-    if not _is_ours(function):
+    if not is_ours(function):
         return code_fingerprint(function)
     known = _fingerprints.get(function)
     if known is None:
@@ -70,11 +75,10 @@ def _fingerprint(function: Callable[..., Any]) -> str:
     return known
 
 
-def _is_ours(function: Callable[..., Any]) -> bool:
+def is_ours(function: Callable[..., Any]) -> bool:
+    """Whether a function is the package's own, with all that it captured."""
     captured = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-    return function.__module__.startswith("velodrome.") and all(
-        _is_ours(value) for value in captured if callable(value)
-    )
+    return function.__module__.startswith("velodrome.") and all(is_ours(value) for value in captured if callable(value))
 
 
 def report_not_compilable(loop: Callable[..., Any], error: Exception, select: Callable[..., Any]) -> NotCompilableError:
@@ -88,7 +92,7 @@ def _build(
 ) -> Callable[..., Any]:
     from numba.extending import register_jitable
 
-    from velodrome.agents.engine import compiled_arrays, compiled_stream
+    from velodrome.agents.engine import branch_free, compiled_arrays, compiled_stream
     from velodrome.agents.engine.compiled_loop import loop_builder
 
     parts = [part for part in (select, learn, visits_of) if part is not None]
@@ -96,8 +100,8 @@ def _build(
         if not hasattr(function, "_velodrome_inlined"):
             register_jitable(forceinline=True)(function)
             function._velodrome_inlined = True  # type: ignore[attr-defined]
-    for file in (compiled_stream.__file__, compiled_arrays.__file__):
-        options["fingerprint"] += hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    for module in (compiled_stream, compiled_arrays, branch_free):
+        options["fingerprint"] += hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()
     return loop_builder(learn.arguments)(select, learn.function, visits_of, **options)  # type: ignore[attr-defined]
 
 

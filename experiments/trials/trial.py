@@ -1,20 +1,25 @@
 """One trial: one agent learns in one environment with one seed, and is evaluated."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium as gym
 
 from velodrome.agents.agent import Agent, Callback, Loop
 from velodrome.agents.engine.compiler import NotCompilableError
+from velodrome.agents.tabular.tabular_agent import TabularAgent
 from velodrome.agents.training_log import Curve, TrainingLog
+from velodrome.checks import VelodromeError
 from velodrome.experiments.trials.checkpoints import train_with_checkpoints
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.evaluation import Evaluation, EvaluationAlong, evaluate
 from velodrome.experiments.trials.evaluation_environment import WrapperState
 from velodrome.policies.configuration import parameters_of
+
+AgentType = TypeVar("AgentType", bound=Agent)
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,38 @@ class Trial:
         return identity | self.metrics() | {"steps_per_second": self.log.steps_per_second}
 
 
+# An agent that has been trained for a trial, with its log, or the error that ended its training.
+Trained = tuple[Agent, TrainingLog] | VelodromeError
+
+
+def train_together(
+    agent: Agent, profile: EnvironmentProfile, budget: Budget, seeds: Sequence[int]
+) -> list[Trained] | None:
+    """Train fresh copies of `agent`, one for each of the `seeds`, side by side in one compiled call.
+
+    Each learns what it would learn in `run_trial`, bit for bit. None where they cannot be trained together: in the
+    generic loop, with evaluations along the training, or with code of the user's own.
+
+    Raises:
+        NotCompilableError: the policy cannot be compiled.
+        TrainingInterruptedError: somebody asked for it.
+    """
+    if (
+        not isinstance(agent, TabularAgent)
+        or budget.evaluate_every is not None
+        or not runs_on_model(agent, profile)
+        or not agent.trains_together
+    ):
+        return None
+    learners = [fresh(agent) for _ in seeds]
+    logs = TabularAgent.train_together(
+        learners, [profile.sampled_model() for _ in seeds], seeds, episodes=budget.episodes, steps=budget.steps
+    )
+    return [
+        log if isinstance(log, VelodromeError) else (learner, log) for learner, log in zip(learners, logs, strict=True)
+    ]
+
+
 def run_trial(
     label: str,
     agent: Agent,
@@ -118,6 +155,7 @@ def run_trial(
     on_model_only: bool = False,
     checkpoints: Checkpoints | None = None,
     key: str = "",
+    trained: Trained | None = None,
 ) -> Trial:
     """Train a fresh copy of `agent` and evaluate it.
 
@@ -138,6 +176,7 @@ def run_trial(
         on_model_only: do not fall back to the generic loop where the policy cannot be compiled.
         checkpoints: go on from those of this trial, and make new ones.
         key: of the trial, for its checkpoints.
+        trained: what `train_together` gave for the trial; it is trained here if None.
 
     Raises:
         NotCompilableError: with `on_model_only`, the policy cannot be compiled.
@@ -158,14 +197,18 @@ def run_trial(
     }
     if along is not None and not problem:
         training |= {"evaluate_every": budget.evaluate_every, "evaluator": along}
-    learner = fresh(agent)
+    learner = fresh(agent) if trained is None else agent
     log: TrainingLog | None = None
     trained_in: list[WrapperState] = []
 
     def remember(place: gym.Env[Any, Any]) -> None:
         trained_in.append(WrapperState.of(place))
 
-    if environment is None and loop != "generic" and runs_on_model(learner, profile):
+    if isinstance(trained, VelodromeError):
+        raise trained
+    if trained is not None:
+        learner, log = trained
+    elif environment is None and loop != "generic" and runs_on_model(learner, profile):
         try:
             on_model: Any = profile.sampled_model()
             log = learner.train(on_model, **training)
@@ -213,7 +256,7 @@ def run_trial(
     return Trial(label, profile, seed, log, evaluation, learner)
 
 
-def fresh(agent: Agent) -> Agent:
+def fresh(agent: AgentType) -> AgentType:
     """The agent's configuration without anything learnt."""
     return type(agent)(**parameters_of(agent))
 
