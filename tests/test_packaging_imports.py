@@ -105,7 +105,7 @@ def test_an_unknown_name_is_an_attribute_error():
 @pytest.mark.slow
 def test_what_is_stored_and_drawn_is_shown_without_compiler_pictures_and_networks(tmp_path):
     (tmp_path / "tables.toml").write_text(
-        'name = "tables"\nepisodes = 5\nseeds = 5\nenvironments = ["FrozenLake-v1"]\nagents = ["random", "q_learning"]\n'
+        'name = "tables"\nepisodes = 5\nseeds = 5\nenvironments = ["FrozenLake-v1"]\nagents = ["random", "sarsa"]\n'
     )
     compare = command_line("compare", "tables.toml", "--out", "there")
     networks = "import sys; assert not [name for name in sys.modules if 'deep.' in name and 'network' in name]"

@@ -340,9 +340,11 @@ class Manager:
             first = self._events.get(timeout=WAIT_SECONDS)
         except queue.Empty:
             return []
-        early = self._next_commit - time.monotonic()
-        if early > 0 and crew.queued and self._compiling is None:
-            time.sleep(early)
+        if crew.queued and self._compiling is None:
+            # Half of the trials is left for the workers while these are stored.
+            enough = self._at_work.num_trials // 2
+            while (early := self._next_commit - time.monotonic()) > 0 and self._events.qsize() < enough:
+                time.sleep(min(early, COMMIT_SECONDS))
         return [first, *self._drain()]
 
     def _drain(self) -> list[Event]:
@@ -422,6 +424,11 @@ class _AtWork:
 
     def __bool__(self) -> bool:
         return bool(self._task_of)
+
+    @property
+    def num_trials(self) -> int:
+        """Number of trials that have not ended."""
+        return len(self._task_of)
 
     @property
     def compiled(self) -> int:
