@@ -151,7 +151,7 @@ def rendered(what: str, page: str = "", folder: Path = RESULTS) -> str:
     """Text of a block: of `summary`, or of a benchmark and the keys of its tables.
 
     Raises:
-        KeyError: no such benchmark, or it has no such table.
+        KeyError: no such benchmark.
     """
     name, *keys = what.split()
     if name == "summary":
@@ -162,7 +162,7 @@ def rendered(what: str, page: str = "", folder: Path = RESULTS) -> str:
     if result is None:
         return "not measured yet\n"
     tables = {table["key"]: table for table in result["tables"]}
-    parts = [_table(tables[key]) for key in keys or tables]
+    parts = [_table(tables[key]) if key in tables else f"{key}: not measured yet" for key in keys or tables]
     return "\n\n".join([*parts, f"{_circumstances(result)} `python benchmarks/tables.py {name}` writes this."]) + "\n"
 
 

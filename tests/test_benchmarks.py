@@ -143,6 +143,7 @@ def test_a_page_may_ask_for_one_table(kept):
     page = tables.rewritten(_page("compiled_vs_c short"), "page.md", kept)
     assert "short trials" in page
     assert "long run" not in page
+    assert "batch: not measured yet" in tables.rewritten(_page("compiled_vs_c short batch"), "page.md", kept)
     with pytest.raises(KeyError, match="no benchmark 'compiled_vs_d'"):
         tables.rewritten(_page("compiled_vs_d"), "page.md", kept)
 
