@@ -194,7 +194,11 @@ class TabularLearner(StepwiseLearner):
 
     def begin(self, observation: Any) -> None:
         """Start an episode at `observation`."""
-        self.present_state = self.state_of(observation)
+        try:
+            state = self._row_of(observation)
+        except (TypeError, ValueError, OverflowError):
+            state = -1
+        self.present_state = state if 0 <= state < self._num_states else self.state_of(observation)
         self.next_action = -1
         if self.read_mask is not None:
             self.mask = self.read_mask(self.present_state)
