@@ -60,6 +60,31 @@ def compiled_loop(
     return loop
 
 
+def compiled_vector_step(
+    select: Callable[..., Any],
+    learn: Callable[..., Any],
+    visits_of: Callable[..., Any] | None,
+    memory_type: type,
+    **options: Any,
+) -> Callable[..., Any]:
+    """As `compiled_loop`, the step of tables that learn side by side in a vector form; see `build_step`."""
+    if not isinstance(select, FunctionType):
+        raise NotCompilableError(f"its select is a {type(select).__name__}, not a plain function")
+    fingerprint = "".join(_fingerprint(function) for function in (select, learn, visits_of) if function is not None)
+    key = ("vector step", fingerprint, memory_type, *options.values())
+    with _lock:
+        step = _loops.get(key)
+        if step is None:
+            from velodrome.agents.engine.vector_step import build_step
+
+            fingerprint += _inlined(select, learn, visits_of)
+            step = build_step(select, learn, visits_of, memory_type, fingerprint=fingerprint, **options)
+            _loops[key] = step
+    if step in _refused:
+        raise NotCompilableError(_refused[step])
+    return step
+
+
 def _fingerprint(function: Callable[..., Any]) -> str:
     """Fingerprint of a function, remembered for our own, which nobody edits while the program runs."""
     if not _is_ours(function):
@@ -86,19 +111,24 @@ def report_not_compilable(loop: Callable[..., Any], error: Exception, select: Ca
 def _build(
     select: Callable[..., Any], learn: Callable[..., Any], visits_of: Callable[..., Any] | None, **options: Any
 ) -> Callable[..., Any]:
+    from velodrome.agents.engine.compiled_loop import loop_builder
+
+    options["fingerprint"] += _inlined(select, learn, visits_of)
+    return loop_builder(learn.arguments)(select, learn.function, visits_of, **options)  # type: ignore[attr-defined]
+
+
+def _inlined(*parts: Callable[..., Any] | None) -> str:
+    """Let compiled loops inline these functions and all that they reach; returns the fingerprint of their stream."""
     from numba.extending import register_jitable
 
     from velodrome.agents.engine import compiled_stream
-    from velodrome.agents.engine.compiled_loop import loop_builder
 
-    parts = [part for part in (select, learn, visits_of) if part is not None]
-    for function in [reached for part in parts for reached in reachable_functions(part)]:
+    for function in [reached for part in parts if part is not None for reached in reachable_functions(part)]:
         if not hasattr(function, "_velodrome_inlined"):
             register_jitable(forceinline=True)(function)
             function._velodrome_inlined = True  # type: ignore[attr-defined]
     stream_source = Path(compiled_stream.__file__).read_text(encoding="utf-8")
-    options["fingerprint"] += hashlib.sha256(stream_source.encode()).hexdigest()
-    return loop_builder(learn.arguments)(select, learn.function, visits_of, **options)  # type: ignore[attr-defined]
+    return hashlib.sha256(stream_source.encode()).hexdigest()
 
 
 def compile_error_line(error: Exception, function: Callable[..., Any]) -> str:
