@@ -9,10 +9,12 @@ import gymnasium as gym
 from gymnasium import spaces
 
 from velodrome.agents.agent import Agent
-from velodrome.agents.engine.vector_loop import SideBySideError as SideBySideError, run_vector_loop
+from velodrome.agents.engine.vector_loop import SideBySideError as SideBySideError, run_greedily, run_vector_loop
+from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.tabular.tabular_learner import TabularLearner
 from velodrome.agents.training import Training
 from velodrome.agents.training_log import TrainingLog
+from velodrome.envs.binning import Binning
 from velodrome.envs.discretize import Discretize
 from velodrome.envs.vector_form import VectorForm
 
@@ -53,28 +55,47 @@ def train_side_by_side(
         training.aim()
         trainings.append(training)
     bindings = [training.binding for training in trainings]
-    learners = [binding.learner for binding in bindings]
-    view = bindings[0].view
-    if not all(isinstance(learner, TabularLearner) and not learner.has_masks for learner in learners):
-        raise SideBySideError("they keep no tables, or honour action masks")
-    binning, first_observation = None, 0
-    if isinstance(view, Discretize):
-        binning = view.binning
-    elif isinstance(view.observation_space, spaces.Discrete):
-        first_observation = int(view.observation_space.start)
-    else:
-        raise SideBySideError("their observations are not those of the vector form")
-    copies = form.copies([training.reset_seed for training in trainings])
-    try:
-        ends = run_vector_loop(
-            learners, copies, [binding.progress for binding in bindings], binning, first_observation,
-            episodes=episodes, steps=steps,
-        )  # fmt: skip
-    finally:
-        copies.close()
+    ends = run_vector_loop(
+        _learners(agents), form.copies([training.reset_seed or 0 for training in trainings]),
+        [binding.progress for binding in bindings], *_reading(bindings[0].view), episodes=episodes, steps=steps,
+    )  # fmt: skip
     logs = []
     for training, agent, part in zip(trainings, agents, ends, strict=True):
         training.add(part, agent)
         logs.append(training.log())
     seconds = (time.perf_counter() - started) / len(agents)
     return [dataclasses.replace(log, seconds=seconds) for log in logs]
+
+
+def act_side_by_side(
+    agents: Sequence[Agent], form: VectorForm, reset_seeds: Sequence[int], episodes: int
+) -> list[EpisodeEnds]:
+    """Episodes of agents that `train_side_by_side` has trained, each acting greedily in a copy of its own.
+
+    Args:
+        agents: trained.
+        form: of the environment.
+        reset_seeds: of each copy's first reset.
+        episodes: of each.
+
+    Raises:
+        SideBySideError: they have to act alone, be it that one of them fails.
+    """
+    copies = form.copies(reset_seeds)
+    return run_greedily(_learners(agents), copies, *_reading(agents[0].binding.view), episodes=episodes)
+
+
+def _learners(agents: Sequence[Agent]) -> list[TabularLearner]:
+    learners = [agent.learner for agent in agents]
+    if not all(isinstance(learner, TabularLearner) and not learner.has_masks for learner in learners):
+        raise SideBySideError("they keep no tables, or honour action masks")
+    return learners
+
+
+def _reading(view: gym.Env[Any, Any]) -> tuple[Binning | None, int]:
+    """Bins of the observations, or the first of whole numbers."""
+    if isinstance(view, Discretize):
+        return view.binning, 0
+    if isinstance(view.observation_space, spaces.Discrete):
+        return None, int(view.observation_space.start)
+    raise SideBySideError("their observations are not those of the vector form")

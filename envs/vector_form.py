@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -61,27 +62,25 @@ class CopyStreams:
     def __init__(self, streams: Sequence[np.random.Generator], axis: int) -> None:
         self.streams, self._axis = streams, axis
         self.drawing: Sequence[int] = range(len(streams))
+        for name, place in _PLACE_OF_SIZE.items():
+            setattr(self, name, partial(self._draw, name, place))
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        place = _PLACE_OF_SIZE.get(name)
-        if place is None:
-            raise VectorFormError(f"it draws by {name}")
+    def __getattr__(self, name: str) -> Any:
+        raise VectorFormError(f"it draws by {name}")
 
-        def draw(*arguments: Any, **options: Any) -> Any:
-            given = list(arguments)
-            size = given.pop(place) if len(given) > place else options.pop("size", None)
-            shape = list(size) if isinstance(size, tuple | list) else [size]
-            if shape[self._axis] != len(self.drawing):
-                raise VectorFormError(f"it draws {size} numbers where {len(self.drawing)} copies are reset")
-            if any(np.ndim(value) for value in (*given, *options.values())):
-                raise VectorFormError("it draws from a distribution of each copy's own")
-            del shape[self._axis]
-            draws = [
-                getattr(self.streams[copy], name)(*given, size=tuple(shape), **options) for copy in self.drawing
-            ]
-            return np.stack(draws, self._axis) if draws else np.empty(size)
-
-        return draw
+    def _draw(self, name: str, place: int, *arguments: Any, size: Any = None, **options: Any) -> Any:
+        if len(arguments) > place:
+            size, arguments = arguments[place], arguments[:place] + arguments[place + 1 :]
+        shape = list(size) if isinstance(size, tuple | list) else [size]
+        if shape[self._axis] != len(self.drawing):
+            raise VectorFormError(f"it draws {size} numbers where {len(self.drawing)} copies are reset")
+        drawn = np.empty(size, np.int64 if name == "integers" else np.float64)
+        del shape[self._axis]
+        rows = drawn if self._axis == 0 else np.moveaxis(drawn, self._axis, 0)
+        for row, copy in enumerate(self.drawing):
+            # Limits of each copy's own would need the shape of all copies, and be refused.
+            rows[row] = getattr(self.streams[copy], name)(*arguments, size=tuple(shape), **options)
+        return drawn
 
 
 class VectorCopies:
@@ -101,7 +100,7 @@ class VectorCopies:
         self.streams: CopyStreams | None = None
         if axis is not None:
             self.streams = CopyStreams([seeding.np_random(seed)[0] for seed in seeds], axis)
-        self.ended: Sequence[int] = ()
+        self.ended: list[int] = []
 
     def reset(self) -> Any:
         """First observations, one a copy."""
@@ -116,7 +115,7 @@ class VectorCopies:
             self.streams.drawing = self.ended
         answer = self._vector.step(actions)
         over = answer[2] | answer[3]
-        self.ended = over.nonzero()[0].tolist() if over.any() else ()
+        self.ended = np.flatnonzero(over).tolist()
         return answer
 
     def close(self) -> None:

@@ -85,6 +85,18 @@ def compiled_vector_step(
     return step
 
 
+def compiled_greedy(greedy: Callable[..., Any], ties: str) -> Callable[..., Any]:
+    """The compiled function by which tables act greedily side by side; see `build_greedy`."""
+    with _lock:
+        act = _loops.get(("greedy", ties))
+        if act is None:
+            from velodrome.agents.engine.vector_step import build_greedy
+
+            _inlined(greedy)
+            act = _loops["greedy", ties] = build_greedy(greedy, ties)
+    return act
+
+
 def _fingerprint(function: Callable[..., Any]) -> str:
     """Fingerprint of a function, remembered for our own, which nobody edits while the program runs."""
     if not _is_ours(function):

@@ -2,11 +2,12 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from velodrome.agents.engine.compiler import NotCompilableError, compiled_vector_step, report_not_compilable
+from velodrome.agents.engine.compiler import compiled_greedy, compiled_vector_step, report_not_compilable
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.generic_loop import Progress
 from velodrome.agents.engine.interruption import current_interruption, not_counted
@@ -15,6 +16,7 @@ from velodrome.agents.tabular.tabular_learner import TabularLearner
 from velodrome.checks import VelodromeError
 from velodrome.envs.binning import Binning
 from velodrome.envs.vector_form import VectorCopies, success_in
+from velodrome.policies.ties import GREEDY
 
 # Steps between two looks at the tables of schedules.
 BLOCK = 1024
@@ -78,10 +80,7 @@ def run_vector_loop(
     states, ended, chosen = np.zeros(number, np.int64), np.zeros(number, np.int64), np.zeros(number, np.int64)
     limits = np.array([-1 if limit is None else limit for limit in (episodes, steps)])
     read = _reader(binning, first_observation)
-    returns: list[list[float]] = [[] for _ in learners]
-    lengths: list[list[int]] = [[] for _ in learners]
-    ends: list[list[bool]] = [[] for _ in learners]
-    reported: list[list[int]] = [[] for _ in learners]
+    logs = [_Episodes() for _ in learners]
     rewards, terminated, truncated = np.zeros(number), np.zeros(number, np.bool_), np.zeros(number, np.bool_)
     infos: dict[str, Any] = {}
     interruption = current_interruption()
@@ -104,10 +103,7 @@ def run_vector_loop(
         if num_ended < 0:
             raise SideBySideError("a copy failed")
         for copy in ended[:num_ended].tolist():
-            returns[copy].append(float(totals[copy]))
-            lengths[copy].append(int(position[copy, LENGTH]))
-            ends[copy].append(bool(terminated[copy]))
-            reported[copy].append(success_in(infos, copy))
+            logs[copy].add(totals[copy], position[copy, LENGTH], terminated[copy], success_in(infos, copy))
         if num_ended or (steps is not None and played >= steps):
             live = int(np.count_nonzero(position[:, PHASE] < IS_OVER))
         observations, given, terminated, truncated, infos = copies.step(chosen + first._start)
@@ -124,17 +120,83 @@ def run_vector_loop(
         progress[place].episode_return, progress[place].episode_length = float(totals[place]), int(words[LENGTH])
         progress[place].episode += learner.episode
         progress[place].step += learner.step
-    return [
-        EpisodeEnds(
-            np.array(returns[place], dtype=np.float64),
-            np.array(lengths[place], dtype=np.int64),
-            np.array(ends[place], dtype=np.bool_),
-            np.array(reported[place], dtype=np.int8),
-            learner.step,
+    return [log.ends(learner.step) for log, learner in zip(logs, learners, strict=True)]
+
+
+def run_greedily(
+    learners: Sequence[TabularLearner],
+    copies: VectorCopies,
+    binning: Binning | None,
+    first_observation: int = 0,
+    *,
+    episodes: int,
+) -> list[EpisodeEnds]:
+    """Let every learner act greedily for so many episodes of its copy, as alone, bit for bit; none of them learns.
+
+    Raises:
+        SideBySideError: a copy failed; the learners are as they were.
+    """
+    from velodrome.agents.engine.compiled_stream import read_generator, write_generator
+
+    first, number = learners[0], len(learners)
+    act_all = compiled_greedy(GREEDY[first.ties], first.ties)
+    action_values = np.stack([learner.memory.action_values for learner in learners])
+    generators = [learner.streams.generator("acting") for learner in learners]
+    streams = np.stack([read_generator(generator) for generator in generators])
+    states, chosen = np.zeros(number, np.int64), np.zeros(number, np.int64)
+    is_over, is_silent = np.zeros(number, np.bool_), np.zeros(number, np.bool_)
+    totals, lengths = np.zeros(number), np.zeros(number, np.int64)
+    read = _reader(binning, first_observation)
+    logs = [_Episodes() for _ in learners]
+    observations = copies.reset()
+    while not is_over.all():
+        read(observations, states)
+        # Nobody acts at the end of an episode.
+        begin = copies.ended
+        is_silent[:] = is_over
+        is_silent[begin] = True
+        if not act_all(action_values, states, is_silent, streams, chosen):
+            raise SideBySideError("a copy failed")
+        observations, rewards, terminated, truncated, infos = copies.step(chosen + first._start)
+        totals += rewards
+        lengths += 1
+        if begin:
+            totals[begin], lengths[begin] = 0.0, 0
+        for copy in copies.ended:
+            if not is_over[copy]:
+                logs[copy].add(totals[copy], lengths[copy], terminated[copy], success_in(infos, copy))
+                is_over[copy] = len(logs[copy].returns) == episodes
+    if not all(np.isfinite(log.returns).all() for log in logs):
+        raise SideBySideError("a copy failed")
+    for generator, words in zip(generators, streams, strict=True):
+        write_generator(generator, words)
+    return [log.ends(sum(log.lengths)) for log in logs]
+
+
+@dataclass(eq=False)
+class _Episodes:
+    """Episodes of one copy that have ended."""
+
+    returns: list[float] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    terminated: list[bool] = field(default_factory=list)
+    reported: list[int] = field(default_factory=list)
+
+    def add(self, episode_return: Any, length: Any, terminated: Any, success: int) -> None:
+        self.returns.append(float(episode_return))
+        self.lengths.append(int(length))
+        self.terminated.append(bool(terminated))
+        self.reported.append(success)
+
+    def ends(self, steps: int) -> EpisodeEnds:
+        return EpisodeEnds(
+            np.array(self.returns, dtype=np.float64),
+            np.array(self.lengths, dtype=np.int64),
+            np.array(self.terminated, dtype=np.bool_),
+            np.array(self.reported, dtype=np.int8),
+            steps,
             "generic",
         )
-        for place, learner in enumerate(learners)
-    ]
 
 
 def _reader(binning: Binning | None, first_observation: int) -> Callable[[Any, np.ndarray], None]:

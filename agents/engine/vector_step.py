@@ -145,6 +145,27 @@ def build_step(
     return compiled(step_all)
 
 
+def build_greedy(greedy: Callable[..., Any], ties: str) -> Callable[..., Any]:
+    """Function that writes the greedy action of every copy in its state to `actions`; False where a state is none."""
+
+    def act_all(action_values, states, is_silent, streams, actions):
+        if ties == "":
+            return False
+        for copy in range(len(states)):
+            if is_silent[copy]:
+                continue
+            state = states[copy]
+            if state < 0 or state >= action_values.shape[1]:
+                return False
+            rng = open_stream(streams[copy])
+            actions[copy] = greedy(action_values[copy, state], rng)
+            close_stream(rng, streams[copy])
+        return True
+
+    act_all.__qualname__ += f"_{ties}"
+    return compiled(act_all)
+
+
 @compiled
 def bins_of(observations, dimensions, low, high, bins, states):
     """Write the number of the bin of each observation, (copies, size), to `states`, -1 for NaN; see `Binning`."""

@@ -177,6 +177,10 @@ class TabularAgent(Agent):
         )
 
     @property
+    def trains_side_by_side(self) -> bool:
+        return not self.action_mask
+
+    @property
     def runs_on_model(self) -> bool:
         return True
 

@@ -17,6 +17,7 @@ from velodrome.experiments.storage.store import Store, TrialIdentity
 from velodrome.experiments.storage.store_owner import StoreOwner
 from velodrome.experiments.storage.trial_outcome import TrialOutcome
 from velodrome.experiments.trials.measures import Measure
+from velodrome.experiments.trials.side_by_side import copies_side_by_side
 from velodrome.experiments.trials.trial import Checkpoints, runs_on_model
 
 # A task of several short trials spares most of the hand-over.
@@ -27,6 +28,8 @@ WAIT_SECONDS = 0.2
 # Between two commits. Trials of a millisecond are stored a few dozen at a time; slower ones as soon as they end.
 COMMIT_SECONDS = 0.025
 CHECKPOINTS_FOLDER = "checkpoints"
+# Trials that run side by side have no checkpoints, and are so short; the same where nothing is saved.
+CHECKPOINT_SECONDS = 300.0
 # How often trials that another process has claimed are looked at again.
 CLAIM_SECONDS = 1.0
 
@@ -43,12 +46,14 @@ class Crew:
         queued: tasks that wait in front of each worker, so that none runs dry while the manager writes.
         compiled: for trials that run on a model.
         generic: for all others.
+        side_by_side: whether `generic` takes tasks of trials that are run side by side.
     """
 
     size: int
     queued: int
     compiled: Workers
     generic: Workers
+    side_by_side: bool = False
 
     def check(self) -> None:
         """Let the workers look for trials that take too long and for workers that are gone."""
@@ -103,6 +108,7 @@ class Manager:
         self._at_work = _AtWork()
         self._committed = 0.0
         self._elsewhere: list[PlannedTrial] = []
+        self._is_side_by_side = False
         self.status = RunStatus()
 
     def report(self, event: Event) -> None:
@@ -173,6 +179,7 @@ class Manager:
     # The loop
 
     def _run(self, missing: Sequence[PlannedTrial], crew: Crew, owner: StoreOwner | None) -> None:
+        self._is_side_by_side = crew.side_by_side
         waiting, compiled, generic = self._tasks(missing, crew.size), deque[Task](), deque[Task]()
         looked_at = time.monotonic()
         is_interrupted = False
@@ -212,8 +219,9 @@ class Manager:
         by_pair: dict[tuple[str, str], list[PlannedTrial]] = {}
         for trial in trials:
             by_pair.setdefault((trial.agent, trial.environment), []).append(trial)
+        tasks = self._side_by_side_tasks(by_pair)
         rounds = max((len(some) for some in by_pair.values()), default=0)
-        left, tasks = len(trials), deque[Task]()
+        left = sum(len(some) for some in by_pair.values())
         for start in range(0, rounds, TRIALS_PER_TASK):
             for (agent, environment), some in by_pair.items():
                 few = some[start : start + TRIALS_PER_TASK]
@@ -223,6 +231,21 @@ class Manager:
                     tasks.append(Task(agent, environment, tuple(few[:together])))
                     left -= len(few[:together])
                     few = few[together:]
+        return tasks
+
+    def _side_by_side_tasks(self, by_pair: dict[tuple[str, str], list[PlannedTrial]]) -> deque[Task]:
+        """Tasks of trials that are run side by side, which are taken out of `by_pair`; they come first, being long."""
+        tasks = deque[Task]()
+        if not self._is_side_by_side:
+            return tasks
+        every = CHECKPOINT_SECONDS if self._checkpoints is None else self._checkpoints.every_seconds
+        for pair, some in list(by_pair.items()):
+            group = self.group(*pair)
+            together = copies_side_by_side(group.agent, group.profile, group.budget, len(some), every)
+            if together > 1 and not group.is_generic:
+                del by_pair[pair]
+                parts = [tuple(some[start : start + together]) for start in range(0, len(some), together)]
+                tasks.extend(Task(*pair, part, is_side_by_side=True) for part in parts)
         return tasks
 
     def _is_compiled(self, agent: str, environment: str) -> bool:

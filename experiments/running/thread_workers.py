@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from velodrome.agents.engine.compiler import NotCompilableError
 from velodrome.agents.engine.interruption import Interruption, TrainingInterruptedError, interruptible
+from velodrome.experiments.running.side_by_side import run_side_by_side
 from velodrome.experiments.running.trial_runner import TrialGroup, failed_outcome, run_to_outcome
 from velodrome.experiments.running.workers import NotCompiled, Report, Task, TrialEnded
 from velodrome.experiments.specification.plan import PlannedTrial
@@ -120,6 +121,14 @@ class InlineWorkers:
         self._group, self._report = group, report
 
     def submit(self, task: Task) -> None:
+        outcomes = None
+        if task.is_side_by_side:
+            group = self._group(task.agent, task.environment)
+            outcomes = run_side_by_side(group, [(trial.key, trial.seed) for trial in task.trials])
+        if outcomes is not None:
+            for trial, outcome in zip(task.trials, outcomes, strict=True):
+                self._report(TrialEnded(trial, outcome))
+            return
         for place, trial in enumerate(task.trials):
             try:
                 group = self._group(task.agent, task.environment)

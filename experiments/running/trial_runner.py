@@ -20,7 +20,8 @@ from velodrome.experiments.storage.own_code import is_own
 from velodrome.experiments.storage.trial_outcome import TrialOutcome
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.measures import Measure, computed
-from velodrome.experiments.trials.trial import Budget, Checkpoints, Trial, run_trial
+from velodrome.experiments.trials.side_by_side import notes_on_vector_form
+from velodrome.experiments.trials.trial import Budget, Checkpoints, Trained, Trial, run_trial
 
 # Code that passes calls on: what a user looks for is the environment, policy or agent behind it.
 _PASSING_ON = ("velodrome.", "gymnasium.")
@@ -58,8 +59,10 @@ def as_generic(group: TrialGroup, reason: str) -> TrialGroup:
     return dataclasses.replace(group, is_generic=True, note=note)
 
 
-def run_to_outcome(group: TrialGroup, key: str, seed: int, *, on_model_only: bool = False) -> TrialOutcome:
-    """Run a trial; an error inside becomes a failed outcome.
+def run_to_outcome(
+    group: TrialGroup, key: str, seed: int, *, on_model_only: bool = False, trained: Trained | None = None
+) -> TrialOutcome:
+    """Run a trial, or what is left of it where its agent is trained; an error inside becomes a failed outcome.
 
     Raises:
         NotCompilableError: with `on_model_only`, the policy cannot be compiled.
@@ -78,12 +81,13 @@ def run_to_outcome(group: TrialGroup, key: str, seed: int, *, on_model_only: boo
             on_model_only=on_model_only,
             checkpoints=group.checkpoints,
             key=key,
+            trained=trained,
         )
         refuse_not_a_number(trial)
         log = trial.log
         curves = EpisodeCurves(log.returns, log.lengths, log.successes).pack()
         values, remarks = computed(trial, group.measures)
-        notes = (*log.notes, *remarks)
+        notes = (*log.notes, *notes_on_vector_form(group.agent, group.profile), *remarks)
         outcome = TrialOutcome(key, "done", trial.metrics() | values, curves, notes, measured=trial.measured)
     except (NotCompilableError, TrainingInterruptedError):
         raise

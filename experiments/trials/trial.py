@@ -103,6 +103,21 @@ class Trial:
         return identity | self.metrics() | {"steps_per_second": self.log.steps_per_second}
 
 
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """An agent that was trained for a trial elsewhere, see `train_together`.
+
+    Attributes:
+        agent: trained.
+        log: of its training.
+        evaluation: of its greedy policy; None if that is still to be done.
+    """
+
+    agent: Agent
+    log: TrainingLog
+    evaluation: Evaluation | None = None
+
+
 def run_trial(
     label: str,
     agent: Agent,
@@ -118,6 +133,7 @@ def run_trial(
     on_model_only: bool = False,
     checkpoints: Checkpoints | None = None,
     key: str = "",
+    trained: Trained | None = None,
 ) -> Trial:
     """Train a fresh copy of `agent` and evaluate it.
 
@@ -138,6 +154,7 @@ def run_trial(
         on_model_only: do not fall back to the generic loop where the policy cannot be compiled.
         checkpoints: go on from those of this trial, and make new ones.
         key: of the trial, for its checkpoints.
+        trained: agent of this trial that is trained already.
 
     Raises:
         NotCompilableError: with `on_model_only`, the policy cannot be compiled.
@@ -158,14 +175,14 @@ def run_trial(
     }
     if along is not None and not problem:
         training |= {"evaluate_every": budget.evaluate_every, "evaluator": along}
-    learner = fresh(agent)
-    log: TrainingLog | None = None
+    learner = fresh(agent) if trained is None else trained.agent
+    log = None if trained is None else trained.log
     trained_in: list[WrapperState] = []
 
     def remember(place: gym.Env[Any, Any]) -> None:
         trained_in.append(WrapperState.of(place))
 
-    if environment is None and loop != "generic" and runs_on_model(learner, profile):
+    if log is None and environment is None and loop != "generic" and runs_on_model(learner, profile):
         try:
             on_model: Any = profile.sampled_model()
             log = learner.train(on_model, **training)
@@ -199,13 +216,15 @@ def run_trial(
         log = dataclasses.replace(log, notes=(*log.notes, f"was evaluated where it learnt: {reason}"))
     if profile.model_reason is not None:
         log = dataclasses.replace(log, notes=(*log.notes, f"was evaluated in sampled episodes: {profile.model_reason}"))
-    evaluation = evaluate(
-        learner,
-        profile,
-        seed=seed,
-        episodes=budget.evaluation_episodes,
-        trained_in=trained_in[0] if trained_in else None,
-    )
+    evaluation = None if trained is None else trained.evaluation
+    if evaluation is None:
+        evaluation = evaluate(
+            learner,
+            profile,
+            seed=seed,
+            episodes=budget.evaluation_episodes,
+            trained_in=trained_in[0] if trained_in else None,
+        )
     notes = (*log.notes, *evaluation.notes)
     if along is not None:
         notes += along.notes if not problem else (f"was not evaluated along the training: {problem}",)
