@@ -3,20 +3,24 @@
 import dataclasses
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import gymnasium as gym
 from gymnasium import spaces
 
 from velodrome.agents.agent import Agent
-from velodrome.agents.engine.vector_loop import SideBySideError as SideBySideError, run_greedily, run_vector_loop
 from velodrome.agents.engine.episode_ends import EpisodeEnds
-from velodrome.agents.tabular.tabular_learner import TabularLearner
+from velodrome.agents.engine.vector_loop import SideBySideError as SideBySideError, run_greedily, run_vector_loop
+from velodrome.agents.tabular.tabular_learner import TabularLearner, TabularTask
 from velodrome.agents.training import Training
 from velodrome.agents.training_log import TrainingLog
 from velodrome.envs.binning import Binning
 from velodrome.envs.discretize import Discretize
 from velodrome.envs.vector_form import VectorForm
+
+# Of all tables together; each takes 32 bytes with its count and the copy that is learnt in.
+_MOST_VALUES = 1 << 24
 
 
 def train_side_by_side(
@@ -48,6 +52,9 @@ def train_side_by_side(
         SideBySideError: they have to be trained alone, be it that one of them fails; these have learnt nothing.
     """
     started = time.perf_counter()
+    task = agents[0].task_of(agents[0].view_of(env))
+    if isinstance(task, TabularTask) and len(agents) * task.index.num_states * task.num_actions > _MOST_VALUES:
+        raise SideBySideError("their tables are too large")
     trainings = []
     for agent, seed in zip(agents, seeds, strict=True):
         training = Training("auto")
@@ -55,10 +62,12 @@ def train_side_by_side(
         training.aim()
         trainings.append(training)
     bindings = [training.binding for training in trainings]
-    ends = run_vector_loop(
-        _learners(agents), form.copies([training.reset_seed or 0 for training in trainings]),
-        [binding.progress for binding in bindings], *_reading(bindings[0].view), episodes=episodes, steps=steps,
-    )  # fmt: skip
+    learners, reading = _learners(agents), _reading(bindings[0].view)
+    copies = form.copies([training.reset_seed or 0 for training in trainings])
+    with closing(copies):
+        ends = run_vector_loop(
+            learners, copies, [binding.progress for binding in bindings], *reading, episodes=episodes, steps=steps
+        )
     logs = []
     for training, agent, part in zip(trainings, agents, ends, strict=True):
         training.add(part, agent)
@@ -81,8 +90,9 @@ def act_side_by_side(
     Raises:
         SideBySideError: they have to act alone, be it that one of them fails.
     """
-    copies = form.copies(reset_seeds)
-    return run_greedily(_learners(agents), copies, *_reading(agents[0].binding.view), episodes=episodes)
+    learners, reading = _learners(agents), _reading(agents[0].binding.view)
+    with closing(form.copies(reset_seeds)) as copies:
+        return run_greedily(learners, copies, *reading, episodes=episodes)
 
 
 def _learners(agents: Sequence[Agent]) -> list[TabularLearner]:

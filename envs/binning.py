@@ -42,7 +42,7 @@ class Binning:
 
     @property
     def looked_at(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Dimensions of several bins, in order: int64 numbers, float64 low and high, int64 bins, (num_looked_at,) each."""
+        """Dimensions of several bins in order: numbers int64, low and high float64, bins int64, one a dimension."""
         places, low, high, bins = (
             np.array([dimension[column] for dimension in self._dimensions]) for column in range(4)
         )

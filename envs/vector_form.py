@@ -45,7 +45,16 @@ _PLACE_OF_SIZE = {
 
 
 class VectorFormError(VelodromeError):
-    """A vector form does something that copies with streams of their own cannot."""
+    """A vector form does not do what the environment does alone.
+
+    Args:
+        reason: in one line.
+        step: of the first difference.
+    """
+
+    def __init__(self, reason: str, step: int = 0) -> None:
+        super().__init__(reason)
+        self.step = step
 
 
 class CopyStreams:
@@ -152,15 +161,15 @@ class VectorForm:
                 return reason
         finally:
             env.close()
-        reasons = []
+        differences = []
         for axis in (None, -1, 0):
             form = cls(spec, axis)
-            reason = form._difference(make)
-            if reason is None:
+            difference = form._difference(make)
+            if difference is None:
                 return form
-            reasons.append(reason)
-        # What its np_random gives is what most forms have: that says more than that a list of seeds is refused.
-        return reasons[1]
+            differences.append(difference)
+        # The way in which it came furthest is how it is meant.
+        return str(max(differences, key=lambda difference: difference.step))
 
     def copies(self, seeds: Sequence[int]) -> VectorCopies:
         """As many copies as there are seeds."""
@@ -169,29 +178,29 @@ class VectorForm:
     def _copies(self, seeds: Sequence[int], **options: Any) -> VectorCopies:
         return VectorCopies(gym.make_vec(self.spec, num_envs=len(seeds), **options), seeds, self.axis)
 
-    def _difference(self, make: Callable[[], gym.Env[Any, Any]]) -> str | None:
+    def _difference(self, make: Callable[[], gym.Env[Any, Any]]) -> VectorFormError | None:
         """Where the form, played beside environments alone, first differs; None where it does not."""
         limit = self.spec.max_episode_steps
-        games: list[tuple[Callable[[], gym.Env[Any, Any]], dict[str, Any]]] = [(make, {})]
-        if limit is not None and limit > _SHORT_LIMIT:
-            short = {"max_episode_steps": _SHORT_LIMIT}
-            games.append((lambda: gym.make(self.spec, **short), short))
-        seeds = list(range(1, _PLAYED_COPIES + 1))
         try:
-            for make_alone, options in games:
-                alone = [_without_bins(make_alone()) for _ in seeds]
-                copies = self._copies(seeds, **options)
-                try:
-                    _play(alone, copies, seeds)
-                finally:
-                    copies.close()
-                    for env in alone:
-                        env.close()
+            self._play(make)
+            if limit is not None and limit > _SHORT_LIMIT:
+                short = partial(gym.make, self.spec, max_episode_steps=_SHORT_LIMIT)
+                self._play(short, max_episode_steps=_SHORT_LIMIT)
         except VectorFormError as error:
-            return str(error)
+            return error
         except Exception as error:
-            return one_line(error)
+            return VectorFormError(one_line(error), -1)
         return None
+
+    def _play(self, make: Callable[[], gym.Env[Any, Any]], **options: Any) -> None:
+        seeds = list(range(1, _PLAYED_COPIES + 1))
+        alone, copies = [_without_bins(make()) for _ in seeds], self._copies(seeds, **options)
+        try:
+            _play(alone, copies, seeds)
+        finally:
+            copies.close()
+            for env in alone:
+                env.close()
 
 
 def success_in(infos: dict[str, Any], copy: int) -> int:
@@ -279,13 +288,10 @@ def _play(alone: list[gym.Env[Any, Any]], copies: VectorCopies, seeds: list[int]
 
 
 def _compare(what: str, of_copy: Any, alone: Any, copy: int, step: int) -> None:
-    if isinstance(alone, dict):
-        is_equal = of_copy == alone
-    else:
-        is_equal = _bits(of_copy) == _bits(alone)
+    is_equal = of_copy == alone if isinstance(alone, dict) else _bits(of_copy) == _bits(alone)
     if not is_equal:
         values = "" if isinstance(alone, dict) else f": {_shown(of_copy)} instead of {_shown(alone)}"
-        raise VectorFormError(f"the {what} of copy {copy + 1} at step {step} is another than alone{values}")
+        raise VectorFormError(f"the {what} of copy {copy + 1} at step {step} is another than alone{values}", step)
 
 
 def _bits(value: Any) -> tuple[str, bytes]:

@@ -106,7 +106,7 @@ def run_vector_loop(
             logs[copy].add(totals[copy], position[copy, LENGTH], terminated[copy], success_in(infos, copy))
         if num_ended or (steps is not None and played >= steps):
             live = int(np.count_nonzero(position[:, PHASE] < IS_OVER))
-        observations, given, terminated, truncated, infos = copies.step(chosen + first._start)
+        observations, given, terminated, truncated, infos = copies.step(chosen + first.task.action_start)
         rewards[:] = given
         played += 1
     for place, learner in enumerate(learners):
@@ -157,7 +157,7 @@ def run_greedily(
         is_silent[begin] = True
         if not act_all(action_values, states, is_silent, streams, chosen):
             raise SideBySideError("a copy failed")
-        observations, rewards, terminated, truncated, infos = copies.step(chosen + first._start)
+        observations, rewards, terminated, _, infos = copies.step(chosen + first.task.action_start)
         totals += rewards
         lengths += 1
         if begin:

@@ -28,7 +28,5 @@ def run_side_by_side(group: TrialGroup, trials: Sequence[tuple[str, int]]) -> li
     except Exception:
         return None
     shares = [spent / len(trials) for spent in (time.perf_counter() - wall, time.thread_time() - cpu)]
-    outcomes = [
-        run_to_outcome(group, key, seed, trained=one) for (key, seed), one in zip(trials, trained, strict=True)
-    ]
+    outcomes = [run_to_outcome(group, key, seed, trained=one) for (key, seed), one in zip(trials, trained, strict=True)]
     return [one.lasting(one.wall_seconds + shares[0], one.cpu_seconds + shares[1]) for one in outcomes]

@@ -14,15 +14,15 @@ from velodrome.experiments.trials.trial import Budget, Trained, fresh, runs_on_m
 # Fewer copies take longer than one after the other.
 FEWEST_COPIES = 16
 MOST_COPIES = 128
-# Bytes that the tables of all copies take at most.
-_MOST_BYTES = 256 << 20
 # Steps a second of one copy, among many, at least.
 _STEPS_PER_SECOND = 10_000
+# Loading the compiled step takes as long as so many steps of trials that run alone.
+FEWEST_STEPS = 200_000
+# Of an episode, where only that is known.
+_USUAL_STEPS = 20
 
 
-def copies_side_by_side(
-    agent: Agent, profile: EnvironmentProfile, budget: Budget, number: int, seconds: float
-) -> int:
+def copies_side_by_side(agent: Agent, profile: EnvironmentProfile, budget: Budget, number: int, seconds: float) -> int:
     """How many of `number` trials are best trained side by side; 1 where each has to be trained alone.
 
     Args:
@@ -32,24 +32,22 @@ def copies_side_by_side(
         number: of trials.
         seconds: that the training may take, about: what a kill can cost.
     """
-    if number < FEWEST_COPIES or not agent.trains_side_by_side or budget.evaluate_every is not None or runs_on_model(agent, profile):
+    if number < FEWEST_COPIES or not agent.trains_side_by_side or runs_on_model(agent, profile):
+        return 1
+    episodes = (budget.episodes or 0) + budget.evaluation_episodes
+    if number * ((budget.steps or 0) + _USUAL_STEPS * episodes) < FEWEST_STEPS or budget.evaluate_every is not None:
         return 1
     form = profile.vector_form
     if not isinstance(form, VectorForm):
         return 1
-    limit = form.spec.max_episode_steps
-    steps = budget.steps
-    if steps is None:
-        steps = None if limit is None or budget.episodes is None else budget.episodes * limit
-    if steps is None or steps > seconds * _STEPS_PER_SECOND:
+    longest = budget.steps or (budget.episodes or 0) * (form.spec.max_episode_steps or 0)
+    if not 0 < longest <= seconds * _STEPS_PER_SECOND:
         return 1
     # As many in every part.
     return math.ceil(number / math.ceil(number / MOST_COPIES))
 
 
-def train_together(
-    agent: Agent, profile: EnvironmentProfile, budget: Budget, seeds: Sequence[int]
-) -> list[Trained]:
+def train_together(agent: Agent, profile: EnvironmentProfile, budget: Budget, seeds: Sequence[int]) -> list[Trained]:
     """Agents trained and evaluated with these seeds, each as it would be alone.
 
     Raises:
@@ -62,9 +60,7 @@ def train_together(
     rule = profile.rule.description if profile.rule.source == "experiment" else None
     env = profile.make()
     try:
-        logs = train_side_by_side(
-            agents, env, form, seeds, episodes=budget.episodes, steps=budget.steps, success=rule
-        )
+        logs = train_side_by_side(agents, env, form, seeds, episodes=budget.episodes, steps=budget.steps, success=rule)
     finally:
         env.close()
     evaluations = _evaluations(agents, profile, form, seeds, budget.evaluation_episodes)
