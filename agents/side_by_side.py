@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -19,6 +19,10 @@ from velodrome.envs.binning import Binning
 from velodrome.envs.discretize import Discretize
 from velodrome.envs.vector_form import VectorForm
 
+# Forms with a compiled step, by the vector entry points of those whose place they take.
+_COMPILED_FORMS = {
+    "gymnasium.envs.classic_control.cartpole:CartPoleVectorEnv": "velodrome.agents.engine.cart_pole:CartPoleCopies",
+}
 # Of all tables together; each takes 32 bytes with its count and the copy that is learnt in.
 _MOST_VALUES = 1 << 24
 
@@ -74,6 +78,18 @@ def train_side_by_side(
         logs.append(training.log())
     seconds = (time.perf_counter() - started) / len(agents)
     return [dataclasses.replace(log, seconds=seconds) for log in logs]
+
+
+def compiled_form(form: VectorForm, make: Callable[[], gym.Env[Any, Any]]) -> VectorForm:
+    """The same form with a compiled step, where there is one and it was found to be exact, too.
+
+    Args:
+        form: that was found to be exact.
+        make: makes the environment.
+    """
+    entry_point = form.spec.vector_entry_point
+    compiled = _COMPILED_FORMS.get(entry_point) if isinstance(entry_point, str) else None
+    return form if compiled is None else form.through(compiled, make)
 
 
 def act_side_by_side(

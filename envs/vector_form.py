@@ -14,7 +14,7 @@ Its autoreset mode is `NEXT_STEP`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -105,7 +105,7 @@ class VectorCopies:
     """
 
     def __init__(self, vector: VectorEnv[Any, Any, Any], seeds: Sequence[int], axis: int | None) -> None:
-        self._vector, self._seeds = vector, list(seeds)
+        self.vector, self._seeds = vector, list(seeds)
         self.streams: CopyStreams | None = None
         if axis is not None:
             self.streams = CopyStreams([seeding.np_random(seed)[0] for seed in seeds], axis)
@@ -114,21 +114,21 @@ class VectorCopies:
     def reset(self) -> Any:
         """First observations, one a copy."""
         if self.streams is None:
-            return self._vector.reset(seed=self._seeds)[0]  # type: ignore[arg-type]
-        self._vector.unwrapped.np_random = self.streams  # type: ignore[assignment]
-        return self._vector.reset()[0]
+            return self.vector.reset(seed=self._seeds)[0]  # type: ignore[arg-type]
+        self.vector.unwrapped.np_random = self.streams  # type: ignore[assignment]
+        return self.vector.reset()[0]
 
     def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """As of a Gymnasium vector environment; `ended` then has the copies whose episodes are over."""
         if self.streams is not None:
             self.streams.drawing = self.ended
-        answer = self._vector.step(actions)
+        answer = self.vector.step(actions)
         over = answer[2] | answer[3]
         self.ended = np.flatnonzero(over).tolist()
         return answer
 
     def close(self) -> None:
-        self._vector.close()
+        self.vector.close()
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +170,11 @@ class VectorForm:
             differences.append(difference)
         # The way in which it came furthest is how it is meant.
         return str(max(differences, key=lambda difference: difference.step))
+
+    def through(self, entry_point: str, make: Callable[[], gym.Env[Any, Any]]) -> VectorForm:
+        """The same with another vector form of the environment, where that is exact, too; else this one."""
+        other = VectorForm(replace(self.spec, vector_entry_point=entry_point), self.axis)
+        return self if other._difference(make) is not None else other
 
     def copies(self, seeds: Sequence[int]) -> VectorCopies:
         """As many copies as there are seeds."""
@@ -256,7 +261,7 @@ def _play(alone: list[gym.Env[Any, Any]], copies: VectorCopies, seeds: list[int]
     Raises:
         VectorFormError: the first difference.
     """
-    mode = copies._vector.metadata.get("autoreset_mode")
+    mode = copies.vector.metadata.get("autoreset_mode")
     if mode is not AutoresetMode.NEXT_STEP:
         raise VectorFormError(f"it resets by {getattr(mode, 'value', mode)}, and NextStep is needed")
     rng = np.random.default_rng(0)
@@ -274,6 +279,7 @@ def _play(alone: list[gym.Env[Any, Any]], copies: VectorCopies, seeds: list[int]
                 _compare("end of an episode", bool(terminated[copy] or truncated[copy]), False, copy, step)
                 continue
             observation, reward, is_terminated, is_truncated, info = env.step(int(actions[copy]))
+            _compare_states(copies.vector, env, copy, step)
             _compare("observation", observations[copy], observation, copy, step)
             _compare("reward", float(rewards[copy]), float(reward), copy, step)
             _compare("terminated", bool(terminated[copy]), bool(is_terminated), copy, step)
@@ -281,10 +287,24 @@ def _play(alone: list[gym.Env[Any, Any]], copies: VectorCopies, seeds: list[int]
             if is_terminated or is_truncated:
                 success = int(info["is_success"]) if "is_success" in info else NOT_REPORTED
                 _compare("is_success", success_in(infos, copy), success, copy, step)
+    for copy, env in enumerate(alone):
+        _compare_states(copies.vector, env, copy, _PLAYED_STEPS)
     if copies.streams is not None:
         for copy, env in enumerate(alone):
             drawn = copies.streams.streams[copy].bit_generator.state, env.unwrapped.np_random.bit_generator.state
             _compare("random stream", *drawn, copy, step)
+
+
+def _compare_states(vector: VectorEnv[Any, Any, Any], env: gym.Env[Any, Any], copy: int, step: int) -> None:
+    """Compare what both hold by the same names: observations may be rounded, and hide for long where copies differ."""
+    held = vars(vector.unwrapped)
+    for name, alone in vars(env.unwrapped).items():
+        of_copies = held.get(name)
+        if isinstance(alone, np.ndarray) and isinstance(of_copies, np.ndarray):
+            if of_copies.shape == (*alone.shape, vector.num_envs):
+                _compare(name, of_copies[..., copy], alone, copy, step)
+            elif of_copies.shape == (vector.num_envs, *alone.shape):
+                _compare(name, of_copies[copy], alone, copy, step)
 
 
 def _compare(what: str, of_copy: Any, alone: Any, copy: int, step: int) -> None:

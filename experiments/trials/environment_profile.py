@@ -18,6 +18,7 @@ from velodrome.agents.planning.dynamic_programming import (
     evaluate_policy,
     random_policy,
 )
+from velodrome.agents.side_by_side import compiled_form
 from velodrome.envs.model.model_sampling import reason_not_sampled_from_model
 from velodrome.envs.model.transition_model import NoTransitionModelError, TransitionModel, UntrueModelError
 from velodrome.envs.success_rules import SuccessRule, success_rule
@@ -107,6 +108,12 @@ class EnvironmentProfile:
     def vector_form(self) -> VectorForm | str | None:
         """Its native vector form, found to be exact; None where it has none, and why where it cannot be used."""
         return None if self.keeps_open is not None else VectorForm.of(self.make)
+
+    @cached_property
+    def quickest_vector_form(self) -> VectorForm:
+        """The native vector form, or one that takes its place; only where `vector_form` is one."""
+        assert isinstance(self.vector_form, VectorForm)
+        return compiled_form(self.vector_form, self.make)
 
     @property
     def judged_by(self) -> dict[str, str]:

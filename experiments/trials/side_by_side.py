@@ -54,8 +54,7 @@ def train_together(agent: Agent, profile: EnvironmentProfile, budget: Budget, se
         NotCompilableError: the policy cannot be compiled.
         SideBySideError: the trials have to be run one at a time.
     """
-    form = profile.vector_form
-    assert isinstance(form, VectorForm)
+    form = profile.quickest_vector_form
     agents = [fresh(agent) for _ in seeds]
     rule = profile.rule.description if profile.rule.source == "experiment" else None
     env = profile.make()
