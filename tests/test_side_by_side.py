@@ -10,9 +10,12 @@ from conftest import _learnt, _logged
 
 import velodrome as vd
 from velodrome.agents import Discretized, DoubleQLearning, ExpectedSarsa, NStepQ, QLambda, QLearning, Sarsa
-from velodrome.agents.side_by_side import SideBySideError, train_side_by_side
+from velodrome.agents.engine.seeding import environment_seed
+from velodrome.agents.engine.vector_step import bins_of
+from velodrome.agents.side_by_side import compiled_form, train_side_by_side
 from velodrome.envs.discretize import Discretize
 from velodrome.envs.vector_form import VectorForm
+from velodrome.experiments.errors import ExperimentWarning
 from velodrome.experiments.storage import Store
 from velodrome.experiments.trials import side_by_side
 from velodrome.policies import UCB, EpsilonGreedy, Exponential, Harmonic, RandomNoise, Softmax
@@ -51,8 +54,11 @@ def test_agents_side_by_side_learn_what_each_learns_alone(environment, agent, bu
         agents = [dataclasses.replace(agent) for _ in seeds]
         return [Discretized(agent=one, bins=6) for one in agents] if environment == CART_POLE else agents
 
-    together, alone = fresh(), fresh()
-    logs = train_side_by_side(together, gym.make(environment), form_of(environment), seeds, **budget)
+    together, alone, form = fresh(), fresh(), form_of(environment)
+    if environment == CART_POLE and budget["steps"] is None:
+        form = compiled_form(form, make(environment))
+        assert form.spec.vector_entry_point.endswith("CartPoleCopies")
+    logs = train_side_by_side(together, gym.make(environment), form, seeds, **budget)
     for one, other, log, seed in zip(together, alone, logs, seeds, strict=True):
         log_alone = other.train(gym.make(environment), seed=seed, **budget)
         assert _learnt(one) == _learnt(other)
@@ -66,8 +72,6 @@ def test_bins_are_those_of_one_observation_at_a_time():
     rows = np.random.default_rng(0).normal(0, 2, (500, 4)).astype(np.float32)
     rows[:3, 0] = [-2.4, 2.4, np.inf]
     states = np.zeros(len(rows), np.int64)
-    from velodrome.agents.engine.vector_step import bins_of
-
     bins_of(rows.astype(np.float64), *env.binning.looked_at, states)
     assert states.tolist() == [env.binning.number_of(row) for row in rows]
 
@@ -85,14 +89,6 @@ def test_an_environment_that_was_changed_is_not_its_vector_form():
     assert minus_zero == "the reward of copy 1 at step 1 is another than alone: -0.0 instead of 0.0"
 
 
-def test_copies_that_fail_are_left_to_run_alone():
-    env = gym.make(CORRIDOR, fails_with=3)
-    agents = [QLearning() for _ in range(8)]
-    form = VectorForm(env.spec, None)
-    with pytest.raises((SideBySideError, RuntimeError)):
-        train_side_by_side(agents, env, form, range(8), episodes=3, steps=None)
-
-
 @pytest.fixture
 def _few_are_enough(monkeypatch):
     monkeypatch.setattr(side_by_side, "FEWEST_COPIES", 2)
@@ -108,13 +104,13 @@ def compared(folder, environment, workers=0, **settings):
 @pytest.mark.usefixtures("_few_are_enough")
 @pytest.mark.parametrize("environment", ["discretize(CartPole-v1, bins=5)", CORRIDOR])
 def test_a_comparison_is_the_same_to_the_byte(tmp_path, monkeypatch, environment):
-    trained = []
-    train = side_by_side.train_side_by_side
-    monkeypatch.setattr(
-        side_by_side,
-        "train_side_by_side",
-        lambda agents, *rest, **named: trained.append(len(agents)) or train(agents, *rest, **named),
-    )
+    trained, train = [], side_by_side.train_side_by_side
+
+    def counted(agents, *arguments, **named):
+        trained.append(len(agents))
+        return train(agents, *arguments, **named)
+
+    monkeypatch.setattr(side_by_side, "train_side_by_side", counted)
     _, digest = compared(tmp_path / "together", environment)
     assert trained == [6]
     monkeypatch.setattr(side_by_side, "FEWEST_COPIES", 7)
@@ -127,3 +123,23 @@ def test_a_comparison_is_the_same_to_the_byte(tmp_path, monkeypatch, environment
 def test_a_vector_form_that_rounds_is_not_used_and_the_log_says_so(tmp_path):
     results, _ = compared(tmp_path, "tests/RoundedCorridor-v0")
     assert any("not in the environment's vector form: the reward of copy 1" in note for note in results.notes)
+
+
+@pytest.mark.usefixtures("_few_are_enough")
+def test_where_a_copy_fails_its_trial_alone_does(tmp_path):
+    environment = f"{CORRIDOR}(fails_with={environment_seed(2)})"
+    with pytest.warns(ExperimentWarning, match="failed"):
+        results, _ = compared(tmp_path, environment)
+    ended = [(record.seed, record.status, record.error) for record in results.records]
+    assert [seed for seed, status, _ in ended if status != "done"] == [2]
+    assert "the corridor caved in" in ended[2][2]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_few_are_enough")
+def test_it_is_the_same_in_worker_processes(tmp_path):
+    _, here = compared(tmp_path / "here", CORRIDOR)
+    results, elsewhere = compared(tmp_path / "elsewhere", CORRIDOR, workers=2)
+    assert here == elsewhere
+    # They have shared the time equally.
+    assert len({record.train_seconds for record in results.records}) == 1

@@ -14,15 +14,16 @@ class Corridor(gym.Env):
 
     def __init__(self, fails_with=None):
         self.observation_space, self.action_space = spaces.Discrete(SIZE, start=2), spaces.Discrete(2)
+        # Seed of the environment that breaks down.
         self.fails_with = fails_with
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        self.place, self.seed = int(self.np_random.integers(SIZE - 1)), seed if seed is not None else self.seed
+        self.place = int(self.np_random.integers(SIZE - 1))
         return self.place + 2, {}
 
     def step(self, action):
-        if self.fails_with is not None and self.np_random_seed % 7 == self.fails_with:
+        if self.np_random_seed == self.fails_with:
             raise RuntimeError("the corridor caved in")
         slips = self.np_random.random() < 0.2
         self.place = max(0, self.place + (1 if (action == 1) != slips else -1))
@@ -50,7 +51,7 @@ class Corridors(VectorEnv):
         return self.places + 2, {}
 
     def step(self, actions):
-        if any(seed % 7 == self.fails_with for seed in self.seeds if self.fails_with is not None):
+        if self.fails_with in self.seeds:
             raise RuntimeError("the corridors caved in")
         begins = self.were_over
         slips = np.zeros(self.num_envs, np.bool_)
