@@ -63,6 +63,8 @@ def train_side_by_side(
     for agent, seed in zip(agents, seeds, strict=True):
         training = Training("auto")
         agent._enter(training, env, seed, success, episodes=episodes, steps=steps, epochs=None)
+        if training.plan is not None:
+            raise SideBySideError("they learn on a model")
         training.aim()
         trainings.append(training)
     bindings = [training.binding for training in trainings]

@@ -89,6 +89,17 @@ def test_an_environment_that_was_changed_is_not_its_vector_form():
     assert minus_zero == "the reward of copy 1 at step 1 is another than alone: -0.0 instead of 0.0"
 
 
+def test_an_agent_that_acts_in_its_own_way_is_trained_alone():
+    class Stubborn(QLearning):
+        def act(self, observation, **options):
+            return 1
+
+    assert QLearning().trains_side_by_side
+    assert Discretized(agent=Sarsa()).trains_side_by_side
+    for agent in (Stubborn(), Discretized(agent=Stubborn()), QLearning(action_mask=True)):
+        assert not agent.trains_side_by_side
+
+
 @pytest.fixture
 def _few_are_enough(monkeypatch):
     monkeypatch.setattr(side_by_side, "FEWEST_COPIES", 2)

@@ -116,7 +116,7 @@ def run_vector_loop(
         words = position[place]
         learner.present_state, learner.next_action = int(words[STATE]), int(words[NEXT_ACTION])
         learner.episode, learner.step = int(words[EPISODE]), int(words[STEP])
-        progress[place].in_episode = words[PHASE] == IS_OVER_INSIDE
+        progress[place].in_episode = bool(words[PHASE] == IS_OVER_INSIDE)
         progress[place].episode_return, progress[place].episode_length = float(totals[place]), int(words[LENGTH])
         progress[place].episode += learner.episode
         progress[place].step += learner.step

@@ -113,7 +113,7 @@ class Discretized(Agent):
 
     @property
     def trains_side_by_side(self) -> bool:
-        return self.agent.trains_side_by_side
+        return type(self) is Discretized and self.agent.trains_side_by_side
 
     @property
     def result_version(self) -> int:
