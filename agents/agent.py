@@ -398,6 +398,11 @@ class Agent(Configuration, ABC):
         return self.binding.learner
 
     @property
+    def trains_side_by_side(self) -> bool:
+        """Whether many of one configuration can be trained together by `train_side_by_side`."""
+        return False
+
+    @property
     def runs_on_model(self) -> bool:
         """Whether it can learn on a `SampledModel` alone, without an environment."""
         return False

@@ -65,6 +65,43 @@ def compiled_loop(
     return loop
 
 
+def compiled_vector_step(
+    select: Callable[..., Any],
+    learn: Callable[..., Any],
+    visits_of: Callable[..., Any] | None,
+    memory_type: type,
+    **options: Any,
+) -> Callable[..., Any]:
+    """As `compiled_loop`, the step of tables that learn side by side in a vector form; see `build_step`."""
+    if not isinstance(select, FunctionType):
+        raise NotCompilableError(f"its select is a {type(select).__name__}, not a plain function")
+    fingerprint = "".join(_fingerprint(function) for function in (select, learn, visits_of) if function is not None)
+    key = ("vector step", fingerprint, memory_type, *options.values())
+    with _lock:
+        step = _loops.get(key)
+        if step is None:
+            from velodrome.agents.engine.vector_step import build_step
+
+            fingerprint += _inlined(select, learn, visits_of)
+            step = build_step(select, learn, visits_of, memory_type, fingerprint=fingerprint, **options)
+            _loops[key] = step
+    if step in _refused:
+        raise NotCompilableError(_refused[step])
+    return step
+
+
+def compiled_greedy(greedy: Callable[..., Any], ties: str) -> Callable[..., Any]:
+    """The compiled function by which tables act greedily side by side; see `build_greedy`."""
+    with _lock:
+        act = _loops.get(("greedy", ties))
+        if act is None:
+            from velodrome.agents.engine.vector_step import build_greedy
+
+            _inlined(greedy)
+            act = _loops["greedy", ties] = build_greedy(greedy, ties)
+    return act
+
+
 def _fingerprint(function: Callable[..., Any]) -> str:
     """Fingerprint of a function, remembered for our own, which nobody edits while the program runs."""
     if not is_ours(function):
@@ -90,19 +127,24 @@ def report_not_compilable(loop: Callable[..., Any], error: Exception, select: Ca
 def _build(
     select: Callable[..., Any], learn: Callable[..., Any], visits_of: Callable[..., Any] | None, **options: Any
 ) -> Callable[..., Any]:
+    from velodrome.agents.engine.compiled_loop import loop_builder
+
+    options["fingerprint"] += _inlined(select, learn, visits_of)
+    return loop_builder(learn.arguments)(select, learn.function, visits_of, **options)  # type: ignore[attr-defined]
+
+
+def _inlined(*parts: Callable[..., Any] | None) -> str:
+    """Let compiled loops inline these functions and all that they reach; returns the fingerprint of their stream."""
     from numba.extending import register_jitable
 
     from velodrome.agents.engine import branch_free, compiled_arrays, compiled_stream
-    from velodrome.agents.engine.compiled_loop import loop_builder
 
-    parts = [part for part in (select, learn, visits_of) if part is not None]
-    for function in [reached for part in parts for reached in reachable_functions(part)]:
+    for function in [reached for part in parts if part is not None for reached in reachable_functions(part)]:
         if not hasattr(function, "_velodrome_inlined"):
             register_jitable(forceinline=True)(function)
             function._velodrome_inlined = True  # type: ignore[attr-defined]
-    for module in (compiled_stream, compiled_arrays, branch_free):
-        options["fingerprint"] += hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()
-    return loop_builder(learn.arguments)(select, learn.function, visits_of, **options)  # type: ignore[attr-defined]
+    files = (compiled_stream.__file__, compiled_arrays.__file__, branch_free.__file__)
+    return "".join(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files)
 
 
 def compile_error_line(error: Exception, function: Callable[..., Any]) -> str:

@@ -32,6 +32,8 @@ from velodrome.policies.epsilon_greedy import EpsilonGreedy
 from velodrome.policies.policy import Policy
 from velodrome.policies.schedules import Schedule, as_schedule
 
+# Methods that agents do not call where they learn and act side by side.
+_COMPILED_AWAY = ("new_learner", "run_training", "act", "act_with_info", "begin_episode")
 _warned: set[tuple[type, str]] = set()
 
 
@@ -176,6 +178,13 @@ class TabularAgent(Agent):
             has_masks=self.action_mask,
             is_on_policy=self.is_on_policy,
             needs_next_parameter=self.needs_next_parameter,
+        )
+
+    @property
+    def trains_side_by_side(self) -> bool:
+        # What a class of the user's own does otherwise is not in the compiled step.
+        return not self.action_mask and all(
+            getattr(type(self), name) is getattr(TabularAgent, name) for name in _COMPILED_AWAY
         )
 
     @property

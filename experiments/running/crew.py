@@ -45,7 +45,7 @@ def make_crew(
             if limit is not None:
                 raise ExperimentError(f"{field} needs workers: with workers=0 nobody is there to stop a trial")
         inline = InlineWorkers(manager.group, manager.report)
-        return Crew(1, 0, 0, inline, inline)
+        return Crew(1, 0, 0, inline, inline, side_by_side=True)
     size = min(size, len(missing))
     cores_each = max(1, available_cores() // size)
     processes = ProcessWorkers(size, manager.payload, manager.report, limits, cores_each)
@@ -53,7 +53,9 @@ def make_crew(
         # The memory of threads is this process's own.
         return Crew(size, QUEUED_PER_THREAD, QUEUED_PER_THREAD, processes, processes)
     threads = ThreadWorkers(size, manager.group, manager.report, limits.seconds)
-    return Crew(size, QUEUED_PER_THREAD, MOST_QUEUED_PER_THREAD, threads, processes)
+    # A trial with a limit of its own needs a process of its own.
+    side_by_side = limits.seconds is None
+    return Crew(size, QUEUED_PER_THREAD, MOST_QUEUED_PER_THREAD, threads, processes, side_by_side)
 
 
 def check_workers(workers: Any) -> int:

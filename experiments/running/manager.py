@@ -19,6 +19,7 @@ from velodrome.experiments.storage.store import Store, TrialIdentity
 from velodrome.experiments.storage.store_owner import StoreOwner
 from velodrome.experiments.storage.trial_outcome import TrialOutcome
 from velodrome.experiments.trials.measures import Measure
+from velodrome.experiments.trials.side_by_side import copies_side_by_side
 from velodrome.experiments.trials.trial import Checkpoints, runs_on_model
 
 # A task of several short trials spares most of the hand-over.
@@ -33,6 +34,8 @@ COMMIT_SECONDS, LONGEST_COMMIT_SECONDS = 0.025, 0.25
 COMMIT_RATIO = 10
 CHECKPOINTS_FOLDER = "checkpoints"
 _NUMBERS = re.compile(r"[\d.]+")
+# Trials that run side by side have no checkpoints, and are so short; the same where nothing is saved.
+CHECKPOINT_SECONDS = 300.0
 # How often trials that another process has claimed are looked at again.
 CLAIM_SECONDS = 1.0
 
@@ -50,6 +53,7 @@ class Crew:
         most_queued: of compiled trials, where they are short.
         compiled: for trials that run on a model.
         generic: for all others.
+        side_by_side: whether `generic` takes tasks of trials that are run side by side.
     """
 
     size: int
@@ -57,6 +61,7 @@ class Crew:
     most_queued: int
     compiled: Workers
     generic: Workers
+    side_by_side: bool = False
 
     @property
     def shares_compiler(self) -> bool:
@@ -122,6 +127,7 @@ class Manager:
         self._compiling: str | None = None
         self._compile_seconds_before = COMPILE_CLOCK.seconds
         self._elsewhere: list[PlannedTrial] = []
+        self._is_side_by_side = False
         self.status = RunStatus()
 
     def report(self, event: Event) -> None:
@@ -192,6 +198,7 @@ class Manager:
     # The loop
 
     def _run(self, missing: Sequence[PlannedTrial], crew: Crew, owner: StoreOwner | None) -> None:
+        self._is_side_by_side = crew.side_by_side
         waiting, compiled, generic = self._tasks(missing, crew.size), deque[Task](), deque[Task]()
         looked_at = time.monotonic()
         is_interrupted = False
@@ -233,8 +240,9 @@ class Manager:
         by_pair: dict[tuple[str, str], list[PlannedTrial]] = {}
         for trial in trials:
             by_pair.setdefault((trial.agent, trial.environment), []).append(trial)
+        tasks = self._side_by_side_tasks(by_pair)
         rounds = max((len(some) for some in by_pair.values()), default=0)
-        left, tasks = len(trials), deque[Task]()
+        left = sum(len(some) for some in by_pair.values())
         for start in range(0, rounds, TRIALS_PER_TASK):
             for (agent, environment), some in by_pair.items():
                 few = some[start : start + TRIALS_PER_TASK]
@@ -244,6 +252,21 @@ class Manager:
                     tasks.append(Task(agent, environment, tuple(few[:together])))
                     left -= len(few[:together])
                     few = few[together:]
+        return tasks
+
+    def _side_by_side_tasks(self, by_pair: dict[tuple[str, str], list[PlannedTrial]]) -> deque[Task]:
+        """Tasks of trials that are run side by side, which are taken out of `by_pair`; they come first, being long."""
+        tasks = deque[Task]()
+        if not self._is_side_by_side:
+            return tasks
+        every = CHECKPOINT_SECONDS if self._checkpoints is None else self._checkpoints.every_seconds
+        for pair, some in list(by_pair.items()):
+            group = self.group(*pair)
+            together = copies_side_by_side(group.agent, group.profile, group.budget, len(some), every)
+            if together > 1 and not group.is_generic:
+                del by_pair[pair]
+                parts = [tuple(some[start : start + together]) for start in range(0, len(some), together)]
+                tasks.extend(Task(*pair, part, is_side_by_side=True) for part in parts)
         return tasks
 
     def _is_compiled(self, agent: str, environment: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from velodrome.agents.engine.compiler import NotCompilableError
 from velodrome.agents.engine.interruption import Interruption, TrainingInterruptedError, interruptible
+from velodrome.experiments.running.side_by_side import run_side_by_side
 from velodrome.experiments.running.trial_runner import TrialGroup, failed_outcome, run_to_outcomes
 from velodrome.experiments.running.workers import NotCompiled, Report, Task, TrialEnded
 from velodrome.experiments.specification.plan import PlannedTrial
@@ -138,6 +139,12 @@ class InlineWorkers:
 
     def submit(self, task: Task) -> None:
         group = self._group(task.agent, task.environment)
+        if task.is_side_by_side:
+            found = run_side_by_side(group, [(trial.key, trial.seed) for trial in task.trials])
+            if found is not None:
+                for trial, outcome in zip(task.trials, found, strict=True):
+                    self._report(TrialEnded(trial, outcome))
+                return
         outcomes = run_to_outcomes(group, task.trials, on_model_only=not group.is_generic)
         for place, trial in enumerate(task.trials):
             try:

@@ -21,6 +21,7 @@ from velodrome.experiments.storage.own_code import is_own
 from velodrome.experiments.storage.trial_outcome import TrialOutcome
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.measures import Measure, computed
+from velodrome.experiments.trials.side_by_side import notes_on_vector_form
 from velodrome.experiments.trials.trial import Budget, Checkpoints, Trained, Trial, run_trial, train_together
 
 # Code that passes calls on: what a user looks for is the environment, policy or agent behind it.
@@ -86,9 +87,9 @@ def run_to_outcomes(
             yield run_to_outcome(group, trial.key, trial.seed, on_model_only=on_model_only)
         return
     wall, cpu = time.perf_counter() - started[0], time.thread_time() - started[1]
-    all_steps = sum(trained[1].steps for trained in together if isinstance(trained, tuple))
-    for trial, trained in zip(trials, together, strict=True):
-        share = trained[1].steps / max(all_steps, 1) if isinstance(trained, tuple) else 0.0
+    steps = [trained.log.steps if isinstance(trained, Trained) else 0 for trained in together]
+    for trial, trained, taken in zip(trials, together, steps, strict=True):
+        share = taken / max(sum(steps), 1)
         yield run_to_outcome(
             group,
             trial.key,
@@ -105,7 +106,7 @@ def run_to_outcome(
     seed: int,
     *,
     on_model_only: bool = False,
-    trained: Trained | None = None,
+    trained: Trained | VelodromeError | None = None,
     before: tuple[float, float] = (0.0, 0.0),
 ) -> TrialOutcome:
     """Run a trial; an error inside becomes a failed outcome.
@@ -141,7 +142,7 @@ def run_to_outcome(
         log = trial.log
         curves = EpisodeCurves(log.returns, log.lengths, log.successes).pack()
         values, remarks = computed(trial, group.measures)
-        notes = (*log.notes, *remarks)
+        notes = (*log.notes, *notes_on_vector_form(group.agent, group.profile), *remarks)
         outcome = TrialOutcome(key, "done", trial.metrics() | values, curves, notes, measured=trial.measured)
     except (NotCompilableError, TrainingInterruptedError):
         raise

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -20,6 +20,7 @@ from velodrome.agents.engine.compiler import NotCompilableError
 from velodrome.agents.engine.interruption import not_counted
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.running.registrations import PackedRegistration, register
+from velodrome.experiments.running.side_by_side import run_side_by_side
 from velodrome.experiments.running.trial_runner import TrialGroup, as_generic, failed_outcome, run_to_outcome
 from velodrome.experiments.specification.environment_configuration import Maker
 from velodrome.experiments.storage.trial_outcome import TrialOutcome
@@ -96,6 +97,13 @@ def run_sent_trial(payload: bytes, key: str, seed: int) -> TrialOutcome:
             return run_to_outcome(received.group, key, seed)
     except BaseException as error:
         return failed_outcome(key, error)
+
+
+def run_sent_trials(payload: bytes, trials: Sequence[tuple[str, int]]) -> list[TrialOutcome] | None:
+    """Run trials of a packed group, given by keys and seeds, side by side; None where they have to be run alone."""
+    received = _unpack(payload)
+    register(received.registrations)
+    return run_side_by_side(received.group, trials)
 
 
 class _Received:

@@ -108,17 +108,28 @@ class Trial:
         return identity | self.metrics() | {"steps_per_second": self.log.steps_per_second}
 
 
-# An agent that has been trained for a trial, with its log, or the error that ended its training.
-Trained = tuple[Agent, TrainingLog] | VelodromeError
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """An agent that was trained for a trial beside others.
+
+    Attributes:
+        agent: trained.
+        log: of its training.
+        evaluation: of its greedy policy; None if that is still to be done.
+    """
+
+    agent: Agent
+    log: TrainingLog
+    evaluation: Evaluation | None = None
 
 
 def train_together(
     agent: Agent, profile: EnvironmentProfile, budget: Budget, seeds: Sequence[int]
-) -> list[Trained] | None:
-    """Train fresh copies of `agent`, one for each of the `seeds`, side by side in one compiled call.
+) -> list[Trained | VelodromeError] | None:
+    """Train fresh copies of `agent`, one for each of the `seeds`, in turns inside one compiled call.
 
-    Each learns what it would learn in `run_trial`, bit for bit. None where they cannot be trained together: in the
-    generic loop, with evaluations along the training, or with code of the user's own.
+    Each learns what it would learn in `run_trial`, bit for bit; an error is what ended its training. None where they
+    cannot be trained together: in the generic loop, with evaluations along the training, or with code of one's own.
 
     Raises:
         NotCompilableError: the policy cannot be compiled.
@@ -136,7 +147,8 @@ def train_together(
         learners, [profile.sampled_model() for _ in seeds], seeds, episodes=budget.episodes, steps=budget.steps
     )
     return [
-        log if isinstance(log, VelodromeError) else (learner, log) for learner, log in zip(learners, logs, strict=True)
+        log if isinstance(log, VelodromeError) else Trained(learner, log)
+        for learner, log in zip(learners, logs, strict=True)
     ]
 
 
@@ -155,7 +167,7 @@ def run_trial(
     on_model_only: bool = False,
     checkpoints: Checkpoints | None = None,
     key: str = "",
-    trained: Trained | None = None,
+    trained: Trained | VelodromeError | None = None,
 ) -> Trial:
     """Train a fresh copy of `agent` and evaluate it.
 
@@ -176,7 +188,7 @@ def run_trial(
         on_model_only: do not fall back to the generic loop where the policy cannot be compiled.
         checkpoints: go on from those of this trial, and make new ones.
         key: of the trial, for its checkpoints.
-        trained: what `train_together` gave for the trial; it is trained here if None.
+        trained: agent of this trial that is trained already, or the error that ended its training; None to train here.
 
     Raises:
         NotCompilableError: with `on_model_only`, the policy cannot be compiled.
@@ -197,18 +209,16 @@ def run_trial(
     }
     if along is not None and not problem:
         training |= {"evaluate_every": budget.evaluate_every, "evaluator": along}
-    learner = fresh(agent) if trained is None else agent
-    log: TrainingLog | None = None
+    if isinstance(trained, VelodromeError):
+        raise trained
+    learner = fresh(agent) if trained is None else trained.agent
+    log = None if trained is None else trained.log
     trained_in: list[WrapperState] = []
 
     def remember(place: gym.Env[Any, Any]) -> None:
         trained_in.append(WrapperState.of(place))
 
-    if isinstance(trained, VelodromeError):
-        raise trained
-    if trained is not None:
-        learner, log = trained
-    elif environment is None and loop != "generic" and runs_on_model(learner, profile):
+    if log is None and environment is None and loop != "generic" and runs_on_model(learner, profile):
         try:
             on_model: Any = profile.sampled_model()
             log = learner.train(on_model, **training)
@@ -242,13 +252,15 @@ def run_trial(
         log = dataclasses.replace(log, notes=(*log.notes, f"was evaluated where it learnt: {reason}"))
     if profile.model_reason is not None:
         log = dataclasses.replace(log, notes=(*log.notes, f"was evaluated in sampled episodes: {profile.model_reason}"))
-    evaluation = evaluate(
-        learner,
-        profile,
-        seed=seed,
-        episodes=budget.evaluation_episodes,
-        trained_in=trained_in[0] if trained_in else None,
-    )
+    evaluation = None if trained is None else trained.evaluation
+    if evaluation is None:
+        evaluation = evaluate(
+            learner,
+            profile,
+            seed=seed,
+            episodes=budget.evaluation_episodes,
+            trained_in=trained_in[0] if trained_in else None,
+        )
     notes = (*log.notes, *evaluation.notes)
     if along is not None:
         notes += along.notes if not problem else (f"was not evaluated along the training: {problem}",)
