@@ -19,6 +19,7 @@ from velodrome.policies.epsilon_greedy import EpsilonGreedy
 from velodrome.policies.greedy import Greedy
 from velodrome.policies.ties import best_value
 
+MAX_ACTIONS = 8
 _inlined = numba.extending.register_jitable(forceinline=True)
 
 
@@ -143,12 +144,22 @@ def _forms(num_actions: int) -> dict[Callable[..., Any], Callable[..., Any]]:
     }
 
 
-_WITH_FORM = set(_forms(1))
-
-
 def branch_free(select: Callable[..., Any], num_actions: int) -> Callable[..., Any] | None:
     """The form without branches of a policy's own selection function, which chooses and draws the same.
 
     None for other functions, and where `num_actions` is 0, which stands for many.
     """
-    return _inlined(_forms(num_actions)[select]) if num_actions and select in _WITH_FORM else None
+    return _FORMS.get((select, num_actions))
+
+
+def _named_forms() -> dict[tuple[Callable[..., Any], int], Callable[..., Any]]:
+    """All forms, as members of this module: Numba finds what it kept on disk by the names of what a loop calls."""
+    found = {}
+    for num_actions in range(1, MAX_ACTIONS + 1):
+        for select, form in _forms(num_actions).items():
+            form.__name__ = form.__qualname__ = f"{form.__name__}_{num_actions}"
+            globals()[form.__name__] = found[select, num_actions] = _inlined(form)
+    return found
+
+
+_FORMS = _named_forms()

@@ -3,9 +3,6 @@
 Numba counts references to every array that is sliced. What is made here refers to memory that the caller keeps.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -55,33 +52,33 @@ def row_of(typing_context, array, row):
     return result(array, row), build
 
 
-def arrays_at(tables: tuple[int, ...], num_actions: int) -> Callable[..., Any]:
-    """Function for compiled code: named tuple of arrays whose data lie at `addresses`, of the shapes of `pattern`.
+@intrinsic(prefer_literal=True)
+def arrays_at(typing_context, pattern, addresses, tables, num_actions):
+    """Named tuple of arrays whose data lie at `addresses`, int64 (num_fields,), of the shapes of `pattern`.
 
-    Rows of the arrays numbered in `tables` are known to have `num_actions` columns, so that loops over a state's
-    actions are unrolled; 0 for any number.
+    Rows of the arrays whose numbers are bits of `tables` are known to have `num_actions` columns, so that loops over a
+    state's actions are unrolled; 0 for any number. Both are constants.
     """
+    if not (isinstance(tables, types.IntegerLiteral) and isinstance(num_actions, types.IntegerLiteral)):
+        return None
+    known, columns = tables.literal_value, num_actions.literal_value
 
-    @intrinsic
-    def arrays_at(typing_context, pattern, addresses):
-        def build(context, builder, signature, arguments):
-            table = context.make_array(addresses)(context, builder, arguments[1]).data
-            arrays = []
-            for place, kind in enumerate(pattern.types):
-                source = context.make_array(kind)(context, builder, builder.extract_value(arguments[0], place))
-                shape, strides = (cgutils.unpack_tuple(builder, each) for each in (source.shape, source.strides))
-                size = _item_size(context, kind)
-                if num_actions and place in tables:
-                    shape = [shape[0], context.get_constant(types.intp, num_actions)]
-                    strides = [builder.mul(size, shape[1]), size]
-                address = builder.load(builder.gep(table, [context.get_constant(types.intp, place)], inbounds=True))
-                data = builder.inttoptr(address, _BYTE_POINTER)
-                arrays.append(_array_over(context, builder, kind, data, shape, strides, size))
-            return context.make_tuple(builder, pattern, arrays)
+    def build(context, builder, signature, arguments):
+        table = context.make_array(addresses)(context, builder, arguments[1]).data
+        arrays = []
+        for place, kind in enumerate(pattern.types):
+            source = context.make_array(kind)(context, builder, builder.extract_value(arguments[0], place))
+            shape, strides = (cgutils.unpack_tuple(builder, each) for each in (source.shape, source.strides))
+            size = _item_size(context, kind)
+            if columns and known >> place & 1:
+                shape = [shape[0], context.get_constant(types.intp, columns)]
+                strides = [builder.mul(size, shape[1]), size]
+            address = builder.load(builder.gep(table, [context.get_constant(types.intp, place)], inbounds=True))
+            data = builder.inttoptr(address, _BYTE_POINTER)
+            arrays.append(_array_over(context, builder, kind, data, shape, strides, size))
+        return context.make_tuple(builder, pattern, arrays)
 
-        return pattern(pattern, addresses), build
-
-    return arrays_at
+    return pattern(pattern, addresses, tables, num_actions), build
 
 
 def addresses_of(arrays: tuple[np.ndarray, ...]) -> list[int]:

@@ -104,7 +104,7 @@ def start_state(model, environment):
 
 
 @numba.extending.register_jitable(forceinline=True)
-def outcome_of(model, pair, environment, is_alone):
+def outcome_of(model, pair, environment, takes_turns):
     """Place of the outcome of a pair of state and action, by one number of the environment's stream."""
     u = environment.random()
     one = np.uint64(1)
@@ -112,7 +112,7 @@ def outcome_of(model, pair, environment, is_alone):
         return pair
     if model.places == FEW_OUTCOMES:
         outcome = pair * np.uint64(FEW_OUTCOMES)
-        if is_alone:
+        if not takes_turns:
             while model.cumulative[outcome] <= u:
                 outcome += one
             return outcome
@@ -135,12 +135,13 @@ def build_loop(
     visits_of: Callable[..., Any] | None,
     *,
     has_masks: bool,
+    takes_turns: bool,
     is_on_policy: bool,
     needs_next_parameter: bool,
     checks_actions: bool,
     draws: bool,
     num_actions: int,
-    tables: tuple[int, ...],
+    tables: int,
     parameter_clock: str,
     rate_clock: str,
     fingerprint: str,
@@ -166,13 +167,11 @@ def build_loop(
         return parameters[np.uint64(visits)]
 
     parameter_at = numba.extending.register_jitable(forceinline=True)(parameter_at)
-    form = None if has_masks else branch_free(select, num_actions)
+    form = branch_free(select, num_actions) if takes_turns else None
     choose, mask_of = _masked(select) if has_masks else _unmasked(select if form is None else form)
     counted = _visits if visits_of is None else visits_of
     # A stream of which nothing but `random` is asked has no half of a word to keep.
     draws_uniforms_only = form is not None and not draws
-    close_agent = close_uniforms if draws_uniforms_only else close_stream
-    memory_at = arrays_at(tables, num_actions)
 
     def loop(
         model, masks, pattern, addresses, parameters, rates, bases, discount, registers, returns, lengths, outcomes,
@@ -184,7 +183,6 @@ def build_loop(
         model, masks = borrowed(model), borrowed(masks)
         time_limit = model.time_limit
         num_seeds = waiting.size
-        is_alone = turn > 1
         first_seed = 0
         while first_seed < num_seeds:
             # Of `together` seeds, each has its turn of so many steps, until none is left in `waiting`.
@@ -196,7 +194,7 @@ def build_loop(
                 floats = as_floats(words)
                 # Both generators continue from their words, and are written back: calls in a row are one long run.
                 environment, rng = open_stream(words, ENVIRONMENT_WORDS), open_stream(words, AGENT_WORDS)
-                memory = memory_at(pattern, row_of(addresses, seed))
+                memory = arrays_at(pattern, row_of(addresses, seed), tables, num_actions)
                 action_values, visit_counts = memory.action_values, memory.visit_counts
                 row_size = np.uint64(action_values.shape[1])
                 state, next_action = words[STATE], np.int64(-1)
@@ -244,7 +242,7 @@ def build_loop(
                             failure = BAD_ACTION
                             break
                     visit_counts[state, action] += 1
-                    outcome = outcome_of(model, state * row_size + action, environment, is_alone)
+                    outcome = outcome_of(model, state * row_size + action, environment, takes_turns)
                     next_state = np.uint64(model.next_states[outcome])
                     reward, terminated = model.rewards[outcome], model.terminated[outcome]
                     visits = counted(memory, state, action, rng)
@@ -284,7 +282,10 @@ def build_loop(
                         in_episode, next_action = 0, -1
                         begins = episode < last_episode and step < last_step
                 close_uniforms(environment, words, ENVIRONMENT_WORDS)
-                close_agent(rng, words, AGENT_WORDS)
+                if draws_uniforms_only:
+                    close_uniforms(rng, words, AGENT_WORDS)
+                else:
+                    close_stream(rng, words, AGENT_WORDS)
                 words[STATE], floats[RETURN] = state, episode_return
                 if is_on_policy:
                     words[NEXT_ACTION] = np.uint64(next_action)
@@ -304,7 +305,7 @@ def build_loop(
     # each other's code when two processes compile at once.
     options = (
         fingerprint, has_masks, is_on_policy, needs_next_parameter, checks_actions, parameter_clock, rate_clock,
-        draws, num_actions, tables,
+        draws, num_actions, tables, takes_turns,
     )  # fmt: skip
     loop.__qualname__ += "_" + hashlib.sha256(repr(options).encode()).hexdigest()[:16]
     return compiled(loop)

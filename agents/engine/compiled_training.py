@@ -66,13 +66,15 @@ def run_compiled_loop(run: Run, *, episodes: int | None, steps: int | None) -> E
         UnsupportedEnvironmentError: the tables are not those of the model's states and actions.
         TrainingTimeoutError: see `interruptible`.
     """
-    (ends,) = run_together([run], episodes=episodes, steps=steps)
+    (ends,) = run_together([run], episodes=episodes, steps=steps, takes_turns=False)
     if isinstance(ends, VelodromeError):
         raise ends
     return ends
 
 
-def run_together(runs: Sequence[Run], *, episodes: int | None, steps: int | None) -> list[EpisodeEnds | VelodromeError]:
+def run_together(
+    runs: Sequence[Run], *, episodes: int | None, steps: int | None, takes_turns: bool = True
+) -> list[EpisodeEnds | VelodromeError]:
     """Run several agents of one configuration on one model, each as `run_compiled_loop` does alone, bit for bit.
 
     They take turns inside one compiled call where that is faster. An agent that cannot go on, for a schedule has no
@@ -82,6 +84,7 @@ def run_together(runs: Sequence[Run], *, episodes: int | None, steps: int | None
         runs: of learners with the same policy, update and schedules, and tables of the same shape.
         episodes: to finish, each.
         steps: to take, each.
+        takes_turns: False for a loop that is faster for one agent alone.
 
     Raises:
         NotCompilableError, TrainingInterruptedError, UnsupportedEnvironmentError, TrainingTimeoutError: see
@@ -118,12 +121,12 @@ def run_together(runs: Sequence[Run], *, episodes: int | None, steps: int | None
     select = first.select if masks is None else first.masked_select
     shape = pattern.action_values.shape
     num_actions = shape[1] if shape[1] <= FEW_ACTIONS else 0
-    tables = tuple(place for place, array in enumerate(pattern) if array.shape == shape and array.flags.c_contiguous)
+    tables = sum(1 << place for place, array in enumerate(pattern) if array.shape == shape and array.flags.c_contiguous)
+    takes_turns = takes_turns and masks is None and branch_free(select, num_actions) is not None
     loop = compiled_loop(
-        select, first.learn, first.visits_of, has_masks=masks is not None, is_on_policy=first.is_on_policy,
-        needs_next_parameter=first.needs_next_parameter,
-        num_actions=num_actions, tables=tables,
-        parameter_clock=parameters.clock, rate_clock=rates.clock,
+        select, first.learn, first.visits_of, has_masks=masks is not None, takes_turns=takes_turns,
+        is_on_policy=first.is_on_policy, needs_next_parameter=first.needs_next_parameter,
+        num_actions=num_actions, tables=tables, parameter_clock=parameters.clock, rate_clock=rates.clock,
     )  # fmt: skip
     model = sampled.model
     if pattern.action_values.shape != (model.num_states, model.num_actions) or any(
@@ -137,7 +140,7 @@ def run_together(runs: Sequence[Run], *, episodes: int | None, steps: int | None
         )
     arrays = ModelArrays.of(model)
     together, turn = 1, 1 << 62
-    if num_seeds > 1 and masks is None and branch_free(select, num_actions) is not None:
+    if takes_turns:
         together, turn = TOGETHER, 1
     addresses = np.array([addresses_of(learner.memory) for learner in learners], dtype=np.int64)
     registers = np.zeros((num_seeds, NUM_WORDS), dtype=np.uint64)

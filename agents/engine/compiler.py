@@ -29,10 +29,11 @@ def compiled_loop(
     visits_of: Callable[..., Any] | None,
     *,
     has_masks: bool,
+    takes_turns: bool,
     is_on_policy: bool,
     needs_next_parameter: bool,
     num_actions: int,
-    tables: tuple[int, ...],
+    tables: int,
     parameter_clock: str,
     rate_clock: str,
 ) -> Callable[..., Any]:
@@ -46,6 +47,7 @@ def compiled_loop(
     fingerprint = "".join(_fingerprint(function) for function in (select, learn, visits_of) if function is not None)
     options = {
         "has_masks": has_masks,
+        "takes_turns": takes_turns,
         "is_on_policy": is_on_policy,
         "needs_next_parameter": needs_next_parameter,
         "checks_actions": not is_ours(select),

@@ -70,7 +70,7 @@ def run_to_outcomes(
     """
     started = time.perf_counter(), time.thread_time()
     together = None
-    if len(trials) > 1 and not group.is_generic:
+    if not group.is_generic:
         try:
             seeds = [trial.seed for trial in trials]
             together = train_together(group.agent, group.profile, group.budget, seeds)
