@@ -17,7 +17,7 @@ MOST_COPIES = 128
 # Steps a second of one copy, among many, at least.
 _STEPS_PER_SECOND = 10_000
 # Loading the compiled step takes as long as so many steps of trials that run alone.
-FEWEST_STEPS = 200_000
+FEWEST_STEPS = 100_000
 # Of an episode, where only that is known.
 _USUAL_STEPS = 20
 
