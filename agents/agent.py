@@ -206,12 +206,14 @@ class Agent(Configuration, ABC):
         else:
             view = self.view_of(environment)
             task = self._task_for(view)
+        if self.learns_from != "model":
+            training.episodes, training.steps = self.exact_budget(view, episodes=episodes, steps=steps, epochs=epochs)
+        training.plan = self.plan_loop(training.loop, view, success, training.notes)
         if self.learns_from == "model":
             training.rule = None
         else:
-            training.rule = view.rule if isinstance(view, SampledModel) else success_rule(view, success)
-            training.episodes, training.steps = self.exact_budget(view, episodes=episodes, steps=steps, epochs=epochs)
-        training.plan = self.plan_loop(training.loop, view, success, training.notes)
+            model = training.plan if isinstance(training.plan, SampledModel) else view
+            training.rule = model.rule if isinstance(model, SampledModel) else success_rule(view, success)
         if binding is None:
             if seed is None:
                 seed = 0 if self.learns_from == "model" else fresh_seed()
@@ -394,6 +396,11 @@ class Agent(Configuration, ABC):
             UnsupportedEnvironmentError: it has not been trained or loaded yet.
         """
         return self.binding.learner
+
+    @property
+    def trains_side_by_side(self) -> bool:
+        """Whether many of one configuration can be trained together by `train_side_by_side`."""
+        return False
 
     @property
     def runs_on_model(self) -> bool:

@@ -7,7 +7,6 @@ time; loading and tracing are not counted. Fails unless all contenders have the 
 """
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -85,7 +84,7 @@ def weights_of(agent: Any, folder: Path) -> list[Any]:
     with np.load(folder / "arrays.npz") as stored:
         arrays = {name: stored[name] for name in stored}
     if "network/weights" in arrays:
-        network = agent._network(agent._binding.task)
+        network = agent._network(agent.binding.task)
         parts = np.split(arrays["network/weights"], np.cumsum(network.sizes)[:-1])
         return [part.reshape(shape) for part, shape in zip(parts, network.shapes, strict=True)]
     names = [name for name in arrays if name.startswith("network/weights/")]
@@ -217,20 +216,23 @@ def serve(project: str, folder: Path) -> None:
     measuring.serve(work)
 
 
-def report(model: str, seconds: dict[int, dict[str, list[float]]], differences: dict[str, float]) -> None:
-    """Print a model's table."""
+def report(
+    load: measuring.Load, model: str, seconds: dict[int, dict[str, list[float]]], differences: dict[str, float]
+) -> None:
+    """Print a model's table, and keep it."""
     rows = []
-    for way in differences:
-        cells = [way]
-        for batch in SIZES:
-            ratios = measuring.speed_ratios(seconds[batch]["velodrome"], seconds[batch][way])
-            cells.append(measuring.as_time(measuring.median(seconds[batch][way])))
-            cells.append("" if way == "velodrome" else measuring.as_ratio(ratios))
-        rows.append([*cells, "" if way == "velodrome" else f"{differences[way]:.0e}"])
-    ratio = "velodrome is faster by"
-    header = ["contender", "1 a call", ratio, f"{SIZES[1]} a call", ratio, "differs"]
+    for batch, found in seconds.items():
+        ours = measuring.as_time(measuring.median(found["velodrome"]))
+        for way in PROJECTS:
+            if way in found and way != "velodrome":
+                ratios = measuring.speed_ratios(found["velodrome"], found[way])
+                theirs = measuring.as_time(measuring.median(found[way]))
+                rows.append(measuring.Row(f"{batch} a call", ours, way, theirs, ratios))
+            elif way not in found:
+                rows.append(measuring.Row(f"{batch} a call", ours, way, measuring.NOT_INSTALLED))
     rounds = len(seconds[1]["velodrome"])
-    measuring.print_table(f"{model}: CPU time an observation, median of {rounds} rounds", header, rows)
+    load.table(model, f"`act` of {model}, CPU time an observation, median of {rounds} rounds", rows)
+    print("logits differ by:", ", ".join(f"{way} {differences[way]:.0e}" for way in differences if way != "velodrome"))
 
 
 def main() -> int:
@@ -244,12 +246,13 @@ def main() -> int:
     if given.worker:
         serve(given.worker[0], Path(given.worker[1]))
         return 0
-    has_torch = subprocess.run([given.torch_python, "-c", "import torch, numpy"], capture_output=True, check=False)
-    ways = {way: project for way, project in PROJECTS.items() if project != "pytorch" or not has_torch.returncode}
+    load = measuring.Load(given)
+    has_torch = load.has_peer(given.torch_python, "torch")
+    ways = {way: project for way, project in PROJECTS.items() if project != "pytorch" or has_torch}
     threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
     budget = 0.001 if given.quick else 0.3
     is_same = True
-    with measuring.Load(), tempfile.TemporaryDirectory() as folder:
+    with load, tempfile.TemporaryDirectory() as folder:
         pythons = {project: given.torch_python if project == "pytorch" else sys.executable for project in ways.values()}
         workers = {
             project: measuring.Worker(python, "acting.py", "--worker", project, folder, environment=threads)
@@ -268,7 +271,7 @@ def main() -> int:
                     for way in ways
                 }
                 seconds[batch] = measuring.interleave(contenders, given.rounds)
-            report(model, seconds, differences)
+            report(load, model, seconds, differences)
         for worker in workers.values():
             worker.close()
     if "pytorch" not in ways:

@@ -1,4 +1,4 @@
-"""1024 seeds of Q-learning: velodrome's compiled loop in threads against JAX, both on all cores.
+"""1024 seeds of Q-learning: `compare` in memory, all but the statistics, against JAX, both on all cores.
 
 The JAX program is one jitted scan over steps under vmap over seeds, split over one device a core; random numbers
 come in blocks, which is twice as fast as a draw a step, and nothing leaves the device before the end. It computes
@@ -6,11 +6,9 @@ in float32 on JAX's own random numbers, and keeps only the sum of the returns an
 """
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ NUM_SEEDS = 1024
 # About the 2000 episodes of a trial of the shipped experiment; in a short trial the cost of starting it counts more.
 NUM_STEPS = 60_000
 BLOCK = 100
-TARGET = 3
+TARGET = 5
 SKIPPED = (
     "skipped: no JAX. Install it apart: python -m venv DIR; DIR/bin/pip install jax; then --jax-python DIR/bin/python"
 )
@@ -98,16 +96,14 @@ def serve_jax(model_file: str, num_seeds: int, num_steps: int) -> None:
     measuring.serve(work, compiling=compiling - work()["wall"], version=jax.__version__, devices=devices)
 
 
-def write_model(file: Path) -> Any:
-    """Write the transition model as arrays (state, action, outcome) for JAX; returns it as a SampledModel."""
+def write_model(file: Path) -> None:
+    """Write the transition model as arrays (state, action, outcome) for JAX."""
     import gymnasium as gym
     import numpy as np
 
-    from velodrome.agents.engine.sampled_model import SampledModel
+    from velodrome.envs.model.transition_model import TransitionModel
 
-    sampled = SampledModel.of(gym.make(ENVIRONMENT))
-    assert isinstance(sampled, SampledModel)
-    model = sampled.model
+    model = TransitionModel.of(gym.make(ENVIRONMENT))
     shape = (model.num_states, model.num_actions, int(np.diff(model.offsets).max()))
     pairs = np.repeat(np.arange(model.offsets.size - 1), np.diff(model.offsets))
     places = np.arange(model.num_outcomes) - model.offsets[pairs]
@@ -119,27 +115,19 @@ def write_model(file: Path) -> Any:
         tables[name] = padded.reshape(shape)
     start = int(np.argmax(model.initial_distribution))
     np.savez(file, **tables, start=start, time_limit=model.time_limit)
-    return sampled
 
 
-def learn_in_threads(sampled: Any, num_seeds: int, num_steps: int) -> dict[str, Any]:
-    """The contender of velodrome: `train` on the model, one seed after the other in each thread."""
-    import dataclasses
-
-    def one(seed: int) -> tuple[int, float, int]:
-        log = measuring.q_learning().train(dataclasses.replace(sampled), steps=num_steps, seed=seed)
-        return log.steps, float(log.returns.sum()), log.episodes
+def compared(num_seeds: int, num_steps: int) -> dict[str, Any]:
+    """The contender of velodrome."""
+    from velodrome.experiments.compare import compare
 
     wall, cpu = time.perf_counter(), time.process_time()
-    with ThreadPoolExecutor(measuring.usable_cores()) as pool:
-        steps, returns, episodes = (sum(column) for column in zip(*pool.map(one, range(num_seeds)), strict=True))
+    results = compare({"agent": measuring.q_learning()}, ENVIRONMENT, seeds=num_seeds, steps=num_steps)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    return {"steps": steps, "wall": wall, "cpu": cpu, "mean_return": returns / episodes}
-
-
-def has_jax(python: str) -> bool:
-    """Whether an interpreter can import JAX."""
-    return subprocess.run([python, "-c", "import jax"], capture_output=True, check=False).returncode == 0
+    rows = [record.row() for record in results.records]
+    episodes = sum(row["episodes"] for row in rows)
+    mean_return = sum(row["train_mean_return"] * row["episodes"] for row in rows) / episodes
+    return {"steps": sum(row["steps"] for row in rows), "wall": wall, "cpu": cpu, "mean_return": mean_return}
 
 
 def main() -> None:
@@ -152,52 +140,39 @@ def main() -> None:
     )
     if given.worker:
         return serve_jax(given.worker[0], int(given.worker[1]), int(given.worker[2]))
-    if not has_jax(given.jax_python):
-        return print(SKIPPED)
     num_seeds, num_steps = (64, 1_000) if given.quick else (NUM_SEEDS, given.steps)
-    with measuring.Load(), tempfile.TemporaryDirectory() as folder:
+    title = f"{ENVIRONMENT}, {num_seeds} seeds of {num_steps:,} steps on all cores, median of {given.rounds} rounds"
+    with measuring.Load(given) as load, tempfile.TemporaryDirectory() as folder:
+        if not load.has_peer(given.jax_python, "jax"):
+            load.table("seeds", title, [measuring.Row("Q-learning", "-", "JAX", measuring.NOT_INSTALLED)])
+            return print(SKIPPED)
         file = Path(folder) / "model.npz"
-        sampled = write_model(file)
-        learn_in_threads(sampled, 1, 1000)
+        write_model(file)
+        compared(8, 1000)
         worker = measuring.Worker(
             given.jax_python, "compiled_vs_jax.py", "--worker", str(file), str(num_seeds), str(num_steps)
         )
         answers: dict[str, list[dict[str, Any]]] = {"velodrome": [], "JAX": []}
-        for _ in range(given.rounds):
-            answers["velodrome"].append(learn_in_threads(sampled, num_seeds, num_steps))
-            answers["JAX"].append(worker.ask())
+        for turn in range(given.rounds):
+            for name in list(answers)[:: 1 if turn % 2 == 0 else -1]:
+                answers[name].append(compared(num_seeds, num_steps) if name == "velodrome" else worker.ask())
         worker.close()
-        report(answers, worker.ready, num_seeds, num_steps, given.rounds)
+        load.table("seeds", title, rows(answers, worker.ready["version"]))
+        print(f"JAX on {worker.ready['devices']} devices compiled for {worker.ready['compiling']:.1f} s, not counted")
+        means = {name: round(runs[-1]["mean_return"], 4) for name, runs in answers.items()}
+        print(f"mean returns: {means}")
 
 
-def report(
-    answers: dict[str, list[dict[str, Any]]], ready: dict[str, Any], num_seeds: int, num_steps: int, rounds: int
-) -> None:
-    """Print the table."""
-    rows = []
-    for name, runs in answers.items():
-        per_step = {clock: [run[clock] / run["steps"] for run in runs] for clock in ("wall", "cpu")}
-        ratios = {
-            clock: measuring.speed_ratios(per_step[clock], [run[clock] / run["steps"] for run in answers["JAX"]])
-            for clock in ("wall", "cpu")
-        }
-        target = measuring.verdict(measuring.median(ratios["wall"]), TARGET) if name == "velodrome" else ""
-        rates = [measuring.as_rate(measuring.median(per_step[clock])) for clock in ("wall", "cpu")]
-        cells = [
-            name,
-            rates[0],
-            measuring.as_ratio(ratios["wall"]),
-            target,
-            rates[1],
-            measuring.as_ratio(ratios["cpu"]),
-        ]
-        rows.append([*cells, f"{runs[-1]['mean_return']:.4f}"])
-    title = f"{ENVIRONMENT}, {num_seeds} seeds of {num_steps} steps on all cores, median of {rounds} rounds"
-    header = ["contender", "all seeds", "speed / JAX", "target", "a CPU second", "speed / JAX", "mean return"]
-    measuring.print_table(title, header, rows)
-    print(
-        f"\nJAX {ready['version']} on {ready['devices']} devices compiled for {ready['compiling']:.1f} s, not counted"
-    )
+def rows(answers: dict[str, list[dict[str, Any]]], version: str) -> list[measuring.Row]:
+    """Lines of the table: by CPU time, and by the clock."""
+    lines = []
+    for clock, name, unit in (("cpu", "by CPU time", "steps / CPU s"), ("wall", "by the clock", "steps / s")):
+        ours, theirs = ([run[clock] / run["steps"] for run in runs] for runs in answers.values())
+        ratios = measuring.speed_ratios(ours, theirs)
+        target = measuring.verdict(measuring.median(ratios), TARGET)
+        rates = [f"{1e-6 / measuring.median(seconds):.3g} M {unit}" for seconds in (ours, theirs)]
+        lines.append(measuring.Row(f"Q-learning, {name}", rates[0], f"JAX {version}", rates[1], ratios, target))
+    return lines
 
 
 if __name__ == "__main__":

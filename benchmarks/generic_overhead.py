@@ -1,8 +1,8 @@
 """What the generic loop adds to env.step.
 
 A training run is recorded first. Its actions are then played back over the same seed by a loop that only calls
-env.step and env.reset: both take the same steps, so the difference is the agent and the loop. The last column
-trains on the recorded results instead of the environment: the agent and the loop without an environment that
+env.step and env.reset: both take the same steps, so the difference is the agent and the loop. The last rows
+train on the recorded results instead of the environment: the agent and the loop without an environment that
 drives them out of the processor's caches.
 """
 
@@ -76,8 +76,8 @@ def play_back(env: gym.Env[Any, Any], actions: list[Any]) -> int:
     return len(actions)
 
 
-def row(label: str, num_steps: int, rounds: int) -> list[str]:
-    """The line of one environment."""
+def rows_of(label: str, num_steps: int, rounds: int) -> tuple[measuring.Row, measuring.Row]:
+    """What is added to one environment's steps, and the whole on a tape of them."""
     env, recorder = ENVIRONMENTS[label](), Recorder(ENVIRONMENTS[label]())
     train(recorder, num_steps)
     work: dict[str, Callable[[], int]] = {
@@ -87,30 +87,25 @@ def row(label: str, num_steps: int, rounds: int) -> list[str]:
     }
     seconds = measuring.interleave({name: measuring.timed(each) for name, each in work.items()}, rounds)
     env.close()
-    added = [whole - bare for whole, bare in zip(seconds["train"], seconds["env.step"], strict=True)]
-    whole, bare, tape = (f"{measuring.median(seconds[name]) * 1e6:.2f}" for name in work)
-    ratio = measuring.as_ratio(measuring.speed_ratios(seconds["env.step"], seconds["train"]))
-    spread = f"{measuring.median(added) * 1e6:.2f} ({min(added) * 1e6:.2f}-{max(added) * 1e6:.2f})"
-    target = measuring.verdict(measuring.median(added) * 1e6, TARGET_SECONDS * 1e6, at_least=False)
-    return [label, whole, bare, ratio, spread, target, tape]
+    added = measuring.median([whole - bare for whole, bare in zip(seconds["train"], seconds["env.step"], strict=True)])
+    target = measuring.verdict(added * 1e6, TARGET_SECONDS * 1e6, at_least=False) + " (µs)"
+    bare, tape = (measuring.as_time(measuring.median(seconds[name])) for name in ("env.step", "tape"))
+    ratios = measuring.speed_ratios(seconds["env.step"], seconds["train"])
+    alone = measuring.speed_ratios(seconds["env.step"], seconds["tape"])
+    return (
+        measuring.Row(label, measuring.as_time(added), "`env.step`", bare, ratios, target),
+        measuring.Row(f"{label}, on a tape", tape, "`env.step`", bare, alone),
+    )
 
 
 def main() -> None:
     given = measuring.arguments(__doc__, 21)
     num_steps = 2_000 if given.quick else 10_000
-    with measuring.Load():
-        rows = [row(label, num_steps, given.rounds) for label in ENVIRONMENTS]
-        title = f"CPU µs a step ({num_steps} steps, median of {given.rounds} rounds)"
-        header = [
-            "environment",
-            "train, generic",
-            "env.step alone",
-            "train / alone",
-            "added",
-            "target",
-            "train on tape",
-        ]
-        measuring.print_table(title, header, rows)
+    with measuring.Load(given) as load:
+        found = [rows_of(label, num_steps, given.rounds) for label in ENVIRONMENTS]
+        title = f"Generic loop, CPU time a step ({num_steps:,} steps, median of {given.rounds} rounds)"
+        load.table("added", f"{title}: what it adds", [added for added, _ in found], "the whole is so many times")
+        load.table("tape", f"{title}: on a tape of the environment", [tape for _, tape in found], "is so many times")
 
 
 if __name__ == "__main__":

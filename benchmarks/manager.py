@@ -84,33 +84,19 @@ def main() -> None:
         return
     sizes = [(4, 5), (4, 10)] if given.quick else [(100, 25), (100, 100)]
     rows, memory = [], []
-    with measuring.Load():
+    with measuring.Load(given) as load:
         for number, seeds in sizes:
             trials = number * seeds
             rounds = [{kind: run(kind, number, seeds) for kind in ("bare", "managed")} for _ in range(given.rounds)]
-            own = {
-                clock: [(turn["managed"][clock] - turn["bare"][clock]) / trials for turn in rounds]
-                for clock in ("cpu", "wall")
-            }
+            own = measuring.median([(turn["managed"]["cpu"] - turn["bare"]["cpu"]) / trials for turn in rounds])
             memory.append(measuring.median([turn["managed"]["memory"] for turn in rounds]))
-            cells = [
-                measuring.as_time(measuring.median([turn[kind]["cpu"] for turn in rounds]) / trials)
-                for kind in ("bare", "managed")
-            ]
-            cost = measuring.median(own["cpu"])
-            rows.append(
-                [
-                    f"{number} × {seeds}",
-                    *cells,
-                    measuring.as_time(cost),
-                    measuring.as_time(measuring.median(own["wall"])),
-                    f"{memory[-1] / 2**20:.1f} MiB",
-                    measuring.verdict(cost * 1e3, TARGET_SECONDS * 1e3, at_least=False) + " (ms CPU)",
-                ]
-            )
-        header = ["agents × seeds", "bare, CPU", "managed, CPU", "manager, CPU", "manager, wall", "memory", "target"]
-        title = f"{ENVIRONMENT}, {EPISODES} episodes, a trial's share; median of {given.rounds} rounds"
-        measuring.print_table(title, header, rows)
+            bare = measuring.as_time(measuring.median([turn["bare"]["cpu"] for turn in rounds]) / trials)
+            ratios = [turn["managed"]["cpu"] / turn["bare"]["cpu"] for turn in rounds]
+            goal = measuring.verdict(own * 1e3, TARGET_SECONDS * 1e3, at_least=False) + " (ms)"
+            label = f"{number} agents × {seeds} seeds, {memory[-1] / 2**20:.0f} MiB"
+            rows.append(measuring.Row(label, measuring.as_time(own), "the trial alone", bare, ratios, goal))
+        title = f"{ENVIRONMENT}, {EPISODES} episodes: what the manager adds to a trial, CPU time"
+        load.table("trial", f"{title}, median of {given.rounds} rounds", rows, "the whole is so many times")
         (few_agents, few), (many_agents, many) = sizes
         each = (memory[1] - memory[0]) / (many_agents * many - few_agents * few)
         print(f"\nEach further trial keeps {each / 1024:.1f} KiB of memory.")

@@ -1,4 +1,4 @@
-"""What every benchmark shares: interleaved rounds, ratios, tables, and what else the machine was doing.
+"""What every benchmark shares: interleaved rounds, ratios, rows, and what else the machine was doing.
 
 A ratio is formed inside each round, where both contenders ran one after the other under the same load, and the
 median of the rounds is reported. Single-threaded contenders are timed by the CPU time of the process. Only the
@@ -14,13 +14,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
-PACKAGES = ("velodrome", "numpy", "numba", "gymnasium")
+PACKAGES = ("velodrome", "numpy", "numba", "gymnasium", "tensorflow")
+# What a row says of a contender that this machine lacks.
+NOT_INSTALLED = "not installed here"
 
 # The algorithm that all loops run.
 LEARNING_RATE, DISCOUNT, EPSILON_EVERY = 0.1, 0.99, 100
@@ -33,12 +36,27 @@ class Run(NamedTuple):
     seconds: float
 
 
+class Row(NamedTuple):
+    """One comparison: what was measured, the figure of both contenders, and the ratio of each round.
+
+    Without ratios `theirs` says why: the other is not installed here, or there is nothing to compare with.
+    """
+
+    what: str
+    ours: str
+    other: str
+    theirs: str
+    ratios: Sequence[float] = ()
+    goal: str = ""
+
+
 def arguments(description: str | None, rounds: int, *extra: tuple[str, dict[str, Any]]) -> argparse.Namespace:
-    """Command-line arguments: `--rounds`, `--quick`, and those in `extra`."""
+    """Command-line arguments: `--rounds`, `--quick`, `--json`, and those in `extra`."""
     summary = (description or "").strip().partition("\n")[0]
     parser = argparse.ArgumentParser(description=summary)
     parser.add_argument("--rounds", type=int, help=f"interleaved rounds (default {rounds}; 1 with --quick)")
     parser.add_argument("--quick", action="store_true", help="a small amount of work: to see that it runs, not to time")
+    parser.add_argument("--json", type=Path, help="also write the rows, the machine and its load to this file")
     for name, options in extra:
         parser.add_argument(name, **options)
     given = parser.parse_args()
@@ -119,26 +137,61 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 
 
 class Load:
-    """Context that watches what else the machine does, and prints it at its end.
+    """Context of a benchmark: keeps its rows, and watches what else the machine does.
 
-    The share of the others is the busy time of all cores, as /proc/stat counts it, less the CPU time of this process
-    and of the child processes that have ended.
+    The share of the others is the busy time of all cores less the CPU time of this process and of the child processes
+    that have ended. At the end it is printed, and with `--json` all is written.
     """
+
+    def __init__(self, given: argparse.Namespace | None = None) -> None:
+        self.given = given
+        self.tables: list[dict[str, Any]] = []
+        self.peers: list[str] = []
 
     def __enter__(self) -> "Load":
         self._averages = _load_averages()
         self._busy, self._own, self._wall = _busy_seconds(), _own_seconds(), time.monotonic()
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def has_peer(self, python: str | Path, module: str) -> bool:
+        """Whether an interpreter has a module of another project; its version is kept."""
+        if not Path(python).exists():
+            return False
+        command = [str(python), "-c", f"import numpy, {module}; print({module}.__version__)"]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        if found.returncode == 0:
+            self.peers.append(f"{module} {found.stdout.split()[-1]}")
+        return found.returncode == 0
+
+    def table(self, key: str, title: str, rows: Iterable[Row], ratio: str = "velodrome is faster by") -> None:
+        """Print a table, and keep it.
+
+        Args:
+            key: by which a page asks for this table alone.
+            title: what is measured, in which unit.
+            rows: its lines.
+            ratio: what the ratio is.
+        """
+        rows = list(rows)
+        lines = [[*row[:4], as_ratio(row.ratios) if row.ratios else "-", row.goal] for row in rows]
+        print_table(title, ["what", "velodrome", "compared with", "its figure", ratio, "goal"], lines)
+        kept = [row._asdict() | {"ratios": [float(f"{one:.4g}") for one in row.ratios]} for row in rows]
+        self.tables.append({"key": key, "title": title, "ratio": ratio, "rows": kept})
+
+    def __exit__(self, kind: object, *exception: object) -> None:
         elapsed, cores = time.monotonic() - self._wall, os.cpu_count() or 1
-        busy, own = _busy_seconds(), _own_seconds() - self._own
-        if busy is None or self._busy is None:
-            others = "not known here"
-        else:
-            others = f"{max(0.0, busy - self._busy - own) / (elapsed * cores):.0%} of all cores"
-        print(f"\nload average {self._averages} before, {_load_averages()} after; other programs took {others}")
-        print(f"{elapsed:.0f} s on {usable_cores()} of {cores} cores ({_processor()}), {versions()}")
+        busy = _busy_seconds() - self._busy - (_own_seconds() - self._own)
+        others, after = max(0.0, busy) / (elapsed * cores), _load_averages()
+        print(f"\nload average {self._averages} before, {after} after; other programs took {others:.0%} of all cores")
+        found = ", ".join([versions(), *self.peers])
+        print(f"{elapsed:.0f} s on {usable_cores()} of {cores} cores ({processor()}), {found}")
+        if kind is None and self.given is not None and self.given.json is not None:
+            machine = {"cores": cores, "usable_cores": usable_cores(), "processor": processor()}
+            load = {"before": self._averages, "after": after, "others": round(others, 3)}
+            run = {"date": date.today().isoformat(), "seconds": round(elapsed), "rounds": self.given.rounds}
+            kept = run | {"quick": self.given.quick, "machine": machine, "versions": found, "load": load}
+            text = json.dumps(kept | {"tables": self.tables}, ensure_ascii=False, indent=1)
+            self.given.json.write_text(text + "\n", encoding="utf-8")
 
 
 def usable_cores() -> int:
@@ -161,13 +214,12 @@ def _load_averages() -> str:
     return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
 
 
-def _busy_seconds() -> float | None:
-    try:
-        fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
-    except OSError:
-        return None
-    user, nice, system, _, _, irq, softirq, steal = (int(field) for field in fields[:8])
-    return (user + nice + system + irq + softirq + steal) / float(os.sysconf("SC_CLK_TCK"))
+def _busy_seconds() -> float:
+    # Other projects' interpreters lack it.
+    import psutil
+
+    times = psutil.cpu_times()
+    return sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal"))
 
 
 def _own_seconds() -> float:
@@ -175,13 +227,16 @@ def _own_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of the processor, with the widest vector instructions that it has."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    flags = fields.get("flags", "").split()
+    vectors = [name for flag, name in (("avx512f", "AVX-512"), ("avx2", "AVX2"), ("avx", "AVX")) if flag in flags]
+    return ", ".join([fields.get("model name", platform.machine()), *vectors[:1]])
 
 
 class Worker:

@@ -1,6 +1,6 @@
 """velodrome against other libraries with tabular Q-learning, each in an environment of its own, on one core.
 
-    python benchmarks/peers.py --setup DIR     install each peer into DIR/NAME
+    python benchmarks/peers.py --setup DIR     install each peer, and those of all other benchmarks, into DIR/NAME
     python benchmarks/peers.py --venvs DIR     run them
 
 Everybody learns FrozenLake-v1 with learning rate 0.1, discount 0.99 and a constant epsilon of 0.1, and is written as
@@ -24,6 +24,11 @@ REQUIREMENTS = {
     "bettermdptools": ["bettermdptools"],
     "table-rl": ["table-rl", "gymnasium"],
     "rlberry-scool": ["rlberry-scool"],
+    # Of other benchmarks.
+    "PyMAB": ["pymab"],
+    "jax": ["jax"],
+    "rliable": ["rliable", "pandas<3"],
+    "torch": ["torch", "numpy"],
 }
 DISTRIBUTIONS = {"MushroomRL": "mushroom-rl"}
 REASON = "reason.txt"
@@ -180,10 +185,10 @@ def start(name: str, directory: Path) -> measuring.Worker:
     """
     folder = directory / name
     if not interpreter(folder).exists():
-        raise measuring.WorkerError(f"not installed: run --setup {directory}")
+        raise measuring.WorkerError(measuring.NOT_INSTALLED)
     reason = folder / REASON
     if reason.exists() and reason.read_text(encoding="utf-8"):
-        raise measuring.WorkerError(f"does not install: {reason.read_text(encoding='utf-8')}")
+        raise measuring.WorkerError(f"{measuring.NOT_INSTALLED}: {reason.read_text(encoding='utf-8')}")
     return measuring.Worker(interpreter(folder), "peers.py", "--worker", name, environment=ONE_CORE)
 
 
@@ -204,8 +209,8 @@ def ask(worker: measuring.Worker, num_steps: int) -> measuring.Run:
     return measuring.Run(answer["steps"], answer["seconds"])
 
 
-def run_all(directory: Path, rounds: int, quick: bool) -> None:
-    """Print the table."""
+def run_all(directory: Path, rounds: int, quick: bool) -> list[measuring.Row]:
+    """The lines of the table."""
     slow, fast = (1_000, 20_000) if quick else (20_000, 4_000_000)
     velodrome(fast)
     workers: dict[str, measuring.Worker] = {}
@@ -220,18 +225,15 @@ def run_all(directory: Path, rounds: int, quick: bool) -> None:
     seconds = measuring.interleave(contenders, rounds)
     for worker in workers.values():
         worker.close()
-    rows = []
-    for name in ["velodrome", *PEERS]:
+    ours, rows = measuring.as_time(measuring.median(seconds["velodrome"])), []
+    for name in PEERS:
         if name in absent:
-            rows.append([name, "-", "-", "-", absent[name]])
+            rows.append(measuring.Row("Q-learning", ours, name, absent[name]))
             continue
-        step = measuring.median(seconds[name])
-        ratio = measuring.as_ratio(measuring.speed_ratios(seconds["velodrome"], seconds[name]))
-        remark = measuring.versions() if name == "velodrome" else workers[name].ready["version"]
-        rows.append([name, measuring.as_time(step), measuring.as_rate(step), ratio, remark])
-    title = f"Q-learning on {ENVIRONMENT}, CPU time, median of {rounds} rounds"
-    header = ["library", "a step", "steps", "velodrome is faster by", "remark"]
-    measuring.print_table(title, header, rows)
+        ratios = measuring.speed_ratios(seconds["velodrome"], seconds[name])
+        theirs = measuring.as_time(measuring.median(seconds[name]))
+        rows.append(measuring.Row("Q-learning", ours, f"{name}: {workers[name].ready['version']}", theirs, ratios))
+    return rows
 
 
 def main() -> None:
@@ -247,8 +249,9 @@ def main() -> None:
     elif given.setup:
         set_up(given.setup)
     elif given.venvs:
-        with measuring.Load():
-            run_all(given.venvs, given.rounds, given.quick)
+        with measuring.Load(given) as load:
+            title = f"{ENVIRONMENT}, CPU time a step, median of {given.rounds} rounds"
+            load.table("libraries", title, run_all(given.venvs, given.rounds, given.quick))
     else:
         print("the peers are not installed: run with --setup DIR once, then with --venvs DIR")
 

@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,9 +54,10 @@ class Program(NamedTuple):
 
 
 class Start(NamedTuple):
-    """CPU seconds of one process, its peak memory in bytes, and the heavy modules it had loaded at its end."""
+    """CPU and wall seconds of one process, its peak memory in bytes, and the heavy modules it had loaded at its end."""
 
     seconds: float
+    wall: float
     memory: int
     loaded: list[str]
 
@@ -65,24 +67,25 @@ def start(program: str, folder: Path, cache: Path) -> Start:
     report = folder / "report.json"
     prologue = REPORT.format(file=str(report), heavy=HEAVY)
     environment = os.environ | {"NUMBA_CACHE_DIR": str(cache), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     finished = subprocess.run(
         [sys.executable, "-c", prologue + program],
         cwd=folder, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    after, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - started
     if finished.returncode:
         raise RuntimeError(f"{program} failed:\n{finished.stderr}")
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Start(seconds, *json.loads(report.read_text(encoding="utf-8")))
+    return Start(seconds, wall, *json.loads(report.read_text(encoding="utf-8")))
 
 
-def programs(seeds: int, saved: Path) -> dict[str, Program]:
+def command(*arguments: str) -> str:
+    """The program of a command of velodrome."""
+    return COMMAND.format(arguments=list(arguments))
+
+
+def programs(saved: Path) -> dict[str, Program]:
     """Program of each row."""
-
-    def command(*arguments: str) -> str:
-        return COMMAND.format(arguments=list(arguments))
-
     learning = ("run", "softmax_regression", "velodrome/Classification-v0", "--episodes", "1437")
     return {
         "python -c pass": Program("pass"),
@@ -91,9 +94,6 @@ def programs(seeds: int, saved: Path) -> dict[str, Program]:
         "velodrome list": Program(command("list")),
         "velodrome run q_learning FrozenLake-v1": Program(
             command("run", "q_learning", "FrozenLake-v1", "--episodes", "1000")
-        ),
-        f"velodrome compare frozenlake --seeds {seeds}": Program(
-            command("compare", "frozenlake", "--seeds", str(seeds), "--out", "results")
         ),
         "act once with a saved simple_cnn": Program(ACT.format(folder=str(saved))),
         LIMIT: Program(LIMIT, may_load_tensorflow=True),
@@ -107,8 +107,8 @@ def programs(seeds: int, saved: Path) -> dict[str, Program]:
 def main() -> int:
     """Print the table; 1 if a forbidden module is loaded."""
     given = measuring.arguments(__doc__, 3)
-    with measuring.Load(), tempfile.TemporaryDirectory() as saved:
-        commands = programs(2 if given.quick else 1_000, Path(saved) / "agent")
+    with measuring.Load(given) as load, tempfile.TemporaryDirectory() as saved:
+        commands = programs(Path(saved) / "agent")
         start(SAVE.format(folder=str(Path(saved) / "agent")), Path(saved), Path(saved) / "cache")
         starts: dict[str, dict[str, list[Start]]] = {name: {"cold": [], "warm": []} for name in commands}
         for _ in range(given.rounds):
@@ -121,9 +121,9 @@ def main() -> int:
                         found = start(program.code, work, Path(folder) / "cache")
                         starts[name][temperature].append(found)
         limit = [each.seconds for each in starts[LIMIT]["warm"]]
-        rows = [row(name, found, limit) for name, found in starts.items()]
-        header = ["command", "cold", "warm", f"warm / {LIMIT}", "peak MiB", "remark"]
-        measuring.print_table(f"CPU seconds, median of {given.rounds} rounds; loaded modules", header, rows)
+        title = f"CPU seconds of a fresh process, median of {given.rounds} rounds"
+        rows = [row(name, found, limit) for name, found in starts.items() if name != LIMIT]
+        load.table("processes", title, rows, "takes so many times")
     wrong = [
         (name, module)
         for name, found in starts.items()
@@ -137,17 +137,17 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def row(name: str, found: dict[str, list[Start]], limit: list[float]) -> list[str]:
+def row(name: str, found: dict[str, list[Start]], limit: list[float]) -> measuring.Row:
     """A line of the table."""
     cold, warm = ([each.seconds for each in found[temperature]] for temperature in ("cold", "warm"))
-    return [
-        name,
-        f"{measuring.median(cold):.2f}" if cold else "",
-        f"{measuring.median(warm):.2f}",
-        measuring.as_ratio(measuring.speed_ratios(limit, warm)) if name != LIMIT else "",
-        f"{measuring.median([each.memory for each in found['warm']]) / 2**20:,.0f}",
-        ", ".join(found["warm"][-1].loaded) or "-",
-    ]
+    memory = measuring.median([each.memory for each in found["warm"]]) / 2**20
+    figure = f"{measuring.median(warm):.2f} s, {memory:,.0f} MiB"
+    if cold:
+        figure += f" (cold {measuring.median(cold):.2f} s)"
+    what = f"`{name}`" if name.startswith(("python", "import", "velodrome")) else name
+    return measuring.Row(
+        what, figure, f"`{LIMIT}`", f"{measuring.median(limit):.2f} s", measuring.speed_ratios(limit, warm)
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """velodrome's statistics against rliable's: the same numbers, and the time of 50,000 bootstrap replicates.
 
-    python benchmarks/statistics_vs_rliable.py --setup DIR     install rliable into DIR/rliable
+    python benchmarks/peers.py --setup DIR                     install rliable into DIR/rliable
     python benchmarks/statistics_vs_rliable.py --venvs DIR     compare
 
 rliable answers from an interpreter of its own, with the pandas that it needs. Both get the same arrays, of 10 seeds in
@@ -8,9 +8,7 @@ one environment and in five, and of 30 seeds in 26. Point estimates must agree t
 that the number of resamples leaves, in its standard deviations. Time is CPU time of the IQM's percentile interval.
 """
 
-import subprocess
 import time
-import venv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,6 @@ from typing import Any
 import measuring
 from peers import ONE_CORE, interpreter
 
-RLIABLE = ["rliable", "pandas<3"]
 THRESHOLDS = (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 TARGET = 0.8
 RESAMPLES, QUICK_RESAMPLES = 50_000, 500
@@ -129,15 +126,8 @@ def monte_carlo_error(ends: Sequence[float], resamples: int) -> float:
     return deviation * (0.025 * 0.975 / resamples) ** 0.5 / 0.0584 * 2**0.5
 
 
-def set_up(directory: Path) -> None:
-    """Install rliable into an environment of its own."""
-    folder = directory / "rliable"
-    venv.create(folder, with_pip=True)
-    subprocess.run([str(interpreter(folder)), "-m", "pip", "install", "--quiet", *RLIABLE], check=True)
-
-
-def run_all(directory: Path, rounds: int, quick: bool) -> None:
-    """Print the tables."""
+def run_all(load: measuring.Load, directory: Path, rounds: int, quick: bool) -> None:
+    """Print the tables, and keep that of the speed."""
     resamples = QUICK_RESAMPLES if quick else RESAMPLES
     worker = measuring.Worker(
         interpreter(directory / "rliable"), "statistics_vs_rliable.py", "--worker", environment=ONE_CORE
@@ -160,13 +150,12 @@ def run_all(directory: Path, rounds: int, quick: bool) -> None:
             agreement.append([f"{key}: ends, in standard errors", name, f"{gap:.2f}", verdict])
         ratios = [theirs["seconds"] / ours["seconds"] for ours, theirs in pairs]
         seconds = [measuring.median([pair[side]["seconds"] for pair in pairs]) for side in (0, 1)]
-        times = [measuring.as_time(one) for one in seconds]
+        ours, theirs = (measuring.as_time(one) for one in seconds)
         verdict = measuring.verdict(measuring.median(ratios), FASTER)
-        speed.append([name, *times, measuring.as_ratio(ratios), verdict])
+        speed.append(measuring.Row(name, ours, "rliable", theirs, ratios, verdict))
     worker.close()
     measuring.print_table("agreement", ["what", "scores", "difference", "remark"], agreement)
-    title = f"{resamples} IQM replicates, CPU time, median of {rounds} rounds"
-    measuring.print_table(title, ["scores", "velodrome", "rliable", "velodrome is faster by", "remark"], speed)
+    load.table("intervals", f"{resamples:,} IQM replicates, CPU time, median of {rounds} rounds", speed)
     print(f"\nrliable: {worker.ready['version']}")
 
 
@@ -174,19 +163,19 @@ def main() -> None:
     given = measuring.arguments(
         __doc__,
         3,
-        ("--setup", {"metavar": "DIR", "type": Path, "help": "install rliable under DIR and stop"}),
-        ("--venvs", {"metavar": "DIR", "type": Path, "help": "where --setup installed it"}),
+        ("--venvs", {"metavar": "DIR", "type": Path, "help": "where `peers.py --setup` installed it"}),
         ("--worker", {"action": "store_true", "help": "(used by the script itself)"}),
     )
     if given.worker:
         serve_rliable()
-    elif given.setup:
-        set_up(given.setup)
     elif given.venvs and interpreter(given.venvs / "rliable").exists():
-        with measuring.Load():
-            run_all(given.venvs, given.rounds, given.quick)
+        with measuring.Load(given) as load:
+            run_all(load, given.venvs, given.rounds, given.quick)
     else:
-        print("rliable is not installed: run with --setup DIR once, then with --venvs DIR")
+        with measuring.Load(given) as load:
+            rows = [measuring.Row(name, "-", "rliable", measuring.NOT_INSTALLED) for name in SHAPES]
+            load.table("intervals", "IQM replicates", rows)
+        print("rliable is not installed: run peers.py --setup DIR once, then with --venvs DIR")
 
 
 if __name__ == "__main__":

@@ -41,26 +41,30 @@ def main() -> None:
     counts = list(dict.fromkeys((1, cores)))
     seconds: dict[int, list[tuple[float, float]]] = {workers: [] for workers in counts}
     limits = []
-    with measuring.Load():
+    title = f"compare on {ENVIRONMENT}, {seeds} seeds of {steps:,} steps, by the clock, median of {given.rounds} rounds"
+    with measuring.Load(given) as load:
         run(1, 5, 1_000)
         for turn in range(given.rounds):
             for workers in counts if turn % 2 == 0 else counts[::-1]:
                 seconds[workers].append(run(workers, seeds, steps))
             limits.append(cores * burn(1, numbers) / burn(cores, numbers))
-        rows = []
-        for workers, runs in seconds.items():
-            walls, cpus = zip(*runs, strict=True)
-            ratios = measuring.speed_ratios(walls, [wall for wall, _ in seconds[1]])
-            verdict = measuring.verdict(measuring.median(ratios), TARGET_SHARE * cores) if workers > 1 else ""
-            rate = measuring.as_rate(measuring.median(walls) / (seeds * steps))
-            times = [measuring.as_time(measuring.median(each)) for each in (walls, cpus)]
-            rows.append([str(workers), *times, rate, measuring.as_ratio(ratios), verdict])
-        title = f"{ENVIRONMENT}, {seeds} seeds of {steps} steps, median of {given.rounds} rounds"
-        header = ["threads", "wall", "CPU", "steps", "speed / one thread", "target"]
-        measuring.print_table(title, header, rows)
-        print(f"\n{cores} independent processes got {measuring.as_ratio(limits)} times as much done as one.")
+        walls = {workers: [wall for wall, _ in runs] for workers, runs in seconds.items()}
+        figures = {workers: measuring.as_time(measuring.median(each)) for workers, each in walls.items()}
         if cores == 1:
-            print("Only one core may be used here: there is nothing to compare.")
+            return load.table(
+                "threads", title, [measuring.Row("1 thread", figures[1], "more threads", "one core here")]
+            )
+        ratios = measuring.speed_ratios(walls[cores], walls[1])
+        verdict = measuring.verdict(measuring.median(ratios), TARGET_SHARE * cores)
+        limit = f"{cores} processes that only compute"
+        shares = [ratio / most for ratio, most in zip(ratios, limits, strict=True)]
+        load.table(
+            "threads",
+            title,
+            [measuring.Row(f"{cores} threads", figures[cores], "1 thread", figures[1], ratios, verdict)],
+        )
+        rows = [measuring.Row("the same", measuring.as_ratio(ratios), limit, measuring.as_ratio(limits), shares)]
+        load.table("machine", "How many times as much is done at once", rows, "share")
 
 
 if __name__ == "__main__":

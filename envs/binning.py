@@ -40,6 +40,14 @@ class Binning:
             if limits[2] > 1
         ]
 
+    @property
+    def looked_at(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Dimensions of several bins in order: numbers int64, low and high float64, bins int64, one a dimension."""
+        places, low, high, bins = (
+            np.array([dimension[column] for dimension in self._dimensions]) for column in range(4)
+        )
+        return places.astype(np.int64), low.astype(np.float64), high.astype(np.float64), bins.astype(np.int64)
+
     def number_of(self, observation: ArrayLike) -> int:
         """Number of the bin that holds one observation, (num_dimensions,) when flattened.
 

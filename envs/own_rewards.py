@@ -13,6 +13,7 @@ from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 
 from velodrome.envs.goals import goal_states
 from velodrome.envs.model.known_dynamics import reason_changed
+from velodrome.envs.model.tables_read import read_once
 from velodrome.envs.wrapper_chain import wrappers_of
 
 TERMINATED = "terminated"
@@ -40,9 +41,11 @@ def reason_other_rewards(env: gym.Env[Any, Any], rule: str) -> str | None:
     if spec is not None and not _is_of_its_makers(unwrapped, spec):
         return f"{type(unwrapped).__name__} may give other rewards"
     if rule == TERMINATED:
-        return None if _ends_at_the_goal_alone(unwrapped) else "it ends elsewhere too"
+        ends = read_once(unwrapped, "ends at the goal alone", lambda: _ends_at_the_goal_alone(unwrapped))
+        return None if ends else "it ends elsewhere too"
     if isinstance(unwrapped, FrozenLakeEnv):
-        return None if _pays_at_the_goal_alone(unwrapped) else "its rewards are others"
+        pays = read_once(unwrapped, "pays at the goal alone", lambda: _pays_at_the_goal_alone(unwrapped))
+        return None if pays else "its rewards are others"
     if isinstance(unwrapped, CartPoleEnv):
         return "its rewards are others" if unwrapped._sutton_barto_reward else None
     return None if spec is None else _reason_of_arguments(spec)

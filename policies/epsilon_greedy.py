@@ -34,8 +34,9 @@ def _select_random(
 
 
 def _mix_with_uniform(epsilon: float, probabilities: Any) -> None:
+    uniform = epsilon / len(probabilities)
     for action in range(len(probabilities)):
-        probabilities[action] = (1.0 - epsilon) * probabilities[action] + epsilon / len(probabilities)
+        probabilities[action] = (1.0 - epsilon) * probabilities[action] + uniform
 
 
 def _probabilities_first(

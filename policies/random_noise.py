@@ -32,15 +32,16 @@ def _select_random(
     num_ties = 1
     for action in range(1, len(action_values)):
         value = action_values[action] + scale * rng.standard_normal()
-        if value > best:
-            best = value
-            chosen = action
-            num_ties = 1
-        elif value == best:
+        if value == best:
             # Keeping the k-th tie with probability 1/k leaves each tie equally likely (reservoir sampling).
             num_ties += 1
             if rng.random() * num_ties < 1.0:
                 chosen = action
+        # Written as choices between values, which compiled code makes without a branch that is hard to foresee.
+        is_better = value > best
+        best = value if is_better else best
+        chosen = action if is_better else chosen
+        num_ties = 1 if is_better else num_ties
     return chosen
 
 

@@ -12,22 +12,28 @@ from velodrome.policies.schedules import Schedule, as_schedule
 from velodrome.policies.ties import best_value
 
 
+def room_for(size: int) -> list[float]:
+    """Room for so many numbers; compiled code has it on the stack."""
+    return [0.0] * size
+
+
 def _select(
     action_values: Sequence[float], visit_counts: Sequence[int], temperature: float, rng: np.random.Generator
 ) -> int:
     best = best_value(action_values)
+    weights = room_for(len(action_values))
     total = 0.0
     for action in range(len(action_values)):
-        total += math.exp((action_values[action] - best) / temperature)
+        weights[action] = math.exp((action_values[action] - best) / temperature)
+        total += weights[action]
     threshold = rng.random() * total
     cumulative = 0.0
     chosen = 0
     for action in range(len(action_values)):
-        weight = math.exp((action_values[action] - best) / temperature)
-        if weight > 0.0:
+        if weights[action] > 0.0:
             # Rounding can leave the last running sum at the threshold: then the last possible action is taken.
             chosen = action
-            cumulative += weight
+            cumulative += weights[action]
             if cumulative > threshold:
                 break
     return chosen

@@ -64,16 +64,14 @@ def greedy_probabilities_first(action_values: Sequence[float], probabilities: An
 
 def greedy_probabilities_random(action_values: Sequence[float], probabilities: Any) -> None:
     """Probabilities of `greedy_random`, written to `probabilities` (A,)."""
-    best = action_values[0]
-    num_ties = 1
-    for action in range(1, len(action_values)):
-        if action_values[action] > best:
-            best = action_values[action]
-            num_ties = 1
-        elif action_values[action] == best:
-            num_ties += 1
+    # Counted without branches on the values, which nothing foresees.
+    best = best_value(action_values)
+    num_ties = 0
     for action in range(len(action_values)):
-        probabilities[action] = 1.0 / num_ties if action_values[action] == best else 0.0
+        num_ties += 1 if action_values[action] == best else 0
+    share = 1.0 / num_ties if num_ties > 0 else 0.0
+    for action in range(len(action_values)):
+        probabilities[action] = share if action_values[action] == best else 0.0
 
 
 GREEDY = {"first": greedy_first, "random": greedy_random}

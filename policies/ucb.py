@@ -93,10 +93,10 @@ def _probabilities_random(
     best = _bounds(action_values, visit_counts, confidence, probabilities)
     num_ties = 0
     for action in range(len(action_values)):
-        if probabilities[action] == best:
-            num_ties += 1
+        num_ties += 1 if probabilities[action] == best else 0
+    share = 1.0 / num_ties if num_ties > 0 else 0.0
     for action in range(len(action_values)):
-        probabilities[action] = 1.0 / num_ties if probabilities[action] == best else 0.0
+        probabilities[action] = share if probabilities[action] == best else 0.0
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,11 @@ def learnt():
 
 
 @pytest.fixture(scope="session")
+def logged():
+    return _logged
+
+
+@pytest.fixture(scope="session")
 def result():
     return _result
 

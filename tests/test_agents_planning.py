@@ -6,11 +6,13 @@ import pytest
 
 from velodrome import agents
 from velodrome.agents.errors import UnsupportedEnvironmentError
+from velodrome.agents.planning import plain_sweeps
 from velodrome.agents.planning.dynamic_programming import (
     NotConvergedError,
     best_possible,
     evaluate_policy,
     random_policy,
+    random_value,
 )
 from velodrome.envs import TransitionModel, success_rule
 
@@ -184,3 +186,13 @@ def test_a_planner_takes_no_step():
 def test_an_environment_without_a_model_is_refused_in_one_line(identifier):
     with pytest.raises(UnsupportedEnvironmentError, match=rf"^value_iteration[^\n]*{identifier}[^\n]*$"):
         agents.ValueIteration().train(identifier, episodes=1, seed=0)
+
+
+@pytest.mark.parametrize(("identifier", "keywords"), ENVIRONMENTS)
+def test_values_before_the_compiler_is_loaded_are_those_of_compiled_sweeps_to_the_bit(
+    identifier, keywords, monkeypatch
+):
+    model, success = exact(gym.make(identifier, disable_env_checker=True, **keywords))
+    before = best_possible(model, success), random_value(model, success)
+    monkeypatch.setattr(plain_sweeps, "MAX_OPERATIONS", 0)
+    assert before == (best_possible(model, success), evaluate_policy(model, random_policy(model), success))

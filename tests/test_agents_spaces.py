@@ -76,6 +76,17 @@ def test_every_finite_space_gets_a_row_for_each_observation(name):
     assert agent.act(stacked(observations[4:])).shape == (1,)
 
 
+def test_a_tuple_counts_by_its_whole_numbers_however_often_it_was_seen():
+    agent = agents.QLearning()
+    agent.train(gym.make("Blackjack-v1"), episodes=200, seed=0)
+    row = agent.learner.state_of((14, 10, 0))
+    for same in ((14, 10, 0), (14.0, np.int64(10), False), (np.array(14), 10, 0)):
+        assert agent.learner.state_of(same) == row
+    for other in ((14, 10, 2), (14, 10), (14.5, 10, 0), ("14", 10, 0), [14, 10, 0], (14, 10, 0, 0), -1):
+        with pytest.raises(EnvironmentFailureError):
+            agent.learner.state_of(other)
+
+
 @pytest.mark.parametrize("start", [0, 3, -5])
 def test_actions_are_counted_from_the_start_of_their_space(start):
     agent, _, log = walked("Discrete", action_start=start)

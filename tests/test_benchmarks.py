@@ -1,6 +1,8 @@
 """The benchmarks run, and the compiled loop equals the C loop bit for bit; speed is not tested here."""
 
+import argparse
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-SHARED = {"measuring", "peer_networks"}
+SHARED = {"measuring", "peer_networks", "tables"}
 COMMANDS = sorted(path for path in BENCHMARKS.glob("*.py") if path.stem not in SHARED)
 
 
@@ -30,7 +32,8 @@ def test_the_compiled_loop_equals_the_c_loop(benchmarks):
     finished = _run("compiled_vs_c", "--quick")
     assert finished.returncode == 0, finished.stderr
     rows = [line for line in finished.stdout.splitlines() if line.startswith(tuple(compiled_vs_c.ENVIRONMENTS))]
-    assert [line.split()[-1] for line in rows] == ["yes"] * len(compiled_vs_c.ENVIRONMENTS)
+    assert len(rows) == len(compiled_vs_c.ENVIRONMENTS) + 2 * len(compiled_vs_c.TRIALS)
+    assert "bit-identical: yes" in finished.stdout
 
 
 def test_a_difference_of_one_bit_is_seen(benchmarks):
@@ -47,7 +50,7 @@ def test_a_difference_of_one_bit_is_seen(benchmarks):
     assert outcome().differences(other) == ["action_values", "agent_state"]
 
 
-@pytest.mark.parametrize("name", ["compiled_vs_python", "generic_overhead", "threads"])
+@pytest.mark.parametrize("name", ["tutorial_loop", "generic_overhead", "learners", "threads"])
 def test_a_cheap_benchmark_runs(name):
     finished = _run(name, "--quick")
     assert finished.returncode == 0, finished.stderr
@@ -73,12 +76,93 @@ def test_every_benchmark_says_what_it_shows(command):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["acting", "cnn_training", "recurrent_training", "scaling", "soak", "start_up"])
+@pytest.mark.parametrize("name", ["scaling", "soak"])
 def test_a_slower_benchmark_runs(name):
-    # Several of them start tensorflow in processes of their own.
     finished = _run(name, "--quick", timeout=400)
     assert finished.returncode == 0, finished.stderr
     assert "other programs took" in finished.stdout
+
+
+@pytest.mark.slow
+def test_every_benchmark_of_the_speed_tables_runs(benchmarks):
+    import tables
+
+    # Several of them start tensorflow in processes of their own.
+    finished = _run("tables", "--quick", timeout=1500)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count("other programs took") == len(tables.BENCHMARKS)
+
+
+def test_the_speed_tables_are_what_was_measured(benchmarks):
+    import tables
+
+    blocks = []
+    for page in tables.PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert tables.rewritten(text, page.name) == text, f"{page.name}: run python benchmarks/tables.py --rewrite"
+        blocks += [found["what"].split()[0] for found in tables.BLOCK.finditer(text)]
+    assert {*blocks} == {"summary", *tables.BENCHMARKS}
+
+
+def _page(what):
+    return f"before\n<!-- speed: {what} -->\n\nby hand\n\n<!-- end of speed -->\nafter\n"
+
+
+@pytest.fixture
+def kept(benchmarks, tmp_path, capsys):
+    """A folder with what a run of a benchmark left."""
+    import measuring
+
+    with measuring.Load() as load:
+        load.given = argparse.Namespace(json=tmp_path / "compiled_vs_c.json", rounds=3, quick=False)
+        rows = [measuring.Row("lake", "10 ns", "C -O3", "20 ns", [1.9, 2.0, 2.1], ">= 1.5: met")]
+        load.table("long", "one long run", rows)
+        load.table("short", "short trials", [measuring.Row("lake", "10 ns", "C", measuring.NOT_INSTALLED)])
+    capsys.readouterr()
+    return tmp_path
+
+
+def test_a_speed_table_is_written_from_what_a_run_left(kept):
+    import tables
+
+    page = tables.rewritten(_page("compiled_vs_c"), "page.md", kept)
+    assert page.startswith("before\n<!-- speed: compiled_vs_c -->\n\n**one long run**\n")
+    assert page.endswith("<!-- end of speed -->\nafter\n")
+    assert "by hand" not in page
+    assert "| lake | 10 ns | C -O3 | 20 ns | 2.00 (1.90-2.10) | >= 1.5: met |" in page
+    assert "| lake | 10 ns | C | not installed here |" in page
+    run = json.loads((kept / "compiled_vs_c.json").read_text(encoding="utf-8"))
+    for fact in (run["date"], run["machine"]["processor"], run["versions"], "3 rounds; other programs took"):
+        assert fact in page
+    assert tables.rewritten(page, "page.md", kept) == page
+
+
+def test_a_page_may_ask_for_one_table(kept):
+    import tables
+
+    page = tables.rewritten(_page("compiled_vs_c short"), "page.md", kept)
+    assert "short trials" in page
+    assert "long run" not in page
+    assert "batch: not measured yet" in tables.rewritten(_page("compiled_vs_c short batch"), "page.md", kept)
+    with pytest.raises(KeyError, match="no benchmark 'compiled_vs_d'"):
+        tables.rewritten(_page("compiled_vs_d"), "page.md", kept)
+
+
+@pytest.mark.parametrize(
+    ("name", "missing", "unmeasured"),
+    [
+        ("README.md", "not installed here", "not measured yet"),
+        ("README.ko.md", "여기에 설치되지 않음", "아직 재지 않음"),
+    ],
+)
+def test_the_summary_says_what_was_not_measured(kept, name, missing, unmeasured):
+    import tables
+
+    day = json.loads((kept / "compiled_vs_c.json").read_text(encoding="utf-8"))["date"]
+    lines = tables.rewritten(_page("summary"), name, kept).splitlines()
+    assert any(line.endswith(f"| 2.00 | {day} |") for line in lines)
+    assert any(line.endswith(f"| {missing} | {day} |") for line in lines)
+    assert sum(unmeasured in line for line in lines) == len(tables.RATIOS) + len(tables.TIMES) - 3
 
 
 @pytest.mark.parametrize(("text", "window"), [("hihello", 0), ("if you want", 4)])

@@ -109,6 +109,19 @@ def test_it_writes_a_store_a_table_and_a_plot_and_prints_the_table(compare):
     assert Path("there/two-agents/learning.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_plot_is_drawn_again_where_trials_or_the_file_have_changed(compare):
+    picture = Path("there/two-agents/learning.png")
+    compare("--out", "there")
+    drawn, before = picture.read_bytes(), picture.stat().st_mtime_ns
+    compare("--out", "there")
+    assert picture.stat().st_mtime_ns == before
+    picture.write_bytes(drawn[:-100])
+    compare("--out", "there")
+    assert picture.read_bytes() == drawn
+    compare("--out", "there", "--seeds", "3")
+    assert picture.read_bytes() != drawn
+
+
 def test_as_json(compare):
     content = strict(compare("--json"))
     assert list(content) == ["rows", "pairs", "overall", "margins", "verdict", "notes", "failed"]

@@ -120,10 +120,12 @@ def test_a_users_settings_of_pictures_cost_nothing():
     assert done.returncode == 0, done.stderr
     assert "planner" in done.stdout
     assert "not drawn" not in done.stderr
-    drawn = next(Path("there").rglob("learning.png")).read_bytes()
+    picture = next(Path("there").rglob("learning.png"))
+    drawn = picture.read_bytes()
+    picture.unlink()
     plain = run("compare", "it.toml", "--out", "there", "--workers", "0")
     assert plain.returncode == 0
-    assert next(Path("there").rglob("learning.png")).read_bytes() == drawn
+    assert picture.read_bytes() == drawn
 
 
 def _refuse(*arguments, **options):

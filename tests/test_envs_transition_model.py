@@ -97,6 +97,51 @@ def test_action_mask_only_where_the_environment_has_one():
     assert TransitionModel.of(gym.make("FrozenLake-v1")).action_mask is None
 
 
+@pytest.mark.parametrize("identifier", ["FrozenLake-v1", "Taxi-v4", "CliffWalking-v1"])
+def test_a_table_that_was_edited_is_read_again(identifier):
+    env = gym.make(identifier)
+    before = TransitionModel.of(env)
+    env.unwrapped.P[3][1] = [(0.25, 2, -7.0, True), (0.75, 3, 5.0, False)]
+    edited = TransitionModel.of(env)
+    pair = 3 * before.num_actions + 1
+    assert edited.rewards[edited.offsets[pair] : edited.offsets[pair + 1]].tolist() == [-7.0, 5.0]
+    env.unwrapped.P[3][1].pop()
+    with pytest.raises(TransitionModelError, match="state 3, action 1"):
+        TransitionModel.of(env)
+    again = TransitionModel.of(gym.make(identifier))
+    for name in ("offsets", "probabilities", "cumulative", "next_states", "rewards", "terminated"):
+        assert np.array_equal(getattr(again, name), getattr(before, name))
+
+
+def test_first_states_and_masks_that_were_edited_are_read_again():
+    lake, taxi = gym.make("FrozenLake-v1"), gym.make("Taxi-v4")
+    assert TransitionModel.of(lake).initial_distribution[0] == 1.0
+    lake.unwrapped.initial_state_distrib[:] = np.eye(16)[6]
+    assert TransitionModel.of(lake).initial_distribution[6] == 1.0
+    lake.unwrapped.action_mask = lambda state: np.arange(4) <= state
+    assert TransitionModel.of(lake).action_mask.sum() == 1 + 2 + 3 + 13 * 4
+    assert not TransitionModel.of(taxi).action_mask[20, 2]
+    taxi.unwrapped.desc[taxi.unwrapped.desc == b"|"] = b":"
+    assert TransitionModel.of(taxi).action_mask[20, 2]
+
+
+def test_a_model_that_is_written_to_changes_no_other():
+    TransitionModel.of(gym.make("FrozenLake-v1")).rewards[:] = 9.0
+    assert TransitionModel.of(gym.make("FrozenLake-v1")).rewards.sum() == 3.0
+
+
+def test_tables_of_what_may_change_are_read_each_time():
+    env = gym.make("CliffWalking-v1")
+    outcome = [1.0, 36, -1.0, False]
+    env.unwrapped.P[0][0] = [outcome]
+    assert TransitionModel.of(env).next_states[0] == 36
+    outcome[1] = 24
+    assert TransitionModel.of(env).next_states[0] == 24
+    env.unwrapped.P[0][0] = [(np.ones(2), 24, -1.0, False)]
+    with pytest.raises(TransitionModelError, match="state 0, action 0: probability and reward must be numbers"):
+        TransitionModel.of(env)
+
+
 def test_smallest_time_limit_counts_and_can_be_replaced():
     env = gym.wrappers.TimeLimit(gym.make("FrozenLake-v1"), 7)
     model = TransitionModel.of(env)

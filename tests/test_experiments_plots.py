@@ -7,11 +7,14 @@ from itertools import combinations
 import matplotlib as mpl
 import numpy as np
 import pytest
+from hypothesis import given, strategies as st
 from matplotlib.figure import Figure
+from scipy.optimize import isotonic_regression
 
 import velodrome as vd
 from velodrome.experiments.errors import AllTrialsFailedError
 from velodrome.experiments.plotting.figures import write_figure
+from velodrome.experiments.plotting.style import _isotonic
 
 ENVIRONMENTS = {"ice": "FrozenLake-v1(is_slippery=False)", "slippery ice": "FrozenLake-v1"}
 AGENTS = {"by chance": "random", "noise": "noise_q"}
@@ -165,3 +168,8 @@ def test_pyplot_is_not_imported():
         "assert 'matplotlib.pyplot' not in sys.modules; assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@given(st.lists(st.floats(-10, 10), min_size=1, max_size=30))
+def test_labels_are_pushed_apart_by_an_isotonic_regression(values):
+    assert _isotonic(np.array(values)) == pytest.approx(isotonic_regression(values).x, abs=1e-12)

@@ -1,5 +1,6 @@
 """The program as a process: exit codes, Ctrl-C, closed pipes, and what it never imports."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -137,3 +138,44 @@ def test_the_store_knows_the_command_and_the_versions():
     assert how["command"] == ["__main__.py", "compare", "two.toml", "--seeds", "5", "--workers", "1"]
     assert how["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
     assert {"velodrome", "gymnasium", "numpy", "numba"} <= set(how["versions"])
+
+
+def test_a_worker_that_is_still_starting_when_all_trials_have_ended_says_nothing():
+    # Of two worker processes the second starts only when the first has run all trials and is slow to end.
+    Path("sitecustomize.py").write_text(
+        "import os, sys, time\n"
+        "if '--multiprocessing-fork' in sys.orig_argv:\n"
+        "    try:\n"
+        "        os.close(os.open('first', os.O_CREAT | os.O_EXCL))\n"
+        "    except FileExistsError:\n"
+        "        import pebble.pool.process, velodrome.experiments.running.watched_worker\n"
+        "        while not os.path.exists('asked to end'):\n"
+        "            time.sleep(0.01)\n"
+    )
+    Path("slow.py").write_text(
+        "import os, pathlib, signal, time\n"
+        "import gymnasium as gym\n"
+        "def end(*_):\n"
+        "    pathlib.Path('asked to end').touch()\n"
+        "    time.sleep(0.6)\n"
+        "    os._exit(0)\n"
+        "class Slow(gym.Env):\n"
+        "    observation_space = action_space = gym.spaces.Discrete(2)\n"
+        "    def reset(self, *, seed=None, options=None):\n"
+        "        if os.path.exists('first'):\n"
+        "            signal.signal(signal.SIGTERM, end)\n"
+        "        return 0, {}\n"
+        "    def step(self, action):\n"
+        "        return 0, 0.0, True, False, {}\n"
+    )
+    Path("run.py").write_text(
+        "import sys\n"
+        "import velodrome as vd\n"
+        "import slow\n"
+        "vd.compare('random', {'slow': slow.Slow}, seeds=5, episodes=2, workers=2)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(
+        [sys.executable, "run.py"], capture_output=True, text=True, env=environment, check=False, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -101,6 +101,17 @@ def test_bars_of_the_experiment_and_of_each_agent():
     assert title.index("14/20") == first.index("10/10") == second.index("4/10") - 1
 
 
+def test_compiling_is_said_as_long_as_it_takes_and_afterwards():
+    state = status()
+    state.is_compiling, state.compile_seconds = True, 3.2
+    assert shown(state, seconds=4)[1] == "  running for 4 s, compiling for 4 s"
+    state = status(finished=8)
+    state.compile_seconds = 3.2
+    assert shown(state)[1] == "  4.0 trials/s, compiling took 4 s"
+    state.compile_seconds = 0.4
+    assert shown(state)[1] == "  4.0 trials/s"
+
+
 def test_the_filled_part_is_the_finished_part_and_only_a_finished_bar_is_full():
     long = status(("one", "two"), finished=1999, each=1000)
     _, _, first, second = shown(long, NO_COLOR="1")

@@ -531,3 +531,15 @@ def test_csv_text_has_no_line_that_another_reader_would_split(results):
     lines = list(csv.reader(io.StringIO(format_table(results, "csv"))))
     assert len(lines) == 1 + 8
     assert len(set(map(len, lines))) == 1
+
+
+def test_successes_that_are_kept_are_those_of_the_curves(tmp_path):
+    results = vd.compare({"many": "q_learning"}, ["FrozenLake-v1"], seeds=3, episodes=450, out=tmp_path)
+    stored = vd.Results.load(tmp_path)
+    for table in (results, stored, vd.Results.joined([stored])):
+        (kept, curves) = (table.successes("FrozenLake-v1", "many"), table.episode_curves("FrozenLake-v1", "many"))
+        assert [one.tolist() for one in kept] == [curve.successes.tolist() for curve in curves]
+        grid, rates = table.success_curves("FrozenLake-v1", "many")
+        same, both = table.curves("FrozenLake-v1", "many", over="episodes")
+        assert grid.ends.tolist() == same.ends.tolist()
+        assert rates.tobytes() == both[:, 0].tobytes()

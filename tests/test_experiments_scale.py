@@ -18,8 +18,7 @@ from velodrome.experiments.results.analysis import AnalysisOptions
 from velodrome.experiments.results.comparison import MOST_TESTED
 from velodrome.experiments.results.trial_table import CURVES_AT_ONCE
 from velodrome.experiments.statistics import probability_of_improvement, probability_of_improvement_interval
-from velodrome.experiments.statistics.resampling import resampled_weights
-from velodrome.experiments.statistics.scores import random_stream
+from velodrome.experiments.statistics.resampling import resampled_counts
 
 
 def many(agents, environments=1, seeds=2):
@@ -114,7 +113,7 @@ def test_counting_on_sorted_scores_is_that_of_all_pairs(first, second):
     if wins.min() == wins.max():
         return
     rows, columns = (
-        next(resampled_weights(random_stream(0, agent), [size], None, 50)) for agent, size in enumerate(wins.shape)
+        next(resampled_counts((0, agent), [size], None, 50)).T.astype(float) for agent, size in enumerate(wins.shape)
     )
     values = np.einsum("ri,ij,rj->r", rows, wins, columns) / (rows.sum(axis=1) * columns.sum(axis=1))
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), abs=1e-12)

@@ -3,10 +3,15 @@
 The environment draws its outcomes, and its episodes end both by themselves and by the time limit.
 """
 
+from dataclasses import dataclass
+
 import gymnasium as gym
 import pytest
 
 from velodrome import agents, policies
+from velodrome.agents.engine import compiled_training
+from velodrome.agents.engine.sampled_model import SampledModel
+from velodrome.checks import ConfigurationError
 
 SEEDS = (0, 1, 2)
 EPISODES = 30
@@ -48,8 +53,9 @@ def garnet():
 
 
 @pytest.fixture
-def assert_loops_agree(result, differences):
+def assert_loops_agree(result, learnt, logged, differences):
     def check(build, env, *, seeds=SEEDS, **budget):
+        alone = []
         for seed in seeds:
             results = {}
             for loop in ("generic", "compiled"):
@@ -58,6 +64,15 @@ def assert_loops_agree(result, differences):
                 assert log.loop == loop
                 results[loop] = result(agent, env, log)
             assert differences(results["generic"], results["compiled"]) == []
+            alone.append(results["generic"])
+        # The same seeds side by side in one call.
+        side_by_side, models = [build() for _ in seeds], [SampledModel.of(env) for _ in seeds]
+        assert all(agent.trains_together for agent in side_by_side)
+        budget = {"episodes": None, "steps": None} | budget
+        logs = agents.TabularAgent.train_together(side_by_side, models, seeds, **budget)
+        for agent, model, log, expected in zip(side_by_side, models, logs, alone, strict=True):
+            stream = {"environment stream": model.generator.bit_generator.state}
+            assert differences(learnt(agent) | logged(log) | stream, expected) == []
 
     return check
 
@@ -82,6 +97,12 @@ def test_every_policy_with_every_learner(learner, policy, garnet, assert_loops_a
 
 def test_the_random_agent(garnet, assert_loops_agree):
     assert_loops_agree(agents.RandomAgent, garnet, episodes=EPISODES)
+
+
+def test_softmax_with_more_actions_than_its_weights_have_room_for_on_the_stack(assert_loops_agree):
+    env = gym.make("velodrome/Garnet-v0", num_states=3, num_actions=70, terminal_probability=0.2, seed=1)
+    for learner in (agents.QLearning, agents.ExpectedSarsa):
+        assert_loops_agree(lambda build=learner: build(policy=policies.Softmax(0.05)), env, seeds=(0,), episodes=200)
 
 
 @pytest.mark.parametrize("rate_clock", CLOCKS)
@@ -149,6 +170,82 @@ def test_discount_one_learning_rate_one_and_optimism(learner, garnet, assert_loo
         seeds=(5,),
         episodes=EPISODES,
     )
+
+
+@pytest.mark.parametrize(
+    "budget", [{"steps": 137}, {"episodes": 31}, pytest.param({"episodes": 200}, marks=pytest.mark.slow)], ids=str
+)
+def test_seeds_that_take_turns_through_many_chunks(budget, garnet, assert_loops_agree, monkeypatch):
+    for name, value in {
+        "FIRST_CHUNK_STEPS": 8,
+        "MAX_CHUNK_STEPS": 32,
+        "FIRST_CHUNK_EPISODES": 2,
+        "MAX_CHUNK_EPISODES": 5,
+        "MAX_AHEAD": 9,
+        "TOGETHER": 3,
+    }.items():
+        monkeypatch.setattr(compiled_training, name, value)
+    epsilon, rate = policies.Harmonic(0.9, clock="step"), policies.Reciprocal(every=20, offset=2, clock="visits")
+    assert_loops_agree(
+        lambda: agents.QLearning(policy=policies.EpsilonGreedy(epsilon=epsilon), learning_rate=rate),
+        garnet,
+        seeds=tuple(range(7)),
+        **budget,
+    )
+    assert_loops_agree(agents.QLearning, garnet, seeds=tuple(range(7)), **budget)
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments"),
+    [
+        ("FrozenLake-v1", {}),
+        ("FrozenLake-v1", {"is_slippery": False}),
+        ("Taxi-v4", {}),
+        pytest.param("CliffWalkingSlippery-v1", {"max_episode_steps": 50}, marks=pytest.mark.slow),
+        # Pairs with more outcomes than are laid out in places of their own.
+        ("velodrome/Garnet-v0", {"num_states": 9, "num_actions": 4, "branching": 6, "max_episode_steps": 20}),
+    ],
+)
+def test_every_shape_of_a_model(environment, arguments, assert_loops_agree):
+    policy = policies.EpsilonGreedy(epsilon=policies.SteppedHarmonic(10))
+    env = gym.make(environment, **arguments)
+    assert_loops_agree(lambda: agents.QLearning(policy=policy), env, episodes=40)
+
+
+@dataclass(frozen=True)
+class Leaving(policies.Schedule):
+    """A half for 25 steps; then a value that is not allowed."""
+
+    clock: str = "step"
+
+    def __call__(self, index):
+        return 0.5 if index < 25 else 2.0
+
+
+def test_a_seed_that_fails_leaves_the_others_alone(learnt, differences):
+    model = SampledModel.of(gym.make("FrozenLake-v1"))
+    seeds = range(12)
+
+    def build():
+        return agents.QLearning(policy=policies.EpsilonGreedy(epsilon=Leaving()))
+
+    alone, errors = [], []
+    for seed in seeds:
+        agent = build()
+        try:
+            agent.train(SampledModel(model.model, model.rule, model.label), episodes=3, seed=seed)
+            errors.append(None)
+        except ConfigurationError as error:
+            errors.append(str(error))
+        alone.append(agent)
+    assert None in errors
+    assert set(errors) != {None}
+    together = [build() for _ in seeds]
+    models = [SampledModel(model.model, model.rule, model.label) for _ in seeds]
+    logs = agents.TabularAgent.train_together(together, models, seeds, episodes=3, steps=None)
+    for one, other, error, log in zip(alone, together, errors, logs, strict=True):
+        assert differences(learnt(one), learnt(other)) == []
+        assert (str(log) if isinstance(log, ConfigurationError) else None) == error
 
 
 @pytest.mark.parametrize("loop", ["generic", "compiled"])

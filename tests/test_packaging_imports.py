@@ -100,3 +100,14 @@ def test_every_room_says_what_it_is_and_every_name_of_its_face_is_there(room):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="velodrome attribute agent"):
         velodrome.agent  # noqa: B018
+
+
+@pytest.mark.slow
+def test_what_is_stored_and_drawn_is_shown_without_compiler_pictures_and_networks(tmp_path):
+    (tmp_path / "tables.toml").write_text(
+        'name = "tables"\nepisodes = 5\nseeds = 5\nenvironments = ["FrozenLake-v1"]\nagents = ["random", "sarsa"]\n'
+    )
+    compare = command_line("compare", "tables.toml", "--out", "there")
+    networks = "import sys; assert not [name for name in sys.modules if 'deep.' in name and 'network' in name]"
+    assert "numba" in loaded_after(f"{compare}\n{networks}", tmp_path)
+    assert loaded_after(compare, tmp_path) & {"tensorflow", "keras", "matplotlib", "numba"} == set()

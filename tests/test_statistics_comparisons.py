@@ -11,6 +11,10 @@ from statsmodels.stats.multitest import multipletests
 
 from velodrome.experiments import statistics
 from velodrome.experiments.statistics import StatisticsError
+from velodrome.experiments.statistics.common_seeds import on_common_seeds, seed_tables
+from velodrome.experiments.statistics.max_t import max_t_test
+from velodrome.experiments.statistics.permutation_tests import differences_by_seed
+from velodrome.experiments.statistics.scores import random_stream
 
 RNG = np.random.Generator(np.random.PCG64(3))
 FIRST, SECOND = RNG.normal(0.5, 1, 9), RNG.normal(0, 1, 9)
@@ -369,3 +373,63 @@ def test_a_missing_trial_on_one_environment_hides_no_difference():
     found = statistics.compare_all_pairs(scores, seeds=[[range(20)] * 2, [range(17), range(20)]]).pairs[0]
     assert (found.num_seeds, found.different, found.is_paired) == (17, True, True)
     assert found.difference == pytest.approx(-1, abs=0.1)
+
+
+def slow_signs(size, count, seed):
+    """Patterns as they were drawn one block after another, and written out."""
+    rng = random_stream(seed)
+    blocks = [rng.integers(0, 256, (min(256, count - start), -(-size // 8)), dtype=np.uint8)
+              for start in range(0, count, 256)]  # fmt: skip
+    return 1.0 - 2.0 * np.unpackbits(np.concatenate(blocks), axis=1, count=size)
+
+
+@pytest.mark.parametrize(("num_seeds", "num_pairs"), [(15, 3), (20, 40), (37, 17), (300, 5)])
+def test_max_t_counts_what_each_pattern_reaches(num_seeds, num_pairs):
+    rng = np.random.default_rng(num_seeds)
+    values = np.round(rng.normal(rng.normal(0, 0.4, num_pairs), 1, (num_seeds, num_pairs)), 1)
+    values[:, 1] = values[:, 0]
+    found = max_t_test(values, 1000, 7)
+    lengths = np.sqrt((values**2).sum(axis=0))
+    observed = np.abs(values.sum(axis=0)) / lengths
+    sums = np.abs(slow_signs(num_seeds, 1000, 7) @ values) / lengths
+    assert found.p_values.tolist() == ((1 + (sums >= observed - 1e-9).sum(axis=0)) / 1001).tolist()
+    order = np.argsort(-observed, kind="stable")
+    adjusted, least = np.empty(num_pairs), 0.0
+    for place, column in enumerate(order):
+        reached = (sums[:, order[place:]].max(axis=1) >= observed[column] - 1e-9).sum()
+        least = max(least, (1 + reached) / 1001)
+        adjusted[column] = least
+    assert found.adjusted.tolist() == pytest.approx(adjusted.tolist(), abs=1e-15)
+
+
+@pytest.mark.parametrize("num_seeds", [15, 21, 40, 333])
+def test_sums_that_are_looked_up_are_those_of_the_patterns(num_seeds):
+    values = np.random.default_rng(num_seeds).normal(0.3, 1, num_seeds)
+    flipped = slow_signs(num_seeds, 500, 3) < 0
+    number = flipped.sum(axis=1)
+    means = np.stack([(flipped @ values) / number, (~flipped @ values) / (num_seeds - number)])
+    lowest, highest = np.sort(np.append(means.min(axis=0), -np.inf)), np.sort(np.append(means.max(axis=0), np.inf))
+    place = math.floor(0.05 * 501 + 1e-9)
+    found = statistics.sign_flip_interval(values, num_permutations=500, seed=3)
+    assert (found.low, found.high) == pytest.approx((lowest[place], highest[-place - 1]), rel=1e-12)
+
+
+@pytest.mark.parametrize("num_environments", [1, 3])
+def test_differences_of_all_pairs_are_those_of_each_alone(num_environments):
+    rng = np.random.default_rng(num_environments)
+    seeds = [[sorted(rng.permutation(12)[: 12 - agent]) for _ in range(num_environments)] for agent in range(5)]
+    scores = [[np.round(rng.random(len(own)), 1) for own in each] for each in seeds]
+    pairs = list(combinations(range(5), 2))
+    found = on_common_seeds(seed_tables(scores, seeds), pairs)
+    for column, (first, second) in enumerate(pairs):
+        common = [sorted(set(one) & set(other)) for one, other in zip(seeds[first], seeds[second], strict=True)]
+        ours, theirs = (
+            [scores[agent][place][np.searchsorted(seeds[agent][place], own)] for place, own in enumerate(common)]
+            for agent in (first, second)
+        )
+        (expected,) = differences_by_seed(ours, theirs, common if num_environments > 1 else None)
+        places = sorted(set().union(*common))
+        assert found.columns[places, column] == pytest.approx(expected, abs=1e-12)
+        assert not np.delete(found.columns[:, column], places).any()
+        assert found.differences[column] == pytest.approx(statistics.mean(ours) - statistics.mean(theirs), abs=1e-12)
+        assert found.counts[column] == min(map(len, common))

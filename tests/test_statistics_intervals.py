@@ -9,9 +9,16 @@ from hypothesis import given, strategies as st
 from scipy import stats
 
 from velodrome.experiments import statistics
-from velodrome.experiments.statistics import StatisticsError
+from velodrome.experiments.statistics import StatisticsError, iqm, mean, performance_profile
 from velodrome.experiments.statistics.aggregates import Aggregate
-from velodrome.experiments.statistics.resampling import jackknife, replicates
+from velodrome.experiments.statistics.resampling import (
+    jackknife,
+    replicates,
+    replicates_with_errors,
+    resample_counts,
+    resamples,
+)
+from velodrome.experiments.statistics.scores import random_stream
 
 METHODS = ["percentile", "expanded percentile", "bca", "bootstrap-t"]
 RNG = np.random.Generator(np.random.PCG64(7))
@@ -273,3 +280,38 @@ def test_a_difference_and_its_test_never_contradict_each_other():
         first, second = rng.exponential(1.5, 12), rng.exponential(1, 12)
         interval = statistics.paired_difference(first, second).interval
         assert (0.0 in interval) == (statistics.paired_permutation_test(first, second).p_value > 0.05)
+
+
+@pytest.mark.parametrize("aggregate", [mean, iqm], ids=["mean", "IQM"])
+@pytest.mark.parametrize("kind", ["smooth", "ties", "far from 0", "an outlier", "nearly the same"])
+@pytest.mark.parametrize("number", [5, 13, 100])
+def test_counted_draws_have_the_replicates_and_errors_of_drawn_scores(aggregate, kind, number):
+    scores = np.random.default_rng(number).normal(size=number)
+    scores = {
+        "smooth": scores, "ties": np.round(scores), "far from 0": scores + 1e6,
+        "an outlier": np.append(scores[1:], 1e3), "nearly the same": np.append(np.full(number - 1, 0.7), 0.2),
+    }[kind]  # fmt: skip
+    centre = aggregate(scores)
+    rows = np.concatenate([drawn for (drawn,) in resamples([scores], 400, 5)])
+    found = [
+        np.concatenate(part) for part in zip(*replicates_with_errors([scores], aggregate, 400, 5, centre), strict=True)
+    ]
+    scale = np.abs(scores - centre).max()
+    assert found[0] + centre == pytest.approx(aggregate.of_rows([rows]), abs=1e-12 * np.abs(scores).max())
+    # A root of what is left of squares that cancel has half of the digits; deviates beyond the bound are cut.
+    assert found[1] == pytest.approx(aggregate.standard_errors([rows]), rel=1e-6, abs=1e-7 * scale)
+
+
+def test_a_profile_is_that_of_products_with_counts():
+    rng = np.random.default_rng(2)
+    scores, seeds = [np.round(rng.random(9), 1), rng.random(7)], [list(range(9)), list(range(4, 11))]
+    thresholds = np.array([0.9, -1.0, 0.3, 0.3, 0.5, 2.0])
+    found = performance_profile(scores, thresholds, seeds=seeds, num_resamples=200)
+    counts = resample_counts(random_stream(0), 11, 200)
+    shares = np.zeros((200, 6))
+    for values, own in zip(scores, seeds, strict=True):
+        drawn = counts[:, own]
+        drawn[drawn.sum(axis=1) == 0] = 1.0
+        shares += drawn @ (values[:, np.newaxis] > thresholds) / drawn.sum(axis=1, keepdims=True) / 2
+    low, high = np.quantile(shares, [0.025, 0.975], axis=0)
+    assert np.stack([found.low, found.high]) == pytest.approx(np.stack([low, high]), abs=1e-15)

@@ -195,3 +195,12 @@ def test_what_cannot_be_computed_is_refused_in_one_line(call, message):
     with pytest.raises(StatisticsError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("window", [1, 3, 40, 41])
+def test_successes_in_one_array_are_those_of_each_trial(window):
+    successes = np.random.default_rng(4).random((9, 40)) < np.linspace(0, 1, 9)[:, np.newaxis]
+    one_by_one = statistics.episodes_to_threshold([row.astype(float) for row in successes], 0.6, window=window)
+    together = statistics.episodes_to_threshold(successes, 0.6, window=window)
+    assert together.episodes.tolist() == one_by_one.episodes.tolist()
+    assert together.interval == one_by_one.interval

@@ -44,19 +44,20 @@ def _field(builder, stream, index):
     return builder.gep(struct, [_I32(0), _I32(index)], inbounds=True)
 
 
-def _word_pointers(context, builder, array_type, array):
+def _word_pointers(context, builder, array_type, array, first):
     data = context.make_array(array_type)(context, builder, array).data
+    data = builder.gep(data, [first], inbounds=True)
     return [builder.gep(data, [_I64(word)], inbounds=True) for word in range(STATE_WORDS)]
 
 
 @intrinsic
-def open_stream(typing_context, words):
-    """Stream in local variables, filled from `words` (uint64 (6,)): see `read_generator`."""
+def open_stream(typing_context, words, first):
+    """Stream in local variables, filled from the six `words` (uint64) from `first` on: see `read_generator`."""
 
     def build(context, builder, signature, arguments):
         struct = cgutils.alloca_once(builder, _LAYOUT)
         stream = builder.bitcast(struct, ir.IntType(8).as_pointer())
-        values = [builder.load(p) for p in _word_pointers(context, builder, words, arguments[0])]
+        values = [builder.load(p) for p in _word_pointers(context, builder, words, *arguments)]
         wide = [builder.zext(value, _I128) for value in values]
         for index, high, low in ((_STATE, 0, 1), (_INCREMENT, 2, 3)):
             joined = builder.or_(builder.shl(wide[high], _I128(64)), wide[low])
@@ -65,24 +66,38 @@ def open_stream(typing_context, words):
         builder.store(builder.trunc(values[5], _I32), _field(builder, stream, _HALF))
         return stream
 
-    return _stream_type(words), build
+    return _stream_type(words, types.intp), build
 
 
 @intrinsic
-def close_stream(typing_context, stream, words):
-    """Write the stream's state back to `words` (uint64 (6,))."""
+def close_stream(typing_context, stream, words, first):
+    """Write the stream's state back to the words from `first` on; its increment never changes."""
 
     def build(context, builder, signature, arguments):
-        pointers = _word_pointers(context, builder, words, arguments[1])
-        for index, high, low in ((_STATE, 0, 1), (_INCREMENT, 2, 3)):
-            value = builder.load(_field(builder, arguments[0], index))
-            builder.store(builder.trunc(builder.lshr(value, _I128(64)), _I64), pointers[high])
-            builder.store(builder.trunc(value, _I64), pointers[low])
+        pointers = _word_pointers(context, builder, words, *arguments[1:])
+        _store_state(builder, arguments[0], pointers)
         for index, word in ((_HAS_HALF, 4), (_HALF, 5)):
             builder.store(builder.zext(builder.load(_field(builder, arguments[0], index)), _I64), pointers[word])
         return context.get_dummy_value()
 
-    return types.void(stream, words), build
+    return types.void(stream, words, types.intp), build
+
+
+@intrinsic
+def close_uniforms(typing_context, stream, words, first):
+    """The same for a stream of which nothing but `random` was asked: it has no half of a word to keep."""
+
+    def build(context, builder, signature, arguments):
+        _store_state(builder, arguments[0], _word_pointers(context, builder, words, *arguments[1:]))
+        return context.get_dummy_value()
+
+    return types.void(stream, words, types.intp), build
+
+
+def _store_state(builder, stream, pointers):
+    value = builder.load(_field(builder, stream, _STATE))
+    builder.store(builder.trunc(builder.lshr(value, _I128(64)), _I64), pointers[0])
+    builder.store(builder.trunc(value, _I64), pointers[1])
 
 
 @intrinsic
@@ -126,6 +141,11 @@ def _output(builder, state):
     return builder.or_(builder.lshr(folded, turn), builder.shl(folded, back))
 
 
+def _as_double(builder, word):
+    bits = builder.lshr(word, _I64(11))
+    return builder.fmul(builder.uitofp(bits, ir.DoubleType()), ir.DoubleType()(2.0**-53))
+
+
 @intrinsic
 def _next_uint64(typing_context, stream):
     def build(context, builder, signature, arguments):
@@ -145,8 +165,7 @@ def _peek_uint64(typing_context, stream):
 @intrinsic
 def _next_double(typing_context, stream):
     def build(context, builder, signature, arguments):
-        bits = builder.lshr(_draw(builder, arguments[0]), _I64(11))
-        return builder.fmul(builder.uitofp(bits, ir.DoubleType()), ir.DoubleType()(2.0**-53))
+        return _as_double(builder, _draw(builder, arguments[0]))
 
     return types.float64(stream), build
 

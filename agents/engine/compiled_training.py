@@ -1,14 +1,15 @@
 """Drives the compiled loop through a budget in chunks, from where an agent stands to where it then stands."""
 
-import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
 
 import numpy as np
 
+from velodrome.agents.engine.compile_clock import COMPILE_CLOCK
 from velodrome.agents.engine.compiler import compiled_loop, report_not_compilable
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.generic_loop import Progress
@@ -17,29 +18,43 @@ from velodrome.agents.engine.sampled_model import SampledModel
 from velodrome.agents.errors import PolicyFailureError, UnsupportedEnvironmentError, policy_failure
 from velodrome.agents.tabular.schedule_table import ScheduleTable
 from velodrome.agents.tabular.tabular_learner import TabularLearner
+from velodrome.checks import ConfigurationError, VelodromeError
 
 # A chunk bounds the tables of schedules and results (8 MiB each at most) and the wait for Ctrl-C (about 0.1 s).
 MAX_CHUNK_STEPS = 1 << 20
 MAX_CHUNK_EPISODES = 1 << 15
 FIRST_CHUNK_STEPS = 1 << 14
 FIRST_CHUNK_EPISODES = 1 << 10
+# Episodes or steps that one seed may be ahead of another.
+MAX_AHEAD = 1 << 20
+# Loops over the actions of a state are unrolled where there are so few.
+FEW_ACTIONS = 8
+# Seeds that take turns.
+TOGETHER = 8
 
-_compiling = threading.Lock()
 # Every loop is called with arrays of the same types, so it is compiled once.
 _compiled: WeakSet[Any] = WeakSet()
 
 
-def run_compiled_loop(
-    sampled: SampledModel,
-    learner: TabularLearner,
-    progress: Progress,
-    *,
-    episodes: int | None,
-    steps: int | None,
-) -> EpisodeEnds:
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One agent that learns on a model: all three are updated in place.
+
+    Attributes:
+        sampled: the model, with the stream of its environment.
+        learner: of the agent.
+        progress: how far it has come.
+    """
+
+    sampled: SampledModel
+    learner: TabularLearner
+    progress: Progress
+
+
+def run_compiled_loop(run: Run, *, episodes: int | None, steps: int | None) -> EpisodeEnds:
     """Run until exactly `episodes` episodes are finished or `steps` steps are taken, whichever comes first.
 
-    The learner, `progress` and both generators are updated in place, chunk by chunk.
+    The learner, its progress and both generators are updated in place, chunk by chunk.
 
     Returns:
         How the finished episodes ended.
@@ -51,119 +66,218 @@ def run_compiled_loop(
         UnsupportedEnvironmentError: the tables are not those of the model's states and actions.
         TrainingTimeoutError: see `interruptible`.
     """
+    (ends,) = run_together([run], episodes=episodes, steps=steps, takes_turns=False)
+    if isinstance(ends, VelodromeError):
+        raise ends
+    return ends
+
+
+def run_together(
+    runs: Sequence[Run], *, episodes: int | None, steps: int | None, takes_turns: bool = True
+) -> list[EpisodeEnds | VelodromeError]:
+    """Run several agents of one configuration on one model, each as `run_compiled_loop` does alone, bit for bit.
+
+    They take turns inside one compiled call where that is faster. An agent that cannot go on, for a schedule has no
+    value or the policy chose no action, has the error that says so in place of its episodes; the others go on.
+
+    Args:
+        runs: of learners with the same policy, update and schedules, and tables of the same shape.
+        episodes: to finish, each.
+        steps: to take, each.
+        takes_turns: False for a loop that is faster for one agent alone.
+
+    Raises:
+        NotCompilableError, TrainingInterruptedError, UnsupportedEnvironmentError, TrainingTimeoutError: see
+            `run_compiled_loop`.
+        PolicyFailureError: the policy raised.
+    """
+    from velodrome.agents.engine.branch_free import branch_free
+    from velodrome.agents.engine.compiled_arrays import addresses_of
     from velodrome.agents.engine.compiled_loop import (
+        AGENT_WORDS,
+        ENVIRONMENT_WORDS,
         EPISODE,
         FAILURE,
+        FINISHED,
         IN_EPISODE,
+        LAST_EPISODE,
+        LAST_STEP,
+        LEARNING_RATE,
         LENGTH,
         NEXT_ACTION,
         NUM_WORDS,
+        PARAMETER,
+        RETURN,
         STATE,
         STEP,
         ModelArrays,
     )
-    from velodrome.agents.engine.compiled_stream import read_generator, write_generator
+    from velodrome.agents.engine.compiled_stream import STATE_WORDS, read_generator, write_generator
 
-    memory, parameters, rates = learner.memory, learner.parameters, learner.rates
-    masks = learner.action_masks.by_state if learner.has_masks else None
-    select = learner.select if masks is None else learner.masked_select
+    learners = [run.learner for run in runs]
+    first, sampled, num_seeds = learners[0], runs[0].sampled, len(runs)
+    parameters, rates, pattern = first.parameters, first.rates, first.memory
+    masks = first.action_masks.by_state if first.has_masks else None
+    select = first.select if masks is None else first.masked_select
+    shape = pattern.action_values.shape
+    num_actions = shape[1] if shape[1] <= FEW_ACTIONS else 0
+    tables = sum(1 << place for place, array in enumerate(pattern) if array.shape == shape and array.flags.c_contiguous)
+    takes_turns = takes_turns and masks is None and branch_free(select, num_actions) is not None
     loop = compiled_loop(
-        select, learner.learn, learner.visits_of, has_masks=masks is not None, is_on_policy=learner.is_on_policy,
-        needs_next_parameter=learner.needs_next_parameter,
-        parameter_clock=parameters.clock, rate_clock=rates.clock,
+        select, first.learn, first.visits_of, has_masks=masks is not None, takes_turns=takes_turns,
+        is_on_policy=first.is_on_policy, needs_next_parameter=first.needs_next_parameter,
+        num_actions=num_actions, tables=tables, parameter_clock=parameters.clock, rate_clock=rates.clock,
     )  # fmt: skip
     model = sampled.model
-    if memory.action_values.shape != (model.num_states, model.num_actions) or learner.present_state >= model.num_states:
+    if pattern.action_values.shape != (model.num_states, model.num_actions) or any(
+        learner.present_state >= model.num_states for learner in learners
+    ):
         # Compiled code would read and write beyond the end of the tables.
         raise UnsupportedEnvironmentError(
-            f"{sampled.label} has spaces of {memory.action_values.shape[0]} states and {memory.action_values.shape[1]} "
-            f"actions, but its transition model has {model.num_states} and {model.num_actions}"
+            f"{sampled.label} has spaces of {pattern.action_values.shape[0]} states and "
+            f"{pattern.action_values.shape[1]} actions, but its transition model has {model.num_states} and "
+            f"{model.num_actions}"
         )
-    arrays = ModelArrays(
-        model.offsets, model.cumulative, model.next_states, model.rewards, model.terminated,
-        model.initial_cumulative, model.time_limit if model.time_limit is not None else 1 << 62,
-    )  # fmt: skip
+    arrays = ModelArrays.of(model)
+    together, turn = 1, 1 << 62
+    if takes_turns:
+        together, turn = TOGETHER, 1
+    addresses = np.array([addresses_of(learner.memory) for learner in learners], dtype=np.int64)
+    registers = np.zeros((num_seeds, NUM_WORDS), dtype=np.uint64)
+    positions, numbers = registers.view(np.int64), registers.view(np.float64)
+    for words, position, number, run in zip(registers, positions, numbers, runs, strict=True):
+        learner, progress = run.learner, run.progress
+        words[ENVIRONMENT_WORDS : ENVIRONMENT_WORDS + STATE_WORDS] = read_generator(_environment_rng(run))
+        words[AGENT_WORDS : AGENT_WORDS + STATE_WORDS] = read_generator(learner.rng)
+        position[STATE], position[NEXT_ACTION] = learner.present_state, learner.next_action
+        position[IN_EPISODE], position[LENGTH] = progress.in_episode, progress.episode_length
+        position[EPISODE], position[STEP] = learner.episode, learner.step
+        number[RETURN] = progress.episode_return
     by_episode = parameters.clock == rates.clock == "episode"
-    chunk_steps = MAX_CHUNK_STEPS if by_episode else FIRST_CHUNK_STEPS
+    chunk_steps = max(FIRST_CHUNK_STEPS, MAX_CHUNK_STEPS // num_seeds) if by_episode else FIRST_CHUNK_STEPS
     chunk_episodes = MAX_CHUNK_EPISODES if episodes is not None else FIRST_CHUNK_EPISODES
-    environment_rng = sampled.generator
-    assert environment_rng is not None
-    environment_words, agent_words = read_generator(environment_rng), read_generator(learner.rng)
-    position = np.zeros(NUM_WORDS, dtype=np.int64)
-    position[STATE], position[NEXT_ACTION] = learner.present_state, learner.next_action
-    position[IN_EPISODE], position[LENGTH] = progress.in_episode, progress.episode_length
-    position[EPISODE], position[STEP] = learner.episode, learner.step
-    partial_return = np.array([progress.episode_return])
-    finished = taken = 0
+    first_steps = positions[:, STEP].copy()
+    finished = np.zeros(num_seeds, dtype=np.int64)
+    failures: dict[int, VelodromeError] = {}
+    # Columns of each seed: returns, lengths and outcomes; of so many steps it is not known how many episodes they have.
+    room = 0 if episodes is None else episodes
+    columns = _columns(num_seeds, room)
+    chunks: list[list[tuple[np.ndarray, ...]]] = [[] for _ in runs]
     compile_seconds = 0.0
-    outcomes = np.empty(chunk_episodes if episodes is None else min(chunk_episodes, episodes), np.int64)
-    whole = None if episodes is None else (np.empty(episodes), np.empty(episodes, np.int64))
-    chunks: list[tuple[np.ndarray, ...]] = []
     interruption = current_interruption()
-    while finished != episodes and taken != steps:
+    while True:
+        taken = positions[:, STEP] - first_steps
+        left = [
+            seed
+            for seed in range(num_seeds)
+            if seed not in failures and finished[seed] != episodes and taken[seed] != steps
+        ]
+        if not left:
+            break
         if interruption is not None:
             interruption.check()
-        now_steps = chunk_steps if steps is None else min(chunk_steps, steps - taken)
-        now_episodes = min(now_steps + 1, chunk_episodes)
+        # Those far ahead wait, so that the tables of schedules stay small.
+        places = positions[left][:, [EPISODE, STEP]]
+        ahead = np.abs(places - places[places[:, 1].argmin()])
+        seeds = np.array(left)[(ahead < MAX_AHEAD).all(axis=1)]
+        before = positions[seeds]
+        now_steps = chunk_steps if steps is None else np.minimum(chunk_steps, steps - taken[seeds])
+        now_episodes = np.minimum(now_steps + 1, chunk_episodes)
         if episodes is not None:
-            now_episodes = min(now_episodes, episodes - finished)
-        if whole is not None:
-            returns, lengths = (column[finished : finished + now_episodes] for column in whole)
+            now_episodes = np.minimum(now_episodes, episodes - finished[seeds])
         else:
-            returns, lengths = np.empty(now_episodes), np.empty(now_episodes, np.int64)
-        if now_episodes > len(outcomes):
-            outcomes = np.empty(now_episodes, np.int64)
-        episode, step = int(position[EPISODE]), int(position[STEP])
-        parameter_table, parameter_base = _table(parameters, episode, step, now_episodes, now_steps, memory, axis=1)
-        rate_table, rate_base = _table(rates, episode, step, now_episodes, now_steps, memory, axis=None)
+            columns = _columns(num_seeds, int(np.max(now_episodes)))
+            positions[:, FINISHED] = 0
+        after = np.stack([before[:, EPISODE] + now_episodes, before[:, STEP] + now_steps], axis=1)
+        positions[seeds, LAST_EPISODE], positions[seeds, LAST_STEP] = after.T
+        memories = [learners[seed].memory for seed in seeds]
+        parameter_table, parameter_base = _table(parameters, before, after, memories, axis=1)
+        rate_table, rate_base = _table(rates, before, after, memories, axis=None)
+        # Of an episode that is under way.
+        if parameters.clock == "episode":
+            numbers[seeds, PARAMETER] = parameter_table[before[:, EPISODE] - parameter_base]
+        if rates.clock == "episode":
+            numbers[seeds, LEARNING_RATE] = rate_table[before[:, EPISODE] - rate_base]
         arguments = (
-            arrays, masks, memory, parameter_table, rate_table, np.array([parameter_base, rate_base]), learner.discount,
-            position, partial_return, np.array([episode + now_episodes, step + now_steps]), returns, lengths, outcomes,
-            environment_words, agent_words,
+            arrays, masks, pattern, addresses, parameter_table, rate_table, np.array([parameter_base, rate_base]),
+            first.discount, registers, *columns, seeds.copy(),
+            together, turn,
         )  # fmt: skip
         compile_seconds += _compile(loop, arguments, select)
         try:
-            count = loop(*arguments)
+            loop(*arguments)
         except Exception as error:
             raise policy_failure(error) from error
-        ends = outcomes[:count]
-        reported = sampled.reports(ends)
-        chunks.append((returns[:count], lengths[:count], model.terminated[ends], reported))
-        taken += int(position[STEP]) - step
-        finished += count
-        write_generator(environment_rng, environment_words)
-        write_generator(learner.rng, agent_words)
-        learner.present_state, learner.next_action = int(position[STATE]), int(position[NEXT_ACTION])
-        learner.episode, learner.step = int(position[EPISODE]), int(position[STEP])
-        progress.in_episode, progress.episode_length = bool(position[IN_EPISODE]), int(position[LENGTH])
-        progress.episode_return = float(partial_return[0])
-        progress.episode += count
-        progress.step += int(position[STEP]) - step
-        if position[FAILURE]:
-            _raise_failure(int(position[FAILURE]), model.num_actions, parameters, rates, position, memory)
-        chunk_steps = min(2 * chunk_steps, MAX_CHUNK_STEPS)
+        for seed, episode, step in zip(
+            seeds.tolist(), before[:, EPISODE].tolist(), before[:, STEP].tolist(), strict=True
+        ):
+            run, words, position = runs[seed], registers[seed], positions[seed].tolist()
+            learner, progress = run.learner, run.progress
+            write_generator(_environment_rng(run), words[ENVIRONMENT_WORDS : ENVIRONMENT_WORDS + STATE_WORDS])
+            write_generator(learner.rng, words[AGENT_WORDS : AGENT_WORDS + STATE_WORDS])
+            learner.present_state, learner.next_action = position[STATE], position[NEXT_ACTION]
+            learner.episode, learner.step = position[EPISODE], position[STEP]
+            progress.in_episode, progress.episode_length = bool(position[IN_EPISODE]), position[LENGTH]
+            progress.episode_return = float(numbers[seed, RETURN])
+            progress.episode += position[EPISODE] - episode
+            progress.step += position[STEP] - step
+            finished[seed] += position[EPISODE] - episode
+            if episodes is None:
+                chunks[seed].append(tuple(column[seed, : position[FINISHED]] for column in columns))
+            if position[FAILURE]:
+                failures[seed] = _failure(position[FAILURE], model.num_actions, learner, position)
+        chunk_steps = min(2 * chunk_steps, max(FIRST_CHUNK_STEPS, MAX_CHUNK_STEPS // num_seeds))
         chunk_episodes = min(4 * chunk_episodes, MAX_CHUNK_EPISODES)
-    columns = list(zip(*chunks, strict=True))
-    if whole is not None:
-        returns, lengths = (column[:finished] for column in whole)
-    else:
-        returns, lengths = (np.concatenate(column) for column in columns[:2])
-    terminated, reported = (np.concatenate(column) for column in columns[2:])
-    return EpisodeEnds(returns, lengths, terminated, reported, taken, "compiled", compile_seconds)
+    results: list[EpisodeEnds | VelodromeError] = []
+    for seed, run in enumerate(runs):
+        if seed in failures:
+            results.append(failures[seed])
+            continue
+        if episodes is None:
+            returns, lengths, places = (np.concatenate(column) for column in zip(*chunks[seed], strict=True))
+        else:
+            returns, lengths, places = (column[seed, : finished[seed]] for column in columns)
+        ends = arrays.outcomes[places]
+        steps_taken = int(positions[seed, STEP] - first_steps[seed])
+        results.append(
+            EpisodeEnds(
+                returns=returns,
+                lengths=lengths,
+                terminated=model.terminated[ends],
+                reported=run.sampled.reports(ends),
+                steps=steps_taken,
+                loop="compiled",
+                compile_seconds=compile_seconds,
+            )
+        )
+    return results
 
 
-def _raise_failure(
-    failure: int, num_actions: int, parameters: ScheduleTable, rates: ScheduleTable, position: np.ndarray, memory: Any
-) -> None:
+def _environment_rng(run: Run) -> np.random.Generator:
+    assert run.sampled.generator is not None
+    return run.sampled.generator
+
+
+def _columns(num_seeds: int, num_episodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Room for returns, lengths and outcomes, a row each seed."""
+    shape = num_seeds, num_episodes
+    return np.empty(shape), np.empty(shape, np.int64), np.empty(shape, np.int32)
+
+
+def _failure(failure: int, num_actions: int, learner: TabularLearner, position: list[int]) -> VelodromeError:
     from velodrome.agents.engine.compiled_loop import BAD_ACTION, BAD_PARAMETER, EPISODE, STEP
 
     if failure == BAD_ACTION:
-        raise PolicyFailureError(f"the policy chose an action that is not among 0 to {num_actions - 1}")
-    schedule = parameters if failure == BAD_PARAMETER else rates
-    place = {"episode": int(position[EPISODE]), "step": int(position[STEP])}
+        return PolicyFailureError(f"the policy chose an action that is not among 0 to {num_actions - 1}")
+    schedule = learner.parameters if failure == BAD_PARAMETER else learner.rates
+    place = {"episode": position[EPISODE], "step": position[STEP]}
     # A visit count is not reported back: the first bad value of the table is the one that some state reached.
     first = place.get(schedule.clock, 0)
-    schedule.refuse(first, first + 1 if schedule.clock in place else int(memory.visit_counts.sum()) + 1)
+    try:
+        schedule.refuse(first, first + 1 if schedule.clock in place else int(learner.memory.visit_counts.sum()) + 1)
+    except ConfigurationError as error:
+        return error
+    raise AssertionError(f"{schedule.owner}: every value is allowed")
 
 
 def _compile(loop: Any, arguments: tuple[Any, ...], select: Callable[..., Any]) -> float:
@@ -171,7 +285,7 @@ def _compile(loop: Any, arguments: tuple[Any, ...], select: Callable[..., Any]) 
     if loop in _compiled:
         return 0.0
     started = time.perf_counter()
-    with not_counted(), _compiling, warnings.catch_warnings():
+    with not_counted(), COMPILE_CLOCK, warnings.catch_warnings():
         import numba
         from numba.core.errors import NumbaWarning
 
@@ -188,13 +302,18 @@ def _compile(loop: Any, arguments: tuple[Any, ...], select: Callable[..., Any]) 
 
 
 def _table(
-    schedule: ScheduleTable, episode: int, step: int, episodes: int, steps: int, memory: Any, axis: int | None
+    schedule: ScheduleTable, before: np.ndarray, after: np.ndarray, memories: Sequence[Any], axis: int | None
 ) -> tuple[np.ndarray, int]:
-    """Values that a chunk may need, and the index of the first."""
+    """Values that a chunk may need from where seeds stand to their limits, and the index of the first."""
+    from velodrome.agents.engine.compiled_loop import EPISODE, STEP
+
     if schedule.clock == "episode":
-        return schedule.window(episode, episode + episodes), episode
+        first = int(before[:, EPISODE].min())
+        return schedule.window(first, int(after[:, 0].max())), first
     if schedule.clock == "step":
+        first = int(before[:, STEP].min())
         # One more: an on-policy learner chooses the action after the last step.
-        return schedule.window(step, step + steps + 1), step
-    visits = memory.visit_counts if axis is None else memory.visit_counts.sum(axis=axis)
-    return schedule.from_zero(int(visits.max()) + steps + 2), 0
+        return schedule.window(first, int(after[:, 1].max()) + 1), first
+    counts = [memory.visit_counts if axis is None else memory.visit_counts.sum(axis=axis) for memory in memories]
+    now_steps = int((after[:, 1] - before[:, STEP]).max())
+    return schedule.from_zero(max(int(visits.max()) for visits in counts) + now_steps + 2), 0

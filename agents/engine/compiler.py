@@ -29,8 +29,11 @@ def compiled_loop(
     visits_of: Callable[..., Any] | None,
     *,
     has_masks: bool,
+    takes_turns: bool,
     is_on_policy: bool,
     needs_next_parameter: bool,
+    num_actions: int,
+    tables: int,
     parameter_clock: str,
     rate_clock: str,
 ) -> Callable[..., Any]:
@@ -44,9 +47,13 @@ def compiled_loop(
     fingerprint = "".join(_fingerprint(function) for function in (select, learn, visits_of) if function is not None)
     options = {
         "has_masks": has_masks,
+        "takes_turns": takes_turns,
         "is_on_policy": is_on_policy,
         "needs_next_parameter": needs_next_parameter,
-        "checks_actions": not _is_ours(select),
+        "checks_actions": not is_ours(select),
+        "draws": visits_of is not None or any(name in ("rng", "memory") for name in learn.arguments),  # type: ignore[attr-defined]
+        "num_actions": num_actions,
+        "tables": tables,
         "parameter_clock": parameter_clock,
         "rate_clock": rate_clock,
     }
@@ -60,9 +67,46 @@ def compiled_loop(
     return loop
 
 
+def compiled_vector_step(
+    select: Callable[..., Any],
+    learn: Callable[..., Any],
+    visits_of: Callable[..., Any] | None,
+    memory_type: type,
+    **options: Any,
+) -> Callable[..., Any]:
+    """As `compiled_loop`, the step of tables that learn side by side in a vector form; see `build_step`."""
+    if not isinstance(select, FunctionType):
+        raise NotCompilableError(f"its select is a {type(select).__name__}, not a plain function")
+    fingerprint = "".join(_fingerprint(function) for function in (select, learn, visits_of) if function is not None)
+    key = ("vector step", fingerprint, memory_type, *options.values())
+    with _lock:
+        step = _loops.get(key)
+        if step is None:
+            from velodrome.agents.engine.vector_step import build_step
+
+            fingerprint += _inlined(select, learn, visits_of)
+            step = build_step(select, learn, visits_of, memory_type, fingerprint=fingerprint, **options)
+            _loops[key] = step
+    if step in _refused:
+        raise NotCompilableError(_refused[step])
+    return step
+
+
+def compiled_greedy(greedy: Callable[..., Any], ties: str) -> Callable[..., Any]:
+    """The compiled function by which tables act greedily side by side; see `build_greedy`."""
+    with _lock:
+        act = _loops.get(("greedy", ties))
+        if act is None:
+            from velodrome.agents.engine.vector_step import build_greedy
+
+            _inlined(greedy)
+            act = _loops["greedy", ties] = build_greedy(greedy, ties)
+    return act
+
+
 def _fingerprint(function: Callable[..., Any]) -> str:
     """Fingerprint of a function, remembered for our own, which nobody edits while the program runs."""
-    if not _is_ours(function):
+    if not is_ours(function):
         return code_fingerprint(function)
     known = _fingerprints.get(function)
     if known is None:
@@ -70,11 +114,10 @@ def _fingerprint(function: Callable[..., Any]) -> str:
     return known
 
 
-def _is_ours(function: Callable[..., Any]) -> bool:
+def is_ours(function: Callable[..., Any]) -> bool:
+    """Whether a function is the package's own, with all that it captured."""
     captured = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-    return function.__module__.startswith("velodrome.") and all(
-        _is_ours(value) for value in captured if callable(value)
-    )
+    return function.__module__.startswith("velodrome.") and all(is_ours(value) for value in captured if callable(value))
 
 
 def report_not_compilable(loop: Callable[..., Any], error: Exception, select: Callable[..., Any]) -> NotCompilableError:
@@ -86,19 +129,24 @@ def report_not_compilable(loop: Callable[..., Any], error: Exception, select: Ca
 def _build(
     select: Callable[..., Any], learn: Callable[..., Any], visits_of: Callable[..., Any] | None, **options: Any
 ) -> Callable[..., Any]:
-    from numba.extending import register_jitable
-
-    from velodrome.agents.engine import compiled_stream
     from velodrome.agents.engine.compiled_loop import loop_builder
 
-    parts = [part for part in (select, learn, visits_of) if part is not None]
-    for function in [reached for part in parts for reached in reachable_functions(part)]:
+    options["fingerprint"] += _inlined(select, learn, visits_of)
+    return loop_builder(learn.arguments)(select, learn.function, visits_of, **options)  # type: ignore[attr-defined]
+
+
+def _inlined(*parts: Callable[..., Any] | None) -> str:
+    """Let compiled loops inline these functions and all that they reach; returns the fingerprint of their stream."""
+    from numba.extending import register_jitable
+
+    from velodrome.agents.engine import branch_free, compiled_arrays, compiled_stream
+
+    for function in [reached for part in parts if part is not None for reached in reachable_functions(part)]:
         if not hasattr(function, "_velodrome_inlined"):
             register_jitable(forceinline=True)(function)
             function._velodrome_inlined = True  # type: ignore[attr-defined]
-    stream_source = Path(compiled_stream.__file__).read_text(encoding="utf-8")
-    options["fingerprint"] += hashlib.sha256(stream_source.encode()).hexdigest()
-    return loop_builder(learn.arguments)(select, learn.function, visits_of, **options)  # type: ignore[attr-defined]
+    files = (compiled_stream.__file__, compiled_arrays.__file__, branch_free.__file__)
+    return "".join(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files)
 
 
 def compile_error_line(error: Exception, function: Callable[..., Any]) -> str:

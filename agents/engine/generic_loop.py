@@ -19,6 +19,7 @@ from velodrome.agents.engine.environment_answers import (
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.errors import EnvironmentFailureError, call_failure, environment_label
 from velodrome.agents.stepwise import StepwiseLearner
+from velodrome.envs.goals import knows_goal
 from velodrome.envs.success_rules import report_of
 
 
@@ -79,8 +80,8 @@ def run_generic_loop(
     lengths: list[int] = []
     ends: list[bool] = []
     reported: list[int] = []
-    watch_info = learner.watch_info
-    begin, choose, observe, step = learner.begin, learner.choose, learner.observe, env.step
+    watch_info, knows_where_goals_are = learner.watch_info, knows_goal(env)
+    begin, choose, observe, step, reset = learner.begin, learner.choose, learner.observe, env.step, env.reset
     total, length, in_episode = progress.episode_return, progress.episode_length, progress.in_episode
     call = "learner"
     answer: Any
@@ -90,10 +91,12 @@ def run_generic_loop(
                 if finished == episodes:
                     break
                 call, length = "reset", 0
-                answer = _reset(env, first_reset_seed)
+                answer = reset() if first_reset_seed is None else reset(seed=first_reset_seed)
                 first_reset_seed = None
                 call = "learner"
-                observation, info = read_reset(answer)
+                if type(answer) is not tuple or len(answer) != 2 or type(answer[1]) is not dict:
+                    answer = read_reset(answer)
+                observation, info = answer
                 total, length = 0.0, 0
                 if watch_info is not None:
                     watch_info(observation, info)
@@ -131,7 +134,7 @@ def run_generic_loop(
                 returns.append(total)
                 lengths.append(length)
                 ends.append(terminated)
-                reported.append(report_of(env, success))
+                reported.append(report_of(env, success) if knows_where_goals_are else success)
                 finished += 1
                 in_episode = False
     except EnvironmentFailureError as error:
@@ -160,7 +163,3 @@ def run_generic_loop(
         taken,
         "generic",
     )
-
-
-def _reset(env: gym.Env[Any, Any], seed: int | None) -> tuple[Any, dict[str, Any]]:
-    return env.reset() if seed is None else env.reset(seed=seed)

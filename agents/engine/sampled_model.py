@@ -34,7 +34,8 @@ class SampledModel:
         if self.model.success is not None:
             return np.asarray(self.model.success[outcomes], dtype=np.int8)
         reports = np.full(len(outcomes), NOT_REPORTED, np.int8)
-        reports[np.isin(self.model.next_states[outcomes], self.rule.goals)] = NOT_REPORTED_AT_GOAL
+        if self.rule.goals:
+            reports[np.isin(self.model.next_states[outcomes], self.rule.goals)] = NOT_REPORTED_AT_GOAL
         return reports
 
     @classmethod
@@ -44,7 +45,7 @@ class SampledModel:
         if reason is not None:
             return reason
         try:
-            model = TransitionModel.of(env)
+            model = TransitionModel.of_known(env)
         except NoTransitionModelError as error:
             return str(error)
         return cls(

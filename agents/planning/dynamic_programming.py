@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from velodrome.agents.engine.compile_clock import compiling_if_first
+from velodrome.agents.planning.plain_sweeps import are_few, repeat, sweep_of
 from velodrome.checks import VelodromeError
 from velodrome.envs.model.transition_model import TransitionModel
 
@@ -51,10 +53,11 @@ def evaluate_policy(model: TransitionModel, policy: np.ndarray, success: np.ndar
         from velodrome.agents.planning.dynamic_programming_kernels import policy_values_within
 
         marked = np.zeros(len(model.rewards), dtype=np.bool_) if success is None else success
-        returns, rates = policy_values_within(
-            model.offsets, model.probabilities, model.next_states, model.rewards, model.terminated, marked, policy,
-            model.time_limit,
-        )  # fmt: skip
+        with compiling_if_first(policy_values_within):
+            returns, rates = policy_values_within(
+                model.offsets, model.probabilities, model.next_states, model.rewards, model.terminated, marked, policy,
+                model.time_limit,
+            )  # fmt: skip
         return ExactValue(None if success is None else _start_value(model, rates), _start_value(model, returns))
     rate = None if success is None else _start_value(model, _success_values(model, success, policy))
     return ExactValue(rate, _unlimited_return(model, policy))
@@ -84,6 +87,22 @@ def best_possible(model: TransitionModel, success: np.ndarray | None) -> ExactVa
 def random_policy(model: TransitionModel) -> np.ndarray:
     """The uniformly random policy, float64 (S, A)."""
     return np.full((model.num_states, model.num_actions), 1.0 / model.num_actions)
+
+
+def random_value(model: TransitionModel, success: np.ndarray | None) -> ExactValue:
+    """Exact value of the uniformly random policy: that of `evaluate_policy`, without the compiler where it can be.
+
+    Raises:
+        ValueError: the successes are not those of the model's outcomes.
+    """
+    policy, limit = random_policy(model), model.time_limit
+    if limit is None or not are_few(model, limit):
+        return evaluate_policy(model, policy, success)
+    values = repeat(sweep_of(model, model.rewards, _continuing(model), policy), np.zeros(model.num_states), limit)
+    if success is None:
+        return ExactValue(None, _start_value(model, values))
+    _check_shape("success", success, (model.num_outcomes,))
+    return ExactValue(_start_value(model, _success_values(model, success, policy)), _start_value(model, values))
 
 
 def optimal_action_values(
@@ -133,9 +152,11 @@ def _repeat(
     model: TransitionModel, gains: np.ndarray, kept: np.ndarray, policy: np.ndarray | None, sweeps: int,
     tolerance: float, start: np.ndarray | None = None,
 ) -> tuple[np.ndarray, bool]:  # fmt: skip
+    first = np.zeros(model.num_states) if start is None else start
+    if tolerance < 0.0 and are_few(model, sweeps):
+        return repeat(sweep_of(model, gains, kept, policy), first, sweeps), True
     from velodrome.agents.planning.dynamic_programming_kernels import repeat_best, repeat_policy
 
-    first = np.zeros(model.num_states) if start is None else start
     arrays: Any = (model.offsets, model.probabilities, model.next_states, gains, kept)
     if policy is None:
         values, settled = repeat_best(*arrays, first, sweeps, tolerance)

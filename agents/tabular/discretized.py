@@ -112,6 +112,10 @@ class Discretized(Agent):
         super().set_state(entries, self._inner.readable(entries, arrays))
 
     @property
+    def trains_side_by_side(self) -> bool:
+        return type(self) is Discretized and self.agent.trains_side_by_side
+
+    @property
     def result_version(self) -> int:
         return self.agent.result_version
 

@@ -17,6 +17,8 @@ Shape = tuple[int, ...]
 
 # Beyond so many dimensions a table of bins cannot be: two bins each would be more states than 32 bits count.
 _MOST_BINNED_DIMENSIONS = 31
+# Observations of several numbers whose row is remembered, some 200 bytes each.
+_MOST_REMEMBERED = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,21 @@ class ObservationIndex:
                 total += value * part
             return total
 
-        return index
+        if any(shapes):
+            return index
+        numbers: dict[Any, int] = {}
+
+        def remembered(observation: Any) -> int:
+            # Tuples are equal, as keys, where their whole numbers are: 2.0 and True are 2 and 1 there, too.
+            try:
+                return numbers[observation]
+            except (KeyError, TypeError):
+                number = index(observation)
+            if number >= 0 and len(numbers) < _MOST_REMEMBERED and all(type(part) is int for part in observation):
+                numbers[observation] = number
+            return number
+
+        return remembered
 
     def index_batch(self, observations: Any) -> np.ndarray:
         """Numbers of a batch of observations (leading dimension), int64 (batch,).

@@ -21,6 +21,8 @@ class ScheduleTable:
         self.clock = schedule.clock
         self.low, self.high = low, high
         self._blocks: dict[int, list[float]] = {}
+        is_fixed = type(schedule) is Constant and low <= schedule.value <= high
+        self._everywhere = schedule(0) if is_fixed else None
         self._growing = np.empty(0)
         self._constant = np.empty(0)
 
@@ -30,6 +32,8 @@ class ScheduleTable:
         Raises:
             ConfigurationError: it is out of range.
         """
+        if self._everywhere is not None:
+            return self._everywhere
         block = self._blocks.get(index // BLOCK)
         if block is None:
             if self.clock != "visits":

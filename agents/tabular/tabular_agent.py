@@ -1,8 +1,9 @@
 """Tabular agents: what every learner with a table of action values shares."""
 
+import time
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import field
 from typing import Any, ClassVar
 
@@ -11,25 +12,28 @@ import numpy as np
 from gymnasium import spaces
 
 from velodrome.agents.agent import Agent, Loop
-from velodrome.agents.engine.compiled_training import run_compiled_loop
-from velodrome.agents.engine.compiler import NotCompilableError
+from velodrome.agents.engine.compiled_training import Run, run_compiled_loop, run_together
+from velodrome.agents.engine.compiler import NotCompilableError, is_ours
 from velodrome.agents.engine.environment_answers import read_flag, read_reward
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.sampled_model import SampledModel
 from velodrome.agents.engine.seeding import Streams, environment_generator
-from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
+from velodrome.agents.errors import UnsupportedEnvironmentError, check_budget, environment_label
 from velodrome.agents.tabular.greedy_table import greedy_probabilities
 from velodrome.agents.tabular.known_masks import masks_of_model
 from velodrome.agents.tabular.named_arguments import takes
 from velodrome.agents.tabular.observation_index import ObservationIndex, index_observations
 from velodrome.agents.tabular.tabular_learner import MASKS, TabularLearner, TabularTask
 from velodrome.agents.training import Training
-from velodrome.checks import ConfigurationError, check_number
+from velodrome.agents.training_log import TrainingLog
+from velodrome.checks import ConfigurationError, VelodromeError, check_number
 from velodrome.envs.model.model_sampling import read_position, write_position
 from velodrome.policies.epsilon_greedy import EpsilonGreedy
 from velodrome.policies.policy import Policy
 from velodrome.policies.schedules import Schedule, as_schedule
 
+# Methods that agents do not call where they learn and act side by side.
+_COMPILED_AWAY = ("new_learner", "run_training", "act", "act_with_info", "begin_episode")
 _warned: set[tuple[type, str]] = set()
 
 
@@ -177,6 +181,13 @@ class TabularAgent(Agent):
         )
 
     @property
+    def trains_side_by_side(self) -> bool:
+        # What a class of the user's own does otherwise is not in the compiled step.
+        return not self.action_mask and all(
+            getattr(type(self), name) is getattr(TabularAgent, name) for name in _COMPILED_AWAY
+        )
+
+    @property
     def runs_on_model(self) -> bool:
         return True
 
@@ -222,10 +233,70 @@ class TabularAgent(Agent):
             else:
                 sampled.generator = environment_generator(training.reset_seed)
             training.reset_seed = None
-        ends = run_compiled_loop(sampled, learner, progress, episodes=training.episodes_now, steps=training.steps_now)
+        run = Run(sampled, learner, progress)
+        ends = run_compiled_loop(run, episodes=training.episodes_now, steps=training.steps_now)
         if is_real:
             write_position(environment, learner.present_state, progress.episode_length, None)
         return ends
+
+    @property
+    def trains_together(self) -> bool:
+        """Whether several of its kind can train side by side in one compiled call: all of its code is the package's.
+
+        Code of a user's own may raise, which would end the training of the others.
+        """
+        functions = [self.policy.select, self.update, *([] if self.visits is None else [self.visits])]
+        return type(self).__module__.startswith("velodrome.") and all(is_ours(function) for function in functions)
+
+    @staticmethod
+    def train_together(
+        agents: Sequence["TabularAgent"],
+        models: Sequence[SampledModel],
+        seeds: Sequence[int],
+        *,
+        episodes: int | None,
+        steps: int | None,
+    ) -> list[TrainingLog | VelodromeError]:
+        """Train agents of one configuration that have learnt nothing yet, each on a model of its own with its own seed.
+
+        Each is trained as `train` trains it, bit for bit, or has the error that `train` would raise.
+
+        Args:
+            agents: that say `trains_together`.
+            models: the same model for each.
+            seeds: of each.
+            episodes: to finish, each, or None.
+            steps: to take, each, or None.
+
+        Raises:
+            BudgetError, NotCompilableError, TrainingInterruptedError, UnsupportedEnvironmentError: see `train`.
+        """
+        episodes, steps = check_budget(episodes, steps)
+        started = time.perf_counter()
+        trainings, runs = [], []
+        for agent, sampled, seed in zip(agents, models, seeds, strict=True):
+            training = Training("auto")
+            agent._enter(training, sampled, seed, None, episodes=episodes, steps=steps, epochs=None)
+            training.aim()
+            assert training.reset_seed is not None
+            sampled.generator = environment_generator(training.reset_seed)
+            trainings.append(training)
+            runs.append(Run(sampled, agent.learner, training.binding.progress))
+        parts = run_together(runs, episodes=episodes, steps=steps)
+        all_steps = sum(part.steps for part in parts if isinstance(part, EpisodeEnds))
+        ended = time.perf_counter()
+        logs: list[TrainingLog | VelodromeError] = []
+        for agent, training, part in zip(agents, trainings, parts, strict=True):
+            if isinstance(part, EpisodeEnds):
+                # Its share of the time.
+                seconds = (ended - started - part.compile_seconds) * part.steps / max(all_steps, 1)
+                training.started = time.perf_counter() - part.compile_seconds - seconds
+                training.add(part, agent)
+                logs.append(training.log())
+            else:
+                training.binding.forget_episode()
+                logs.append(part)
+        return logs
 
     def _warn_once(self, reason: str) -> None:
         key = (type(self.policy), reason)

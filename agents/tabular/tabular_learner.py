@@ -194,20 +194,21 @@ class TabularLearner(StepwiseLearner):
 
     def begin(self, observation: Any) -> None:
         """Start an episode at `observation`."""
-        self.present_state = self.state_of(observation)
+        try:
+            state = self._row_of(observation)
+        except (TypeError, ValueError, OverflowError):
+            state = -1
+        self.present_state = state if 0 <= state < self._num_states else self.state_of(observation)
         self.next_action = -1
         if self.read_mask is not None:
             self.mask = self.read_mask(self.present_state)
-
-    def mask_of(self, state: int) -> Any:
-        """Mask of the present state, or of any state where masks are a function of it; None without masks."""
-        return self.mask if self.masks is None else self.masks[state]
 
     def choose(self) -> int:
         """Action for the present state by the exploration policy."""
         action = self.next_action
         if action < 0:
-            action = self.explore(self.present_state, self.mask_of(self.present_state))
+            state = self.present_state
+            action = self.explore(state, self.mask if self.masks is None else self.masks[state])
         self.next_action = -1
         self.action = action
         return action + self._start

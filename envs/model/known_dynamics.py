@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from types import CodeType, FunctionType
 from typing import Any, TypeVar
 
@@ -66,8 +67,8 @@ def reason_changed(layer: gym.Env[Any, Any], known: type, names: tuple[str, ...]
     if replaced is not None:
         return replaced
     for base in type(layer).__mro__ if type(layer) is not known else ():
-        overridden = next((name for name in code.reached if name in vars(base)), None)
-        if base not in known.__mro__ and overridden is not None:
+        if base not in known.__mro__ and not vars(base).keys().isdisjoint(code.reached):
+            overridden = next(name for name in code.reached if name in vars(base))
             return f"{base.__name__} overrides {overridden}"
     return code.reason_replaced
 
@@ -75,6 +76,8 @@ def reason_changed(layer: gym.Env[Any, Any], known: type, names: tuple[str, ...]
 def replaced_on_instance(layer: gym.Env[Any, Any], names: tuple[str, ...]) -> str | None:
     """The first of these methods that the instance itself holds, in words; None where it holds none."""
     own = vars(layer)
+    if own.keys().isdisjoint(names):
+        return None
     replaced = next((name for name in names if name in own), None)
     return None if replaced is None else f"{type(layer).__name__}.{replaced} was replaced on this instance"
 
@@ -87,15 +90,19 @@ class _Code:
         reached: names of the class's attributes that the methods use, and those that these use, themselves included.
         methods: those of them that are functions.
         reason_replaced: why some of it is not what its own module defines, None where all is.
-        places: where to look each piece up.
+        places: where to look pieces up, and by which names.
         pieces: what was found there.
+        functions: inside the pieces.
+        codes: of the functions, which keep their identity when their code is exchanged.
     """
 
     reached: tuple[str, ...]
     methods: tuple[str, ...]
     reason_replaced: str | None
-    places: tuple[tuple[Mapping[str, Any], str], ...]
+    places: tuple[tuple[Mapping[str, Any], tuple[str, ...]], ...]
     pieces: list[Any]
+    functions: list[FunctionType]
+    codes: list[CodeType]
 
     @classmethod
     def of(cls, known: type, names: tuple[str, ...]) -> _Code:
@@ -107,32 +114,26 @@ class _Code:
 
     @classmethod
     def _look(cls, known: type, names: tuple[str, ...]) -> _Code:
-        reached = (*_ATTRIBUTE_ACCESS, *_reached(known, names))
+        reached = tuple(dict.fromkeys((*_ATTRIBUTE_ACCESS, *_reached(known, names))))
         called = list(_functions_called(known, names))
         bases = [base for base in known.__mro__ if base is not object]
-        places = (*((vars(base), name) for name in reached for base in bases), *called)
+        places = (*((vars(base), reached) for base in bases), *((holder, (name,)) for holder, name in called))
         methods = tuple(name for name in reached if any(isinstance(part, FunctionType) for part in _parts(known, name)))
-        return cls(reached, methods, _reason_replaced(known, reached, called), places, _pieces(places))
+        pieces = _pieces(places)
+        functions = [function for piece in pieces for function in _functions_of(piece)]
+        codes = [function.__code__ for function in functions]
+        return cls(reached, methods, _reason_replaced(known, reached, called), places, pieces, functions, codes)
 
     def _is_still_so(self) -> bool:
-        pieces = _pieces(self.places)
-        return len(pieces) == len(self.pieces) and all(map(operator.is_, pieces, self.pieces))
+        codes = [function.__code__ for function in self.functions]
+        return all(map(operator.is_, _pieces(self.places), self.pieces)) and all(map(operator.is_, codes, self.codes))
 
 
 _looked_at: dict[tuple[type, tuple[str, ...]], _Code] = {}
 
 
-def _pieces(places: Iterable[tuple[Mapping[str, Any], str]]) -> list[Any]:
-    """Objects at each place, and the code inside them: a function keeps its identity when its code is exchanged."""
-    pieces: list[Any] = []
-    for holder, name in places:
-        piece = holder.get(name)
-        pieces.append(piece)
-        if type(piece) is FunctionType:
-            pieces.append(piece.__code__)
-        elif piece is not None:
-            pieces += [function.__code__ for function in _functions_of(piece)]
-    return pieces
+def _pieces(places: Iterable[tuple[Mapping[str, Any], tuple[str, ...]]]) -> list[Any]:
+    return list(chain.from_iterable(map(holder.get, names) for holder, names in places))
 
 
 def _reason_replaced(known: type, reached: tuple[str, ...], called: list[tuple[Mapping[str, Any], str]]) -> str | None:

@@ -21,6 +21,7 @@ from velodrome.envs.model.known_dynamics import (
     replaced_on_instance,
 )
 from velodrome.envs.model.model_check import UntrueError, check_model, only_start
+from velodrome.envs.model.tables_read import read_once
 from velodrome.envs.model.transition_checks import NoTransitionModelError, TransitionModelError, UntrueModelError
 from velodrome.envs.model.transition_table import cumulative_inside_pairs, read_transition_table
 from velodrome.envs.wrapper_chain import is_transparent, keeps_spaces, name_of, time_limit_of, wrappers_of
@@ -109,17 +110,34 @@ class TransitionModel:
                 initial distribution and cannot be read without.
             TransitionModelError: `P` is invalid.
         """
-        unwrapped, limit = env.unwrapped, time_limit_of(env)
-        own = getattr(unwrapped, "model", None)
-        if not isinstance(own, TransitionModel) or known_class_of(unwrapped) in GYMNASIUM_CLASSES:
-            own = None
-        if own is None and not hasattr(unwrapped, "P"):
+        unwrapped = env.unwrapped
+        if _own_model(unwrapped) is None and not hasattr(unwrapped, "P"):
             raise NoTransitionModelError(f"{name_of(env)} has no transition model (no attribute P)")
         _check_wrappers(env)
         if getattr(unwrapped, "fickle_passenger", False):
             raise NoTransitionModelError(f"{name_of(env)} has no transition model: fickle_passenger is not in P")
-        unknown = reason_not_known(unwrapped)
-        model = cls._read(env, limit, unknown is None) if own is None else own.with_time_limit(limit)
+        return cls._of(env, reason_not_known(unwrapped))
+
+    @classmethod
+    def of_known(cls, env: gym.Env[Any, Any]) -> TransitionModel:
+        """As `of`, where `reason_not_sampled_from_model` was None just now: code and wrappers are not looked at again.
+
+        Raises:
+            NoTransitionModelError, UntrueModelError, TransitionModelError: see `of`.
+        """
+        return cls._of(env, None)
+
+    @classmethod
+    def _of(cls, env: gym.Env[Any, Any], unknown: str | None) -> TransitionModel:
+        unwrapped, limit = env.unwrapped, time_limit_of(env)
+        own = _own_model(unwrapped)
+        if own is not None:
+            model = own.with_time_limit(limit)
+        elif unknown is None:
+            model = read_once(unwrapped, "model", lambda: cls._read(env, limit, True)._with_action_mask(unwrapped))
+            model = model._copied().with_time_limit(limit)
+        else:
+            model = cls._read(env, limit, False)
         reason = reason_other_spaces(env, model.num_states, model.num_actions)
         if reason is None and own is not None and not own._has_own_sums():
             reason = "the probabilities of its model were changed, but not their running sums, by which it steps"
@@ -244,11 +262,18 @@ class TransitionModel:
         object.__setattr__(model, "time_limit", None if time_limit is None else int(time_limit))
         return model
 
+    def _copied(self) -> Self:
+        model = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                object.__setattr__(model, name, value.copy())
+        return model
+
     def _has_own_sums(self) -> bool:
         sums = cumulative_inside_pairs(self.probabilities, self.offsets)
         initial = np.cumsum(self.initial_distribution)
-        return np.allclose(sums, self.cumulative, 0.0, 1e-9) and np.allclose(
-            initial, self.initial_cumulative, 0.0, 1e-9
+        return bool(
+            (np.abs(sums - self.cumulative) <= 1e-9).all() and (np.abs(initial - self.initial_cumulative) <= 1e-9).all()
         )
 
     def _with_action_mask(self, unwrapped: gym.Env[Any, Any]) -> Self:
@@ -260,6 +285,12 @@ class TransitionModel:
         model = copy.copy(self)
         object.__setattr__(model, "action_mask", masks)
         return model
+
+
+def _own_model(unwrapped: Any) -> TransitionModel | None:
+    """The model by which an environment steps, None where it has a table instead."""
+    own = getattr(unwrapped, "model", None)
+    return own if isinstance(own, TransitionModel) and known_class_of(unwrapped) not in GYMNASIUM_CLASSES else None
 
 
 def _initial_distribution(num_states: int, given: ArrayLike) -> NDArray[np.float64]:

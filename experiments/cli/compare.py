@@ -12,6 +12,7 @@ from rich.text import Text
 
 from velodrome.agents.resuming.whole_files import write_whole
 from velodrome.experiments.cli.folders import check_folder, experiment_folder
+from velodrome.experiments.cli.kept_picture import write_learning_curves
 from velodrome.experiments.cli.secondary import secondary
 from velodrome.experiments.cli.streams import holds_all, say
 from velodrome.experiments.cli.terminal import Terminal
@@ -129,11 +130,9 @@ def _command_line(experiment: str, options: dict[str, Any]) -> str:
 
 def _write_folder(results: Results, folder: Path, options: AnalysisOptions, shown: Path) -> None:
     """The table and the learning curves of an experiment beside its store; messages have `shown` for the folder."""
-    from velodrome.experiments.plotting.figures import draw, write_figure
-
     with secondary(f"--out {shown}: the table is not written"):
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / "table.md", format_table(results, "markdown", options) + "\n")
     with secondary(f"--out {shown}: the learning curves are not drawn"):
         if any(row["seeds"] for row in results.rows(options)):
-            write_figure(draw(results, "learning"), str(folder / "learning.png"))
+            write_learning_curves(results, folder / "learning.png")

@@ -21,7 +21,9 @@ FIRST_LINE_SECONDS, LINE_SECONDS = 5.0, 10.0
 MOST_AGENTS = 20
 LONGEST_BAR, SHORTEST_BAR = 40, 6
 # What is left out first where a terminal is narrow.
-DISPENSABLE = ("reused", "steps", "rate", "left")
+DISPENSABLE = ("compiled", "reused", "steps", "rate", "left")
+# Loading from disk what was compiled before is not mentioned.
+LEAST_COMPILE_SECONDS = 1.0
 # Evidence older than this many seconds, and this many trials, counts half.
 HALF_LIFE_SECONDS, HALF_LIFE_TRIALS = 30.0, 7.0
 
@@ -170,12 +172,16 @@ class TimeLeft:
 def _facts(status: RunStatus, elapsed: float, left: float | None) -> dict[str, str]:
     """Facts beside the number of finished trials, in order."""
     ran = status.finished - status.reused
+    is_long = status.compile_seconds > LEAST_COMPILE_SECONDS
+    compiling = duration_text(status.compile_seconds)
     facts = {
         "rate": rate_text(ran, elapsed, "trials") if ran > 0 else f"running for {duration_text(elapsed)}",
+        "compiling": f"compiling for {compiling}" if is_long and status.is_compiling else "",
         "steps": rate_text(status.steps, elapsed, "steps") if status.steps > 0 else "",
         "left": f"{duration_text(left)} left" if left is not None else "",
         "failed": f"{status.failed:,} failed" if status.failed else "",
         "reused": f"{status.reused:,} reused" if status.reused else "",
+        "compiled": f"compiling took {compiling}" if is_long and not status.is_compiling else "",
     }
     return {name: text for name, text in facts.items() if text}
 

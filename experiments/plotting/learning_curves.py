@@ -122,6 +122,9 @@ def _curves(
     table: TrialTable, environment: str, agent: str, axis: Over, row: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Points and curves, (num_points,) and (num_trials, num_points)."""
+    if axis == "episodes" and row == 0:
+        grid, rates = table.success_curves(environment, agent)
+        return grid.ends, rates.astype(np.float64)
     grid, curves = table.curves(environment, agent, over=axis)
     return grid.ends, curves[:, row].astype(np.float64)
 

@@ -163,13 +163,27 @@ def _apart(values: Sequence[float], heights: NDArray[np.float64], low: float, hi
 
     Less the room that those below it need, the middles must not decrease: an isotonic regression.
     """
-    from scipy.optimize import isotonic_regression
-
     if not len(values):
         return np.zeros(0)
     room = np.cumsum(np.append(0.0, (heights[1:] + heights[:-1]) / 2))
-    fitted: NDArray[np.float64] = isotonic_regression(np.asarray(values) - room).x
+    fitted = _isotonic(np.asarray(values) - room)
     return np.asarray(np.minimum(np.maximum(fitted, low), high - room[-1]) + room)
+
+
+def _isotonic(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The nearest numbers, by squares, that do not decrease: neighbours out of order are replaced by their mean.
+
+    Source: Barlow et al. (1972), "Statistical Inference under Order Restrictions", the pool-adjacent-violators
+    algorithm; `scipy.optimize` has it, but takes as long to import as a table to make.
+    """
+    blocks: list[tuple[float, int]] = []
+    for value in values.tolist():
+        mean, size = value, 1
+        while blocks and blocks[-1][0] >= mean:
+            before, number = blocks.pop()
+            mean, size = (before * number + mean * size) / (number + size), number + size
+        blocks.append((mean, size))
+    return np.repeat([mean for mean, _ in blocks], [size for _, size in blocks])
 
 
 def counted(number: int, noun: str) -> str:

@@ -199,7 +199,9 @@ def _analysed(
     # Equal by the measure that decides: the order of the other numbers.
     order = sorted(records, key=lambda agent: _secondary(records[agent]), reverse=True)
     limits = {name: limits_of(one, everything) for name, one in measures.items()}
-    agents = [_scores(agent, records[agent], measure, everything, limits[measure.name]) for agent in order]
+    others = [measure] + [MEASURES["greedy_return"]] * (measure.name == "greedy_success_rate")
+    worst = {one.name: _worst(one, everything, limits[one.name]) for one in others}
+    agents = [_scores(agent, records[agent], measure, worst, limits[measure.name]) for agent in order]
     verdicts = None
     if sequential is not None and sequential.measure in (None, measure.name):
         verdicts = SequentialVerdicts(sequential.agents, sequential.state)
@@ -233,16 +235,14 @@ def _scores(
     agent: str,
     records: Sequence[TrialRecord],
     measure: Measure,
-    everything: Sequence[TrialRecord],
+    worst: Mapping[str, float],
     limits: tuple[float, float],
 ) -> AgentScores:
     """An agent's scores, with greedy return beside greedy success; what is missing counts as the worst at the worst."""
-    scores = SeedScores.of_records(agent, records, measure, _worst(measure, everything, limits))
+    scores = SeedScores.of_records(agent, records, measure, worst[measure.name])
     tie_break = None
     if measure.name == "greedy_success_rate":
-        other = MEASURES["greedy_return"]
-        worst = _worst(other, everything, limits_of(other, everything))
-        tie_break = SeedScores.of_records(agent, records, other, worst)
+        tie_break = SeedScores.of_records(agent, records, MEASURES["greedy_return"], worst["greedy_return"])
         tie_break = None if tie_break.problem else tie_break
     return AgentScores(agent, (scores,), measure.is_rate, limits, tie_break, measure.higher_is_better)
 

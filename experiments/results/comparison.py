@@ -167,7 +167,7 @@ class AgentPair:
         both = zip(self.parts_of(self.first), self.parts_of(self.second), strict=True)
         return [common_seeds(parts) for parts in both]
 
-    @property
+    @cached_property
     def num_seeds(self) -> int:
         """Seeds on which the verdict rests; the fewest of any environment."""
         if self.is_paired:

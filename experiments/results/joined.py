@@ -7,6 +7,9 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from velodrome.agents.training_log import Curve
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.results.importers.trials import common_evaluation_episodes, common_seeds
@@ -16,7 +19,8 @@ from velodrome.experiments.storage.episode_curves import EpisodeCurves
 
 Labels = dict[str, str]
 Table = TypeVar("Table", bound=TrialTable)
-Source = TypeVar("Source", EpisodeCurves, Mapping[str, Curve])
+Successes = NDArray[np.bool_] | None
+Source = TypeVar("Source", EpisodeCurves, Successes, Mapping[str, Curve])
 _UNKNOWN = PairBudget()
 
 
@@ -61,6 +65,7 @@ def joined(results: Sequence[Table], names: Sequence[str] | None = None) -> Tabl
         _without_repeats([way for part in parts for way in part.results.provenance]),
         _without_repeats([*note, *[line for part in parts for line in part.notes()]]),
         _curve_source=_chained([(one, one._curve_source) for one in results]),
+        _success_source=_chained([(one, one._read_successes) for one in results]),
         _measured_source=_chained([(one, one._measured_source) for one in results]),
         specifications={part.agents[old]: text for part in parts for old, text in part.results.specifications.items()},
     )

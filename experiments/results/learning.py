@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.experiments.results.trial_table import TrialRecord, TrialTable
+from velodrome.experiments.results.trial_table import TrialRecord, TrialTable, equally_long
 from velodrome.experiments.statistics import EpisodesToThreshold, StatisticsError, episodes_to_threshold
 
 # Without a threshold of the user's own: this share of the best possible success rate, over so many episodes at most.
@@ -62,11 +62,9 @@ def threshold_of(records: Iterable[TrialRecord], rate: float | None = None) -> T
 
 def episodes_to(table: TrialTable, environment: str, agent: str, threshold: Threshold) -> EpisodesToThreshold | None:
     """Episodes until an agent's trials reached a threshold; None where their curves tell no success."""
-    successes = (
-        np.asarray(curve.successes, dtype=np.float64)
-        for curve in table.episode_curves(environment, agent)
-        if curve.successes is not None and curve.episodes > 0
-    )
+    known = [row for row in table.successes(environment, agent) if row is not None and len(row)]
+    together = equally_long(known)
+    successes = (row.astype(np.float64) for row in known) if together is None else together
     try:
         return episodes_to_threshold(successes, threshold.rate, window=threshold.window)
     except StatisticsError:
@@ -85,14 +83,15 @@ def training_regrets(table: TrialTable, environment: str, agent: str) -> NDArray
     Source: Lattimore & Szepesvári (2020), "Bandit Algorithms", section 4.3.
     """
     records = table.done(environment, agent)
-    sums = [float(curve.returns.sum()) for curve in table.episode_curves(environment, agent)]
-    if len(sums) == len(records):
-        pass
-    elif table.budget(environment, agent)[1] is None:
-        sums = [record.number("episodes") * record.number("train_mean_return") for record in records]
+    of_means = [record.number("episodes") * record.number("train_mean_return") for record in records]
+    # With a budget of steps the mean counts an episode that the budget cut.
+    is_of_episodes = table.budget(environment, agent)[1] is None
+    if is_of_episodes and not table.settings.origin:
+        sums = of_means
     else:
-        # Their mean counts an episode that the budget cut.
-        sums = [math.nan] * len(records)
+        sums = [float(curve.returns.sum()) for curve in table.episode_curves(environment, agent)]
+        if len(sums) != len(records):
+            sums = of_means if is_of_episodes else [math.nan] * len(records)
     return np.array(
         [
             record.number("episodes") * record.number("best_return") - earned if record.number("episodes") else np.nan

@@ -86,8 +86,10 @@ class SeedScores:
 
 def common_seeds(scores: Iterable[SeedScores]) -> list[int]:
     """Seeds that all have, in order."""
-    shared = set.intersection(*(set(one.seeds) for one in scores))
-    return sorted(shared)
+    first, *others = (one.seeds for one in scores)
+    if all(seeds == first for seeds in others):
+        return list(first)
+    return sorted(set(first).intersection(*others))
 
 
 def mean_over(label: str, scores: Sequence[SeedScores], higher_is_better: bool = True) -> SeedScores:

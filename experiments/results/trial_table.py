@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from velodrome.agents.training_log import Curve
 from velodrome.experiments.results.settings import Settings
@@ -21,6 +22,7 @@ from velodrome.experiments.trials.measures import columns_of
 CURVES_AT_ONCE = 200
 # Give the curves of trials by key.
 CurveSource = Callable[[Sequence[str]], Iterator[tuple[str, EpisodeCurves]]]
+SuccessSource = Callable[[Sequence[str]], Iterator[tuple[str, NDArray[np.bool_] | None]]]
 MeasuredSource = Callable[[Sequence[str]], Iterator[tuple[str, Mapping[str, Curve]]]]
 Stored = TypeVar("Stored")
 Reader = Callable[[Store, Sequence[str]], Iterator[tuple[str, Stored]]]
@@ -160,6 +162,7 @@ class TrialTable:
     notes: tuple[str, ...] = ()
     specifications: Mapping[str, str] = field(default_factory=dict, repr=False, kw_only=True)
     _curve_source: CurveSource = field(default=lambda keys: iter(()), repr=False, kw_only=True)
+    _success_source: SuccessSource | None = field(default=None, repr=False, kw_only=True)
     _measured_source: MeasuredSource = field(default=lambda keys: iter(()), repr=False, kw_only=True)
 
     @classmethod
@@ -198,6 +201,7 @@ class TrialTable:
             _notes(remarks, records),
             specifications=specifications,
             _curve_source=_source(store, Store.curves),
+            _success_source=_source(store, Store.successes),
             _measured_source=_source(store, Store.measured_curves),
         )
 
@@ -222,7 +226,7 @@ class TrialTable:
 
     def done(self, environment: str, agent: str) -> list[TrialRecord]:
         """Those of them that are done."""
-        return [record for record in self.trials(environment, agent) if record.is_done]
+        return self._done_by_pair.get((environment, agent), [])
 
     def done_on(self, environment: str) -> list[TrialRecord]:
         """The trials of all agents on an environment that are done."""
@@ -234,6 +238,10 @@ class TrialTable:
         for record in self.records:
             by_pair.setdefault((record.environment, record.agent), []).append(record)
         return by_pair
+
+    @cached_property
+    def _done_by_pair(self) -> dict[tuple[str, str], list[TrialRecord]]:
+        return {pair: [record for record in some if record.is_done] for pair, some in self._by_pair.items()}
 
     @cached_property
     def analyses(self) -> dict[Any, Any]:
@@ -252,11 +260,34 @@ class TrialTable:
 
     def episode_curves(self, environment: str, agent: str) -> Iterator[EpisodeCurves]:
         """Training, episode by episode, of each trial of a pair that is done, in the order of the seeds."""
-        keys = [record.key for record in self.done(environment, agent)]
-        for first in range(0, len(keys), CURVES_AT_ONCE):
-            batch = keys[first : first + CURVES_AT_ONCE]
+        for batch in _batches([record.key for record in self.done(environment, agent)]):
             found = dict(self._curve_source(batch))
             yield from (found[key] for key in batch if key in found)
+
+    def successes(self, environment: str, agent: str) -> list[NDArray[np.bool_] | None]:
+        """Whether each episode was a success, of each trial of a pair that is done, in the order of the seeds.
+
+        None without a success rule. Read once, and kept with eight episodes a byte.
+        """
+        if environment not in self._packed_successes:
+            keys = [record.key for record in self.done_on(environment)]
+            self._packed_successes[environment] = {
+                key: None if one is None else (np.packbits(one), len(one))
+                for batch in _batches(keys)
+                for key, one in self._read_successes(batch)
+            }
+        kept = self._packed_successes[environment]
+        found = [kept[record.key] for record in self.done(environment, agent) if record.key in kept]
+        return [None if one is None else np.unpackbits(one[0], count=one[1]).view(np.bool_) for one in found]
+
+    def _read_successes(self, keys: Sequence[str]) -> Iterator[tuple[str, NDArray[np.bool_] | None]]:
+        if self._success_source is not None:
+            return self._success_source(keys)
+        return ((key, curves.successes) for key, curves in self._curve_source(keys))
+
+    @cached_property
+    def _packed_successes(self) -> dict[str, dict[str, tuple[NDArray[np.uint8], int] | None]]:
+        return {}
 
     def measured_curves(self, environment: str, agent: str, name: str) -> list[Curve]:
         """Curve along the training of each trial of a pair that is done, in the order of the seeds.
@@ -287,6 +318,17 @@ class TrialTable:
         total = max(1, total)
         return CurveGrid.of(total, None) if over == "episodes" else CurveGrid.of(None, total)
 
+    def success_curves(self, environment: str, agent: str) -> tuple[CurveGrid, np.ndarray]:
+        """Success rates of `curves` over episodes, float32 (num_trials, num_points)."""
+        grid, successes = self.curve_grid(environment, agent, "episodes"), None
+        if self.budget(environment, agent)[0] is not None:
+            successes = equally_long(self.successes(environment, agent))
+        if successes is None or successes.shape[1] != grid.edges[-1]:
+            grid, curves = self.curves(environment, agent, over="episodes")
+            return grid, curves[:, 0]
+        sums = np.add.reduceat(successes, grid.edges[:-1], axis=1, dtype=np.float64)
+        return grid, (sums / np.diff(grid.edges)).astype(np.float32)
+
     def curves(
         self, environment: str, agent: str, *, over: Literal["episodes", "steps"] | None = None
     ) -> tuple[CurveGrid, np.ndarray]:
@@ -303,6 +345,16 @@ class TrialTable:
         grid = self.curve_grid(environment, agent, over)
         curves = [grid.curve(curve) for curve in self.episode_curves(environment, agent)]
         return grid, np.array(curves, dtype=np.float32).reshape(len(curves), 2, len(grid.ends))
+
+
+def equally_long(rows: Sequence[NDArray[np.bool_] | None]) -> NDArray[np.bool_] | None:
+    """Successes of trials with as many episodes as one array, (num_trials, num_episodes); None of any others."""
+    known = [row for row in rows if row is not None]
+    return np.stack(known) if known and len(known) == len(rows) and len(set(map(len, known))) == 1 else None
+
+
+def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (keys[first : first + CURVES_AT_ONCE] for first in range(0, len(keys), CURVES_AT_ONCE))
 
 
 def _notes(remarks: Mapping[tuple[str, str], list[str]], records: Iterable[TrialRecord]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from velodrome.experiments.running.thread_workers import InlineWorkers, ThreadWo
 from velodrome.experiments.specification.plan import PlannedTrial
 from velodrome.experiments.storage.provenance import available_cores
 
-QUEUED_PER_THREAD = 4
+QUEUED_PER_THREAD, MOST_QUEUED_PER_THREAD = 4, 64
 
 
 def make_crew(
@@ -39,21 +39,23 @@ def make_crew(
         from velodrome.experiments.running.cluster_workers import ClusterWorkers
 
         workers = ClusterWorkers(cluster, manager.payload, manager.report, limits)
-        return Crew(workers.size, 1, workers, workers)
+        return Crew(workers.size, 1, 1, workers, workers)
     if size == 0:
         for field, limit in (("trial_timeout", limits.seconds), ("trial_memory", limits.memory)):
             if limit is not None:
                 raise ExperimentError(f"{field} needs workers: with workers=0 nobody is there to stop a trial")
         inline = InlineWorkers(manager.group, manager.report)
-        return Crew(1, 0, inline, inline)
+        return Crew(1, 0, 0, inline, inline, side_by_side=True)
     size = min(size, len(missing))
     cores_each = max(1, available_cores() // size)
     processes = ProcessWorkers(size, manager.payload, manager.report, limits, cores_each)
     if limits.memory is not None:
         # The memory of threads is this process's own.
-        return Crew(size, QUEUED_PER_THREAD, processes, processes)
+        return Crew(size, QUEUED_PER_THREAD, QUEUED_PER_THREAD, processes, processes)
     threads = ThreadWorkers(size, manager.group, manager.report, limits.seconds)
-    return Crew(size, QUEUED_PER_THREAD, threads, processes)
+    # A trial with a limit of its own needs a process of its own.
+    side_by_side = limits.seconds is None
+    return Crew(size, QUEUED_PER_THREAD, MOST_QUEUED_PER_THREAD, threads, processes, side_by_side)
 
 
 def check_workers(workers: Any) -> int:

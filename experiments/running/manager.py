@@ -1,12 +1,14 @@
 """Runs the trials of a plan that the store does not have yet, and stores each as it ends."""
 
 import queue
+import re
 import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from velodrome.agents.engine.compile_clock import COMPILE_CLOCK
 from velodrome.experiments.running.registrations import pack_registrations
 from velodrome.experiments.running.run_status import AgentStatus, ProgressCallback, RunStatus
 from velodrome.experiments.running.trial_runner import TrialGroup, as_generic
@@ -17,16 +19,23 @@ from velodrome.experiments.storage.store import Store, TrialIdentity
 from velodrome.experiments.storage.store_owner import StoreOwner
 from velodrome.experiments.storage.trial_outcome import TrialOutcome
 from velodrome.experiments.trials.measures import Measure
+from velodrome.experiments.trials.side_by_side import copies_side_by_side
 from velodrome.experiments.trials.trial import Checkpoints, runs_on_model
 
 # A task of several short trials spares most of the hand-over.
 TRIALS_PER_TASK = 8
-# Tasks claimed in one transaction, for each worker.
+# Tasks claimed in one transaction, for each worker; more of short trials, so that a claim lasts about so long.
 CLAIMED_PER_WORKER = 8
+CLAIM_LASTS_SECONDS = 0.5
 WAIT_SECONDS = 0.2
-# Between two commits. Trials of a millisecond are stored a few dozen at a time; slower ones as soon as they end.
-COMMIT_SECONDS = 0.025
+# Between two commits, and so many times as long as one takes, for it waits for the disk. Trials of a millisecond are
+# stored a few dozen at a time; slower ones as soon as they end.
+COMMIT_SECONDS, LONGEST_COMMIT_SECONDS = 0.025, 0.25
+COMMIT_RATIO = 10
 CHECKPOINTS_FOLDER = "checkpoints"
+_NUMBERS = re.compile(r"[\d.]+")
+# Trials that run side by side have no checkpoints, and are so short; the same where nothing is saved.
+CHECKPOINT_SECONDS = 300.0
 # How often trials that another process has claimed are looked at again.
 CLAIM_SECONDS = 1.0
 
@@ -41,14 +50,23 @@ class Crew:
     Attributes:
         size: tasks that run at the same time.
         queued: tasks that wait in front of each worker, so that none runs dry while the manager writes.
+        most_queued: of compiled trials, where they are short.
         compiled: for trials that run on a model.
         generic: for all others.
+        side_by_side: whether `generic` takes tasks of trials that are run side by side.
     """
 
     size: int
     queued: int
+    most_queued: int
     compiled: Workers
     generic: Workers
+    side_by_side: bool = False
+
+    @property
+    def shares_compiler(self) -> bool:
+        """Whether the compiled trials run in threads of this process, of which one at a time can compile."""
+        return self.compiled is not self.generic
 
     def check(self) -> None:
         """Let the workers look for trials that take too long and for workers that are gone."""
@@ -101,8 +119,15 @@ class Manager:
         # Trials that are the same as another but for their labels: they run once.
         self._twins: dict[str, list[PlannedTrial]] = {}
         self._at_work = _AtWork()
-        self._committed = 0.0
+        self._next_commit = 0.0
+        # Tasks of each worker in a claim, when the last was, and how many trials had ended then.
+        self._claim_size, self._claimed_at, self._ended_at_claim = CLAIMED_PER_WORKER, 0.0, 0
+        # Loops (see `_loop_of`) of which a trial has ended, and the one that may be compiled now.
+        self._compiled: set[str] = set()
+        self._compiling: str | None = None
+        self._compile_seconds_before = COMPILE_CLOCK.seconds
         self._elsewhere: list[PlannedTrial] = []
+        self._is_side_by_side = False
         self.status = RunStatus()
 
     def report(self, event: Event) -> None:
@@ -173,6 +198,7 @@ class Manager:
     # The loop
 
     def _run(self, missing: Sequence[PlannedTrial], crew: Crew, owner: StoreOwner | None) -> None:
+        self._is_side_by_side = crew.side_by_side
         waiting, compiled, generic = self._tasks(missing, crew.size), deque[Task](), deque[Task]()
         looked_at = time.monotonic()
         is_interrupted = False
@@ -184,7 +210,9 @@ class Manager:
                     waiting.extend(self._tasks(self._elsewhere, crew.size))
                     self._elsewhere = []
                 if waiting and len(compiled) + len(generic) < crew.size:
-                    for task in self._claim(waiting, crew.size * CLAIMED_PER_WORKER, owner):
+                    self._fit_claim(crew)
+                    chosen = self._next_tasks(waiting, crew.size * self._claim_size, crew)
+                    for task in self._claim(chosen, owner):
                         (compiled if self._is_compiled(task.agent, task.environment) else generic).append(task)
                 self._submit(crew, compiled, generic)
                 generic.extend(self._handle(self._collect(crew)))
@@ -212,8 +240,9 @@ class Manager:
         by_pair: dict[tuple[str, str], list[PlannedTrial]] = {}
         for trial in trials:
             by_pair.setdefault((trial.agent, trial.environment), []).append(trial)
+        tasks = self._side_by_side_tasks(by_pair)
         rounds = max((len(some) for some in by_pair.values()), default=0)
-        left, tasks = len(trials), deque[Task]()
+        left = sum(len(some) for some in by_pair.values())
         for start in range(0, rounds, TRIALS_PER_TASK):
             for (agent, environment), some in by_pair.items():
                 few = some[start : start + TRIALS_PER_TASK]
@@ -225,14 +254,71 @@ class Manager:
                     few = few[together:]
         return tasks
 
+    def _side_by_side_tasks(self, by_pair: dict[tuple[str, str], list[PlannedTrial]]) -> deque[Task]:
+        """Tasks of trials that are run side by side, which are taken out of `by_pair`; they come first, being long."""
+        tasks = deque[Task]()
+        if not self._is_side_by_side:
+            return tasks
+        every = CHECKPOINT_SECONDS if self._checkpoints is None else self._checkpoints.every_seconds
+        for pair, some in list(by_pair.items()):
+            group = self.group(*pair)
+            together = copies_side_by_side(group.agent, group.profile, group.budget, len(some), every)
+            if together > 1 and not group.is_generic:
+                del by_pair[pair]
+                parts = [tuple(some[start : start + together]) for start in range(0, len(some), together)]
+                tasks.extend(Task(*pair, part, is_side_by_side=True) for part in parts)
+        return tasks
+
     def _is_compiled(self, agent: str, environment: str) -> bool:
         group = self.group(agent, environment)
         return not group.is_generic and runs_on_model(group.agent, group.profile)
 
-    def _claim(self, waiting: deque[Task], number: int, owner: StoreOwner | None) -> list[Task]:
-        """Up to `number` tasks, without the trials that have ended meanwhile or that another process runs."""
-        tasks = [waiting.popleft() for _ in range(min(number, len(waiting)))]
-        if owner is None:
+    def _fit_claim(self, crew: Crew) -> None:
+        """Claim more at a time where trials are short, fewer where they are long, as others may want to run them."""
+        now, ended = time.monotonic(), self.status.finished
+        # Until all is compiled the next to compile is not to wait behind many others.
+        if self._compiling is None and ended > self._ended_at_claim:
+            is_short = now - self._claimed_at < CLAIM_LASTS_SECONDS
+            size = self._claim_size * 2 if is_short else self._claim_size // 2
+            self._claim_size = min(max(size, CLAIMED_PER_WORKER), max(crew.most_queued, CLAIMED_PER_WORKER))
+        self._claimed_at, self._ended_at_claim = now, ended
+
+    def _next_tasks(self, waiting: deque[Task], number: int, crew: Crew) -> list[Task]:
+        """Up to `number` tasks in order, among them only one of which a worker may have to compile the loop.
+
+        A second worker with such a one would wait for the first, while there are trials that it could run.
+        """
+        chosen: list[Task] = []
+        passed: list[Task] = []
+        while waiting and len(chosen) < number:
+            task = waiting.popleft()
+            loop = self._loop_of(task) if crew.shares_compiler else None
+            if loop is None or loop in self._compiled:
+                chosen.append(task)
+            elif self._compiling is None:
+                self._compiling = loop
+                chosen.insert(0, task)
+            else:
+                passed.append(task)
+        waiting.extendleft(reversed(passed))
+        return chosen
+
+    def _loop_of(self, task: Task) -> str | None:
+        """Text that agents have in common whose trials share a compiled loop; None in the generic loop."""
+        if not self._is_compiled(task.agent, task.environment):
+            return None
+        # Nearly so: what their numbers are makes no difference, nor how many there are of most.
+        return _NUMBERS.sub("", self._plan.agents[task.agent].expression)
+
+    def _note_compiled(self, loop: str | None) -> None:
+        if loop is not None:
+            self._compiled.add(loop)
+        if loop == self._compiling:
+            self._compiling = None
+
+    def _claim(self, tasks: list[Task], owner: StoreOwner | None) -> list[Task]:
+        """The tasks without the trials that have ended meanwhile or that another process runs."""
+        if owner is None or not tasks:
             return tasks
         trials = [trial for task in tasks for trial in task.trials]
         claimed, ended = self._store.claim([trial.key for trial in trials], owner.name, again=self._retry_failed)
@@ -244,6 +330,9 @@ class Manager:
             elif trial.key not in ours:
                 self._elsewhere.append(trial)
         left = [replace(task, trials=tuple(trial for trial in task.trials if trial.key in ours)) for task in tasks]
+        for task in left:
+            if not task.trials and self._compiling is not None and self._loop_of(task) == self._compiling:
+                self._compiling = None
         return [task for task in left if task.trials]
 
     def _release_the_gone(self, owner: StoreOwner) -> None:
@@ -255,7 +344,8 @@ class Manager:
     def _submit(self, crew: Crew, compiled: deque[Task], generic: deque[Task]) -> None:
         """Keep all workers busy; generic trials have the cores that compiled ones leave free."""
         full = crew.size * (1 + crew.queued)
-        while compiled and self._at_work.compiled < full:
+        most = crew.size * (1 + min(max(crew.queued, self._claim_size), crew.most_queued))
+        while compiled and self._at_work.compiled < most:
             task = compiled.popleft()
             self._at_work.add(task, is_compiled=True)
             crew.compiled.submit(task)
@@ -273,9 +363,11 @@ class Manager:
             first = self._events.get(timeout=WAIT_SECONDS)
         except queue.Empty:
             return []
-        early = self._committed + COMMIT_SECONDS - time.monotonic()
-        if early > 0 and crew.queued:
-            time.sleep(early)
+        if crew.queued and self._compiling is None:
+            # Half of the trials is left for the workers while these are stored.
+            enough = self._at_work.num_trials // 2
+            while (early := self._next_commit - time.monotonic()) > 0 and self._events.qsize() < enough:
+                time.sleep(min(early, COMMIT_SECONDS))
         return [first, *self._drain()]
 
     def _drain(self) -> list[Event]:
@@ -292,12 +384,17 @@ class Manager:
         returned: list[Task] = []
         for event in events:
             if not isinstance(event, TrialEnded):
+                self._note_compiled(self._loop_of(event.task))
                 returned += self._make_generic(event.task, event.reason)
             elif self._at_work.remove(event.trial.key):
                 ended.append(event)
+                self._note_compiled(self._loop_of(Task(event.trial.agent, event.trial.environment, ())))
         if ended:
-            self._committed = time.monotonic()
+            started = time.monotonic()
             self._store.record(((self._identity(event.trial), event.outcome) for event in ended), self._provenance)
+            took = time.monotonic() - started
+            pause = min(max(COMMIT_SECONDS, COMMIT_RATIO * took), LONGEST_COMMIT_SECONDS)
+            self._next_commit = started + took + pause
         for event in ended:
             self.status.steps += int(event.outcome.metrics.get("steps", 0))
             for twin in (event.trial, *self._twins.get(event.trial.key, ())):
@@ -334,6 +431,8 @@ class Manager:
 
     def _tell(self) -> None:
         if self._progress is not None:
+            self.status.is_compiling = COMPILE_CLOCK.is_running
+            self.status.compile_seconds = COMPILE_CLOCK.seconds - self._compile_seconds_before
             self._progress(self.status)
 
 
@@ -348,6 +447,11 @@ class _AtWork:
 
     def __bool__(self) -> bool:
         return bool(self._task_of)
+
+    @property
+    def num_trials(self) -> int:
+        """Number of trials that have not ended."""
+        return len(self._task_of)
 
     @property
     def compiled(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from velodrome.experiments.errors import ExperimentWarning
 from velodrome.experiments.running.limits import MAX_DEATHS, TrialLimits, died
 from velodrome.experiments.running.trial_runner import failed_outcome
-from velodrome.experiments.running.watched_worker import prepare_watched_worker, run_watched_trial
+from velodrome.experiments.running.watched_worker import prepare_watched_worker, run_watched_trial, run_watched_trials
 from velodrome.experiments.running.worker_process import ENDED_BY_ITSELF, WorkerContext
 from velodrome.experiments.running.worker_watch import Standstill, WorkerWatch
 from velodrome.experiments.running.workers import Report, Task, TrialEnded
@@ -51,6 +51,8 @@ class ProcessWorkers:
         self._breakdowns = 0
         # Those that the pool has, by their future, those that it could not take, and those to be run again.
         self._in_flight: dict[Any, PlannedTrial] = {}
+        # Those that one worker has side by side, by their future.
+        self._together: dict[Any, tuple[PlannedTrial, ...]] = {}
         self._returned: list[PlannedTrial] = []
         self._again: list[PlannedTrial] = []
         self._deaths: Counter[str] = Counter()
@@ -58,6 +60,8 @@ class ProcessWorkers:
         self._is_stopped = False
 
     def submit(self, task: Task) -> None:
+        if task.is_side_by_side and self._schedule_together(task):
+            return
         for trial in task.trials:
             self._schedule(trial)
 
@@ -71,8 +75,9 @@ class ProcessWorkers:
             return
         self._end_pool()
         # A pool that broke down forgets trials that it was just about to take.
-        returned = [*self._returned, *self._in_flight.values()]
-        self._returned, self._in_flight = [], {}
+        together = [trial for trials in self._together.values() for trial in trials]
+        returned = [*self._returned, *self._in_flight.values(), *together]
+        self._returned, self._in_flight, self._together = [], {}, {}
         self._breakdowns = (self._breakdowns + 1) % MAX_BREAKDOWNS
         for trial in returned:
             if self._breakdowns:
@@ -96,7 +101,7 @@ class ProcessWorkers:
 
     def _has_lost_trials(self) -> bool:
         """Whether no worker has been in a trial for long, although trials wait."""
-        waiting = list(self._in_flight)
+        waiting = [*self._in_flight, *self._together]
         if not waiting or any(future.running() for future in waiting):
             self._idle_since = None
         elif self._idle_since is None:
@@ -105,6 +110,34 @@ class ProcessWorkers:
             self._idle_since = None
             return True
         return False
+
+    def _schedule_together(self, task: Task) -> bool:
+        try:
+            if self._pool is None:
+                self._start_pool()
+            pairs = tuple((trial.key, trial.seed) for trial in task.trials)
+            future = self._pool.schedule(run_watched_trials, args=(self._payload(task.agent, task.environment), pairs))
+        except RuntimeError:
+            return False
+        self._together[future] = task.trials
+        future.add_done_callback(self._finish_together)
+        return True
+
+    def _finish_together(self, future: Any) -> None:
+        trials = self._together.pop(future, None)
+        if self._is_stopped or trials is None:
+            return
+        try:
+            outcomes = future.result()
+        except BaseException:
+            # Whatever it was that ended the worker: alone, each trial meets its own end.
+            outcomes = None
+        if outcomes is None:
+            self._again.extend(trials)
+            return
+        self._breakdowns = 0
+        for trial, outcome in zip(trials, outcomes, strict=True):
+            self._report(TrialEnded(trial, outcome))
 
     def _schedule(self, trial: PlannedTrial) -> None:
         try:
@@ -135,7 +168,9 @@ class ProcessWorkers:
         if self._pool is not None:
             pool, self._pool = self._pool, None
             pool.stop()
-            pool.join()
+            # The pool would close its locks first, and end its processes one after the other.
+            with self._context.ended_processes():
+                pool.join()
 
     def _finish(self, future: Any) -> None:
         from pebble import ProcessExpired

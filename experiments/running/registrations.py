@@ -90,7 +90,7 @@ def _lives_in_main(spec: EnvSpec) -> bool:
 
 
 def _modules_of(spec: EnvSpec) -> list[str]:
-    parts = [spec.entry_point, *(wrapper.entry_point for wrapper in spec.additional_wrappers)]
+    parts = [spec.entry_point, spec.vector_entry_point, *(wrapper.entry_point for wrapper in spec.additional_wrappers)]
     return [_module_of(part) for part in parts if part is not None]
 
 
@@ -102,6 +102,6 @@ def _module_of(entry_point: Any) -> str:
 
 def _names_in_main(spec: EnvSpec) -> list[str]:
     """Names that its texts look up in the program itself."""
-    parts = [spec.entry_point, *(wrapper.entry_point for wrapper in spec.additional_wrappers)]
+    parts = [spec.entry_point, spec.vector_entry_point, *(wrapper.entry_point for wrapper in spec.additional_wrappers)]
     texts = [part.partition(":") for part in parts if isinstance(part, str)]
     return [name for module, _, name in texts if module == "__main__"]

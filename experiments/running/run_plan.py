@@ -206,7 +206,8 @@ def _sum(before: RunStatus, status: RunStatus) -> RunStatus:
     }
     return RunStatus(
         before.total + status.total, before.finished + status.finished, before.reused + status.reused,
-        before.failed + status.failed, before.steps + status.steps, agents,
+        before.failed + status.failed, before.steps + status.steps, agents, status.is_compiling,
+        before.compile_seconds + status.compile_seconds,
     )  # fmt: skip
 
 

@@ -24,6 +24,8 @@ class RunStatus:
         failed: trials that failed or timed out.
         steps: environment steps of the trials finished in this run.
         agents: label to that agent's trials, in the experiment's order.
+        is_compiling: whether a loop is being compiled, or loaded from disk, now; trials may run beside it.
+        compile_seconds: on the clock, for which this was so.
     """
 
     total: int = 0
@@ -32,6 +34,8 @@ class RunStatus:
     failed: int = 0
     steps: int = 0
     agents: dict[str, AgentStatus] = field(default_factory=dict)
+    is_compiling: bool = False
+    compile_seconds: float = 0.0
 
 
 # Called at the start, whenever trials have ended, and about twice a second while waiting.

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from velodrome.agents.engine.compiler import NotCompilableError
 from velodrome.agents.engine.interruption import Interruption, TrainingInterruptedError, interruptible
-from velodrome.experiments.running.trial_runner import TrialGroup, failed_outcome, run_to_outcome
+from velodrome.experiments.running.side_by_side import run_side_by_side
+from velodrome.experiments.running.trial_runner import TrialGroup, failed_outcome, run_to_outcomes
 from velodrome.experiments.running.workers import NotCompiled, Report, Task, TrialEnded
 from velodrome.experiments.specification.plan import PlannedTrial
 from velodrome.experiments.storage.trial_outcome import TrialOutcome
@@ -90,27 +91,44 @@ class ThreadWorkers:
                     # Another task of the same agent found out.
                     self._report(NotCompiled(Task(task.agent, task.environment, tuple(worker.rest)), group.note))
                     break
+                # Together they take one after the other's time: where that is limited, each runs by itself.
+                together = 1 if self._timeout is not None else len(worker.rest)
+                trials, worker.rest = worker.rest[:together], worker.rest[together:]
                 with self._lock:
-                    worker.trial = trial = worker.rest.pop(0)
+                    worker.trial = trials[0]
                     worker.interruption = Interruption(self._stop, self._timeout)
                 try:
                     with interruptible(worker.interruption):
-                        outcome = run_to_outcome(group, trial.key, trial.seed, on_model_only=True)
+                        self._run(worker, group, trials)
                 except TrainingInterruptedError:
                     return
                 except NotCompilableError as error:
-                    left = Task(task.agent, task.environment, (trial, *worker.rest))
+                    left = Task(task.agent, task.environment, (*trials, *worker.rest))
                     worker.trial, worker.rest = None, []
                     self._report(NotCompiled(left, str(error)))
                     break
-                except BaseException as error:
-                    # Ctrl-C reaches the main thread only: this is the trial's own doing.
-                    outcome = failed_outcome(trial.key, error)
-                with self._lock:
-                    if worker.is_abandoned:
-                        return
-                    worker.trial = None
-                self._report(TrialEnded(trial, outcome))
+                if worker.is_abandoned:
+                    return
+
+    def _run(self, worker: _Thread, group: TrialGroup, trials: list[PlannedTrial]) -> None:
+        """Run trials and report each; those that have been reported are taken out of the list."""
+        outcomes = run_to_outcomes(group, tuple(trials), on_model_only=True)
+        while trials and not self._stop.is_set():
+            trial = trials[0]
+            try:
+                outcome = next(outcomes)
+            except (NotCompilableError, TrainingInterruptedError):
+                raise
+            except BaseException as error:
+                # Ctrl-C reaches the main thread only: this is the trial's own doing.
+                outcome = failed_outcome(trial.key, error)
+                outcomes = run_to_outcomes(group, trials[1:], on_model_only=True)
+            with self._lock:
+                if worker.is_abandoned:
+                    return
+                worker.trial = trials[1] if len(trials) > 1 else None
+            del trials[0]
+            self._report(TrialEnded(trial, outcome))
 
 
 class InlineWorkers:
@@ -120,10 +138,17 @@ class InlineWorkers:
         self._group, self._report = group, report
 
     def submit(self, task: Task) -> None:
+        group = self._group(task.agent, task.environment)
+        if task.is_side_by_side:
+            found = run_side_by_side(group, [(trial.key, trial.seed) for trial in task.trials])
+            if found is not None:
+                for trial, outcome in zip(task.trials, found, strict=True):
+                    self._report(TrialEnded(trial, outcome))
+                return
+        outcomes = run_to_outcomes(group, task.trials, on_model_only=not group.is_generic)
         for place, trial in enumerate(task.trials):
             try:
-                group = self._group(task.agent, task.environment)
-                outcome = run_to_outcome(group, trial.key, trial.seed, on_model_only=not group.is_generic)
+                outcome = next(outcomes)
             except NotCompilableError as error:
                 self._report(NotCompiled(Task(task.agent, task.environment, task.trials[place:]), str(error)))
                 return

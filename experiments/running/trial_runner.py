@@ -3,7 +3,7 @@
 import dataclasses
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from types import TracebackType
@@ -15,12 +15,14 @@ from velodrome.agents.engine.compiler import NotCompilableError
 from velodrome.agents.engine.interruption import TrainingInterruptedError, TrainingTimeoutError
 from velodrome.agents.errors import AgentFailureError, EnvironmentFailureError, PolicyFailureError
 from velodrome.checks import VelodromeError, one_line
+from velodrome.experiments.specification.plan import PlannedTrial
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.own_code import is_own
 from velodrome.experiments.storage.trial_outcome import TrialOutcome
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.measures import Measure, computed
-from velodrome.experiments.trials.trial import Budget, Checkpoints, Trial, run_trial
+from velodrome.experiments.trials.side_by_side import notes_on_vector_form
+from velodrome.experiments.trials.trial import Budget, Checkpoints, Trained, Trial, run_trial, train_together
 
 # Code that passes calls on: what a user looks for is the environment, policy or agent behind it.
 _PASSING_ON = ("velodrome.", "gymnasium.")
@@ -58,8 +60,64 @@ def as_generic(group: TrialGroup, reason: str) -> TrialGroup:
     return dataclasses.replace(group, is_generic=True, note=note)
 
 
-def run_to_outcome(group: TrialGroup, key: str, seed: int, *, on_model_only: bool = False) -> TrialOutcome:
+def run_to_outcomes(
+    group: TrialGroup, trials: Sequence[PlannedTrial], *, on_model_only: bool = False
+) -> Iterator[TrialOutcome]:
+    """Outcomes of trials of one group, in order; they are trained together where they can be.
+
+    Raises:
+        NotCompilableError, TrainingInterruptedError: see `run_to_outcome`.
+    """
+    started = time.perf_counter(), time.thread_time()
+    together = None
+    if not group.is_generic:
+        try:
+            seeds = [trial.seed for trial in trials]
+            together = train_together(group.agent, group.profile, group.budget, seeds)
+        except NotCompilableError:
+            if on_model_only:
+                raise
+        except TrainingInterruptedError:
+            raise
+        except Exception:
+            # It is one trial's own: each is run by itself, and says what is wrong.
+            together = None
+    if together is None:
+        for trial in trials:
+            yield run_to_outcome(group, trial.key, trial.seed, on_model_only=on_model_only)
+        return
+    wall, cpu = time.perf_counter() - started[0], time.thread_time() - started[1]
+    steps = [trained.log.steps if isinstance(trained, Trained) else 0 for trained in together]
+    for trial, trained, taken in zip(trials, together, steps, strict=True):
+        share = taken / max(sum(steps), 1)
+        yield run_to_outcome(
+            group,
+            trial.key,
+            trial.seed,
+            on_model_only=on_model_only,
+            trained=trained,
+            before=(wall * share, cpu * share),
+        )
+
+
+def run_to_outcome(
+    group: TrialGroup,
+    key: str,
+    seed: int,
+    *,
+    on_model_only: bool = False,
+    trained: Trained | VelodromeError | None = None,
+    before: tuple[float, float] = (0.0, 0.0),
+) -> TrialOutcome:
     """Run a trial; an error inside becomes a failed outcome.
+
+    Args:
+        group: what it shares with others.
+        key: of the trial.
+        seed: likewise.
+        on_model_only: as of `run_trial`.
+        trained: as of `run_trial`.
+        before: seconds, and CPU seconds, that its training took already.
 
     Raises:
         NotCompilableError: with `on_model_only`, the policy cannot be compiled.
@@ -78,12 +136,13 @@ def run_to_outcome(group: TrialGroup, key: str, seed: int, *, on_model_only: boo
             on_model_only=on_model_only,
             checkpoints=group.checkpoints,
             key=key,
+            trained=trained,
         )
         refuse_not_a_number(trial)
         log = trial.log
         curves = EpisodeCurves(log.returns, log.lengths, log.successes).pack()
         values, remarks = computed(trial, group.measures)
-        notes = (*log.notes, *remarks)
+        notes = (*log.notes, *notes_on_vector_form(group.agent, group.profile), *remarks)
         outcome = TrialOutcome(key, "done", trial.metrics() | values, curves, notes, measured=trial.measured)
     except (NotCompilableError, TrainingInterruptedError):
         raise
@@ -91,7 +150,7 @@ def run_to_outcome(group: TrialGroup, key: str, seed: int, *, on_model_only: boo
         outcome = TrialOutcome(key, "timed out", error=str(error))
     except (Exception, SystemExit) as error:
         outcome = failed_outcome(key, error)
-    return outcome.lasting(time.perf_counter() - wall, time.thread_time() - cpu)
+    return outcome.lasting(time.perf_counter() - wall + before[0], time.thread_time() - cpu + before[1])
 
 
 def failed_outcome(key: str, error: BaseException) -> TrialOutcome:

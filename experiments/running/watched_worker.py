@@ -4,12 +4,13 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Literal, NoReturn
 
 from velodrome.agents.engine.interruption import Interruption, interruptible
 from velodrome.experiments.running.worker_memory import OwnMemory, growth
-from velodrome.experiments.running.worker_process import prepare_worker, run_sent_trial
+from velodrome.experiments.running.worker_process import prepare_worker, run_sent_trial, run_sent_trials
 from velodrome.experiments.storage.trial_outcome import TrialOutcome
 
 # A trial begins; its time counts, or does not; it is over; the process ends itself before it has begun it.
@@ -43,6 +44,18 @@ def run_watched_trial(payload: bytes, key: str, seed: int) -> TrialOutcome:
         outcome = run_sent_trial(payload, key, seed)
     say("ends", key)
     return outcome
+
+
+def run_watched_trials(payload: bytes, trials: Sequence[tuple[str, int]]) -> list[TrialOutcome] | None:
+    """As `run_sent_trials`; a process that has grown by much ends itself instead. Nothing limits the trials."""
+    first_key = trials[0][0]
+    if growth.is_large:
+        _leave(first_key)
+    say("begins", first_key)
+    with growth.watched(payload):
+        outcomes = run_sent_trials(payload, trials)
+    say("ends", first_key)
+    return outcomes
 
 
 def say(message: Message, key: str, before: int = 0) -> None:

@@ -7,7 +7,8 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -19,6 +20,7 @@ from velodrome.agents.engine.compiler import NotCompilableError
 from velodrome.agents.engine.interruption import not_counted
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.running.registrations import PackedRegistration, register
+from velodrome.experiments.running.side_by_side import run_side_by_side
 from velodrome.experiments.running.trial_runner import TrialGroup, as_generic, failed_outcome, run_to_outcome
 from velodrome.experiments.specification.environment_configuration import Maker
 from velodrome.experiments.storage.trial_outcome import TrialOutcome
@@ -38,6 +40,8 @@ _THREAD_VARIABLES = (
     "TF_NUM_INTEROP_THREADS",
 )
 _PR_SET_PDEATHSIG = 1
+# Time for a process that was asked to end, before it is killed.
+TERMINATE_SECONDS = 3.0
 # Exit codes are below 256.
 ENDED_BY_ITSELF = 256
 
@@ -93,6 +97,13 @@ def run_sent_trial(payload: bytes, key: str, seed: int) -> TrialOutcome:
             return run_to_outcome(received.group, key, seed)
     except BaseException as error:
         return failed_outcome(key, error)
+
+
+def run_sent_trials(payload: bytes, trials: Sequence[tuple[str, int]]) -> list[TrialOutcome] | None:
+    """Run trials of a packed group, given by keys and seeds, side by side; None where they have to be run alone."""
+    received = _unpack(payload)
+    register(received.registrations)
+    return run_side_by_side(received.group, trials)
 
 
 class _Received:
@@ -172,11 +183,38 @@ class WorkerContext(SpawnContext):
     def __init__(self, threads: int) -> None:
         super().__init__()
         self.threads = threads
+        self._processes: list[WorkerProcess] = []
+        self._is_ending = False
 
     def Process(self, *args: Any, **kwargs: Any) -> WorkerProcess:  # type: ignore[override]
+        if self._is_ending:
+            raise BrokenPipeError("these worker processes are being ended")
         process = WorkerProcess(*args, **kwargs)
         process.numerical_threads = self.threads
+        self._processes = [one for one in self._processes if one.pid is None or one.is_alive()] + [process]
         return process
+
+    @contextlib.contextmanager
+    def ended_processes(self) -> Iterator[None]:
+        """End all processes at once, and start none inside.
+
+        What they share, such as a pool's locks, must go only then: a process that is just starting would look for it
+        in vain, and say so on standard error.
+        """
+        self._is_ending = True
+        try:
+            processes, self._processes = [one for one in self._processes if one.pid is not None], []
+            for process in processes:
+                process.terminate()
+            until = time.monotonic() + TERMINATE_SECONDS
+            for process in processes:
+                process.join(max(0.0, until - time.monotonic()))
+                if process.is_alive():
+                    process.kill()
+                    process.join()
+            yield
+        finally:
+            self._is_ending = False
 
 
 _spawning_lock = threading.Lock()

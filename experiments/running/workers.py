@@ -10,11 +10,12 @@ from velodrome.experiments.storage.trial_outcome import TrialOutcome
 
 @dataclass(frozen=True)
 class Task:
-    """A few trials of one agent on one environment, run one after the other."""
+    """A few trials of one agent on one environment, run one after the other, or side by side."""
 
     agent: str
     environment: str
     trials: tuple[PlannedTrial, ...]
+    is_side_by_side: bool = False
 
 
 @dataclass(frozen=True)

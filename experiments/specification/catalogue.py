@@ -7,7 +7,9 @@ import inspect
 import os
 import sys
 import typing
+from collections import UserDict
 from collections.abc import Callable, Collection, Iterable, Sequence
+from types import ModuleType
 from typing import Any
 
 import gymnasium as gym
@@ -23,40 +25,47 @@ from velodrome.policies.schedules import Constant, Schedule
 
 Factory = Callable[..., Any]
 
-AGENTS: dict[str, Callable[..., Agent]] = {
-    **{
-        cls.name: cls
-        for cls in (
-            agents.RandomAgent, agents.QLearning, agents.Sarsa, agents.ExpectedSarsa, agents.DoubleQLearning,
-            agents.NStepQ, agents.NStepSarsa, agents.QLambda, agents.DynaQ, agents.ValueIteration,
-            agents.PolicyIteration, agents.SoftmaxRegression, agents.MLP, agents.SimpleCNN, agents.DeepCNN,
-            agents.ModernCNN, agents.RowRNN, agents.Ensemble, agents.CharRNN, agents.NeuralBandit, agents.Discretized,
-        )
-    },
-    "dummy_q": agents.dummy_q,
-    "epsilon_greedy_q": agents.epsilon_greedy_q,
-    "noise_q": agents.noise_q,
-    "discounted_q": agents.discounted_q,
-    "stochastic_q": agents.stochastic_q,
-}  # fmt: skip
-POLICIES: dict[str, Callable[..., Policy]] = {
-    cls.name: cls
-    for cls in (
-        policies.Greedy, policies.EpsilonGreedy, policies.RandomNoise, policies.Softmax, policies.UCB,
-        policies.Uniform,
-    )
-}  # fmt: skip
-SCHEDULES: dict[str, Callable[..., Schedule]] = {
-    cls.name: cls
-    for cls in (
-        policies.Constant, policies.Linear, policies.Exponential, policies.Harmonic, policies.SteppedHarmonic,
-        policies.Reciprocal,
-    )
-}  # fmt: skip
+
+class Catalogue(UserDict[str, Any]):
+    """Names of expressions to what they build; a class is loaded when it is asked for, as networks' take their time.
+
+    Args:
+        module: where the classes and functions are.
+        **names: what each name stands for there.
+    """
+
+    def __init__(self, module: ModuleType, **names: str) -> None:
+        super().__init__(dict.fromkeys(names))
+        self._module, self._names = module, names
+
+    def __getitem__(self, name: str) -> Factory:
+        found: Factory | None = self.data[name]
+        if found is None:
+            found = self.data[name] = getattr(self._module, self._names[name])
+        return found
+
+
+AGENTS = Catalogue(
+    agents, random="RandomAgent", q_learning="QLearning", sarsa="Sarsa", expected_sarsa="ExpectedSarsa",
+    double_q_learning="DoubleQLearning", n_step_q="NStepQ", n_step_sarsa="NStepSarsa", q_lambda="QLambda",
+    dyna_q="DynaQ", value_iteration="ValueIteration", policy_iteration="PolicyIteration",
+    softmax_regression="SoftmaxRegression", mlp="MLP", simple_cnn="SimpleCNN", deep_cnn="DeepCNN",
+    modern_cnn="ModernCNN", row_rnn="RowRNN", ensemble="Ensemble", char_rnn="CharRNN", neural_bandit="NeuralBandit",
+    discretized="Discretized", dummy_q="dummy_q", epsilon_greedy_q="epsilon_greedy_q", noise_q="noise_q",
+    discounted_q="discounted_q", stochastic_q="stochastic_q",
+)  # fmt: skip
+POLICIES = Catalogue(
+    policies, greedy="Greedy", epsilon_greedy="EpsilonGreedy", random_noise="RandomNoise", softmax="Softmax", ucb="UCB",
+    uniform="Uniform",
+)  # fmt: skip
+SCHEDULES = Catalogue(
+    policies, constant="Constant", linear="Linear", exponential="Exponential", harmonic="Harmonic",
+    stepped_harmonic="SteppedHarmonic", reciprocal="Reciprocal",
+)  # fmt: skip
 
 # Environments are Gymnasium's registry's; this is the one wrapper around them that has a name.
 DISCRETIZE = "discretize"
-_CATALOGUES: dict[str, dict[str, Factory]] = {"agent": AGENTS, "policy": POLICIES, "schedule": SCHEDULES}
+_CATALOGUES: dict[str, Catalogue] = {"agent": AGENTS, "policy": POLICIES, "schedule": SCHEDULES}
 _BASES: dict[str, type[Configuration]] = {"agent": Agent, "policy": Policy, "schedule": Schedule}
 # Where a name of the second kind belongs when the first was wanted.
 _PLACES = {

@@ -16,12 +16,13 @@ from velodrome.experiments.specification.catalogue import (
     DISCRETIZE,
     POLICIES,
     SCHEDULES,
+    Catalogue,
     CatalogueError,
     Factory,
     signature_text,
 )
 
-_CATALOGUES: dict[str, dict[str, Factory]] = {"agents": AGENTS, "policies": POLICIES, "schedules": SCHEDULES}
+_CATALOGUES: dict[str, Catalogue] = {"agents": AGENTS, "policies": POLICIES, "schedules": SCHEDULES}
 # Gymnasium's docstrings rarely begin with a line that says what there is to learn.
 _SUMMARIES = {
     "Acrobot": "Swing a two-link robot arm up over a line by its middle joint.",

@@ -14,7 +14,7 @@ from velodrome.agents.external import ExternalAgent
 from velodrome.checks import one_line
 from velodrome.envs.unimported_modules import NoSuchModuleError, unimported_module
 from velodrome.experiments.errors import ExperimentWarning
-from velodrome.experiments.specification.catalogue import add_current_directory, build_agent
+from velodrome.experiments.specification.catalogue import AGENTS, add_current_directory, build_agent
 from velodrome.experiments.specification.entries import EnvironmentEntry
 from velodrome.experiments.specification.experiment import Experiment
 from velodrome.experiments.specification.expression import Call, ExpressionError, parse_value
@@ -175,6 +175,8 @@ def _agent_of(expression: str, data: dict[str, Any]) -> Agent:
         unimportable = [function for function in data.values() if function not in (ExternalAgent.name, None)]
     if not unimportable:
         return build_agent(expression)
+    # They may be part of a shipped agent, whose class nothing has loaded yet.
+    _ = list(AGENTS.values())
     try:
         return from_data(data, Agent)  # type: ignore[type-abstract]
     except (TypeError, ValueError):

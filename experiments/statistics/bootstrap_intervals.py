@@ -5,6 +5,7 @@ Which one covers what it claims, for which scores and how many seeds: `best_inte
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -12,7 +13,13 @@ import numpy as np
 from velodrome.experiments.statistics.aggregates import Aggregate, mean
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.interval import Interval
-from velodrome.experiments.statistics.resampling import NUM_RESAMPLES, jackknife, replicates, resamples
+from velodrome.experiments.statistics.one_thread import one_thread
+from velodrome.experiments.statistics.resampling import (
+    NUM_RESAMPLES,
+    jackknife,
+    replicates,
+    replicates_with_errors,
+)
 from velodrome.experiments.statistics.scores import Array, Scores, as_environments, check_level
 from velodrome.experiments.statistics.student_intervals import (
     expanded_tail,
@@ -25,6 +32,8 @@ Method: TypeAlias = Literal["percentile", "expanded percentile", "bca", "bootstr
 Ends: TypeAlias = tuple[float, float, str]
 # How far an end of the bootstrap-t may be from the estimate, by Student's; chosen by simulated coverage.
 FARTHEST = 2.0
+# Scores of which an interval is remembered.
+MOST_REMEMBERED = 1000
 
 
 def bootstrap_interval(
@@ -68,8 +77,20 @@ def bootstrap_interval(
     plain = plain_interval(environments, aggregate, level)
     if plain is not None:
         return plain
-    low, high, used = _METHODS[method](environments, aggregate, level, num_resamples, seed)
-    return Interval(low, high, level, used)
+    # Tables ask several times for the same: success may be the return, and what decides has a column too.
+    is_small = sum(map(len, environments)) <= MOST_REMEMBERED
+    contents = tuple(scores.tobytes() for scores in environments)
+    ends = (_ends if is_small else _ends.__wrapped__)(method, contents, aggregate, level, num_resamples, seed)
+    return Interval(ends[0], ends[1], level, ends[2])
+
+
+@lru_cache(maxsize=1024)
+@one_thread
+def _ends(
+    method: Method, contents: tuple[bytes, ...], aggregate: Aggregate, level: float, num_resamples: int, seed: int
+) -> Ends:
+    environments = [np.frombuffer(scores) for scores in contents]
+    return _METHODS[method](environments, aggregate, level, num_resamples, seed)
 
 
 def _percentile(environments: Sequence[Array], aggregate: Aggregate, level: float, count: int, seed: int) -> Ends:
@@ -130,8 +151,7 @@ def _bootstrap_t(environments: Sequence[Array], aggregate: Aggregate, level: flo
         return _expanded(environments, aggregate, level, count, seed)
     farthest = FARTHEST * t_quantile(environments, aggregate, level)
     deviates = []
-    for rows in resamples(environments, count, seed):
-        ahead, errors = aggregate.of_rows(rows) - estimate, standard_errors(aggregate, rows)
+    for ahead, errors in replicates_with_errors(environments, aggregate, count, seed, float(estimate)):
         without_spread = np.where(np.abs(ahead) > rounding, np.sign(ahead) * farthest, 0.0)
         deviates.append(np.where(errors > rounding, ahead / np.maximum(errors, rounding), without_spread))
     tail = (1 - level) / 2

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.experiments.statistics.by_seed import by_seed, seed_rows
+from velodrome.experiments.statistics.by_seed import ROUNDING, by_seed, seed_rows
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.scores import (
     EQUAL,
@@ -17,6 +17,8 @@ from velodrome.experiments.statistics.scores import (
     is_one_environment,
 )
 
+# Differences of pairs in one block: 1 MB.
+BLOCK = 1 << 17
 # With fewer seeds in common no test by sign flips can reject at 5 %.
 ENOUGH_IN_COMMON = 6
 
@@ -115,47 +117,65 @@ def on_common_seeds(tables: SeedTables, pairs: Sequence[tuple[int, int]]) -> Com
         tables: of the agents' scores.
         pairs: indices of agents.
     """
-    columns = np.zeros((tables.values.shape[2], len(pairs)))
-    differences, counts, is_paired = [], [], []
-    sizes = tables.present.sum(axis=2)
-    means = (tables.values.sum(axis=2) / np.maximum(sizes, 1)).mean(axis=0)
-    for column, (first, second) in enumerate(pairs):
-        common = tables.present[:, first] & tables.present[:, second]
-        number = common.sum(axis=1)
-        smaller = np.minimum(sizes[:, first], sizes[:, second])
-        # One seed each, the same, is all that there is to compare.
-        wanted = np.minimum(ENOUGH_IN_COMMON, np.maximum(smaller / 2, np.minimum(2, smaller)))
-        enough = bool((number >= wanted).all())
-        if enough and (number > 1).all():
-            own, numbers = _differences(tables, first, second, common)
-            columns[own, column] = numbers
-            differences.append(_mean_difference(tables, first, second, common))
-        else:
-            differences.append(float(means[first] - means[second]))
-        counts.append(int(number.min()))
-        is_paired.append(enough)
-    return CommonSeeds(columns, differences, counts, is_paired)
+    indices = np.array(pairs, dtype=np.intp).reshape(-1, 2)
+    columns = np.zeros((len(pairs), tables.values.shape[2]))
+    differences, counts, is_paired = np.zeros(len(pairs)), np.zeros(len(pairs), np.intp), np.zeros(len(pairs), bool)
+    step = max(1, BLOCK // max(1, tables.values.shape[0] * tables.values.shape[2]))
+    for start in range(0, len(pairs), step):
+        part = slice(start, start + step)
+        columns[part], differences[part], counts[part], is_paired[part] = _compared(tables, *indices[part].T)
+    return CommonSeeds(columns.T, differences.tolist(), counts.tolist(), is_paired.tolist())
 
 
-def _mean_difference(tables: SeedTables, first: int, second: int, common: NDArray[np.bool_]) -> float:
-    ahead = [
-        values[first, own].mean() - values[second, own].mean()
-        for values, own in zip(tables.values, common, strict=True)
-    ]
-    return float(np.mean(ahead))
+def _compared(
+    tables: SeedTables, first: NDArray[np.intp], second: NDArray[np.intp]
+) -> tuple[Array, Array, NDArray[np.intp], NDArray[np.bool_]]:
+    """Differences (num_pairs, num_seeds), their means, common seeds and whether they are enough, of some pairs."""
+    common = tables.present[:, first] & tables.present[:, second]
+    numbers, sizes = common.sum(axis=2), tables.present.sum(axis=2)
+    smaller = np.minimum(sizes[:, first], sizes[:, second])
+    # One seed each, the same, is all that there is to compare.
+    wanted = np.minimum(ENOUGH_IN_COMMON, np.maximum(smaller / 2, np.minimum(2, smaller)))
+    is_paired = (numbers >= wanted).all(axis=0)
+    is_tested = is_paired & (numbers > 1).all(axis=0)
+    ours, theirs = (np.where(common, tables.values[:, agents], 0.0) for agents in (first, second))
+    divisors = np.maximum(numbers, 1)
+    means = [values.sum(axis=2) / divisors for values in (ours, theirs)]
+    own_means = tables.values.sum(axis=2) / np.maximum(sizes, 1)
+    ahead = _mean_over_environments(means[0] - means[1])
+    apart = own_means[:, first].mean(axis=0) - own_means[:, second].mean(axis=0)
+    columns = difference(ours, theirs)
+    if len(columns) > 1:
+        scale = np.abs(tables.values).max(axis=(0, 2))
+        columns = _by_seed(columns, common, np.maximum(scale[first], scale[second]))
+    else:
+        columns = columns[0]
+    columns[~is_tested] = 0.0
+    return columns, np.where(is_tested, ahead, apart), numbers.min(axis=0), is_paired
 
 
-def _differences(
-    tables: SeedTables, first: int, second: int, common: NDArray[np.bool_]
-) -> tuple[NDArray[np.bool_], Array]:
-    """Which seeds a pair has in common on any environment, and its difference on each of them."""
-    if len(common) == 1:
-        own = common[0]
-        return own, difference(tables.values[0, first, own], tables.values[0, second, own])
-    parts = [
-        difference(values[first, own], values[second, own]) for values, own in zip(tables.values, common, strict=True)
-    ]
-    numbers = by_seed(parts, [np.flatnonzero(own).tolist() for own in common])
-    scale = np.abs(tables.values[:, [first, second]]).max()
-    numbers[np.abs(numbers) <= EQUAL * scale] = 0.0
-    return np.asarray(common.any(axis=0)), numbers
+def _by_seed(differences: Array, common: NDArray[np.bool_], scale: Array) -> Array:
+    """One number a seed of each pair, as `by_seed`, (num_pairs, num_seeds); 0 where it cancels over environments.
+
+    Args:
+        differences: (num_environments, num_pairs, num_seeds), 0 where a pair lacks the seed.
+        common: where it has it.
+        scale: largest score of each pair, (num_pairs,).
+    """
+    sizes = np.maximum(common.sum(axis=2), 1)
+    means = differences.sum(axis=2) / sizes
+    own = common.any(axis=0)
+    estimates = _mean_over_environments(means)[:, np.newaxis]
+    numbers = np.broadcast_to(estimates, own.shape).copy()
+    for values, here, mean, size in zip(differences, common, means, sizes, strict=True):
+        share = own.sum(axis=1) / (size * len(differences))
+        numbers += np.where(here, (values - mean[:, np.newaxis]) * share[:, np.newaxis], 0.0)
+    spread = np.where(own, numbers, -np.inf).max(axis=1) - np.where(own, numbers, np.inf).min(axis=1)
+    is_constant = spread <= ROUNDING * np.abs(differences).max(axis=(0, 2))
+    numbers = np.where(is_constant[:, np.newaxis], estimates, numbers)
+    return np.where(own & (np.abs(numbers) > EQUAL * scale[:, np.newaxis]), numbers, 0.0)
+
+
+def _mean_over_environments(values: Array) -> Array:
+    # An environment beside the other, as numbers of one pair alone are added up.
+    return np.asarray(np.ascontiguousarray(values.T).mean(axis=1))

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from velodrome.experiments.statistics.best_interval import FEWEST_TO_RESAMPLE
+from velodrome.experiments.statistics.one_thread import one_thread
 from velodrome.experiments.statistics.resampling import resample_counts
 from velodrome.experiments.statistics.scores import Array, check_level, random_stream
 from velodrome.experiments.statistics.student_intervals import expanded_tail
@@ -15,6 +16,7 @@ from velodrome.experiments.statistics.student_intervals import expanded_tail
 NUM_RESAMPLES = 2000
 
 
+@one_thread
 def mean_band(
     curves: ArrayLike, *, level: float = 0.95, num_resamples: int = NUM_RESAMPLES, seed: int = 0
 ) -> tuple[Array, Array]:

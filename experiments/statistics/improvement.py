@@ -1,29 +1,23 @@
 """Probability of improvement: how often a run of one agent beats a run of another."""
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.experiments.statistics.by_seed import seed_rows
+from velodrome.experiments.statistics.aggregates import Counts
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.interval import Interval
-from velodrome.experiments.statistics.resampling import BLOCK, NUM_RESAMPLES, resample_counts
+from velodrome.experiments.statistics.resampling import NUM_RESAMPLES, resampled_counts
 from velodrome.experiments.statistics.scores import (
     Array,
     Scores,
     as_environments,
     check_level,
     difference,
-    random_stream,
 )
 from velodrome.experiments.statistics.student_intervals import ONE_SEED
-
-Counts: TypeAlias = NDArray[np.uint16]
-# Counts of resamples that are kept for the next pair: 32 MB.
-MOST_KEPT = 1 << 24
 
 
 def probability_of_improvement(first: Scores, second: Scores) -> float:
@@ -81,8 +75,9 @@ def probability_of_improvement_interval(
     values = np.zeros(num_resamples)
     own, other = (None, None) if seeds is None else seeds
     drawn = zip(
-        _weights(seed, 0, [one.size for one in environments], own, num_resamples),
-        _weights(seed, 1, [len(one.order) for one in environments], other, num_resamples),
+        # Draws are the same for every first agent, and for every second.
+        resampled_counts((seed, 0), [one.size for one in environments], own, num_resamples),
+        resampled_counts((seed, 1), [len(one.order) for one in environments], other, num_resamples),
         environments,
         strict=True,
     )
@@ -163,52 +158,23 @@ def _leading(ours: Array, ordered: Array, holds: Callable[[Array], NDArray[np.bo
 def _resampled_shares(rows: Counts, columns: Counts, one: _Standing) -> Array:
     """Share of the pairs of runs that are won in each resample, (num_resamples,), from counts of each run.
 
-    Sums of whole numbers and halves, which are exact: the order of the additions changes nothing.
+    From the other's lowest score on, what is drawn of it so far is counted for each run that beats or reaches just so
+    many. Whole numbers: the order of the additions changes nothing.
     """
-    num_resamples = rows.shape[1]
-    shares = np.empty(num_resamples)
-    has_ties = bool((one.beaten != one.reached).any())
-    step = max(1, BLOCK // max(one.size, len(one.order)))
-    for start in range(0, num_resamples, step):
-        part = slice(start, start + step)
-        ours = rows[:, part].astype(np.float64)
-        below = np.zeros((len(one.order) + 1, ours.shape[1]))
-        np.cumsum(columns[one.order, part], axis=0, dtype=np.float64, out=below[1:])
-        won = below[one.beaten]
-        won = won + below[one.reached] if has_ties else 2 * won
-        shares[part] = np.einsum("ij,ij->j", ours, won) / 2 / (ours.sum(axis=0) * below[-1])
-    return shares
-
-
-def _weights(
-    seed: int, agent: int, sizes: Sequence[int], seeds: Sequence[Sequence[int]] | None, rows: int
-) -> Iterator[Counts]:
-    """How often each score is drawn, as `resampled_weights`, but one resample a column: (num_seeds, rows).
-
-    Draws are the same for every first agent, and for every second.
-    """
-    if seeds is None:
-        rng = random_stream(seed, agent)
-        yield from (_counts(rng, size, rows) for size in sizes)
-        return
-    places, number = seed_rows(sizes, seeds)
-    is_kept = number * rows <= MOST_KEPT
-    counts = (_kept_counts if is_kept else _kept_counts.__wrapped__)(seed, agent, number, rows)
-    for own in places:
-        if np.array_equal(own, np.arange(number)):
-            yield counts
-            continue
-        drawn = counts[own]
-        drawn[:, ~drawn.any(axis=0)] = 1
-        yield drawn
-
-
-@lru_cache(maxsize=2)
-def _kept_counts(seed: int, agent: int, number: int, rows: int) -> Counts:
-    """Counts for one of the two agents: all pairs of several agents with as many seeds take the same."""
-    return _counts(random_stream(seed, agent), number, rows)
-
-
-def _counts(rng: np.random.Generator, number: int, rows: int) -> Counts:
-    """Counts in which the resamples of a score lie side by side, so that scores are picked in whole pieces."""
-    return np.ascontiguousarray(resample_counts(rng, number, rows, np.uint16).T)
+    number = len(one.order)
+    kind = np.dtype(np.uint16 if 2 * max(one.size, number) < 1 << 16 else np.uint32)
+    runs_at: dict[int, list[int]] = {}
+    for run, places in enumerate(zip(one.beaten.tolist(), one.reached.tolist(), strict=True)):
+        for place in places:
+            runs_at.setdefault(place, []).append(run)
+    won: Array = np.zeros(rows.shape[1])
+    below: NDArray[np.unsignedinteger] = np.zeros(rows.shape[1], dtype=kind)
+    for place in range(number + 1):
+        if place:
+            below += columns[one.order[place - 1]]
+        if place in runs_at:
+            own = np.zeros_like(below)
+            for run in runs_at[place]:
+                own += rows[run]
+            won += np.multiply(below, own, dtype=np.float64)
+    return np.asarray(won / 2 / (rows.sum(axis=0, dtype=np.float64) * below))

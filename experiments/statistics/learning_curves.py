@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -11,6 +12,9 @@ from numpy.typing import ArrayLike
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.interval import Interval
 from velodrome.experiments.statistics.scores import Array, as_scores, check_level
+
+# Episodes that are added up at once: 1 MB.
+BLOCK = 1 << 17
 
 Curves: TypeAlias = ArrayLike | Iterable[ArrayLike]
 
@@ -84,33 +88,46 @@ def episodes_to_threshold(
     check_level(level)
     if window < 1:
         raise StatisticsError(f"window: must be at least 1, got {window}")
-    rows = (as_scores(curve, f"curves[{index}]") for index, curve in enumerate(_rows(curves)))
-    episodes = np.array([_first_at(curve, threshold, window) for curve in rows])
+    if isinstance(curves, np.ndarray) and curves.ndim == 2 and curves.dtype == np.bool_ and curves.size:
+        step = max(1, BLOCK // curves.shape[1])
+        blocks = (curves[start : start + step].astype(np.float64) for start in range(0, len(curves), step))
+    else:
+        rows = enumerate(_rows(curves))
+        blocks = (as_scores(curve, f"curves[{index}]")[np.newaxis] for index, curve in rows)
+    episodes = np.concatenate([_first_at(block, threshold, window) for block in blocks])
     number, reached = len(episodes), int(np.isfinite(episodes).sum())
     middle = np.sort(episodes)[[(number - 1) // 2, number // 2]]
     median = float(middle.mean()) if np.isfinite(middle).all() else None
     return EpisodesToThreshold(episodes, reached, reached / number, median, _median_interval(episodes, level))
 
 
-def _first_at(curve: Array, threshold: float, window: int) -> float:
-    if len(curve) < window:
-        return math.inf
-    sums = np.concatenate([[0.0], np.cumsum(curve)])
+def _first_at(curves: Array, threshold: float, window: int) -> Array:
+    """Episodes until each row reached the threshold, (num_seeds,)."""
+    if curves.shape[1] < window:
+        return np.full(len(curves), math.inf)
+    sums = np.cumsum(curves, axis=1)
+    of_window = sums[:, window - 1 :].copy()
+    of_window[:, 1:] -= sums[:, :-window]
     # Sums of rates such as 0.1 must not miss the threshold by their rounding.
-    rounding = 1e-12 * np.abs(curve).sum()
-    at_least = sums[window:] - sums[:-window] >= threshold * window - rounding
-    return float(np.argmax(at_least) + window) if at_least.any() else math.inf
+    rounding = 1e-12 * np.abs(curves).sum(axis=1, keepdims=True)
+    at_least = of_window >= threshold * window - rounding
+    return np.where(at_least.any(axis=1), np.argmax(at_least, axis=1) + window, math.inf)
 
 
 def _median_interval(values: Array, level: float) -> Interval:
-    from scipy.special import bdtr
-
     size, ordered = len(values), np.sort(values)
-    # The largest number of values that may be cut at both ends.
-    cut = int(np.count_nonzero(2 * bdtr(np.arange(size // 2), size, 0.5) <= 1 - level))
+    cut = _values_cut(size, level)
     if cut == 0:
         return Interval.unknown(level, "one seed" if size == 1 else f"{size} seeds")
     return Interval(float(ordered[cut - 1]), float(ordered[size - cut]), level, "order statistics")
+
+
+@lru_cache(maxsize=16)
+def _values_cut(size: int, level: float) -> int:
+    """The largest number of values that may be cut at both ends."""
+    from scipy.special import bdtr
+
+    return int(np.count_nonzero(2 * bdtr(np.arange(size // 2), size, 0.5) <= 1 - level))
 
 
 def cumulative_regret(returns: ArrayLike, best: ArrayLike) -> Array:

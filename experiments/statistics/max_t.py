@@ -4,21 +4,20 @@ A pattern gives every seed a sign, the same for all pairs of agents. Pairs that 
 statistic under every pattern, and count once; pairs without any difference count not at all.
 """
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from velodrome.experiments.statistics.errors import StatisticsError
-from velodrome.experiments.statistics.scores import Array, random_stream
-from velodrome.experiments.statistics.sign_patterns import (
-    ROUNDING,
-    all_signs,
-    column_tiles,
-    count_reaching,
-    random_signs,
-)
+from velodrome.experiments.statistics.one_thread import one_thread
+from velodrome.experiments.statistics.scores import Array
+from velodrome.experiments.statistics.sign_patterns import ROUNDING, as_signs, is_exact, sign_patterns
+
+# Columns of a tile, and its patterns, a multiple of 64: a running maximum of long rows takes a fifth of that of short.
+TILE_COLUMNS, TILE_PATTERNS = 16, 4096
+# Signs of a block: 8 MB.
+MOST_SIGNS = 1 << 20
 
 
 class MaxTest(NamedTuple):
@@ -64,11 +63,10 @@ def max_t_test(values: Array, num_permutations: int, seed: int) -> MaxTest:
     # From the smallest statistic on, a running maximum is that of all columns with smaller ones.
     order = np.argsort(observed, kind="stable")
     columns, observed = columns[:, order], observed[order]
-    # A pattern and its negative have the same absolute value.
-    exact = size <= 1 or 2 ** (size - 1) <= num_permutations
-    blocks = all_signs(size) if exact else random_signs(random_stream(seed), num_permutations, size)
-    alone, largest = _exceedances(columns, observed, blocks)
-    count = 2 ** max(0, size - 1) if exact else num_permutations + 1
+    exact = is_exact(size, num_permutations)
+    patterns = sign_patterns(size, num_permutations, seed)
+    alone, largest = _exceedances(columns, observed, patterns)
+    count = len(patterns) + (not exact)
     p_values, adjusted = np.empty(num_columns), np.empty(num_columns)
     p_values[order] = (alone + (not exact)) / count
     adjusted[order] = np.maximum.accumulate(((largest + (not exact)) / count)[::-1])[::-1]
@@ -83,22 +81,31 @@ def _of_length_one(values: Array) -> Array:
     return np.asarray(scaled / np.where(lengths > 0, lengths, 1.0))
 
 
+@one_thread
 def _exceedances(
-    columns: Array, observed: Array, blocks: Iterator[Array]
+    columns: Array, observed: Array, patterns: NDArray[np.uint8]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many patterns reach the observed statistic of each column: by itself, and by the largest up to it."""
     size, num_columns = columns.shape
     alone, largest = np.zeros((2, num_columns), dtype=np.int64)
-    # A tile reads its columns in one piece.
-    tiles = [(tile, np.ascontiguousarray(columns[:, tile])) for tile in column_tiles(num_columns, size)]
-    for signs in blocks:
-        before = np.zeros(len(signs))
-        for tile, part in tiles:
-            sums = signs @ part
+    rows = np.ascontiguousarray(columns.T)
+    height = min(TILE_PATTERNS, max(64, MOST_SIGNS // max(1, size) // 64 * 64))
+    for start in range(0, len(patterns), height):
+        signs = np.ascontiguousarray(as_signs(patterns[start : start + height], size).T)
+        before = np.zeros(signs.shape[1])
+        for first in range(0, num_columns, TILE_COLUMNS):
+            tile = slice(first, first + TILE_COLUMNS)
+            sums = rows[tile] @ signs
             np.abs(sums, out=sums)
-            alone[tile] += count_reaching(sums, observed[tile])
-            np.maximum(sums[:, 0], before, out=sums[:, 0])
-            np.maximum.accumulate(sums, axis=1, out=sums)
-            before = sums[:, -1].copy()
-            largest[tile] += count_reaching(sums, observed[tile])
+            alone[tile] += _count_reaching(sums, observed[tile])
+            for values in sums:
+                before = np.maximum(values, before, out=values)
+            largest[tile] += _count_reaching(sums, observed[tile])
     return alone, largest
+
+
+def _count_reaching(sums: Array, thresholds: Array) -> NDArray[np.int64]:
+    """How many of each row's sums are at least the row's threshold, int64 (rows,)."""
+    # Bits are counted many times as fast as truth values.
+    bits = np.packbits(sums >= thresholds[:, np.newaxis], axis=1)
+    return np.asarray(np.bitwise_count(bits).sum(axis=1, dtype=np.int64))

@@ -158,7 +158,8 @@ def compare_all_pairs(
     indices = list(combinations(range(len(agents)), 2))
     means = [mean(one) for one in agents]
     differences = [means[first] - means[second] for first, second in indices]
-    num_seeds = [_fewest_seeds(agents[first], agents[second]) for first, second in indices]
+    fewest = [min(map(len, as_environments(one))) for one in agents]
+    num_seeds = [min(fewest[first], fewest[second]) for first, second in indices]
     is_paired, is_tied = np.full(len(indices), paired), np.zeros(len(indices), dtype=bool)
     numbers: Sequence[Scores] = agents
     if seeds is not None:
@@ -195,10 +196,6 @@ def compare_all_pairs(
     return PairwiseComparison(
         pairs, tuple(letters_of(ranking, decided)), ranking, level, bool(is_paired.all()) and paired
     )
-
-
-def _fewest_seeds(first: Scores, second: Scores) -> int:
-    return min(len(scores) for scores in (*as_environments(first), *as_environments(second)))
 
 
 def _unpaired_p_values(

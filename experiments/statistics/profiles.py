@@ -1,14 +1,15 @@
 """Performance profiles: the share of runs that score above a threshold, as a function of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from velodrome.experiments.statistics.aggregates import Counts
 from velodrome.experiments.statistics.errors import StatisticsError
-from velodrome.experiments.statistics.resampling import NUM_RESAMPLES, resampled_weights
-from velodrome.experiments.statistics.scores import Array, Scores, as_environments, check_level, random_stream
+from velodrome.experiments.statistics.resampling import NUM_RESAMPLES, resampled_counts
+from velodrome.experiments.statistics.scores import Array, Scores, as_environments, check_level
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,25 @@ def performance_profile(
     shares = np.mean([values.mean(axis=0) for values in above], axis=0)
     if any(len(values) < 2 for values in environments):
         return PerformanceProfile(taus, shares, np.zeros_like(shares), np.ones_like(shares), level)
-    replicates = np.zeros((num_resamples, len(taus)))
-    weights = resampled_weights(random_stream(seed), [len(values) for values in above], seeds, num_resamples)
-    for values, counts in zip(above, weights, strict=True):
-        # Whole numbers are added up exactly, so that a share of one is one.
-        replicates += counts @ values / counts.sum(axis=1, keepdims=True) / len(above)
+    replicates = np.zeros((len(taus), num_resamples))
+    drawn = resampled_counts((seed,), [len(values) for values in environments], seeds, num_resamples)
+    for values, counts in zip(environments, drawn, strict=True):
+        total = counts.sum(axis=0, dtype=np.float64)
+        for place, number in _numbers_above(values, counts, taus, total):
+            # Whole numbers are added up exactly, so that a share of one is one.
+            replicates[place] += number / total / len(environments)
     tail = (1 - level) / 2
-    low, high = np.clip(np.quantile(replicates, [tail, 1 - tail], axis=0), 0.0, 1.0)
+    low, high = np.clip(np.quantile(replicates, [tail, 1 - tail], axis=1, overwrite_input=True), 0.0, 1.0)
     return PerformanceProfile(taus, shares, low, high, level)
+
+
+def _numbers_above(values: Array, counts: Counts, thresholds: Array, total: Array) -> Iterator[tuple[int, Array]]:
+    """Each threshold's place, and how many drawn scores are above it in each resample: from the lowest on."""
+    order = np.argsort(values, kind="stable")
+    reached = np.searchsorted(values[order], thresholds, side="right")
+    below, done = np.zeros(len(total), dtype=np.uint32), 0
+    for place in np.argsort(reached, kind="stable").tolist():
+        for score in order[done : reached[place]]:
+            below += counts[score]
+        done = int(reached[place])
+        yield place, total - below

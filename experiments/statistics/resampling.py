@@ -1,21 +1,25 @@
 """Bootstrap and jackknife replicates of an aggregate, in blocks of bounded memory."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.experiments.statistics.aggregates import TRIMMED_SHARE, Aggregate, iqm
+from velodrome.experiments.statistics.aggregates import TRIMMED_SHARE, Aggregate, Counts, iqm, mean
 from velodrome.experiments.statistics.by_seed import seed_rows
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.scores import Array, random_stream
+from velodrome.experiments.statistics.student_intervals import standard_errors
 
 _Number = TypeVar("_Number", bound=np.floating[Any])
 
 # Values in one block: 512 kB as float64 stay in the caches, and larger arrays are given back to the system each time.
 BLOCK = 1 << 16
 NUM_RESAMPLES = 10_000
+# Counts of draws that are kept for the next agent (32 MB), and those that are worked on at once (1 MB as float64).
+MOST_KEPT, BLOCK_OF_COUNTS = 1 << 24, 1 << 17
 # Whole numbers up to this are exact as float32.
 MOST_RANKS = 1 << 24
 # Pairs of scores are drawn at once where all that there are still fit into the caches, and one into 16 bits.
@@ -92,6 +96,8 @@ def replicates(environments: Sequence[Array], aggregate: Aggregate, num_resample
     """
     if aggregate is iqm and sum(len(scores) for scores in environments) <= MOST_RANKS:
         return _iqm_replicates(environments, num_resamples, seed)
+    if aggregate is mean:
+        return np.concatenate([one for one, _ in replicates_with_errors(environments, mean, num_resamples, seed, 0.0)])
     return np.concatenate([aggregate.of_rows(rows) for rows in resamples(environments, num_resamples, seed)])
 
 
@@ -109,6 +115,39 @@ def _iqm_replicates(environments: Sequence[Array], num_resamples: int, seed: int
         middle = ordered.take(drawn[:, cut : len(pooled) - cut].astype(np.intp))
         parts.append(np.clip(middle.mean(axis=1), middle[:, 0], middle[:, -1]))
     return np.concatenate(parts)
+
+
+def replicates_with_errors(
+    environments: Sequence[Array], aggregate: Aggregate, num_resamples: int, seed: int, centre: float
+) -> Iterator[tuple[Array, Array]]:
+    """The aggregate of each stratified resample less a number near it, and its standard error, in blocks.
+
+    Raises:
+        StatisticsError: fewer than one resample, or no standard error is known.
+    """
+    size = len(environments[0])
+    if len(environments) > 1 or aggregate.of_counts is None or size * num_resamples > MOST_KEPT:
+        for rows in resamples(environments, num_resamples, seed):
+            yield aggregate.of_rows(rows) - centre, standard_errors(aggregate, rows)
+        return
+    counts = _drawn_counts(size, num_resamples, seed)
+    step = max(1, BLOCK_OF_COUNTS // size)
+    for start in range(0, num_resamples, step):
+        yield aggregate.of_counts(environments[0], counts[:, start : start + step], centre)
+
+
+@lru_cache(maxsize=2)
+def _drawn_counts(size: int, num_resamples: int, seed: int) -> Counts:
+    """How often each score is drawn in each of the resamples of `resamples`, (size, num_resamples).
+
+    The draws depend on the number of scores alone: all agents with as many seeds take the same.
+    """
+    parts = []
+    for drawn in _drawn(np.arange(size, dtype=np.float64), [size], num_resamples, seed):
+        places = drawn.astype(np.intp) + np.arange(len(drawn))[:, np.newaxis] * size
+        counts = np.bincount(places.ravel(), minlength=len(drawn) * size).astype(np.uint16)
+        parts.append(counts.reshape(len(drawn), size))
+    return np.ascontiguousarray(np.concatenate(parts).T)
 
 
 def jackknife(environments: Sequence[Array], aggregate: Aggregate) -> list[Array]:
@@ -131,30 +170,46 @@ def _leave_one_out(environments: Sequence[Array], index: int, aggregate: Aggrega
     return np.concatenate(parts)
 
 
-def resampled_weights(
-    rng: np.random.Generator, sizes: Sequence[int], seeds: Sequence[Sequence[int]] | None, rows: int
-) -> Iterator[Array]:
-    """How often each score is drawn in each resample: float64 (rows, num_seeds) for each environment.
+def resampled_counts(
+    stream: Sequence[int], sizes: Sequence[int], seeds: Sequence[Sequence[int]] | None, num_resamples: int
+) -> Iterator[Counts]:
+    """How often each score is drawn in each resample: (num_seeds, num_resamples) for each environment, not to change.
 
     Args:
-        rng: of the draws.
+        stream: seed and purpose of the draws, which depend on the sizes besides.
         sizes: scores of each environment.
         seeds: of each environment, where these share seeds: whole seeds are drawn, with their scores on all of them.
             A resample without any score on an environment takes all of it. By default scores are drawn within each.
-        rows: resamples.
+        num_resamples: in all.
 
     Raises:
         StatisticsError: seeds that do not fit.
     """
     if seeds is None:
-        yield from (resample_counts(rng, size, rows) for size in sizes)
+        rng = random_stream(*stream)
+        yield from (_counts(rng, size, num_resamples) for size in sizes)
         return
     places, number = seed_rows(sizes, seeds)
-    counts = resample_counts(rng, number, rows)
+    is_kept = number * num_resamples <= MOST_KEPT
+    counts = (_kept_counts if is_kept else _kept_counts.__wrapped__)(tuple(stream), number, num_resamples)
     for own in places:
-        drawn = counts[:, own]
-        drawn[drawn.sum(axis=1) == 0] = 1.0
+        if np.array_equal(own, np.arange(number)):
+            yield counts
+            continue
+        drawn = counts[own]
+        drawn[:, ~drawn.any(axis=0)] = 1
         yield drawn
+
+
+@lru_cache(maxsize=2)
+def _kept_counts(stream: tuple[int, ...], number: int, num_resamples: int) -> Counts:
+    """Several agents with as many seeds take the same."""
+    return _counts(random_stream(*stream), number, num_resamples)
+
+
+def _counts(rng: np.random.Generator, number: int, num_resamples: int) -> Counts:
+    """Counts in which the resamples of a score lie side by side, so that scores are added up in whole pieces."""
+    return np.ascontiguousarray(resample_counts(rng, number, num_resamples, np.uint16).T)
 
 
 def resample_counts(rng: np.random.Generator, size: int, rows: int, kind: Any = np.float64) -> NDArray[Any]:

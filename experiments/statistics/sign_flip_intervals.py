@@ -3,13 +3,13 @@
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from velodrome.experiments.statistics.aggregates import mean
 from velodrome.experiments.statistics.interval import Interval
 from velodrome.experiments.statistics.permutation_tests import NUM_PERMUTATIONS
-from velodrome.experiments.statistics.scores import Array, as_scores, check_level, random_stream
-from velodrome.experiments.statistics.sign_patterns import ROUNDING, all_signs, random_signs
+from velodrome.experiments.statistics.scores import Array, as_scores, check_level
+from velodrome.experiments.statistics.sign_patterns import ROUNDING, is_exact, sign_patterns, sums_of_minuses
 from velodrome.experiments.statistics.student_intervals import plain_interval
 
 
@@ -44,12 +44,11 @@ def sign_flip_interval(
     if plain is not None:
         return plain
     size = len(values)
-    is_exact = 2 ** (size - 1) <= num_permutations
-    blocks = all_signs(size) if is_exact else random_signs(random_stream(seed), num_permutations, size)
-    parts = [_subset_means(values, signs) for signs in blocks]
-    # The observed pattern flips nothing: it is as extreme as itself for every shift.
-    observed = [] if is_exact else [np.array([[-math.inf], [math.inf]])]
-    lowest, highest = np.concatenate([*parts, *observed], axis=1)
+    patterns = sign_patterns(size, num_permutations, seed)
+    lowest, highest = _subset_means(values, patterns)
+    if not is_exact(size, num_permutations):
+        # The observed pattern flips nothing: it is as extreme as itself for every shift.
+        lowest, highest = np.append(lowest, -math.inf), np.append(highest, math.inf)
     place = math.floor((1 - level) * len(lowest) * (1 + ROUNDING)) + 1
     low, high = np.partition(lowest, place - 1)[place - 1], np.partition(highest, -place)[-place]
     if not (math.isfinite(low) and math.isfinite(high)):
@@ -57,10 +56,9 @@ def sign_flip_interval(
     return Interval(float(low), float(high), level, "sign flips")
 
 
-def _subset_means(values: Array, signs: Array) -> Array:
+def _subset_means(values: Array, patterns: NDArray[np.uint8]) -> Array:
     """The smaller and the larger mean of what each pattern flips and leaves, (2, rows); infinite if one is nothing."""
-    flipped = (signs < 0).astype(np.float64)
-    number, total = flipped.sum(axis=1), flipped @ values
+    number, total = np.bitwise_count(patterns).sum(axis=1, dtype=np.float64), sums_of_minuses(patterns, values)
     rest, rest_number = values.sum() - total, len(values) - number
     is_whole = (number == 0) | (rest_number == 0)
     means = np.stack([total / np.maximum(number, 1), rest / np.maximum(rest_number, 1)])

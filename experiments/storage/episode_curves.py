@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from velodrome.agents.training_log import Curve
 from velodrome.checks import VelodromeError
@@ -69,8 +70,16 @@ class EpisodeCurves:
             CurvesError: they are damaged, or of another number of episodes.
         """
         returns, lengths = _unpack(packed.returns, "<f8", episodes), _unpack(packed.lengths, "<i8", episodes)
-        successes = None if packed.successes is None else _unpack(packed.successes, "u1", episodes).astype(np.bool_)
-        return cls(returns, lengths, successes)
+        return cls(returns, lengths, unpack_successes(packed, episodes))
+
+
+def unpack_successes(packed: PackedCurves, episodes: int) -> NDArray[np.bool_] | None:
+    """Successes of what `pack` gave for so many episodes; None without a success rule.
+
+    Raises:
+        CurvesError: they are damaged, or of another number of episodes.
+    """
+    return None if packed.successes is None else _unpack(packed.successes, "u1", episodes).astype(np.bool_)
 
 
 def pack_curve(curve: Curve) -> PackedCurve:

@@ -12,6 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from velodrome.agents.resuming.whole_files import remove_abandoned
 from velodrome.agents.training_log import Curve
 from velodrome.checks import closest
@@ -22,6 +25,7 @@ from velodrome.experiments.storage.episode_curves import (
     PackedCurves,
     pack_curve,
     unpack_curve,
+    unpack_successes,
 )
 from velodrome.experiments.storage.opened_file import OpenedFile
 from velodrome.experiments.storage.store_file import (
@@ -437,6 +441,14 @@ class Store:
         for key, episodes, packed in self._packed_curves(keys):
             try:
                 yield key, EpisodeCurves.unpack(packed, episodes if isinstance(episodes, int) else -1)
+            except CurvesError as error:
+                raise StoreError(f"{self._place()} is damaged: trial {key}: {error}") from None
+
+    def successes(self, keys: Sequence[str]) -> Iterator[tuple[str, NDArray[np.bool_] | None]]:
+        """Key and successes of `curves` alone, which are unpacked in a tenth of the time."""
+        for key, episodes, packed in self._packed_curves(keys):
+            try:
+                yield key, unpack_successes(packed, episodes if isinstance(episodes, int) else -1)
             except CurvesError as error:
                 raise StoreError(f"{self._place()} is damaged: trial {key}: {error}") from None
 

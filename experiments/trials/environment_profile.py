@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import gymnasium as gym
@@ -14,12 +15,13 @@ from velodrome.agents.planning.dynamic_programming import (
     ExactValue,
     NotConvergedError,
     best_possible,
-    evaluate_policy,
-    random_policy,
+    random_value,
 )
+from velodrome.agents.side_by_side import compiled_form
 from velodrome.envs.model.model_sampling import reason_not_sampled_from_model
 from velodrome.envs.model.transition_model import NoTransitionModelError, TransitionModel, UntrueModelError
 from velodrome.envs.success_rules import SuccessRule, success_rule
+from velodrome.envs.vector_form import VectorForm
 from velodrome.envs.wrapper_chain import layers_of
 from velodrome.experiments.trials.contents import Contents
 from velodrome.experiments.trials.evaluation_environment import may_hold_state
@@ -98,8 +100,19 @@ class EnvironmentProfile:
             best = best_possible(model, outcomes)
         except NotConvergedError:
             best = None
-        random = evaluate_policy(model, random_policy(model), outcomes)
+        random = random_value(model, outcomes)
         return cls(label, make, rule, model, outcomes, best, random, reason, *known)
+
+    @cached_property
+    def vector_form(self) -> VectorForm | str | None:
+        """Its native vector form, found to be exact; None where it has none, and why where it cannot be used."""
+        return None if self.keeps_open is not None else VectorForm.of(self.make)
+
+    @cached_property
+    def quickest_vector_form(self) -> VectorForm:
+        """The native vector form, or one that takes its place; only where `vector_form` is one."""
+        assert isinstance(self.vector_form, VectorForm)
+        return compiled_form(self.vector_form, self.make)
 
     @property
     def judged_by(self) -> dict[str, str]:

@@ -190,7 +190,7 @@ def _on_examples(
     right = (guesses == labels).reshape(len(labels), -1)
     returns, lengths = right.sum(axis=1, dtype=np.float64), np.full(len(labels), right.shape[1])
     successes = profile.rule.successes(returns, lengths, np.ones(len(labels), dtype=np.bool_), right.all(axis=1))
-    evaluated = _evaluated("examples", returns, successes, is_sample=not is_sequence)
+    evaluated = evaluated_episodes("examples", returns, successes, is_sample=not is_sequence)
     return replace(evaluated, notes=tuple(where.notes))
 
 
@@ -212,10 +212,10 @@ def _sample(
     finally:
         where.close()
     successes = profile.rule.successes(returns, lengths, terminated, reported)
-    return replace(_evaluated("monte-carlo", returns, successes, is_sample=True), notes=tuple(where.notes))
+    return replace(evaluated_episodes("monte-carlo", returns, successes, is_sample=True), notes=tuple(where.notes))
 
 
-def _evaluated(
+def evaluated_episodes(
     method: str, returns: NDArray[np.float64], successes: NDArray[np.bool_] | None, *, is_sample: bool
 ) -> Evaluation:
     """Evaluation from episodes; their success has an interval where they are a sample of others."""

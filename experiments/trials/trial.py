@@ -1,20 +1,25 @@
 """One trial: one agent learns in one environment with one seed, and is evaluated."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium as gym
 
 from velodrome.agents.agent import Agent, Callback, Loop
 from velodrome.agents.engine.compiler import NotCompilableError
+from velodrome.agents.tabular.tabular_agent import TabularAgent
 from velodrome.agents.training_log import Curve, TrainingLog
+from velodrome.checks import VelodromeError
 from velodrome.experiments.trials.checkpoints import train_with_checkpoints
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.evaluation import Evaluation, EvaluationAlong, evaluate
 from velodrome.experiments.trials.evaluation_environment import WrapperState
 from velodrome.policies.configuration import parameters_of
+
+AgentType = TypeVar("AgentType", bound=Agent)
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,50 @@ class Trial:
         return identity | self.metrics() | {"steps_per_second": self.log.steps_per_second}
 
 
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """An agent that was trained for a trial beside others.
+
+    Attributes:
+        agent: trained.
+        log: of its training.
+        evaluation: of its greedy policy; None if that is still to be done.
+    """
+
+    agent: Agent
+    log: TrainingLog
+    evaluation: Evaluation | None = None
+
+
+def train_together(
+    agent: Agent, profile: EnvironmentProfile, budget: Budget, seeds: Sequence[int]
+) -> list[Trained | VelodromeError] | None:
+    """Train fresh copies of `agent`, one for each of the `seeds`, in turns inside one compiled call.
+
+    Each learns what it would learn in `run_trial`, bit for bit; an error is what ended its training. None where they
+    cannot be trained together: in the generic loop, with evaluations along the training, or with code of one's own.
+
+    Raises:
+        NotCompilableError: the policy cannot be compiled.
+        TrainingInterruptedError: somebody asked for it.
+    """
+    if (
+        not isinstance(agent, TabularAgent)
+        or budget.evaluate_every is not None
+        or not runs_on_model(agent, profile)
+        or not agent.trains_together
+    ):
+        return None
+    learners = [fresh(agent) for _ in seeds]
+    logs = TabularAgent.train_together(
+        learners, [profile.sampled_model() for _ in seeds], seeds, episodes=budget.episodes, steps=budget.steps
+    )
+    return [
+        log if isinstance(log, VelodromeError) else Trained(learner, log)
+        for learner, log in zip(learners, logs, strict=True)
+    ]
+
+
 def run_trial(
     label: str,
     agent: Agent,
@@ -118,6 +167,7 @@ def run_trial(
     on_model_only: bool = False,
     checkpoints: Checkpoints | None = None,
     key: str = "",
+    trained: Trained | VelodromeError | None = None,
 ) -> Trial:
     """Train a fresh copy of `agent` and evaluate it.
 
@@ -138,6 +188,7 @@ def run_trial(
         on_model_only: do not fall back to the generic loop where the policy cannot be compiled.
         checkpoints: go on from those of this trial, and make new ones.
         key: of the trial, for its checkpoints.
+        trained: agent of this trial that is trained already, or the error that ended its training; None to train here.
 
     Raises:
         NotCompilableError: with `on_model_only`, the policy cannot be compiled.
@@ -158,14 +209,16 @@ def run_trial(
     }
     if along is not None and not problem:
         training |= {"evaluate_every": budget.evaluate_every, "evaluator": along}
-    learner = fresh(agent)
-    log: TrainingLog | None = None
+    if isinstance(trained, VelodromeError):
+        raise trained
+    learner = fresh(agent) if trained is None else trained.agent
+    log = None if trained is None else trained.log
     trained_in: list[WrapperState] = []
 
     def remember(place: gym.Env[Any, Any]) -> None:
         trained_in.append(WrapperState.of(place))
 
-    if environment is None and loop != "generic" and runs_on_model(learner, profile):
+    if log is None and environment is None and loop != "generic" and runs_on_model(learner, profile):
         try:
             on_model: Any = profile.sampled_model()
             log = learner.train(on_model, **training)
@@ -199,13 +252,15 @@ def run_trial(
         log = dataclasses.replace(log, notes=(*log.notes, f"was evaluated where it learnt: {reason}"))
     if profile.model_reason is not None:
         log = dataclasses.replace(log, notes=(*log.notes, f"was evaluated in sampled episodes: {profile.model_reason}"))
-    evaluation = evaluate(
-        learner,
-        profile,
-        seed=seed,
-        episodes=budget.evaluation_episodes,
-        trained_in=trained_in[0] if trained_in else None,
-    )
+    evaluation = None if trained is None else trained.evaluation
+    if evaluation is None:
+        evaluation = evaluate(
+            learner,
+            profile,
+            seed=seed,
+            episodes=budget.evaluation_episodes,
+            trained_in=trained_in[0] if trained_in else None,
+        )
     notes = (*log.notes, *evaluation.notes)
     if along is not None:
         notes += along.notes if not problem else (f"was not evaluated along the training: {problem}",)
@@ -213,7 +268,7 @@ def run_trial(
     return Trial(label, profile, seed, log, evaluation, learner)
 
 
-def fresh(agent: Agent) -> Agent:
+def fresh(agent: AgentType) -> AgentType:
     """The agent's configuration without anything learnt."""
     return type(agent)(**parameters_of(agent))
 
