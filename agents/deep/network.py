@@ -89,7 +89,18 @@ class KerasNetwork:
 
     def first_weights(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Weights before learning, from the initialisers that the model names."""
-        return {self._name(weight): weight.numpy() for weight in keras_model(self.text, rng).weights}
+        if not self._is_own:
+            return {self._name(weight): weight.numpy() for weight in keras_model(self.text, rng).weights}
+        # Layer by layer, for Keras puts a sequential model together anew with each layer that it reads.
+        entries = {entry["config"]["name"]: entry for entry in _seeded(json.loads(self.text), rng)["config"]["layers"]}
+        found: dict[str, np.ndarray] = {}
+        for shared in self.model.layers:
+            if shared.weights:
+                layer = keras().layers.deserialize(entries[shared.name])
+                if not layer.built:
+                    layer.build(shared.input.shape)
+                found |= {self._name(weight): weight.numpy() for weight in layer.weights}
+        return {name: found[name] for name in self.weight_shapes}
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """All chance of one training step, int64 (2,), to be passed to it."""
