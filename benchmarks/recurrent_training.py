@@ -124,14 +124,11 @@ def load(contender: str) -> None:
         import gymnasium  # noqa: F401
 
         from velodrome.agents import CharRNN  # noqa: F401
-        from velodrome.agents.deep.keras_runtime import tensorflow
-
-        tensorflow()
     elif contender == "pytorch":
         import torch  # noqa: F401
     else:
         import keras  # noqa: F401
-        import tensorflow
+        import tensorflow  # noqa: F401
 
 
 def serve(contender: str) -> None:

@@ -26,9 +26,11 @@ class Learner(ABC):
     All randomness comes from the generators that it is given, so its state is in `arrays` alone.
 
     Attributes:
+        loop: name of the loop in the log of training.
         compile_seconds: spent so far on importing, tracing and compiling; a learner may add to it.
     """
 
+    loop: str = "keras"
     compile_seconds: float = 0.0
 
     @abstractmethod

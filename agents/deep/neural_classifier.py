@@ -55,6 +55,10 @@ def learning_rate_share(schedule: ScheduleName, progress: float) -> float:
     return _LAST + (1.0 - _LAST) * 0.5 * (1.0 + cos(pi * progress))
 
 
+# Networks of this process, by kind, structure and task: Keras takes tenths of a second to put layers together.
+_NETWORKS: dict[tuple[Any, ...], KerasNetwork] = {}
+
+
 @dataclass(kw_only=True, eq=False)
 class NeuralClassifier(SupervisedAgent):
     """One network from an observation to logits, trained with Adam on the cross-entropy of its softmax.
@@ -115,8 +119,8 @@ class NeuralClassifier(SupervisedAgent):
 
     @property
     def result_version(self) -> int:
-        # The networks of the first release drew other first weights and other dropout.
-        return max(super().result_version, 2)
+        # The networks of the first release drew other first weights; those of the second dropped other values.
+        return max(super().result_version, 3 if getattr(self, "dropout", 0.0) else 2)
 
     @property
     def _structure(self) -> str:
@@ -127,7 +131,13 @@ class NeuralClassifier(SupervisedAgent):
 
     def _network(self, task: LabelledTask) -> KerasNetwork:
         shape = input_shape(task)
-        return KerasNetwork(model_text(self._structure, shape, lambda layers: self._layers(layers, task)), shape)
+        key = (type(self), self._structure, task)
+        if key not in _NETWORKS:
+            if len(_NETWORKS) == 32:
+                _NETWORKS.clear()
+            text = model_text(self._structure, shape, lambda layers: self._layers(layers, task))
+            _NETWORKS[key] = KerasNetwork(text, shape)
+        return _NETWORKS[key]
 
     def check_task(self, task: LabelledTask, label: str) -> None:
         wanted = [field for field in ("shift", "rotate", "test_time_augmentation") if getattr(self, field)]

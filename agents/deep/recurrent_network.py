@@ -1,6 +1,5 @@
 """The network of a character RNN: its layers, its weights in one vector, and how it reads characters in NumPy."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -9,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.agents.deep.recurrent_cells import CELLS, UNROLLED_STEPS, CellName, CellWeights, State
+from velodrome.agents.deep.recurrent_cells import CELLS, CellName, CellWeights, State
 from velodrome.agents.deep.sequence_loss import length_mask
 
 # Sequences are read in groups of so many steps in all, so that memory stays flat in their number.
@@ -58,22 +57,6 @@ class RecurrentNetwork:
         """Outputs of a recurrent layer at each step."""
         return self.hidden * self.num_directions
 
-    def keras_layers(self, num_steps: int) -> Callable[[Any], list[Any]]:
-        """From the module `keras.layers` to the layers that read one-hot characters (batch, num_steps, …)."""
-
-        def make(layers: Any) -> list[Any]:
-            kind = getattr(layers, CELLS[self.cell].label)
-            options = {"return_sequences": True, "unroll": num_steps <= UNROLLED_STEPS}
-            found = [kind(self.hidden, **options) for _ in range(self.layers)]
-            if self.bidirectional:
-                # With a backward layer of its own, for a copy of the forward one would have the same first weights.
-                backward = [kind(self.hidden, **options, go_backwards=True) for _ in found]
-                pairs = zip(found, backward, strict=True)
-                found = [layers.Bidirectional(forward, backward_layer=other) for forward, other in pairs]
-            return [*found, *([layers.Dense(self.num_characters)] if self.head else [])]
-
-        return make
-
     @cached_property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of the weights, in Keras' order, in which they lie in the vector."""
@@ -98,6 +81,19 @@ class RecurrentNetwork:
         cells = [CellWeights(*arrays[first : first + 3]) for first in range(0, 3 * self.layers * count, 3)]
         layers = tuple(tuple(cells[first : first + count]) for first in range(0, len(cells), count))
         return NetworkWeights(layers, (arrays[-2], arrays[-1]) if self.head else None)
+
+    def matrices(self, vector: np.ndarray) -> list[np.ndarray]:
+        """The weights in a vector with those of a cell, and of the dense layer, below each other in one matrix.
+
+        They share its memory. Rows are inputs, outputs before, and biases; a cell's columns are its gates.
+        """
+        parts = 3 * self.layers * self.num_directions
+        ends = [*range(3, parts + 1, 3), *([parts + 2] if self.head else [])]
+        offsets = np.cumsum([0, *self.sizes])
+        return [
+            vector[offsets[start] : offsets[end]].reshape(-1, self.shapes[start][1])
+            for start, end in zip([0, *ends], ends, strict=False)
+        ]
 
     def rows(self) -> list[tuple[str, int, int]]:
         """Name, outputs at each step and number of weights of each layer, the one-hot characters first."""

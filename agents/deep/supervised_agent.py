@@ -20,8 +20,6 @@ from velodrome.envs.labelled.datasets.dataset import LabelledExamples
 from velodrome.envs.labelled.shuffled_passes import ShuffledPasses
 from velodrome.envs.make import make_environment
 
-LOOP = "keras"
-
 
 class SupervisedAgent(Agent):
     """An agent that learns from `env.unwrapped.examples`, a `LabelledExamples`, without stepping the environment.
@@ -170,7 +168,7 @@ class SupervisedAgent(Agent):
             np.ones(len(returns), dtype=np.bool_),
             (returns == num_steps).astype(np.int8),
             num_steps * len(returns),
-            LOOP,
+            learner.network.loop,
             learner.compile_seconds - compiled_before,
         )
 
