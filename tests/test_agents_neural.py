@@ -438,27 +438,6 @@ def test_training_steps_are_keras_steps():
         np.testing.assert_allclose(learner.arrays()[f"weights/{name}"], theirs, atol=2e-4)
 
 
-@pytest.mark.parametrize("rate", [0.3, 0.999999])
-def test_dropout_drops_its_share_and_keeps_the_mean(rate):
-    network = network_of((33, 31), lambda layers: layers.Flatten(), lambda layers: layers.Dropout(rate))
-    ones = np.ones((301, 33, 31), dtype=np.float32)
-
-    def values(seed):
-        draw = network.draw(np.random.default_rng(seed))
-        return network.train_logits({}, ones, draw, np.float32(1)).logits.numpy()
-
-    found = values(0)
-    assert found.shape == (301, 1023)
-    assert len(np.unique(found)) == 2
-    dropped = min(rate, 65535 / 65536)
-    assert (found == 0).mean() == pytest.approx(dropped, abs=5 * (dropped * (1 - dropped) / found.size) ** 0.5)
-    assert found.max() == pytest.approx(1 / (1 - dropped), rel=1e-4)
-    assert np.abs(np.corrcoef(found[:, :-1].ravel(), found[:, 1:].ravel())[0, 1]) < 0.01
-    assert (values(0) == found).all()
-    assert (values(1) != found).any()
-    assert (network.logits({}, ones).numpy() == 1).all()
-
-
 # Options
 
 

@@ -423,6 +423,3 @@ def test_a_result_that_changed_has_another_key_and_no_other_has():
     assert version(agents.Sarsa(action_mask=True), episodes=9) == 2
     # The training return counts the episode that the budget cut.
     assert version(agents.QLearning(), steps=9) == 2
-    # Other values are dropped.
-    assert [version(agents.MLP(dropout=rate), episodes=9) for rate in (0.0, 0.1)] == [2, 3]
-    assert version(agents.Ensemble(member=agents.DeepCNN()), episodes=9) == 3

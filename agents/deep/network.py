@@ -4,7 +4,7 @@ import json
 import random
 import re
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,12 +66,7 @@ class KerasNetwork:
     @cached_property
     def model(self) -> Any:
         """The model; only its shapes and operations matter, for which any seeds do."""
-        model = keras_model(self.text, np.random.default_rng(0))
-        if self._is_own:
-            for layer in model.layers:
-                if isinstance(layer, keras().layers.Dropout):
-                    layer.call = partial(_drop, layer)
-        return model
+        return keras_model(self.text, np.random.default_rng(0))
 
     @cached_property
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -149,25 +144,6 @@ class KerasNetwork:
             trained, others, shaped, training=is_training, return_losses=True
         )
         return logits, others, penalties
-
-
-def _drop(layer: Any, inputs: Any, training: bool = False) -> Any:
-    """Dropout by 16 random bits a value, of which Keras draws 32: half the time.
-
-    Args:
-        layer: `keras.layers.Dropout`, whose rate is rounded to 1/65536.
-        inputs: float32, of any shape.
-        training: whether something is dropped.
-    """
-    if not training:
-        return inputs
-    tf = tensorflow()
-    shape, dropped = tf.shape(inputs), min(round(layer.rate * 65536), 65535)
-    size = tf.reduce_prod(shape)
-    seed = layer.seed_generator.next()
-    words = tf.random.stateless_uniform([(size + 1) // 2], seed, minval=None, maxval=None, dtype=tf.int32)
-    bits = tf.reshape(tf.reshape(tf.bitcast(words, tf.int16), [-1])[:size], shape)
-    return inputs * (tf.cast(bits >= dropped - 32768, tf.float32) * (65536 / (65536 - dropped)))
 
 
 def model_text(name: str, input_shape: tuple[int, ...], make_layers: Callable[[Any], list[Any]]) -> str:

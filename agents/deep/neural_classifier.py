@@ -119,8 +119,8 @@ class NeuralClassifier(SupervisedAgent):
 
     @property
     def result_version(self) -> int:
-        # The networks of the first release drew other first weights; those of the second dropped other values.
-        return max(super().result_version, 3 if getattr(self, "dropout", 0.0) else 2)
+        # The networks of the first release drew other first weights and other dropout.
+        return max(super().result_version, 2)
 
     @property
     def _structure(self) -> str:
