@@ -10,10 +10,10 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
+from velodrome.agents.engine.one_thread import one_thread
 from velodrome.experiments.statistics.aggregates import Aggregate, mean
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.interval import Interval
-from velodrome.experiments.statistics.one_thread import one_thread
 from velodrome.experiments.statistics.resampling import (
     NUM_RESAMPLES,
     jackknife,

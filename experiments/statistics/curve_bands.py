@@ -6,8 +6,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
+from velodrome.agents.engine.one_thread import one_thread
 from velodrome.experiments.statistics.best_interval import FEWEST_TO_RESAMPLE
-from velodrome.experiments.statistics.one_thread import one_thread
 from velodrome.experiments.statistics.resampling import resample_counts
 from velodrome.experiments.statistics.scores import Array, check_level, random_stream
 from velodrome.experiments.statistics.student_intervals import expanded_tail

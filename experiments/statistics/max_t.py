@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from velodrome.agents.engine.one_thread import one_thread
 from velodrome.experiments.statistics.errors import StatisticsError
-from velodrome.experiments.statistics.one_thread import one_thread
 from velodrome.experiments.statistics.scores import Array
 from velodrome.experiments.statistics.sign_patterns import ROUNDING, as_signs, is_exact, sign_patterns
 
