@@ -103,6 +103,7 @@ def _build(
             register_jitable(forceinline=True)(function)
             function._velodrome_inlined = True  # type: ignore[attr-defined]
     for module in (compiled_stream, compiled_arrays, branch_free):
+        assert module.__file__ is not None
         options["fingerprint"] += hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()
     return loop_builder(learn.arguments)(select, learn.function, visits_of, **options)  # type: ignore[attr-defined]
 
