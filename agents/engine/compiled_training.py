@@ -142,7 +142,8 @@ def run_together(
         )
     arrays = ModelArrays.of(model)
     together, turn = 1, 1 << 62
-    if takes_turns:
+    # Without chance in the model little is guessed wrongly, and the wait for one seed's numbers is short.
+    if takes_turns and arrays.places != 1:
         num_bytes = sum(array.nbytes for array in pattern)
         together, turn = min(TOGETHER, max(2, CACHED_BYTES // num_bytes)), 1
     addresses = np.array([addresses_of(learner.memory) for learner in learners], dtype=np.int64)
