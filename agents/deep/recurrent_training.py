@@ -193,5 +193,6 @@ def _adam_update(state: dict[str, Array], gradient: Array, learning_rate: float)
     rate = learning_rate * math.sqrt(1.0 - SECOND_DECAY**count) / (1.0 - FIRST_DECAY**count)
     new_first: Array = first + (gradient - first) * np.float32(1.0 - FIRST_DECAY)
     new_second: Array = second + (gradient * gradient - second) * np.float32(1.0 - SECOND_DECAY)
-    change: Array = np.float32(rate) * new_first / (np.sqrt(new_second) + np.float32(EPSILON))
+    scale: Array = np.sqrt(new_second) + np.float32(EPSILON)
+    change: Array = np.float32(rate) * new_first / scale
     return dict(zip(_STATE, (weights - change, new_first, new_second, updates), strict=True))

@@ -32,7 +32,8 @@ def _unrolled_best(num_actions: int) -> Callable[..., Any]:
             best = pick(action_values[action] > best, action_values[action], best)
         return best
 
-    return _inlined(best)
+    inlined: Callable[..., Any] = _inlined(best)
+    return inlined
 
 
 _best_of_four, _best_of_six = _unrolled_best(4), _unrolled_best(6)
@@ -84,7 +85,8 @@ def _equal_to(num_actions: int) -> Callable[..., Any]:
 
         return types.uint64(action_values, types.float64), build
 
-    return equal_to
+    found: Callable[..., Any] = equal_to
+    return found
 
 
 @intrinsic

@@ -214,7 +214,7 @@ def build_loop(
                 while (in_episode and step < last_of_turn) or begins:
                     if begins:
                         state = start_state(model, environment)
-                        in_episode, length, episode_return, next_action = 1, 0, 0.0, -1
+                        in_episode, length, episode_return, next_action = 1, 0, 0.0, -1  # type: ignore[assignment]
                         begins = False
                         if parameter_by_episode:
                             floats[PARAMETER] = parameter = parameters[np.uint64(episode - bases[0])]
@@ -279,7 +279,7 @@ def build_loop(
                         row_of(outcomes, seed)[finished] = outcome
                         words[FINISHED] += np.uint64(1)
                         episode += 1
-                        in_episode, next_action = 0, -1
+                        in_episode, next_action = 0, -1  # type: ignore[assignment]
                         begins = episode < last_episode and step < last_step
                 close_uniforms(environment, words, ENVIRONMENT_WORDS)
                 if draws_uniforms_only:

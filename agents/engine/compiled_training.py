@@ -29,8 +29,9 @@ FIRST_CHUNK_EPISODES = 1 << 10
 MAX_AHEAD = 1 << 20
 # Loops over the actions of a state are unrolled where there are so few.
 FEW_ACTIONS = 8
-# Seeds that take turns.
+# Seeds that take turns, at most, and bytes of their tables together that a core's cache holds beside the model.
 TOGETHER = 8
+CACHED_BYTES = 1 << 17
 
 # Every loop is called with arrays of the same types, so it is compiled once.
 _compiled: WeakSet[Any] = WeakSet()
@@ -140,8 +141,10 @@ def run_together(
         )
     arrays = ModelArrays.of(model)
     together, turn = 1, 1 << 62
-    if takes_turns:
-        together, turn = TOGETHER, 1
+    # Without chance in the model little is guessed wrongly, and the wait for one seed's numbers is short.
+    if takes_turns and arrays.places != 1:
+        num_bytes = sum(array.nbytes for array in pattern)
+        together, turn = min(TOGETHER, max(2, CACHED_BYTES // num_bytes)), 1
     addresses = np.array([addresses_of(learner.memory) for learner in learners], dtype=np.int64)
     registers = np.zeros((num_seeds, NUM_WORDS), dtype=np.uint64)
     positions, numbers = registers.view(np.int64), registers.view(np.float64)

@@ -145,7 +145,7 @@ def _inlined(*parts: Callable[..., Any] | None) -> str:
         if not hasattr(function, "_velodrome_inlined"):
             register_jitable(forceinline=True)(function)
             function._velodrome_inlined = True  # type: ignore[attr-defined]
-    files = (compiled_stream.__file__, compiled_arrays.__file__, branch_free.__file__)
+    files = [str(module.__file__) for module in (compiled_stream, compiled_arrays, branch_free)]
     return "".join(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files)
 
 

@@ -245,8 +245,9 @@ class TabularAgent(Agent):
 
         Code of a user's own may raise, which would end the training of the others.
         """
-        functions = [self.policy.select, self.update, *([] if self.visits is None else [self.visits])]
-        return type(self).__module__.startswith("velodrome.") and all(is_ours(function) for function in functions)
+        functions: tuple[Callable[..., Any] | None, ...] = (self.policy.select, self.update, self.visits)
+        is_own_class = type(self).__module__.startswith("velodrome.")
+        return is_own_class and all(function is None or is_ours(function) for function in functions)
 
     @staticmethod
     def train_together(
