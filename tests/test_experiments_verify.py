@@ -135,6 +135,7 @@ def test_what_compare_stored_reproduces(folder, workers):
     assert list(verification.lines()) == [f"content digest {digest}", "12 of 12 trials reproduce"]
 
 
+@pytest.mark.slow
 def test_every_agent_of_the_catalogue_that_walks_on_ice_reproduces(folder):
     others = (SupervisedAgent, NeuralBandit, Discretized)
     agents = [name for name, make in AGENTS.items() if not (isinstance(make, type) and issubclass(make, others))]

@@ -118,8 +118,9 @@ def test_a_comparison_is_the_same_to_the_byte(tmp_path, monkeypatch, environment
     trained, train = [], side_by_side.train_side_by_side
 
     def counted(agents, *arguments, **named):
-        trained.append(len(agents))
-        return train(agents, *arguments, **named)
+        logs = train(agents, *arguments, **named)
+        trained.append(len(logs))
+        return logs
 
     monkeypatch.setattr(side_by_side, "train_side_by_side", counted)
     _, digest = compared(tmp_path / "together", environment)

@@ -113,7 +113,7 @@ def test_differences_have_welchs_interval_or_that_of_the_pairs():
 
 def test_holm_is_that_of_statsmodels_to_the_last_bit():
     rng = np.random.default_rng(0)
-    for size in range(1, 60):
+    for size in (1, 2, 3, 5, 8, 21, 59):
         p_values = rng.random(size).round(size % 4 + 1).tolist()
         assert statistics.holm(p_values).tolist() == multipletests(p_values, method="holm")[1].tolist()
 

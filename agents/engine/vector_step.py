@@ -78,7 +78,7 @@ def build_step(
             if next_state < 0 or next_state >= num_states:
                 return -1
             memory = member(memories, copy)
-            rng = open_stream(streams[copy])
+            rng = open_stream(streams[copy], 0)
             next_action = -1
             if words[PHASE] == BEGINS:
                 words[PHASE], words[LENGTH], returns[copy] = GOES_ON, 0, 0.0
@@ -136,7 +136,7 @@ def build_step(
                         return -1
                 words[ACTION], words[NEXT_ACTION] = next_action, -1
                 actions[copy] = next_action
-            close_stream(rng, streams[copy])
+            close_stream(rng, streams[copy], 0)
         return num_ended
 
     # See `build_loop`: Numba's index files must not be shared.
@@ -157,9 +157,9 @@ def build_greedy(greedy: Callable[..., Any], ties: str) -> Callable[..., Any]:
             state = states[copy]
             if state < 0 or state >= action_values.shape[1]:
                 return False
-            rng = open_stream(streams[copy])
+            rng = open_stream(streams[copy], 0)
             actions[copy] = greedy(action_values[copy, state], rng)
-            close_stream(rng, streams[copy])
+            close_stream(rng, streams[copy], 0)
         return True
 
     act_all.__qualname__ += f"_{ties}"

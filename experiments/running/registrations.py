@@ -1,6 +1,7 @@
 """Environments that the user's program has registered with Gymnasium, on their way to another process."""
 
 import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -58,6 +59,8 @@ def register(packed: Iterable[PackedRegistration]) -> None:
     """
     import pickle
 
+    # Where the module of an environment is imported only now, it registers the same once more.
+    warnings.filterwarnings("ignore", message="(?s).*Overriding environment .* already in registry")
     for one in packed:
         try:
             # Only this program's own parent sends them.
