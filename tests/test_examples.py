@@ -26,7 +26,7 @@ SMALL = {
 }
 
 # Two processes that import tensorflow and compile two networks, or that take a few seconds to start.
-LONG = {"labels_or_reward.py", "own_reinforce.py"}
+LONG = {"labels_or_reward.py", "own_reinforce.py", "compare_policies.py"}
 
 
 def run(arguments, folder):

@@ -507,6 +507,7 @@ class TestRunningScheduler:
             assert client.submit(abs, -3).result() == 3
         assert digest(tmp_path / "one") == digest(tmp_path / "address") == digest(tmp_path / "client")
 
+    @pytest.mark.slow
     def test_trials_of_a_killed_worker_are_run_again(self, cluster, tmp_path):
         results = run_and_kill_the_slow(tmp_path, cluster=cluster.address)
         check_nothing_lost_or_doubled(results, tmp_path)

@@ -3,6 +3,7 @@
 The environment draws its outcomes, and its episodes end both by themselves and by the time limit.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import gymnasium as gym
@@ -99,14 +100,22 @@ def test_the_random_agent(garnet, assert_loops_agree):
     assert_loops_agree(agents.RandomAgent, garnet, episodes=EPISODES)
 
 
+@pytest.mark.slow
 def test_softmax_with_more_actions_than_its_weights_have_room_for_on_the_stack(assert_loops_agree):
     env = gym.make("velodrome/Garnet-v0", num_states=3, num_actions=70, terminal_probability=0.2, seed=1)
     for learner in (agents.QLearning, agents.ExpectedSarsa):
         assert_loops_agree(lambda build=learner: build(policy=policies.Softmax(0.05)), env, seeds=(0,), episodes=200)
 
 
-@pytest.mark.parametrize("rate_clock", CLOCKS)
-@pytest.mark.parametrize("parameter_clock", CLOCKS)
+@pytest.mark.parametrize(
+    ("parameter_clock", "rate_clock"),
+    [
+        pytest.param(
+            *clocks, marks=() if clocks[0] == clocks[1] or clocks == ("episode", "visits") else pytest.mark.slow
+        )
+        for clocks in itertools.product(CLOCKS, CLOCKS)
+    ],
+)
 @pytest.mark.parametrize(
     "learner",
     [
@@ -151,7 +160,7 @@ def test_every_schedule(schedule, garnet, assert_loops_agree):
     ],
     ids=["random_noise", "softmax", "ucb"],
 )
-@pytest.mark.parametrize("clock", CLOCKS)
+@pytest.mark.parametrize("clock", ["visits", *[pytest.param(clock, marks=pytest.mark.slow) for clock in CLOCKS[:2]]])
 def test_schedules_of_the_other_policies(schedule, clock, garnet, assert_loops_agree):
     assert_loops_agree(lambda: agents.QLearning(policy=schedule(clock)), garnet, episodes=EPISODES)
 
