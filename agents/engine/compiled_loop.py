@@ -169,7 +169,7 @@ def build_loop(
     parameter_at = numba.extending.register_jitable(forceinline=True)(parameter_at)
     form = branch_free(select, num_actions) if takes_turns else None
     choose, mask_of = _masked(select) if has_masks else _unmasked(select if form is None else form)
-    counted = _visits if visits_of is None else visits_of
+    counted = recorded_visits if visits_of is None else visits_of
     # A stream of which nothing but `random` is asked has no half of a word to keep.
     draws_uniforms_only = form is not None and not draws
 
@@ -337,7 +337,8 @@ _HANDED = {
 
 
 @numba.extending.register_jitable(forceinline=True)
-def _visits(memory, state, action, rng):
+def recorded_visits(memory, state, action, rng):
+    """Visits of a pair so far, for a learner that does not count them otherwise."""
     return memory.visit_counts[state, action]
 
 

@@ -1,19 +1,15 @@
 """Drives the compiled loop through a budget in chunks, from where an agent stands to where it then stands."""
 
-import time
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakSet
 
 import numpy as np
 
-from velodrome.agents.engine.compile_clock import COMPILE_CLOCK
-from velodrome.agents.engine.compiler import compiled_loop, report_not_compilable
+from velodrome.agents.engine.compiler import compile_now, compiled_loop
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.generic_loop import Progress
-from velodrome.agents.engine.interruption import current_interruption, not_counted
+from velodrome.agents.engine.interruption import current_interruption
 from velodrome.agents.engine.sampled_model import SampledModel
 from velodrome.agents.errors import PolicyFailureError, UnsupportedEnvironmentError, policy_failure
 from velodrome.agents.tabular.schedule_table import ScheduleTable
@@ -32,9 +28,6 @@ FEW_ACTIONS = 8
 # Seeds that take turns, at most, and bytes of their tables together that a core's cache holds beside the model.
 TOGETHER = 8
 CACHED_BYTES = 1 << 17
-
-# Every loop is called with arrays of the same types, so it is compiled once.
-_compiled: WeakSet[Any] = WeakSet()
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +199,7 @@ def run_together(
             first.discount, registers, *columns, seeds.copy(),
             together, turn,
         )  # fmt: skip
-        compile_seconds += _compile(loop, arguments, select)
+        compile_seconds += compile_now(loop, arguments, select)
         try:
             loop(*arguments)
         except Exception as error:
@@ -281,27 +274,6 @@ def _failure(failure: int, num_actions: int, learner: TabularLearner, position: 
     except ConfigurationError as error:
         return error
     raise AssertionError(f"{schedule.owner}: every value is allowed")
-
-
-def _compile(loop: Any, arguments: tuple[Any, ...], select: Callable[..., Any]) -> float:
-    """Compile a loop for these arguments, or load it from disk, unless that was done; returns the seconds taken."""
-    if loop in _compiled:
-        return 0.0
-    started = time.perf_counter()
-    with not_counted(), COMPILE_CLOCK, warnings.catch_warnings():
-        import numba
-        from numba.core.errors import NumbaWarning
-
-        # Advice to Numba's own users; what matters to ours is in the error.
-        warnings.simplefilter("ignore", NumbaWarning)
-        try:
-            if loop not in _compiled:
-                loop.compile(tuple(numba.typeof(argument) for argument in arguments))
-        except Exception as error:
-            # Compiling runs none of the user's code: whatever goes wrong, this policy cannot be compiled.
-            raise report_not_compilable(loop, error, select) from error
-    _compiled.add(loop)
-    return time.perf_counter() - started
 
 
 def _table(

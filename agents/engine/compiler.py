@@ -4,16 +4,22 @@ import hashlib
 import linecache
 import re
 import threading
+import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from velodrome.agents.engine.code_fingerprint import code_fingerprint, reachable_functions
+from velodrome.agents.engine.compile_clock import COMPILE_CLOCK
+from velodrome.agents.engine.interruption import not_counted
 from velodrome.checks import VelodromeError
 
 _loops: dict[tuple[Any, ...], Callable[..., Any]] = {}
+# Every loop is called with arrays of the same types, so it is compiled once.
+_compiled: WeakSet[Any] = WeakSet()
 _refused: dict[Callable[..., Any], str] = {}
 _fingerprints: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
 _lock = threading.Lock()
@@ -120,10 +126,37 @@ def is_ours(function: Callable[..., Any]) -> bool:
     return function.__module__.startswith("velodrome.") and all(is_ours(value) for value in captured if callable(value))
 
 
-def report_not_compilable(loop: Callable[..., Any], error: Exception, select: Callable[..., Any]) -> NotCompilableError:
+def _report_not_compilable(
+    loop: Callable[..., Any], error: Exception, select: Callable[..., Any]
+) -> NotCompilableError:
     """Remember that Numba refused a loop, so that it is not asked again; returns the error to raise."""
     _refused[loop] = compile_error_line(error, select)
     return NotCompilableError(_refused[loop])
+
+
+def compile_now(loop: Any, arguments: tuple[Any, ...], select: Callable[..., Any]) -> float:
+    """Compile a loop for these arguments, or load it from disk, unless that was done; returns the seconds taken.
+
+    Raises:
+        NotCompilableError: Numba refuses the policy `select`.
+    """
+    if loop in _compiled:
+        return 0.0
+    started = time.perf_counter()
+    with not_counted(), COMPILE_CLOCK, warnings.catch_warnings():
+        import numba
+        from numba.core.errors import NumbaWarning
+
+        # Advice to Numba's own users; what matters to ours is in the error.
+        warnings.simplefilter("ignore", NumbaWarning)
+        try:
+            if loop not in _compiled:
+                loop.compile(tuple(numba.typeof(argument) for argument in arguments))
+        except Exception as error:
+            # Compiling runs none of the user's code: whatever goes wrong, this policy cannot be compiled.
+            raise _report_not_compilable(loop, error, select) from error
+    _compiled.add(loop)
+    return time.perf_counter() - started
 
 
 def _build(

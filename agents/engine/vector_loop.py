@@ -1,16 +1,15 @@
 """The generic loop for many tables side by side: one for each copy in an environment's vector form."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from velodrome.agents.engine.compiler import compiled_greedy, compiled_vector_step, report_not_compilable
+from velodrome.agents.engine.compiler import compile_now, compiled_greedy, compiled_vector_step
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.generic_loop import Progress
-from velodrome.agents.engine.interruption import current_interruption, not_counted
+from velodrome.agents.engine.interruption import current_interruption
 from velodrome.agents.tabular.schedule_table import ScheduleTable
 from velodrome.agents.tabular.tabular_learner import TabularLearner
 from velodrome.checks import VelodromeError
@@ -98,7 +97,7 @@ def run_vector_loop(
             first.discount, limits, streams, chosen, ended,
         )  # fmt: skip
         if played == 0:
-            _compile(step_all, arguments, first.select)
+            compile_now(step_all, arguments, first.select)
         num_ended = step_all(*arguments)
         if num_ended < 0:
             raise SideBySideError("a copy failed")
@@ -224,17 +223,3 @@ def _table(schedule: ScheduleTable, played: int, episodes: int | None) -> np.nda
     if schedule.clock == "episode" and episodes is not None:
         last = min(last, episodes + 1)
     return schedule.from_zero(last)
-
-
-def _compile(step: Any, arguments: tuple[Any, ...], select: Callable[..., Any]) -> None:
-    if step.signatures:
-        return
-    with not_counted(), warnings.catch_warnings():
-        import numba
-        from numba.core.errors import NumbaWarning
-
-        warnings.simplefilter("ignore", NumbaWarning)
-        try:
-            step.compile(tuple(numba.typeof(argument) for argument in arguments))
-        except Exception as error:
-            raise report_not_compilable(step, error, select) from error

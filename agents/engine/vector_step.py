@@ -11,6 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from velodrome.agents.engine.compiled_loop import recorded_visits
 from velodrome.agents.engine.compiled_stream import close_stream, open_stream
 from velodrome.agents.engine.numba_cache import compiled
 
@@ -44,7 +45,7 @@ def build_step(
     names the code that is inlined, see `build_loop`.
     """
     member = _member(memory_type)
-    counted = _visits if visits_of is None else visits_of
+    counted = recorded_visits if visits_of is None else visits_of
     parameter_by_episode, parameter_by_step = parameter_clock == "episode", parameter_clock == "step"
     rate_by_episode, rate_by_step = rate_clock == "episode", rate_clock == "step"
 
@@ -184,11 +185,6 @@ def bins_of(observations, dimensions, low, high, bins, states):
                 number = min(int((value - low[place]) / (high[place] - low[place]) * bins[place]), bins[place] - 1)
             index = index * bins[place] + number
         states[copy] = index
-
-
-@numba.extending.register_jitable(forceinline=True)
-def _visits(memory, state, action, rng):
-    return memory.visit_counts[state, action]
 
 
 def _member(memory_type: type) -> Callable[..., Any]:

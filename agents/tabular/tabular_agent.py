@@ -241,7 +241,7 @@ class TabularAgent(Agent):
 
     @property
     def trains_together(self) -> bool:
-        """Whether several of its kind can train side by side in one compiled call: all of its code is the package's.
+        """Whether several of its kind can be trained by `train_together`: all of its code is the package's.
 
         Code of a user's own may raise, which would end the training of the others.
         """
