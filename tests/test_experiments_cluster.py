@@ -544,6 +544,28 @@ class TestRunningScheduler:
         compare(environments, tmp_path / "reference", workers=0)
         assert digest(tmp_path / "out") == digest(tmp_path / "reference")
 
+    def test_a_scheduler_that_dies_as_it_is_asked_for_outcomes_fails_no_trial(self, cluster, tmp_path, monkeypatch):
+        gather = distributed.Client.gather
+
+        async def late(client, future):
+            outcomes = await gather(client, future)
+            gathered.append(future)
+            if len(gathered) < 3:
+                return outcomes
+            cluster.kill_scheduler()
+            # While the future still counts as finished.
+            raise OSError("in <TCP (closed)>: Stream is closed")
+
+        gathered = []
+        monkeypatch.setattr(distributed.Client, "gather", late)
+        with pytest.raises(ExperimentError, match="lost the connection to the cluster"):
+            compare(LAKE, tmp_path / "out", seeds=8, cluster=cluster.address)
+        with Store.open_for_reading(tmp_path / "out") as store:
+            assert set(store.statuses(store.keys()).values()) <= {"done"}
+        compare(LAKE, tmp_path / "out", seeds=8, workers=0)
+        compare(LAKE, tmp_path / "reference", seeds=8, workers=0)
+        assert digest(tmp_path / "out") == digest(tmp_path / "reference")
+
     @pytest.mark.slow
     def test_without_workers_the_run_says_that_it_waits(self, scheduler, tmp_path, monkeypatch):
         monkeypatch.setattr(cluster_connection, "NOTICE_SECONDS", 0.5)

@@ -30,6 +30,8 @@ LONG_PAYLOAD = 100_000
 MAX_VERDICTS = 5
 # A worker that has said nothing for so long, and whose trial is late, cannot be talked to.
 STUCK_SECONDS = 60.0
+# Dask's reason for which futures are cancelled.
+_CONNECTION_LOST = "scheduler-connection-lost"
 RESTART_SECONDS = 30.0
 
 
@@ -172,16 +174,18 @@ class ClusterWorkers:
         elif isinstance(error, KilledWorker):
             self._judge(sent.task, error.allowed_failures + 1)
         elif isinstance(error, CancelledError):
-            self._broken = self._why_cancelled(error)
+            self._broken = self._why_cancelled(getattr(error, "reason", "unknown reason"))
+        elif isinstance(error, OSError) and future.status != "error":
+            # The scheduler died after it had said that the task is done: no failure of the trials.
+            self._broken = self._why_cancelled(_CONNECTION_LOST)
         elif isinstance(error, ImportError | ExperimentError):
             self._broken = f"cluster: {' '.join(str(error).split())}"
         elif error is not None:
             self._finish(sent.task, [failed_outcome(trial.key, error) for trial in sent.task.trials])
 
-    def _why_cancelled(self, error: CancelledError) -> str:
-        reason = getattr(error, "reason", "unknown reason")
+    def _why_cancelled(self, reason: str) -> str:
         lost = "lost the connection to the cluster"
-        what = lost if reason == "scheduler-connection-lost" else f"the cluster cancelled the run ({reason})"
+        what = lost if reason == _CONNECTION_LOST else f"the cluster cancelled the run ({reason})"
         return f"{what}: {self._connection.address}; run again to go on from what is stored"
 
     def _finish(self, task: Task, outcomes: Any) -> None:
