@@ -26,7 +26,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 PAPERS = [*PAGES, ROOT / "README.ko.md", ROOT / "CHANGELOG.md"]
 
 # A fenced block, and the comment in the line above it: `file: NAME` also writes the block to a file of that name;
-# the commands of a block with `minutes` take that long, and run with the slow tests.
+# the commands of a block with `minutes` take that long, and run with the slow tests; blocks with `needs MODULE` run
+# where it can be imported. Several are separated by commas.
 BLOCK = re.compile(r"^(?:<!-- (?P<remark>[^\n]*) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 TABLE = re.compile(r"<!-- table: frozenlake -->\n(.*?)<!-- end of table -->", re.S)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -38,6 +39,19 @@ class Block:
     text: str
     remark: str
     line: int
+
+    @property
+    def remarks(self):
+        return self.remark.split(", ")
+
+    @property
+    def takes_minutes(self):
+        return "minutes" in self.remarks
+
+    @property
+    def is_possible(self):
+        modules = [remark.removeprefix("needs ") for remark in self.remarks if remark.startswith("needs ")]
+        return all(importlib.util.find_spec(module) for module in modules)
 
 
 def read(path):
@@ -86,13 +100,15 @@ def test_the_code_and_the_commands_of_a_page_run(page, clean_process, capsys):
     module.__file__ = str(clean_process / "page.py")
     sys.modules[module.__name__] = module
     for block in blocks_of(page):
+        if not block.is_possible:
+            continue
         if block.remark.startswith("file: "):
             (clean_process / block.remark.removeprefix("file: ")).write_text(block.text, encoding="utf-8")
         if block.language == "python":
             # The empty lines make a traceback point into the page.
             exec(compile("\n" * block.line + block.text, str(page), "exec"), module.__dict__)
         for command in commands_of(block):
-            if command.startswith("velodrome ") and block.remark != "minutes":
+            if command.startswith("velodrome ") and not block.takes_minutes:
                 code = exit_code_of(shlex.split(command)[1:])
                 assert code == 0, f"{command}\n{capsys.readouterr().err}"
 
@@ -150,7 +166,7 @@ LONG = [
     for page in PAGES
     for block in blocks_of(page)
     for command in commands_of(block)
-    if block.remark == "minutes" and command.startswith("velodrome ")
+    if block.takes_minutes and block.is_possible and command.startswith("velodrome ")
 ]
 
 
