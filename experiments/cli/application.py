@@ -6,14 +6,14 @@ import warnings
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
 from velodrome.experiments.cli.streams import heed_width, leave, make_printable, replacement_lines, say
 
-Kind = Literal["agents", "policies", "schedules", "environments", "experiments"]
+Kind = Literal["agents", "policies", "schedules", "environments", "wrappers", "experiments"]
 TOO_MANY_FILES = (
     "too many open files: this process may not open as many as it needs; allow more, such as with `ulimit -n 1024`, "
     "and give the same command again"
@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 @app.command(name="list")
 def list_names(kind: Kind | None = None, /) -> None:
-    """Show what can be named: agents, policies, schedules, environments and experiments.
+    """Show what can be named: agents, policies, schedules, environments, wrappers around them, and experiments.
 
     Args:
         kind: only this kind.
@@ -113,7 +113,7 @@ def list_names(kind: Kind | None = None, /) -> None:
     from velodrome.experiments.specification.descriptions import describe
 
     console = Terminal(highlight=False, soft_wrap=not sys.stdout.isatty())
-    kinds: list[str] = [kind] if kind else ["agents", "policies", "schedules", "environments", "experiments"]
+    kinds = (kind,) if kind else get_args(Kind)
     for place, name in enumerate(kinds):
         if place:
             console.print()

@@ -7,14 +7,15 @@ import inspect
 import os
 import sys
 import typing
-from collections import UserDict
+from collections import ChainMap, UserDict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
 import gymnasium as gym
+from gymnasium import wrappers
 
-from velodrome import agents, policies
+from velodrome import agents, envs, policies
 from velodrome.agents.agent import Agent
 from velodrome.checks import ConfigurationError, VelodromeError, closest
 from velodrome.envs.unimported_modules import NoSuchModuleError, unimported_module
@@ -63,8 +64,15 @@ SCHEDULES = Catalogue(
     stepped_harmonic="SteppedHarmonic", reciprocal="Reciprocal",
 )  # fmt: skip
 
-# Environments are Gymnasium's registry's; this is the one wrapper around them that has a name.
-DISCRETIZE = "discretize"
+# They take a function; an expression is of plain values.
+_TAKE_FUNCTIONS = {"TransformAction", "TransformObservation", "TransformReward"}
+_OF_OTHER_ARRAYS = {"ArrayConversion", "JaxToNumpy", "JaxToTorch", "NumpyToTorch"}
+_GYMNASIUMS = sorted({*wrappers.__all__} - _TAKE_FUNCTIONS - _OF_OTHER_ARRAYS - {"vector"})
+# What stands around an environment: Gymnasium's under the names of their classes, and ours.
+WRAPPERS: ChainMap[str, Any] = ChainMap(
+    Catalogue(wrappers, **{name: name for name in _GYMNASIUMS}),
+    Catalogue(envs, discretize="Discretize"),
+)
 _CATALOGUES: dict[str, Catalogue] = {"agent": AGENTS, "policy": POLICIES, "schedule": SCHEDULES}
 _BASES: dict[str, type[Configuration]] = {"agent": Agent, "policy": Policy, "schedule": Schedule}
 # Where a name of the second kind belongs when the first was wanted.
@@ -135,6 +143,13 @@ def with_article(kind: str) -> str:
     return f"an {kind}" if kind == "agent" else f"a {kind}"
 
 
+def unknown_wrapper(name: str) -> str:
+    """One line on a name that stands around an environment and is no wrapper."""
+    if name in _TAKE_FUNCTIONS:
+        return f"{name} takes a function, which cannot be written here: register an environment that has this wrapper"
+    return f"unknown wrapper {name!r}{closest(name, WRAPPERS)}"
+
+
 def add_current_directory() -> None:
     """Let the user's own modules be found, as `python -m` does."""
     if os.getcwd() not in sys.path:
@@ -188,7 +203,7 @@ def _find(name: str, kinds: Sequence[str], may_import: bool) -> Factory:
         place = _PLACES.get((kinds[0], found))
         advice = f": write {place.format(name)}" if place is not None else ""
         raise CatalogueError(f"{name} is {with_article(found)}, not {wanted}{advice}")
-    if name in gym.registry or name == DISCRETIZE:
+    if name in gym.registry or name in WRAPPERS:
         raise CatalogueError(f"{name} is an environment, not {wanted}")
     words = [word for kind in kinds for word in _CATALOGUES[kind]]
     raise CatalogueError(f"unknown {' or '.join(kinds)} {name!r}{closest(name, words)}")
