@@ -1,10 +1,10 @@
 """Agents and environments that the command line compares without an experiment file."""
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from velodrome.experiments.errors import ExperimentError
@@ -30,7 +30,7 @@ def one_experiment(names: Sequence[str]) -> str:
             f"give one experiment, a TOML file or one of `velodrome list experiments`{got}; {_ADD_ON}"
         )
     name = names[0]
-    if not Path(name).is_file() and _is_agent(_split(name)[1]):
+    if not os.path.isfile(name) and _is_agent(_split(name)[1]):
         raise ExperimentError(f"{name} is an agent, not an experiment; {_ADD_ON}")
     return name
 
@@ -47,7 +47,7 @@ def fields_without_file(agents: Sequence[str], on: Sequence[str], changes: Mappi
         ExperimentError: an experiment is given in place of an agent, no agent, or a label twice.
     """
     for agent in agents:
-        if agent in shipped_experiments() or agent.endswith(".toml") or Path(agent).is_file():
+        if agent in shipped_experiments() or agent.endswith(".toml") or os.path.isfile(agent):
             raise ExperimentError(
                 f"{agent} is an experiment with environments of its own: leave out --on, or give agents"
             )

@@ -28,6 +28,7 @@ from velodrome.policies.configuration import Configuration, to_expression
 # More is most likely a mistake; every pair of them is tested against each other.
 MOST_COMBINATIONS = 256
 _SCALARS = (bool, int, float, str, types.NoneType)
+_OF_FUNCTION = "an argument needs an expression beside it, not a function"
 _ENVIRONMENT = ("environment",)
 _KINDS = {"agent": ("agent",), "learner": ("agent",), "policy": ("policy",), "environment": _ENVIRONMENT}
 
@@ -74,8 +75,11 @@ def grid_of(shorthand: str, fields: Sequence[str], given: Any) -> tuple[list[tup
     call, kinds = _call_of(named), _KINDS[shorthand]
     factory = None if call is None else _factory(call, kinds)
     if call is None or (factory is None and ":" not in call.name):
-        reason = "an argument needs an expression beside it, not a function" if callable(named) else ""
-        return [("", plain)], [Mistake((key,), reason) for key in arguments if reason]
+        if callable(named):
+            return [("", plain)], [Mistake((key,), _OF_FUNCTION) for key in arguments]
+        # What its arguments are is not known, but a field may be misspelt.
+        near = {key: did_you_mean(key, fields) for key in arguments}
+        return [("", plain)], [Mistake((key,), name, is_unknown_field=True) for key, name in near.items() if name]
     call, mistakes = _with_arguments(call, kinds, factory, fields, arguments, is_object=not isinstance(named, str))
     try:
         variants = _variants(call, kinds)
