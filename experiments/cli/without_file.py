@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.specification.catalogue import kind_of
 from velodrome.experiments.specification.descriptions import shipped_experiments
 from velodrome.experiments.specification.expression import ExpressionError, parse_expression
+from velodrome.experiments.specification.grids import grid_of
 
 _ADD_ON = "to compare agents, add --on ENVIRONMENT, such as --on FrozenLake-v1"
 # A label and an expression; what stands in brackets is an argument.
@@ -63,11 +63,21 @@ def _labelled(kind: str, texts: Sequence[str]) -> list[str] | dict[str, str]:
     pairs = [_split(text) for text in texts]
     if all(label is None for label, _ in pairs):
         return list(texts)
-    labels = [_canonical(expression) if label is None else label for label, expression in pairs]
-    twice = [label for label, times in Counter(labels).items() if times > 1]
-    if twice:
-        raise ExperimentError(f"{kind} {twice[0]!r} is given twice: give labels")
-    return dict(zip(labels, (expression for _, expression in pairs), strict=True))
+    labelled: dict[str, str] = {}
+    for given, expression in pairs:
+        for label, text in [(given, expression)] if given is not None else _own_labels(kind, expression):
+            if label in labelled:
+                raise ExperimentError(f"{kind} {label!r} is given twice: give labels")
+            labelled[label] = text
+    return labelled
+
+
+def _own_labels(kind: str, expression: str) -> list[tuple[str, str]]:
+    """Each expression that one stands for, by its own text."""
+    every, mistakes = grid_of(kind, [kind], expression)
+    if mistakes:
+        raise ExperimentError(f"{expression}: {mistakes[0].reason}")
+    return [(_canonical(text), text) for _, text in every]
 
 
 def _split(text: str) -> tuple[str | None, str]:
