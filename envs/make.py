@@ -17,7 +17,7 @@ from velodrome.envs.registration import register_environments
 from velodrome.envs.unimported_modules import unimported_module
 
 # Keywords of gym.make itself, which no constructor needs to know.
-_MAKE_KEYWORDS = ("max_episode_steps", "disable_env_checker")
+MAKE_KEYWORDS = ("max_episode_steps", "disable_env_checker")
 _LISTED_MODULES = ("velodrome.envs.", "gymnasium.envs.toy_text.", "gymnasium.envs.classic_control.")
 
 Environment = gym.Env[Any, Any]
@@ -95,7 +95,7 @@ def _make_by_id(environment: str, kwargs: dict[str, Any]) -> Environment:
         entry_point = creator
         creator = _call(identifier, lambda: load_env_creator(entry_point))
     if creator is not None:
-        _check_keywords(identifier, creator, kwargs, extra=_MAKE_KEYWORDS)
+        _check_keywords(identifier, creator, kwargs, extra=MAKE_KEYWORDS)
     return _made(identifier, lambda: gym.make(identifier, **kwargs))
 
 

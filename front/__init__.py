@@ -1,9 +1,11 @@
 """velodrome: put reinforcement-learning agents on one track and see who is better.
 
-Names are loaded when first used, so that importing the package costs nothing.
+Names are loaded when first used. Gymnasium alone is imported at once, so that it knows `velodrome/...`.
 """
 
 import lazy_loader
+
+from velodrome import envs  # noqa: F401
 
 __version__ = "0.1.0"
 

@@ -376,3 +376,102 @@ def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(monkeypatch, caps
     assert main(arguments) == 0
     assert len(kept) == 2
     assert all(row in Results.load("there").records for row in kept)
+
+
+def compared(capsys, *words):
+    """Runs `velodrome compare`, which must succeed without a word on standard error."""
+    code = main(["compare", *words])
+    printed = capsys.readouterr()
+    assert (code, printed.err) == (0, "")
+    return printed.out
+
+
+def test_agents_are_compared_without_a_file_which_is_written(capsys):
+    text = compared(capsys, "q_learning", "sarsa", "--on", "FrozenLake-v1", "--steps", "200", "--seeds", "5")
+    folder = "results/q_learning--sarsa-on-FrozenLake-v1"
+    assert text.endswith(
+        f"Table and plot: {folder}; trials: results/trials.sqlite\n"
+        f"Experiment file: {folder}/experiment.toml\nReport: velodrome report results\n"
+    )
+    with Store.open_for_reading("results") as store:
+        before = store.content_digest()
+    again = compared(capsys, f"{folder}/experiment.toml")
+    assert again.splitlines() == [line for line in text.splitlines() if not line.startswith("Experiment file")]
+    with Store.open_for_reading("results") as store:
+        assert store.content_digest() == before
+    Path("by_hand.toml").write_text(
+        'name = "x"\nsteps = 200\nseeds = 5\nagents = ["q_learning", "sarsa"]\nenvironments = ["FrozenLake-v1"]'
+    )
+    assert [trial.key for trial in read_experiment("by_hand.toml").plan().trials] == [
+        trial.key for trial in read_experiment(f"{folder}/experiment.toml").plan().trials
+    ]
+
+
+def test_agents_and_environments_without_a_file_may_have_labels(capsys):
+    agents = ["fast=random", "random( )", "ε-greedy = random"]
+    places = ["--on", "a lake=FrozenLake-v1(is_slippery=False)", "--on", "CliffWalking-v1"]
+    options = ["--steps", "50", "--seeds", "5", "--baseline", "fast", "--quiet", "--json", "--out", "there"]
+    content = strict(compared(capsys, *agents, *places, *options))
+    assert {row["agent"] for row in content["rows"]} == {"fast", "random", "ε-greedy"}
+    (file,) = Path("there").rglob("experiment.toml")
+    assert file.read_text() == (
+        'name = "fast, random, ε-greedy on a lake, CliffWalking-v1"\nseeds = 5\nsteps = 50\n\n'
+        '[agents]\nfast = "random"\nrandom = "random( )"\n'
+        '"ε-greedy" = "random"\n\n'
+        '[environments]\n"a lake" = "FrozenLake-v1(is_slippery=False)"\nCliffWalking-v1 = "CliffWalking-v1"\n'
+    )
+
+
+def test_the_name_of_many_is_short_and_their_own(capsys):
+    texts = [f"q_learning(learning_rate={rate})" for rate in (0.1, 0.2, 0.3, 0.4)]
+    names = []
+    for agents in (texts, [*texts, "random"]):
+        compared(capsys, *agents, "--on", "FrozenLake-v1", "--steps", "9", "--seeds", "5", "--quiet", "--json")
+        names.append(Results.load("results").name)
+    assert all(len(name) <= 80 and name.startswith("q_learning(learning_rate=0.1), q_lear") for name in names)
+    assert names[0] != names[1]
+    assert len(list(Path("results").rglob("experiment.toml"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], "give one experiment, a TOML file or one of `velodrome list experiments`; to compare agents, add --on"),
+        (["q_learning"], "q_learning is an agent, not an experiment; to compare agents, add --on ENVIRONMENT, such as"),
+        (["fast=sarsa(discount=0.9)"], "fast=sarsa(discount=0.9) is an agent, not an experiment; to compare agents"),
+        (["q_learning", "sarsa"], "give one experiment, a TOML file or one of `velodrome list experiments`, got q_lea"),
+        (["frozenlak"], "unknown experiment 'frozenlak': did you mean 'frozenlake'?"),
+        (["frozenlake", "--on", "CartPole-v1"], "frozenlake is an experiment with environments of its own: leave out"),
+        (["two.toml", "--on", "CartPole-v1"], "two.toml is an experiment with environments of its own: leave out --on"),
+        (["--on", "CartPole-v1"], "give agents to compare, such as: velodrome compare q_learning sarsa --on Frozen"),
+        (["q_lerning", "--on", "FrozenLake-v1"], "agents.q_lerning: unknown agent 'q_lerning': did you mean 'q_lea"),
+        (["sarsa", "--on", "FrozenLak-v1"], "environments.FrozenLak-v1: unknown environment 'FrozenLak-v1': did you"),
+        (["sarsa", "--on", "random"], "environments.random: random is an agent, not an environment such as Frozen"),
+        (["CartPole-v1", "--on", "CartPole-v1"], "agents.CartPole-v1: CartPole-v1 is an environment, not an agent"),
+        (["sarsa", "sarsa", "--on", "FrozenLake-v1"], "agents.1: agent 'sarsa' is given twice: give labels"),
+        (["a=sarsa", "a=random", "--on", "FrozenLake-v1"], "agent 'a' is given twice: give labels"),
+        (["sarsa", "--on", "FrozenLake-v1", "--steps", "3"], "give episodes, steps or epochs, one of them"),
+        (["sarsa", "--no", "FrozenLake-v1"], "Unknown option: --no. Did you mean --on?"),
+    ],
+)
+def test_mistakes_without_a_file_are_one_line(capsys, words, line):
+    assert main(["compare", *words, "--episodes", "5"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"velodrome: {line}")
+    assert len(printed.err.splitlines()) == 1
+
+
+def test_without_a_budget_the_pair_is_named(capsys):
+    assert main(["compare", "sarsa", "--on", "FrozenLake-v1"]) == 2
+    line = "give episodes, steps or epochs, one of them: no budget for 'sarsa' on 'FrozenLake-v1'"
+    assert capsys.readouterr().err == f"velodrome: {line}\n"
+
+
+def test_the_command_repeats_agents_and_environments(closed_gate, capsys):
+    words = ["random", "--on", "lake=FrozenLake-v1", "--on", "own_gate:own/Gate-v0", "--episodes", "3", "--seeds", "5"]
+    assert main(["compare", *words, "--workers", "0"]) == 1
+    command = shlex.split(capsys.readouterr().out.splitlines()[-1].partition("with: ")[2])
+    assert command[:7] == ["velodrome", "compare", *words[:5]]
+    closed_gate.unlink()
+    assert main(command[1:]) == 0

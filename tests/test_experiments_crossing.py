@@ -215,7 +215,7 @@ REFUSED = {
     ),
     "a budget of a policy": (
         {"Q": "q_learning"}, {"U": {"policy": "ucb", "episodes": 5}},
-        ["unknown field 'policies.U.episodes'; allowed: policy"],
+        ["unknown field 'policies.U.episodes'; allowed: policy, or an argument of ucb"],
     ),
     "two budgets of a learner": (
         {"Q": {"learner": "q_learning", "episodes": 5, "steps": 5}}, {"U": "ucb"},

@@ -4,14 +4,21 @@ import pytest
 
 from velodrome.agents import DynaQ
 from velodrome.envs import list_environments
-from velodrome.experiments.specification.catalogue import AGENTS, POLICIES, SCHEDULES, CatalogueError, build_agent
+from velodrome.experiments.specification.catalogue import (
+    AGENTS,
+    POLICIES,
+    SCHEDULES,
+    WRAPPERS,
+    CatalogueError,
+    build_agent,
+)
 from velodrome.experiments.specification.descriptions import describe
 from velodrome.policies.configuration import to_data
 
 CATALOGUES = {"agents": AGENTS, "policies": POLICIES, "schedules": SCHEDULES}
 
 
-@pytest.mark.parametrize("kind", ["agents", "policies", "schedules", "environments"])
+@pytest.mark.parametrize("kind", ["agents", "policies", "schedules", "environments", "wrappers"])
 def test_everything_is_described(kind):
     entries = describe(kind)
     for name, signature, summary in entries:
@@ -21,10 +28,9 @@ def test_everything_is_described(kind):
         assert len((signature + summary).splitlines()) == 1
     names = [entry.name for entry in entries]
     if kind == "environments":
-        ours = len([name for name in names if name.startswith("velodrome/")])
-        assert names[: ours + 1] == [*list_environments()[:ours], "discretize"]
+        assert names == list_environments()
     else:
-        assert names == list(CATALOGUES[kind])
+        assert names == list((CATALOGUES | {"wrappers": WRAPPERS})[kind])
 
 
 def test_signatures_show_what_the_defaults_are():

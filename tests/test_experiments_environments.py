@@ -1,9 +1,12 @@
 """Environments of expressions: they make and step, and mistakes are told early and in one line."""
 
+import numpy as np
 import pytest
+from gymnasium import wrappers
 
+import velodrome as vd
 from velodrome.envs import UnknownEnvironmentError, list_environments
-from velodrome.experiments.specification.catalogue import CatalogueError
+from velodrome.experiments.specification.catalogue import WRAPPERS, CatalogueError
 from velodrome.experiments.specification.environment_configuration import EnvironmentConfiguration, build_environment
 from velodrome.experiments.specification.expression import Call
 
@@ -66,7 +69,76 @@ def test_environment_configurations():
         (CatalogueError, "discretize(CartPole-v1, [3, x])", "discretize: bins takes a plain value, got the name x"),
         (CatalogueError, "discretize(CartPole-v1, [3])", "discretize: bins must be one number or 4, one a dim"),
         (CatalogueError, "discretize(FrozenLake-v1)", "discretize: Discretize needs a Box observation space, got"),
+        (CatalogueError, "TimeLimt(FrozenLake-v1, 5)", "unknown wrapper 'TimeLimt': did you mean 'TimeLimit'?"),
+        (
+            CatalogueError,
+            "TransformReward(CartPole-v1, f)",
+            "TransformReward takes a function, which cannot be written",
+        ),
+        (CatalogueError, "TimeLimit(FrozenLake-v1)", "TimeLimit needs 'max_episode_steps': TimeLimit(env, max_epi"),
+        (CatalogueError, "TimeLimit('FrozenLake-v1', 5)", "TimeLimit needs an environment without quotes, such as"),
+        (CatalogueError, "TimeLimit(FrozenLake-v1, 5, 6)", "TimeLimit takes at most 2 positional arguments, got 3"),
+        (CatalogueError, "TimeLimit(q_learning, 5)", "q_learning is an agent, not an environment such as FrozenLake"),
+        (UnknownEnvironmentError, "TimeLimit(FrozenLak-v1, 5)", "unknown environment 'FrozenLak-v1': did you mean"),
+        (CatalogueError, "StickyAction(FrozenLake-v1, p=1)", "StickyAction has no argument 'p'; allowed: env, repeat"),
+        (
+            CatalogueError,
+            "FrameStackObservation(CartPole-v1, stack_size='four')",
+            "FrameStackObservation: stack_size must be a whole number, got 'four'",
+        ),
+        (
+            CatalogueError,
+            "ClipReward(CartPole-v1, max_reward='a')",
+            "ClipReward: max_reward must be a number or a list or None, got 'a'",
+        ),
+        (CatalogueError, "DiscretizeAction(CartPole-v1, 3)", "DiscretizeAction: "),
+        (CatalogueError, "discretize(FlattenObservation(FrozenLake-v1), 2, hgh=1)", "discretize has no argument 'hgh'"),
     ],
 )
 def test_mistakes_in_environments_are_told_early_and_in_one_line(error, expression, message):
     assert message_of(error, build_environment, expression).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("expression", "shape"),
+    [
+        ("FrameStackObservation(CartPole-v1, stack_size=4)", (4, 4)),
+        ("FlattenObservation(FrameStackObservation(CartPole-v1, 2, padding_type='zero'))", (8,)),
+        ("discretize(FlattenObservation(FrameStackObservation(CartPole-v1, 2)), bins=2, low=-1, high=1)", ()),
+        ("DtypeObservation(CartPole-v1, dtype='float64')", (4,)),
+        ("ReshapeObservation(CartPole-v1, shape=[2, 2])", (2, 2)),
+        ("RescaleObservation(MountainCar-v0, min_obs=[0, 0], max_obs=[1, 2])", (2,)),
+        ("RescaleAction(Pendulum-v1, min_action=-1, max_action=1)", (3,)),
+        ("DiscretizeObservation(MountainCar-v0, bins=[5, 6])", ()),
+        ("StickyAction(CartPole-v1, 0.2, [1, 3])", (4,)),
+        ("RepeatAction(TimeLimit(FrozenLake-v1, max_episode_steps=50), 2)", ()),
+    ],
+)
+def test_gymnasiums_wrappers_stand_in_expressions(expression, shape):
+    configuration = build_environment(expression)
+    assert configuration.label == expression == build_environment(configuration.label).label
+    env = configuration.make()
+    assert env.observation_space.shape == shape
+    env.reset(seed=0)
+    observation, *_ = env.step(env.action_space.sample())
+    assert observation in env.observation_space
+
+
+def test_every_wrapper_of_gymnasium_is_there_but_for_those_of_functions_and_of_other_arrays():
+    of_other_arrays = {"ArrayConversion", "JaxToNumpy", "JaxToTorch", "NumpyToTorch"}
+    of_functions = {"TransformAction", "TransformObservation", "TransformReward"}
+    assert {*wrappers.__all__} - {"vector"} - of_other_arrays - of_functions == {*WRAPPERS} - {"discretize"}
+
+
+def test_a_model_is_kept_where_a_wrapper_changes_nothing_and_state_is_frozen_in_evaluation():
+    short = vd.run("q_learning", "TimeLimit(FrozenLake-v1, max_episode_steps=9)", steps=50, seed=0)
+    same = vd.run("q_learning", "FrozenLake-v1(max_episode_steps=9)", steps=50, seed=0)
+    assert short.log.loop == "compiled"
+    assert short.evaluation == same.evaluation
+    assert np.array_equal(short.trained.action_values, same.trained.action_values)
+    for changing in ("ClipReward(FrozenLake-v1, max_reward=0.5)", "StickyAction(FrozenLake-v1, 0.2)"):
+        trial = vd.run("q_learning", changing, steps=50, seed=0, evaluation_episodes=2)
+        assert (trial.log.loop, trial.evaluation.method) == ("generic", "monte-carlo")
+    environment = "discretize(NormalizeObservation(MountainCar-v0), bins=4, low=-2, high=2)"
+    trial = vd.run("q_learning", environment, steps=50, seed=0, evaluation_episodes=1)
+    assert any("frozen: NormalizeObservation.obs_rms" in note for note in trial.log.notes)

@@ -303,7 +303,8 @@ MALFORMED = {
     ),
     "success rule of an agent": (
         agent("{agent = 'random', success = 'terminated'}"),
-        ["unknown field 'agents.a.success'; allowed: agent, environments, episodes, epochs, steps"],
+        ["unknown field 'agents.a.success'; allowed: agent, environments, episodes, epochs, steps, or an argument of "
+         "random"],
     ),
     "table in a table": (agent("{agent = {agent = 'random'}}"), [f"agents.a.agent: must be {AN_AGENT}, got a table"]),
     "agent in an environment's table": (environment("{agent = 'random'}"), [
@@ -627,7 +628,7 @@ def test_the_three_groups_of_arguments_are_declared_once():
     assert set(ExperimentFields.__annotations__) | {"agents", "environments"} == set(Experiment.model_fields)
     assert set(RunOptionFields.__annotations__) == {field.name for field in fields(RunOptions)}
     flags = set(inspect.signature(application.compare).parameters)
-    of_table = {"experiment", "baseline", "threshold", "difference", "quiet", "json"}
+    of_table = {"experiment", "on", "baseline", "threshold", "difference", "quiet", "json"}
     stopping = {"until_decided", "max_seeds", "metric"}
     assert flags - of_table <= set(CompareFields.__annotations__) | stopping
     assert (

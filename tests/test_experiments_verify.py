@@ -124,7 +124,7 @@ def reasons(verification):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_what_compare_stored_reproduces(folder, workers):
-    environments = [LAKE, SLIPPERY, "discretize(CartPole-v1, bins=3)"]
+    environments = [LAKE, SLIPPERY, "discretize(NormalizeObservation(CartPole-v1), bins=3, low=-2, high=2)"]
     compare(folder, ["q_learning", "noise_q"], environments, evaluation_episodes=2)
     verification = verify(folder, workers=workers)
     assert (verification.reproduced, verification.stored, verification.failed) == (12, 12, 0)

@@ -53,6 +53,17 @@ def test_the_start_loads_nothing_heavy(code, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "code",
+    [
+        "import velodrome, gymnasium; gymnasium.make('velodrome/GridWorld-v0')",
+        "import gymnasium; gymnasium.make('velodrome:velodrome/GridWorld-v0')",
+    ],
+)
+def test_gymnasium_knows_our_environments(code, tmp_path):
+    assert loaded_after(f"import warnings; warnings.simplefilter('error'); {code}", tmp_path) & HEAVY == set()
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ("list",),

@@ -6,14 +6,14 @@ import warnings
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
 from velodrome.experiments.cli.streams import heed_width, leave, make_printable, replacement_lines, say
 
-Kind = Literal["agents", "policies", "schedules", "environments", "experiments"]
+Kind = Literal["agents", "policies", "schedules", "environments", "wrappers", "experiments"]
 TOO_MANY_FILES = (
     "too many open files: this process may not open as many as it needs; allow more, such as with `ulimit -n 1024`, "
     "and give the same command again"
@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 @app.command(name="list")
 def list_names(kind: Kind | None = None, /) -> None:
-    """Show what can be named: agents, policies, schedules, environments and experiments.
+    """Show what can be named: agents, policies, schedules, environments, wrappers around them, and experiments.
 
     Args:
         kind: only this kind.
@@ -113,7 +113,7 @@ def list_names(kind: Kind | None = None, /) -> None:
     from velodrome.experiments.specification.descriptions import describe
 
     console = Terminal(highlight=False, soft_wrap=not sys.stdout.isatty())
-    kinds: list[str] = [kind] if kind else ["agents", "policies", "schedules", "environments", "experiments"]
+    kinds = (kind,) if kind else get_args(Kind)
     for place, name in enumerate(kinds):
         if place:
             console.print()
@@ -172,9 +172,8 @@ def run(
 
 @app.command
 def compare(
-    experiment: str,
-    /,
-    *,
+    *experiment: str,
+    on: list[str] | None = None,
     seeds: Whole | None = None,
     episodes: Whole | None = None,
     steps: Whole | None = None,
@@ -198,13 +197,18 @@ def compare(
     quiet: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Train every agent of an experiment on every environment over many seeds; print the table, draw the plot.
+    """Train every agent on every environment over many seeds; print the table, draw the plot.
+
+    What is compared is an experiment; or, with --on, agents: velodrome compare q_learning sarsa --on FrozenLake-v1
+    --episodes 500. Their experiment file is then written beside the table.
 
     Every trial is stored as it ends. Stored trials are not run again: the same command goes on after an interruption,
     and more seeds or another agent run only what is new. Modules that the experiment names are imported and run.
 
     Args:
-        experiment: a TOML file, or the name of a shipped experiment (see `velodrome list experiments`).
+        experiment: a TOML file, or the name of a shipped experiment (see `velodrome list experiments`); or, with --on,
+            agents as expressions, each with a label in front if it is to have one: "fast=q_learning(learning_rate=1)".
+        on: environment for these agents, an expression likewise; may be repeated.
         seeds: number of seeds instead of the experiment's.
         episodes: training episodes of every trial instead of the experiment's budgets.
         steps: training steps of every trial instead of the experiment's budgets.
@@ -242,8 +246,8 @@ def compare(
     }  # fmt: skip
     options = AnalysisOptions(metric=metric, baseline=baseline, threshold=threshold, difference=difference)
     return compare_command(
-        experiment, changes=changes, out=out, until_decided=until_decided, max_seeds=max_seeds, options=options,
-        run_options=run_options, track=track or (), quiet=quiet, as_json=json,
+        experiment, on or (), changes=changes, out=out, until_decided=until_decided, max_seeds=max_seeds,
+        options=options, run_options=run_options, track=track or (), quiet=quiet, as_json=json,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from velodrome.experiments.cli.kept_picture import write_learning_curves
 from velodrome.experiments.cli.secondary import secondary
 from velodrome.experiments.cli.streams import holds_all, say
 from velodrome.experiments.cli.terminal import Terminal
+from velodrome.experiments.cli.without_file import fields_without_file, one_experiment
 from velodrome.experiments.errors import AllTrialsFailedError
 from velodrome.experiments.reporting.tables import format_table, table_data, terminal_table
 from velodrome.experiments.results.analysis import AnalysisOptions
@@ -23,13 +24,18 @@ from velodrome.experiments.results.numbers import json_ready
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.running.run_status import RunStatus
 from velodrome.experiments.running.stopping import stoppable
+from velodrome.experiments.specification.experiment import Experiment
+from velodrome.experiments.specification.experiment_file import experiment_text, read_experiment
 from velodrome.experiments.storage.store import STORE_FILE
 from velodrome.experiments.storage.store_file import store_path
 from velodrome.experiments.texts import visible_json
 
+EXPERIMENT_FILE = "experiment.toml"
+
 
 def compare_command(
-    experiment: str,
+    names: Sequence[str],
+    on: Sequence[str],
     *,
     changes: dict[str, int | None],
     out: Path,
@@ -44,7 +50,8 @@ def compare_command(
     """`velodrome compare`: run what is missing of an experiment, print its table; returns 1 if trials failed.
 
     Args:
-        experiment: name or path.
+        names: the name or path of an experiment; or agents as expressions, with labels or without.
+        on: environments for these agents, likewise; none with an experiment.
         changes: fields of the experiment in place of the file's, where they are not None.
         out: folder of the store.
         until_decided: see `vd.compare`.
@@ -58,13 +65,13 @@ def compare_command(
     from velodrome.experiments.cli.run_progress import RunProgress
     from velodrome.experiments.running.run_plan import RunOptions, run_plan
     from velodrome.experiments.running.run_until_decided import UntilDecided, run_until_decided
-    from velodrome.experiments.specification.experiment_file import read_experiment
     from velodrome.experiments.tracking.tracker import open_tracker
 
     rule = UntilDecided.checked(until_decided, max_seeds, changes["seeds"], options.metric)
     # What an experiment names may change the current folder; what is printed stays as it was given.
     given, out = out, store_path(out).parent
-    plan = read_experiment(experiment, **changes).plan()
+    fields = fields_without_file(names, on, changes) if on else None
+    plan = (read_experiment(one_experiment(names), **changes) if fields is None else Experiment(**fields)).plan()
     options.check(list(plan.agents))
     trackers = [open_tracker(text, out) for text in track]
     check_folder(out, "--out", given)
@@ -86,37 +93,39 @@ def compare_command(
             say(f"velodrome: {error}", sys.stderr)
             results = error.results
     shown = experiment_folder(given, plan.name)
-    _write_folder(results, experiment_folder(out, plan.name), options, shown)
+    _write_folder(results, experiment_folder(out, plan.name), options, shown, fields)
     if as_json:
         data = table_data(results, options) | {"failed": len(results.failures)}
         print(visible_json(json.dumps(json_ready(data), indent=2, ensure_ascii=not holds_all(sys.stdout))))
     else:
-        _print(results, options, shown, given)
+        _print(results, options, shown, given, has_file=fields is not None)
     if not results.failures:
         return 0
-    asked_for: dict[str, Any] = changes | {"out": given, "track": track}
+    asked_for: dict[str, Any] = {"on": on} | changes | {"out": given, "track": track}
     asked_for |= {"until_decided": until_decided, "max_seeds": max_seeds} | asdict(options)
     # How often trials save their state decides nothing, and is never left out by the command line.
     asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
-    again = _command_line(experiment, asked_for | {"retry_failed": True})
+    again = _command_line(names, asked_for | {"retry_failed": True})
     line = f"{len(results.failures)} of {results.num_planned} trials failed; run them again with: {again}"
     say(line, sys.stderr if as_json else sys.stdout)
     return 1
 
 
-def _print(results: Results, options: AnalysisOptions, folder: Path, out: Path) -> None:
+def _print(results: Results, options: AnalysisOptions, folder: Path, out: Path, *, has_file: bool) -> None:
     """The table with its verdict, and where everything is."""
     console = Terminal(highlight=False)
     console.print(terminal_table(results, console.width, options))
     if not any(row["seeds"] for row in results.rows(options)):
         return
     console.print(Text(f"Table and plot: {folder}; trials: {out / STORE_FILE}"), soft_wrap=True)
+    if has_file:
+        console.print(Text(f"Experiment file: {folder / EXPERIMENT_FILE}"), soft_wrap=True)
     console.print(Text(f"Report: {shlex.join(['velodrome', 'report', str(out)])}"), soft_wrap=True)
 
 
-def _command_line(experiment: str, options: dict[str, Any]) -> str:
+def _command_line(names: Sequence[str], options: dict[str, Any]) -> str:
     """`velodrome compare` with options by name, for a shell; those that are None or False are left out."""
-    words = ["velodrome", "compare", experiment]
+    words = ["velodrome", "compare", *names]
     for name, value in options.items():
         option = f"--{name.replace('_', '-')}"
         if value is True:
@@ -128,11 +137,19 @@ def _command_line(experiment: str, options: dict[str, Any]) -> str:
     return shlex.join(words)
 
 
-def _write_folder(results: Results, folder: Path, options: AnalysisOptions, shown: Path) -> None:
-    """The table and the learning curves of an experiment beside its store; messages have `shown` for the folder."""
+def _write_folder(
+    results: Results, folder: Path, options: AnalysisOptions, shown: Path, fields: dict[str, Any] | None
+) -> None:
+    """The table and the learning curves of an experiment beside its store; messages have `shown` for the folder.
+
+    Where there was no file, `fields` are written as one.
+    """
     with secondary(f"--out {shown}: the table is not written"):
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / "table.md", format_table(results, "markdown", options) + "\n")
+    if fields is not None:
+        with secondary(f"--out {shown}: the experiment file is not written"):
+            write_whole(folder / EXPERIMENT_FILE, experiment_text(fields))
     with secondary(f"--out {shown}: the learning curves are not drawn"):
         if any(row["seeds"] for row in results.rows(options)):
             write_learning_curves(results, folder / "learning.png")

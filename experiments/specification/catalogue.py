@@ -7,14 +7,15 @@ import inspect
 import os
 import sys
 import typing
-from collections import UserDict
+from collections import ChainMap, UserDict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
 import gymnasium as gym
+from gymnasium import wrappers
 
-from velodrome import agents, policies
+from velodrome import agents, envs, policies
 from velodrome.agents.agent import Agent
 from velodrome.checks import ConfigurationError, VelodromeError, closest
 from velodrome.envs.unimported_modules import NoSuchModuleError, unimported_module
@@ -63,8 +64,15 @@ SCHEDULES = Catalogue(
     stepped_harmonic="SteppedHarmonic", reciprocal="Reciprocal",
 )  # fmt: skip
 
-# Environments are Gymnasium's registry's; this is the one wrapper around them that has a name.
-DISCRETIZE = "discretize"
+# They take a function; an expression is of plain values.
+_TAKE_FUNCTIONS = {"TransformAction", "TransformObservation", "TransformReward"}
+_OF_OTHER_ARRAYS = {"ArrayConversion", "JaxToNumpy", "JaxToTorch", "NumpyToTorch"}
+_GYMNASIUMS = sorted({*wrappers.__all__} - _TAKE_FUNCTIONS - _OF_OTHER_ARRAYS - {"vector"})
+# What stands around an environment: Gymnasium's under the names of their classes, and ours.
+WRAPPERS: ChainMap[str, Any] = ChainMap(
+    Catalogue(wrappers, **{name: name for name in _GYMNASIUMS}),
+    Catalogue(envs, discretize="Discretize"),
+)
 _CATALOGUES: dict[str, Catalogue] = {"agent": AGENTS, "policy": POLICIES, "schedule": SCHEDULES}
 _BASES: dict[str, type[Configuration]] = {"agent": Agent, "policy": Policy, "schedule": Schedule}
 # Where a name of the second kind belongs when the first was wanted.
@@ -120,6 +128,15 @@ def build_schedule(expression: str | Call) -> Schedule:
     return schedule
 
 
+def factory_of(name: str, kinds: Sequence[str]) -> Factory:
+    """The class or function that a name stands for, among agents, policies or schedules; modules are imported.
+
+    Raises:
+        CatalogueError: there is none of these kinds.
+    """
+    return _find(name, kinds, may_import=True)
+
+
 def call_of(expression: str | Call) -> Call:
     """The call that a text or a call is."""
     return expression if isinstance(expression, Call) else parse_expression(expression)
@@ -135,6 +152,13 @@ def with_article(kind: str) -> str:
     return f"an {kind}" if kind == "agent" else f"a {kind}"
 
 
+def unknown_wrapper(name: str) -> str:
+    """One line on a name that stands around an environment and is no wrapper."""
+    if name in _TAKE_FUNCTIONS:
+        return f"{name} takes a function, which cannot be written here: register an environment that has this wrapper"
+    return f"unknown wrapper {name!r}{closest(name, WRAPPERS)}"
+
+
 def add_current_directory() -> None:
     """Let the user's own modules be found, as `python -m` does."""
     if os.getcwd() not in sys.path:
@@ -147,7 +171,7 @@ def _build(call: Call, kinds: Sequence[str], may_import: bool = True) -> Any:
     arguments = bound_arguments(call, factory)
     hints = type_hints(factory)
     values = {
-        key: _value(call.name, key, value, _kinds_in(hints[key]) if key in hints else tuple(_BASES), may_import)
+        key: _value(call.name, key, value, kinds_in(hints[key]) if key in hints else tuple(_BASES), may_import)
         for key, value in arguments.items()
     }
     try:
@@ -188,7 +212,7 @@ def _find(name: str, kinds: Sequence[str], may_import: bool) -> Factory:
         place = _PLACES.get((kinds[0], found))
         advice = f": write {place.format(name)}" if place is not None else ""
         raise CatalogueError(f"{name} is {with_article(found)}, not {wanted}{advice}")
-    if name in gym.registry or name == DISCRETIZE:
+    if name in gym.registry or name in WRAPPERS:
         raise CatalogueError(f"{name} is an environment, not {wanted}")
     words = [word for kind in kinds for word in _CATALOGUES[kind]]
     raise CatalogueError(f"unknown {' or '.join(kinds)} {name!r}{closest(name, words)}")
@@ -228,7 +252,7 @@ def _imported(name: str, kinds: Sequence[str]) -> Factory:
         raise CatalogueError(f"{name} is {factory!r}, not {_any_of(kinds)}")
     # Without this, a shared experiment file could call any function of any installed module.
     returned = type_hints(factory).get("return")
-    if returned is Any or not set(_kinds_in(returned)) & set(kinds):
+    if returned is Any or not set(kinds_in(returned)) & set(kinds):
         raise _unsaid(name, kinds)
     return typing.cast(Factory, factory)
 
@@ -255,7 +279,7 @@ def _unsaid(name: str, kinds: Sequence[str]) -> CatalogueError:
     return CatalogueError(f"{name} must say what it returns: def {name.rpartition(':')[2]}(...) -> {base}")
 
 
-def _kinds_in(hint: Any) -> tuple[str, ...]:
+def kinds_in(hint: Any) -> tuple[str, ...]:
     """Which kinds a type hint allows: ("schedule",) for `float | Schedule`, all of them for Any."""
     if hint is Any or hint is Configuration:
         return tuple(_BASES)
@@ -284,7 +308,7 @@ def bound_arguments(call: Call, factory: Factory) -> dict[str, Any]:
         CatalogueError: too many positional arguments, one by position where names are needed, or an argument that is
             unknown, missing or given twice.
     """
-    parameters = _parameters(factory)
+    parameters = parameters_of(factory)
     named = {key: p for key, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     order = [key for key, p in named.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
     if call.positional and named and not order:
@@ -336,7 +360,7 @@ def refuse_names(owner: str, parameter: str, value: Any) -> None:
 def signature_text(name: str, factory: Factory, **other_defaults: Any) -> str:
     """`name(argument=default, ...)`; `other_defaults` go before the function's own."""
     texts = []
-    for key, parameter in _parameters(factory).items():
+    for key, parameter in parameters_of(factory).items():
         default = other_defaults.get(key, parameter.default)
         if key in _HIDDEN_ARGUMENTS:
             continue
@@ -347,7 +371,7 @@ def signature_text(name: str, factory: Factory, **other_defaults: Any) -> str:
     return f"{name}({', '.join(texts)})"
 
 
-def _parameters(factory: Factory) -> dict[str, inspect.Parameter]:
+def parameters_of(factory: Factory) -> dict[str, inspect.Parameter]:
     """Parameters of a class or function in order, the defaults of a dataclass made by their factories."""
     parameters = dict(inspect.signature(factory).parameters)
     for f in dataclasses.fields(factory) if dataclasses.is_dataclass(factory) else ():

@@ -2,6 +2,7 @@
 
 import inspect
 import tomllib
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -9,20 +10,20 @@ import gymnasium as gym
 from gymnasium.envs.registration import load_env_creator
 
 from velodrome.checks import closest
-from velodrome.envs.discretize import Discretize
 from velodrome.envs.make import list_environments
 from velodrome.experiments.specification.catalogue import (
     AGENTS,
-    DISCRETIZE,
     POLICIES,
     SCHEDULES,
-    Catalogue,
+    WRAPPERS,
     CatalogueError,
     Factory,
     signature_text,
 )
 
-_CATALOGUES: dict[str, Catalogue] = {"agents": AGENTS, "policies": POLICIES, "schedules": SCHEDULES}
+_CATALOGUES: dict[str, Mapping[str, Factory]] = {
+    "agents": AGENTS, "policies": POLICIES, "schedules": SCHEDULES, "wrappers": WRAPPERS,
+}  # fmt: skip
 # Gymnasium's docstrings rarely begin with a line that says what there is to learn.
 _SUMMARIES = {
     "Acrobot": "Swing a two-link robot arm up over a line by its middle joint.",
@@ -48,7 +49,7 @@ class CatalogueEntry(NamedTuple):
 
 
 def describe(kind: str) -> list[CatalogueEntry]:
-    """Every name of `kind`: "agents", "policies", "schedules", "environments" or "experiments".
+    """Every name of `kind`: "agents", "policies", "schedules", "environments", "wrappers" or "experiments".
 
     Raises:
         CatalogueError: there is no such kind.
@@ -88,6 +89,4 @@ def _environment_entries() -> list[CatalogueEntry]:
         creator = load_env_creator(str(spec.entry_point))
         summary = _SUMMARIES.get(spec.name) or _first_line(creator)
         entries.append(CatalogueEntry(identifier, signature_text(identifier, creator, **spec.kwargs), summary))
-    num_ours = sum(entry.name.startswith("velodrome/") for entry in entries)
-    wrapper = CatalogueEntry(DISCRETIZE, signature_text(DISCRETIZE, Discretize), _first_line(Discretize))
-    return [*entries[:num_ours], wrapper, *entries[num_ours:]]
+    return entries

@@ -20,6 +20,7 @@ from velodrome.experiments.specification.environment_configuration import (
     environment_configuration,
 )
 from velodrome.experiments.specification.expression import ExpressionError, parse_expression
+from velodrome.experiments.specification.grids import grid_of, names_arguments
 from velodrome.experiments.specification.made_again import FIX, difference_when_made_again
 from velodrome.experiments.specification.mistakes import CheckedModel, Mistake, mistakes_in, shown
 from velodrome.experiments.texts import is_printable
@@ -306,7 +307,8 @@ def read_entries(field: str, given: Any) -> tuple[dict[str, Any], list[Mistake]]
 
     Args:
         field: a key of `ENTRIES`.
-        given: entries by label; or in a list, or one alone, whose labels are their expressions.
+        given: entries by label; or in a list, or one alone, whose labels are their expressions. Where one has lists of
+            values, it stands for one entry of every combination, labelled by what varies.
     """
     model = ENTRIES[field]
     is_table = isinstance(given, Mapping) and not is_alone(model, given)
@@ -316,16 +318,28 @@ def read_entries(field: str, given: Any) -> tuple[dict[str, Any], list[Mistake]]
     if not (given if is_table else several):
         mistakes.append(Mistake((field,), "must hold at least one label = expression, got none"))
     for key, item in given.items() if is_table else enumerate(several):
-        entry, found = _read(model, item)
         place = item if isinstance(item, str) and not is_table else str(key)
-        label = place if is_table else _label_in_list(model, item, entry, place)
-        if is_table:
-            found += _mistakes_about_label(model, label, item)
-        mistakes += [mistake._replace(location=(field, place, *mistake.location)) for mistake in found]
-        if label in entries:
-            twice = repr(item if isinstance(item, str) else label)
-            mistakes.append(Mistake((field, key), f"{model.shorthand} {twice} is given twice: give labels"))
-        entries[label] = entry
+        every, wrong = grid_of(model.shorthand, [*model.model_fields], item)
+        mistakes += [mistake._replace(location=(field, place, *mistake.location)) for mistake in wrong]
+        if not every:
+            entries[place] = item
+        reasons: set[str] = set()
+        for words, one in every:
+            entry, found = _read(model, one)
+            if is_table:
+                label = where = f"{place} · {words}" if words else place
+                found += _mistakes_about_label(model, label, one)
+            else:
+                where = one if isinstance(one, str) else place
+                label = _label_in_list(model, one, entry, where)
+            # What all of a grid have in common is wrong once.
+            found = [mistake for mistake in found if mistake.reason not in reasons]
+            reasons |= {mistake.reason for mistake in found}
+            mistakes += [mistake._replace(location=(field, where, *mistake.location)) for mistake in found]
+            if label in entries:
+                twice = repr(one if isinstance(one, str) else label)
+                mistakes.append(Mistake((field, key), f"{model.shorthand} {twice} is given twice: give labels"))
+            entries[label] = entry
     return entries, mistakes
 
 
@@ -347,7 +361,8 @@ def _read(model: type[Entry], item: Any) -> tuple[Any, list[Mistake]]:
 
 def is_alone(model: type[Entry], given: Mapping[str, Any]) -> bool:
     """Whether a table is one entry, and not a table of entries by label."""
-    return model.shorthand in given and set(given) <= set(model.model_fields)
+    others = [key for key in given if key not in model.model_fields]
+    return model.shorthand in given and (not others or names_arguments(model.shorthand, given, others))
 
 
 def readable(entries: Mapping[str, Any], model: type[AnyEntry]) -> dict[str, AnyEntry]:

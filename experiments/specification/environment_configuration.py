@@ -2,25 +2,38 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 import gymnasium as gym
+import numpy as np
 
-from velodrome.envs.discretize import Discretize
 from velodrome.envs.make import make_environment
 from velodrome.experiments.specification.catalogue import (
-    DISCRETIZE,
+    WRAPPERS,
     CatalogueError,
     add_current_directory,
     bound_arguments,
     call_of,
     kind_of,
     refuse_names,
+    type_hints,
+    unknown_wrapper,
     with_article,
 )
 from velodrome.experiments.specification.expression import Call, to_text
 
 Maker = Callable[[], gym.Env[Any, Any]]
+
+# What may be written for a type of a wrapper's parameter.
+_WHOLE_NUMBER = ("a whole number", (int,))
+_NUMBER = ("a number", (int, float))
+_LIST = ("a list", (list, tuple))
+_PLAIN_TYPES: dict[Any, tuple[str, tuple[type, ...]]] = {
+    bool: ("True or False", (bool,)), str: ("text in quotes", (str,)), NoneType: ("None", (NoneType,)),
+    int: _WHOLE_NUMBER, np.integer: _WHOLE_NUMBER, float: _NUMBER, np.floating: _NUMBER,
+    tuple: _LIST, np.ndarray: _LIST,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,9 +55,11 @@ class EnvironmentConfiguration:
             CatalogueError: an argument that is not allowed in an environment's expression.
         """
         call = self.expression
-        if call.name == DISCRETIZE:
-            return self._discretized(render_mode)
+        if call.name in WRAPPERS:
+            return self._wrapped(render_mode)
         if call.positional:
+            if isinstance(call.positional[0], Call) and call.name not in gym.registry:
+                raise CatalogueError(unknown_wrapper(call.name))
             raise CatalogueError(
                 f"{call.name} takes arguments by name, such as {call.name}(max_episode_steps=100), "
                 f"got {to_text(call.positional[0])}"
@@ -56,26 +71,51 @@ class EnvironmentConfiguration:
         shown = {"render_mode": render_mode} if render_mode is not None else {}
         return make_environment(call.name, **(call.keywords | shown))
 
-    def _discretized(self, render_mode: str | None) -> gym.Env[Any, Any]:
-        arguments = bound_arguments(self.expression, Discretize)
+    def _wrapped(self, render_mode: str | None) -> gym.Env[Any, Any]:
+        name, wrapper = self.expression.name, WRAPPERS[self.expression.name]
+        arguments = bound_arguments(self.expression, wrapper)
         inner = arguments.pop("env")
         if not isinstance(inner, Call):
             raise CatalogueError(
-                f"{DISCRETIZE} needs an environment without quotes, such as {DISCRETIZE}(CartPole-v1), "
-                f"got {to_text(inner)}"
+                f"{name} needs an environment without quotes, such as {name}(CartPole-v1), got {to_text(inner)}"
             )
+        hints = type_hints(wrapper)
         for keyword, value in arguments.items():
-            refuse_names(DISCRETIZE, keyword, value)
-        env = EnvironmentConfiguration(inner).make(render_mode=render_mode)
+            refuse_names(name, keyword, value)
+            arguments[keyword] = _argument(name, keyword, value, hints.get(keyword))
+        env = environment_configuration(inner).make(render_mode=render_mode)
         try:
-            return Discretize(env, **arguments)
-        except ValueError as error:
+            wrapped: gym.Env[Any, Any] = wrapper(env, **arguments)
+        except Exception as error:
             env.close()
-            raise CatalogueError(f"{DISCRETIZE}: {error}") from None
+            reason = " ".join(str(error).split()) or f"cannot stand around {inner}"
+            raise CatalogueError(f"{name}: {reason}") from None
+        return wrapped
+
+
+def _argument(owner: str, parameter: str, value: Any, hint: Any) -> Any:
+    """A wrapper's argument as its type asks for it: a list becomes a tuple or an array.
+
+    Raises:
+        CatalogueError: the parameter has plain types, and the value is of none of them.
+    """
+    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    kinds = [get_origin(part) or part for part in parts]
+    allowed = [_PLAIN_TYPES[kind] for kind in kinds if kind in _PLAIN_TYPES]
+    if len(allowed) == len(kinds) and not any(_is_plain(value, types) for _, types in allowed):
+        words = " or ".join(dict.fromkeys(word for word, _ in allowed))
+        raise CatalogueError(f"{owner}: {parameter} must be {words}, got {to_text(value)}")
+    if isinstance(value, list):
+        return tuple(value) if tuple in kinds else np.array(value) if np.ndarray in kinds else value
+    return value
+
+
+def _is_plain(value: Any, types: tuple[type, ...]) -> bool:
+    return isinstance(value, types) and (bool in types or not isinstance(value, bool))
 
 
 def environment_configuration(expression: str | Call) -> EnvironmentConfiguration:
-    """Environment of an expression: a Gymnasium id, `module:Id`, or `discretize(<environment>, bins=...)`.
+    """Environment of an expression: a Gymnasium id, `module:Id`, or a wrapper, `discretize(<environment>, bins=...)`.
 
     Whether it can be made is seen when it is.
 

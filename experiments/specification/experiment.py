@@ -82,9 +82,10 @@ class Experiment(CheckedModel):
 
     Agents, learners, policies and environments are given by label, or in a list (the expression is then the label), or
     one alone: as an expression such as "q_learning(discount=0.9)", as an object, or as a table such as
-    {"agent": "dyna_q", "episodes": 200}. An environment may be a factory, too. Every learner is crossed with every
-    policy; learner and policy make the agent "learner · policy". A trial's budget is its agent's (or learner's) own,
-    else its environment's own, else the experiment's.
+    {"agent": "dyna_q", "episodes": 200}. Lists of values are a grid: {"agent": "dyna_q", "discount": [0.9, 1.0]} makes
+    two agents. An environment may be a factory, too. Every learner is crossed with every policy; learner and policy
+    make the agent "learner · policy". A trial's budget is its agent's (or learner's) own, else its environment's own,
+    else the experiment's.
 
     Everything is read, built and looked at once, when the experiment is made; modules that it names are imported.
 

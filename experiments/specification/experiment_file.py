@@ -1,9 +1,11 @@
 """Experiment files: TOML, read and checked before anything runs."""
 
 import ast
+import json
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,20 @@ def parse_experiment(text: str, source: str = "experiment", **changes: Any) -> E
         return Experiment(**fields)
     except ExperimentError as error:
         raise ExperimentError("\n".join(f"{source}: {line}" for line in str(error).splitlines())) from None
+
+
+def experiment_text(fields: Mapping[str, Any]) -> str:
+    """TOML text of an experiment's fields: texts, numbers, lists of them, and tables of label = text."""
+    tables = {field: value for field, value in fields.items() if isinstance(value, Mapping)}
+    lines = [f"{field} = {_toml(value)}" for field, value in fields.items() if field not in tables]
+    for field, table in tables.items():
+        lines += ["", f"[{field}]", *(f"{field_path((label,))} = {_toml(value)}" for label, value in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    # TOML escapes text as JSON does, and the delete character too.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _text_of(path: str) -> str:
