@@ -14,7 +14,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from velodrome import agents, policies
+from velodrome import agents, envs, policies
 from velodrome.agents.agent import Agent
 from velodrome.checks import ConfigurationError, VelodromeError, closest
 from velodrome.envs.unimported_modules import NoSuchModuleError, unimported_module
@@ -63,8 +63,8 @@ SCHEDULES = Catalogue(
     stepped_harmonic="SteppedHarmonic", reciprocal="Reciprocal",
 )  # fmt: skip
 
-# Environments are Gymnasium's registry's; this is the one wrapper around them that has a name.
-DISCRETIZE = "discretize"
+# Environments are Gymnasium's registry's; these are the wrappers around them that have a name.
+WRAPPERS = Catalogue(envs, discretize="Discretize", observation="ObservationPart")
 _CATALOGUES: dict[str, Catalogue] = {"agent": AGENTS, "policy": POLICIES, "schedule": SCHEDULES}
 _BASES: dict[str, type[Configuration]] = {"agent": Agent, "policy": Policy, "schedule": Schedule}
 # Where a name of the second kind belongs when the first was wanted.
@@ -188,7 +188,7 @@ def _find(name: str, kinds: Sequence[str], may_import: bool) -> Factory:
         place = _PLACES.get((kinds[0], found))
         advice = f": write {place.format(name)}" if place is not None else ""
         raise CatalogueError(f"{name} is {with_article(found)}, not {wanted}{advice}")
-    if name in gym.registry or name == DISCRETIZE:
+    if name in gym.registry or name in WRAPPERS:
         raise CatalogueError(f"{name} is an environment, not {wanted}")
     words = [word for kind in kinds for word in _CATALOGUES[kind]]
     raise CatalogueError(f"unknown {' or '.join(kinds)} {name!r}{closest(name, words)}")

@@ -6,10 +6,9 @@ from typing import Any
 
 import gymnasium as gym
 
-from velodrome.envs.discretize import Discretize
 from velodrome.envs.make import make_environment
 from velodrome.experiments.specification.catalogue import (
-    DISCRETIZE,
+    WRAPPERS,
     CatalogueError,
     add_current_directory,
     bound_arguments,
@@ -20,6 +19,7 @@ from velodrome.experiments.specification.catalogue import (
 )
 from velodrome.experiments.specification.expression import Call, to_text
 
+_EXAMPLES = {"discretize": "CartPole-v1", "observation": "Blackjack-v1, 0"}
 Maker = Callable[[], gym.Env[Any, Any]]
 
 
@@ -42,8 +42,8 @@ class EnvironmentConfiguration:
             CatalogueError: an argument that is not allowed in an environment's expression.
         """
         call = self.expression
-        if call.name == DISCRETIZE:
-            return self._discretized(render_mode)
+        if call.name in WRAPPERS:
+            return self._wrapped(render_mode)
         if call.positional:
             raise CatalogueError(
                 f"{call.name} takes arguments by name, such as {call.name}(max_episode_steps=100), "
@@ -56,26 +56,27 @@ class EnvironmentConfiguration:
         shown = {"render_mode": render_mode} if render_mode is not None else {}
         return make_environment(call.name, **(call.keywords | shown))
 
-    def _discretized(self, render_mode: str | None) -> gym.Env[Any, Any]:
-        arguments = bound_arguments(self.expression, Discretize)
+    def _wrapped(self, render_mode: str | None) -> gym.Env[Any, Any]:
+        name = self.expression.name
+        arguments = bound_arguments(self.expression, WRAPPERS[name])
         inner = arguments.pop("env")
         if not isinstance(inner, Call):
             raise CatalogueError(
-                f"{DISCRETIZE} needs an environment without quotes, such as {DISCRETIZE}(CartPole-v1), "
-                f"got {to_text(inner)}"
+                f"{name} needs an environment without quotes, such as {name}({_EXAMPLES[name]}), got {to_text(inner)}"
             )
         for keyword, value in arguments.items():
-            refuse_names(DISCRETIZE, keyword, value)
+            refuse_names(name, keyword, value)
         env = EnvironmentConfiguration(inner).make(render_mode=render_mode)
         try:
-            return Discretize(env, **arguments)
+            wrapped: gym.Env[Any, Any] = WRAPPERS[name](env, **arguments)
         except ValueError as error:
             env.close()
-            raise CatalogueError(f"{DISCRETIZE}: {error}") from None
+            raise CatalogueError(f"{name}: {error}") from None
+        return wrapped
 
 
 def environment_configuration(expression: str | Call) -> EnvironmentConfiguration:
-    """Environment of an expression: a Gymnasium id, `module:Id`, or `discretize(<environment>, bins=...)`.
+    """Environment of an expression: a Gymnasium id, `module:Id`, or one of the `WRAPPERS` around such.
 
     Whether it can be made is seen when it is.
 

@@ -1,0 +1,116 @@
+"""Refusals of spaces that an agent cannot take: one line with the agent, the space, and what would work there."""
+
+from collections.abc import Callable
+from math import isfinite, prod
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from velodrome.agents.engine.environment_answers import shown
+from velodrome.envs.space_parts import parts_of
+
+# Beyond so many dimensions a table of bins cannot be: two bins each would be more states than 32 bits count.
+_MOST_BINNED_DIMENSIONS = 31
+# Smaller pictures do not pass through the three convolutions of the network that Mnih et al. (2015) give for pictures.
+_SMALLEST_SIDE = 36
+
+
+def described(space: gym.Space[Any]) -> str:
+    """A space in a few words: "a picture of 210x160x3", "a box of 60 numbers", or as Gymnasium writes it."""
+    if isinstance(space, spaces.Box):
+        size = prod(space.shape)
+        if _is_picture(space):
+            return f"a picture of {_sizes(space)}"
+        kind = "whole numbers" if space.dtype.kind in "biu" else "numbers"
+        kind = kind if size != 1 else kind.removesuffix("s")
+        return f"a box of {size} {kind}" if len(space.shape) == 1 else f"an array of {_sizes(space)} {kind}"
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        keys = [repr(key) for key, _ in parts_of(space)]
+        return f"a Dict of {_listed(keys)}" if isinstance(space, spaces.Dict) else f"a Tuple of {len(keys)} parts"
+    return shown(space)
+
+
+def observations_refused(
+    name: str, space: gym.Space[Any], label: str, needs: str, is_fit: Callable[[gym.Space[Any]], bool]
+) -> str:
+    """Refusal of an environment's observations.
+
+    Args:
+        name: of the agent.
+        space: the observations.
+        label: of the environment.
+        needs: what the agent needs, such as "a Box".
+        is_fit: whether the agent takes a space, for the parts of this one.
+    """
+    advice = _observation_advice(name, space, label, is_fit)
+    return f"{name} needs {needs} observation space, but {label} has {described(space)}: {advice}"
+
+
+def actions_refused(name: str, space: gym.Space[Any], label: str) -> str:
+    """Refusal of an environment's actions by an agent that needs Discrete ones.
+
+    Args:
+        name: of the agent.
+        space: the actions.
+        label: of the environment.
+    """
+    if has_limits(space):
+        advice = f"cut them into bins, binned_actions({name}, bins=5)"
+    elif isinstance(space, spaces.Box):
+        advice = "without finite limits there are no bins either, take sb3('PPO')"
+    else:
+        advice = "of the agents here only random takes these"
+    return f"{name} needs a Discrete action space, but {label} has {shown(space)}: {advice}"
+
+
+def has_limits(space: gym.Space[Any]) -> bool:
+    """Whether all that a space holds are numbers between finite limits."""
+    parts = parts_of(space)
+    if parts or not isinstance(space, spaces.Box):
+        is_whole = isinstance(space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary)
+        return is_whole or (bool(parts) and all(has_limits(part) for _, part in parts))
+    return all(isfinite(low) and isfinite(high) for low, high in zip(space.low.flat, space.high.flat, strict=True))
+
+
+def _observation_advice(
+    name: str, space: gym.Space[Any], label: str, is_fit: Callable[[gym.Space[Any]], bool]
+) -> str:
+    parts = parts_of(space)
+    fitting = [key for key, part in parts if is_fit(part)]
+    if fitting:
+        others = f" (or {_listed([repr(key) for key in fitting[1:]], 'or')})" if len(fitting) > 1 else ""
+        return f"name the part that it is to see, observation({label}, {fitting[0]!r}){others}"
+    if parts:
+        part = parts[0][0]
+        return (
+            f"none of its parts fits as it is; take sb3('DQN', policy='MultiInputPolicy'), or name a part and what "
+            f"makes it fit, such as discretize(observation({label}, {part!r}), bins=4)"
+        )
+    if not isinstance(space, spaces.Box):
+        return "of the agents here only random takes these" if space.shape is None else "take sb3('DQN')"
+    if len(space.shape) > 1:
+        sides = [side for side in space.shape if side > 4] if _is_picture(space) else [0]
+        policy = ", policy='CnnPolicy'" if len(space.shape) == 3 and min(sides, default=0) >= _SMALLEST_SIDE else ""
+        return f"a table is too small for pictures and other arrays, take an agent with a network, sb3('DQN'{policy})"
+    if prod(space.shape) > _MOST_BINNED_DIMENSIONS:
+        return (
+            f"{prod(space.shape)} dimensions are too many for a table of bins, look at a few with "
+            f"discretized({name}, bins=4, dimensions=[0, 1]), or take sb3('DQN')"
+        )
+    return f"cut them into bins, discretize({label}, bins=10) or discretized({name}, bins=10)"
+
+
+def _is_picture(space: spaces.Box) -> bool:
+    return space.dtype == np.uint8 and len(space.shape) in (2, 3)
+
+
+def _sizes(space: spaces.Box) -> str:
+    return "x".join(map(str, space.shape)) if space.shape else "0-dimensional"
+
+
+def _listed(words: list[str], last: str = "and", most: int = 6) -> str:
+    if len(words) > most:
+        words = [*words[: most - 1], f"{len(words) - most + 1} more"]
+    return f" {last} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
