@@ -1,7 +1,7 @@
 """Refusals of spaces that an agent cannot take: one line with the agent, the space, and what would work there."""
 
 from collections.abc import Callable
-from math import isfinite, prod
+from math import prod
 from typing import Any
 
 import gymnasium as gym
@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from velodrome.agents.engine.environment_answers import shown
+from velodrome.envs.discretize import UNBOUNDED
 from velodrome.envs.space_parts import parts_of
 
 # Beyond so many dimensions a table of bins cannot be: two bins each would be more states than 32 bits count.
@@ -71,35 +72,36 @@ def has_limits(space: gym.Space[Any]) -> bool:
     if parts or not isinstance(space, spaces.Box):
         is_whole = isinstance(space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary)
         return is_whole or (bool(parts) and all(has_limits(part) for _, part in parts))
-    return all(isfinite(low) and isfinite(high) for low, high in zip(space.low.flat, space.high.flat, strict=True))
+    return bool((np.maximum(np.abs(space.low), np.abs(space.high)) < UNBOUNDED).all())
 
 
-def _observation_advice(
-    name: str, space: gym.Space[Any], label: str, is_fit: Callable[[gym.Space[Any]], bool]
-) -> str:
+def _observation_advice(name: str, space: gym.Space[Any], label: str, is_fit: Callable[[gym.Space[Any]], bool]) -> str:
     parts = parts_of(space)
     fitting = [key for key, part in parts if is_fit(part)]
     if fitting:
         others = f" (or {_listed([repr(key) for key in fitting[1:]], 'or')})" if len(fitting) > 1 else ""
         return f"name the part that it is to see, observation({label}, {fitting[0]!r}){others}"
     if parts:
-        part = parts[0][0]
-        return (
-            f"none of its parts fits as it is; take sb3('DQN', policy='MultiInputPolicy'), or name a part and what "
-            f"makes it fit, such as discretize(observation({label}, {part!r}), bins=4)"
-        )
+        boxes = [key for key, part in parts if _fits_into_bins(part)]
+        if boxes:
+            return f"name a part and cut it into bins, discretize(observation({label}, {boxes[0]!r}), bins=4)"
+        return "none of its parts fits; of the agents here only random takes it"
     if not isinstance(space, spaces.Box):
-        return "of the agents here only random takes these" if space.shape is None else "take sb3('DQN')"
-    if len(space.shape) > 1:
-        sides = [side for side in space.shape if side > 4] if _is_picture(space) else [0]
-        policy = ", policy='CnnPolicy'" if len(space.shape) == 3 and min(sides, default=0) >= _SMALLEST_SIDE else ""
-        return f"a table is too small for pictures and other arrays, take an agent with a network, sb3('DQN'{policy})"
-    if prod(space.shape) > _MOST_BINNED_DIMENSIONS:
-        return (
-            f"{prod(space.shape)} dimensions are too many for a table of bins, look at a few with "
-            f"discretized({name}, bins=4, dimensions=[0, 1]), or take sb3('DQN')"
-        )
-    return f"cut them into bins, discretize({label}, bins=10) or discretized({name}, bins=10)"
+        return "of the agents here only random takes it" if space.shape is None else "take sb3('DQN')"
+    if _is_picture(space):
+        is_large = len(space.shape) == 3 and sorted(space.shape)[1] >= _SMALLEST_SIDE
+        policy = ", policy='CnnPolicy'" * is_large
+        return f"a table is too small for pictures, take an agent with a network, such as sb3('DQN'{policy})"
+    if _fits_into_bins(space) and len(space.shape) == 1:
+        return f"cut them into bins, discretize({label}, bins=10) or discretized({name}, bins=10)"
+    return (
+        f"too many for a table of bins, look at a few with discretized({name}, bins=4, dimensions=[0, 1]), or take an "
+        "agent with a network, such as sb3('DQN')"
+    )
+
+
+def _fits_into_bins(space: gym.Space[Any]) -> bool:
+    return isinstance(space, spaces.Box) and not _is_picture(space) and prod(space.shape) <= _MOST_BINNED_DIMENSIONS
 
 
 def _is_picture(space: spaces.Box) -> bool:

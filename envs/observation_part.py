@@ -30,11 +30,11 @@ class ObservationPart(gym.ObservationWrapper[Any, Any, Any], utils.RecordConstru
         space = env.observation_space
         parts = dict(parts_of(space))
         if not parts:
-            raise ValueError(f"observation is for Dict and Tuple observations, but {name_of(env)} has {space}")
+            raise ValueError(f"ObservationPart needs a Dict or Tuple observation space, got {space} of {name_of(env)}")
         self._keys = list(part) if isinstance(part, list | tuple) else [part]
         allowed = ", ".join(map(repr, parts))
         for key in self._keys:
-            if isinstance(key, bool) or key not in parts:
+            if isinstance(key, bool) or not isinstance(key, str | int) or key not in parts:
                 hint = closest(key, [name for name in parts if isinstance(name, str)]) if isinstance(key, str) else ""
                 hint = hint if "did you mean" in hint else f": it has {allowed}"
                 raise ValueError(f"the observations of {name_of(env)} have no part {key!r}{hint}")

@@ -20,7 +20,6 @@ Path = tuple[str | int, ...]
 
 # As many as there may be bins, see `Binning`: what 32 bits count.
 MOST_STATES = int(np.iinfo(np.int32).max)
-NEEDED = "a finite"
 # Observations of several numbers whose row is remembered, some 200 bytes each.
 _MOST_REMEMBERED = 1 << 16
 # Dimensions of observations that come one by one alone: one more are none that an array could have.
@@ -32,8 +31,8 @@ class ObservationIndex:
     """Numbers the observations of a finite space 0, …, num_states - 1.
 
     Discrete, MultiDiscrete, MultiBinary, Boxes of whole numbers, and Tuples and Dicts of them are flattened in their
-    own order (Gymnasium sorts the keys of a Dict by name), the last part fastest. A part is a whole number: True and 2.0 count as 1 and 2, while 2.7, "3" and an array of shape (1,) are
-    no observations of a Discrete space.
+    own order, a Dict's being that of the keys of its space, the last part fastest. A part is a whole number: True and
+    2.0 count as 1 and 2, while 2.7, "3" and an array of shape (1,) are no observations of a Discrete space.
 
     Attributes:
         parts: (number of values, first value) of every part.
@@ -200,12 +199,14 @@ def index_observations(env: gym.Env[Any, Any], agent_name: str) -> ObservationIn
     space = env.observation_space
     parts = _parts(space)
     if not parts or _count(parts) is None:
-        raise UnsupportedEnvironmentError(
-            observations_refused(agent_name, space, environment_label(env), NEEDED, _is_finite)
-            if not parts or isinstance(space, spaces.Box)
-            else f"{agent_name} needs at most {MOST_STATES:,} observations for its table, but {environment_label(env)} "
-            f"has more, {described(space)}: take sb3('DQN')"
-        )
+        label = environment_label(env)
+        message = observations_refused(agent_name, space, label, "a finite", is_finite)
+        if parts and not isinstance(space, spaces.Box):
+            message = (
+                f"{agent_name} needs at most {MOST_STATES:,} observations for its table, but {label} has more, "
+                f"{described(space)}: take sb3('DQN')"
+            )
+        raise UnsupportedEnvironmentError(message)
     shapes = tuple(_leaf_shapes(space))
     paths = tuple(_leaf_paths(space)) if has_keys(space) else ()
     return ObservationIndex(tuple(parts), len(shapes[0]), shapes=shapes, paths=paths)
@@ -247,7 +248,8 @@ def _count(parts: list[tuple[int, int]]) -> int | None:
     return number
 
 
-def _is_finite(space: gym.Space[Any]) -> bool:
+def is_finite(space: gym.Space[Any]) -> bool:
+    """Whether a table can have a row for each observation of a space."""
     parts = _parts(space)
     return bool(parts) and _count(parts or []) is not None
 
