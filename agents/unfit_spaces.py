@@ -26,7 +26,7 @@ def described(space: gym.Space[Any]) -> str:
             return f"a picture of {_sizes(space)}"
         kind = "whole numbers" if space.dtype.kind in "biu" else "numbers"
         kind = kind if size != 1 else kind.removesuffix("s")
-        return f"a box of {size} {kind}" if len(space.shape) == 1 else f"an array of {_sizes(space)} {kind}"
+        return f"a box of {size} {kind}" if len(space.shape) < 2 else f"an array of {_sizes(space)} {kind}"
     if isinstance(space, spaces.Dict | spaces.Tuple):
         keys = [repr(key) for key, _ in parts_of(space)]
         return f"a Dict of {_listed(keys)}" if isinstance(space, spaces.Dict) else f"a Tuple of {len(keys)} parts"
@@ -89,14 +89,17 @@ def _observation_advice(name: str, space: gym.Space[Any], label: str, is_fit: Ca
     if not isinstance(space, spaces.Box):
         return "of the agents here only random takes it" if space.shape is None else "take sb3('DQN')"
     if _is_picture(space):
-        is_large = len(space.shape) == 3 and sorted(space.shape)[1] >= _SMALLEST_SIDE
-        policy = ", policy='CnnPolicy'" * is_large
-        return f"a table is too small for pictures, take an agent with a network, such as sb3('DQN'{policy})"
+        has_bytes = space.dtype == np.uint8 and len(space.shape) == 3
+        policy = ", policy='CnnPolicy'" * (has_bytes and sorted(space.shape)[1] >= _SMALLEST_SIDE)
+        return (
+            f"a table is too small for pictures, take an agent with a network, sb3('DQN'{policy}), or neural_bandit "
+            "where an episode is one step"
+        )
     if _fits_into_bins(space) and len(space.shape) == 1:
         return f"cut them into bins, discretize({label}, bins=10) or discretized({name}, bins=10)"
     return (
         f"too many for a table of bins, look at a few with discretized({name}, bins=4, dimensions=[0, 1]), or take an "
-        "agent with a network, such as sb3('DQN')"
+        "agent with a network, sb3('DQN')"
     )
 
 
@@ -105,11 +108,15 @@ def _fits_into_bins(space: gym.Space[Any]) -> bool:
 
 
 def _is_picture(space: spaces.Box) -> bool:
-    return space.dtype == np.uint8 and len(space.shape) in (2, 3)
+    """Whether a space is a grid of numbers from 0 to one and the same largest."""
+    low, high = space.low, space.high
+    return len(space.shape) in (2, 3) and bool(
+        (low == 0).all() and (high == high.flat[0]).all() and high.flat[0] < UNBOUNDED
+    )
 
 
 def _sizes(space: spaces.Box) -> str:
-    return "x".join(map(str, space.shape)) if space.shape else "0-dimensional"
+    return "x".join(map(str, space.shape))
 
 
 def _listed(words: list[str], last: str = "and", most: int = 6) -> str:

@@ -40,7 +40,8 @@ class ObservationIndex:
         is_ignored: every observation counts as number 0.
         shapes: of the arrays that one observation consists of, () for a single number; empty where they are not
             known, as for agents that were saved without them.
-        paths: keys and positions that lead to each of these arrays, where there are Dicts; empty elsewhere.
+        paths: keys and positions that lead to each of these arrays, where there are Dicts or a single one in a Tuple; empty
+            elsewhere.
     """
 
     parts: tuple[tuple[int, int], ...]
@@ -72,7 +73,8 @@ class ObservationIndex:
 
     @property
     def _is_one_number(self) -> bool:
-        return len(self.parts) == 1 and self.leaf_dimensions == 0 and self.shapes in ((), ((),))
+        is_one = len(self.parts) == 1 and self.leaf_dimensions == 0
+        return is_one and self.shapes in ((), ((),)) and not self.paths
 
     @cached_property
     def _place_values(self) -> list[int]:
@@ -208,7 +210,8 @@ def index_observations(env: gym.Env[Any, Any], agent_name: str) -> ObservationIn
             )
         raise UnsupportedEnvironmentError(message)
     shapes = tuple(_leaf_shapes(space))
-    paths = tuple(_leaf_paths(space)) if has_keys(space) else ()
+    # Of Tuples without Dicts the parts are found faster than by their positions, but for a single one.
+    paths = tuple(_leaf_paths(space)) if has_keys(space) or (len(shapes) == 1 and parts_of(space)) else ()
     return ObservationIndex(tuple(parts), len(shapes[0]), shapes=shapes, paths=paths)
 
 
