@@ -1,4 +1,5 @@
 from .agent import Agent as Agent, Moment as Moment
+from .binned_actions import BinnedActions as BinnedActions
 from .deep.char_rnn import CharRNN as CharRNN
 from .deep.convolutional_networks import DeepCNN as DeepCNN, ModernCNN as ModernCNN, SimpleCNN as SimpleCNN
 from .deep.ensemble import Ensemble as Ensemble

@@ -1,6 +1,7 @@
 """Learners: what an agent becomes in an environment, and what the training loop calls of some of them."""
 
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class Spaces:
         """JSON-ready data.
 
         Raises:
-            TypeError: a space is of another kind than those of Gymnasium that hold numbers.
+            TypeError: a space is of another kind than those of Gymnasium that hold numbers or text.
         """
         return {
             "observation_space": space_to_data(self.observation_space),
@@ -129,7 +130,7 @@ def space_to_data(space: gym.Space[Any]) -> Any:
     """JSON-ready data of a space.
 
     Raises:
-        TypeError: it is of another kind than those of Gymnasium that hold numbers.
+        TypeError: it is of another kind than those of Gymnasium that hold numbers or text.
     """
     if isinstance(space, spaces.Tuple):
         return {"kind": "Tuple", "spaces": [space_to_data(part) for part in space.spaces]}
@@ -142,6 +143,13 @@ def space_to_data(space: gym.Space[Any]) -> Any:
         numbers = {"low": space.low.tolist(), "high": space.high.tolist(), "shape": list(space.shape)}
     elif isinstance(space, spaces.MultiDiscrete):
         numbers = {"nvec": space.nvec.tolist(), "start": space.start.tolist()}
+    elif isinstance(space, spaces.Text):
+        return {
+            "kind": "Text",
+            "min_length": int(space.min_length),
+            "max_length": int(space.max_length),
+            "charset": space.characters,
+        }
     elif isinstance(space, spaces.MultiBinary):
         numbers = {"n": space.n if isinstance(space.n, int) else list(space.shape)}
     else:
@@ -156,7 +164,9 @@ def space_from_data(data: Any) -> gym.Space[Any]:
     if kind == "Tuple":
         return spaces.Tuple([space_from_data(part) for part in rest["spaces"]])
     if kind == "Dict":
-        return spaces.Dict({name: space_from_data(part) for name, part in rest["spaces"]})
+        return spaces.Dict(OrderedDict((name, space_from_data(part)) for name, part in rest["spaces"]))
+    if kind == "Text":
+        return spaces.Text(**rest)
     if kind == "MultiBinary":
         return spaces.MultiBinary(rest["n"])
     rest["dtype"] = np.dtype(rest["dtype"]).type

@@ -132,6 +132,7 @@ class Training:
         until_episodes: where `run_training` stops now, episodes of the call; None where nothing stops it.
         until_steps: likewise, steps of the call.
         notes: remarks for the log.
+        agent: that callbacks and evaluations are shown, if it is another one than that which runs the training.
     """
 
     binding: Binding = field(init=False)
@@ -152,6 +153,7 @@ class Training:
     parts: list[EpisodeEnds] = field(default_factory=list)
     episodes_an_epoch: int = 0
     started: float = field(default_factory=time.perf_counter)
+    agent: Any = None
     _episode: int = 0
     _step: int = 0
 
@@ -190,6 +192,7 @@ class Training:
 
     def add(self, part: EpisodeEnds, agent: Any) -> bool:
         """Count what was learnt, evaluate and call the callback where that is due; whether training is to stop."""
+        agent = agent if self.agent is None else self.agent
         episodes, binding, evaluations = len(part.returns), self.binding, self.evaluations
         binding.progress.episode, binding.progress.step = self._episode + episodes, self._step + part.steps
         self.parts.append(part)

@@ -29,6 +29,7 @@ from .model.transition_checks import (
     UntrueModelError as UntrueModelError,
 )
 from .model.transition_model import TransitionModel as TransitionModel
+from .observation_part import ObservationPart as ObservationPart
 from .registration import register_environments as register_environments
 from .river_swim import RiverSwim as RiverSwim
 from .success_rules import (

@@ -19,7 +19,7 @@ from velodrome.envs.wrapper_chain import name_of
 _CART_POLE = ([-2.4, -3.0, -0.2095, -3.5], [2.4, 3.0, 0.2095, 3.5])
 _KNOWN_LIMITS = {"CartPole-v0": _CART_POLE, "CartPole-v1": _CART_POLE}
 # Some environments write the largest float32 where they mean infinity.
-_UNBOUNDED = 1e30
+UNBOUNDED = 1e30
 
 
 class Discretize(gym.ObservationWrapper[int, Any, NDArray[Any]], utils.RecordConstructorArgs):
@@ -60,7 +60,7 @@ class Discretize(gym.ObservationWrapper[int, Any, NDArray[Any]], utils.RecordCon
             "low": _limits("low", known[0] if low is None else low, size),
             "high": _limits("high", known[1] if high is None else high, size),
         }
-        is_unbounded = {side: ~(np.abs(values) < _UNBOUNDED) for side, values in limits.items()}
+        is_unbounded = {side: ~(np.abs(values) < UNBOUNDED) for side, values in limits.items()}
         # Where there is one bin, nothing is looked at, and any limits do.
         is_loose = (self.bins == 1) & (is_unbounded["low"] | is_unbounded["high"])
         for side, value in (("low", 0.0), ("high", 1.0)):

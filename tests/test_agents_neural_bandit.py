@@ -423,7 +423,7 @@ def test_what_it_cannot_learn_is_refused_before_it_is_tried():
     continuous = message_of(UnsupportedEnvironmentError, agent.train, "Pendulum-v1", episodes=1)
     assert continuous.startswith("neural_bandit needs a Discrete action space, but Pendulum-v1 has Box(")
     cards = message_of(UnsupportedEnvironmentError, small().train, "Blackjack-v1", episodes=1)
-    assert cards.startswith("neural_bandit needs a Box or Discrete observation space, but Blackjack-v1 has Tuple(")
+    assert cards.startswith("neural_bandit needs a Box or Discrete observation space, but Blackjack-v1 has a Tuple of ")
     assert message_of(UnsupportedEnvironmentError, agent.train, DIGITS, episodes=1, loop="compiled") == (
         "loop='compiled' is not possible: neural_bandit learns with a network"
     )

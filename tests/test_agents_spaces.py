@@ -1,12 +1,20 @@
 """Which observation and action spaces tabular agents take, and how action masks are honoured."""
 
+import copy
+import dataclasses
+import itertools
+import json
+
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
+from hypothesis import given, settings, strategies as st
 
+import velodrome as vd
 from velodrome import agents, envs, policies
 from velodrome.agents.errors import EnvironmentFailureError, UnsupportedEnvironmentError
+from velodrome.agents.tabular.observation_index import ObservationIndex, index_observations
 
 
 class Walk(gym.Env):
@@ -49,6 +57,19 @@ SPACES = {
         spaces.Tuple([spaces.Discrete(3, start=1), spaces.MultiDiscrete([2])]),
         [(1 + k % 3, np.array([k // 3])) for k in range(5)],
     ),
+    "Dict": (
+        spaces.Dict({"where": spaces.Discrete(3, start=1), "is_far": spaces.MultiBinary(1)}),
+        # The order of the keys is the space's, not that of an observation.
+        [{"where": 1 + k % 3, "is_far": np.array([k // 3], np.int8)} for k in range(5)],
+    ),
+    "Dict in a Tuple": (
+        spaces.Tuple([spaces.Dict(b=spaces.Discrete(2), a=spaces.Discrete(2)), spaces.Discrete(2, start=-1)]),
+        [({"a": k % 2, "b": k // 2 % 2}, k // 4 - 1) for k in range(5)],
+    ),
+    "Box of whole numbers": (
+        spaces.Box(np.array([0, -1]), np.array([1, 1]), dtype=np.int64),
+        [np.array([k % 2, k // 2 - 1]) for k in range(5)],
+    ),
 }
 
 
@@ -59,8 +80,11 @@ def walked(name, loop="auto", action_start=0):
 
 
 def stacked(observations):
-    if isinstance(observations[0], tuple):
-        return tuple(np.array([observation[part] for observation in observations]) for part in range(2))
+    first = observations[0]
+    if isinstance(first, dict):
+        return {key: stacked([observation[key] for observation in observations]) for key in first}
+    if isinstance(first, tuple):
+        return tuple(stacked([observation[part] for observation in observations]) for part in range(2))
     return np.array(observations)
 
 
@@ -111,6 +135,9 @@ def test_an_observation_outside_its_space_is_the_environments_failure(name, when
         "MultiDiscrete of two dimensions": np.array([[0, 2], [0, 0]]),
         "MultiBinary": np.array([0, 2, 0], np.int8),
         "Tuple": (0, np.array([1])),
+        "Dict": {"where": 0, "is_far": np.array([1])},
+        "Dict in a Tuple": ({"a": 0, "b": 2}, 0),
+        "Box of whole numbers": np.array([0, 2]),
     }[name]
     places = [outside, *observations[1:]] if when == "reset" else [observations[0]] + [outside] * 4
     env = gym.wrappers.TimeLimit(Walk(space, places), max_episode_steps=50)
@@ -141,24 +168,363 @@ def test_blackjack_with_its_tuple_observations():
     assert agent.act((np.array([20, 21]), np.array([10, 6]), np.array([0, 0]))).tolist() == [0, 0]
 
 
-def test_a_box_is_refused_in_one_line_that_names_the_way_out():
-    with pytest.raises(
-        UnsupportedEnvironmentError, match=r"^q_learning[^\n]*CartPole-v1 has Box[^\n]*Discretize[^\n]*$"
-    ):
-        agents.QLearning().train("CartPole-v1", episodes=1, seed=0)
+FINITE = st.recursive(
+    st.one_of(
+        st.builds(spaces.Discrete, st.integers(1, 4), start=st.integers(-3, 3)),
+        st.builds(spaces.MultiDiscrete, st.lists(st.integers(1, 3), min_size=1, max_size=2)),
+        st.builds(spaces.MultiBinary, st.integers(1, 2)),
+        st.builds(lambda low, more: spaces.Box(low, low + more, (2,), np.int8), st.integers(-3, 3), st.integers(0, 2)),
+    ),
+    lambda parts: st.one_of(
+        st.builds(spaces.Tuple, st.lists(parts, min_size=1, max_size=2)),
+        st.builds(spaces.Dict, st.dictionaries(st.sampled_from("abc"), parts, min_size=1, max_size=2)),
+    ),
+    max_leaves=4,
+)
 
 
-@pytest.mark.parametrize("space", [spaces.Dict({"a": spaces.Discrete(2)}), spaces.Text(3)], ids=["Dict", "Text"])
-def test_an_unbounded_or_nested_space_is_refused_in_one_line(space):
-    env = Walk(space, [])
-    with pytest.raises(UnsupportedEnvironmentError, match=rf"^q_learning[^\n]*Walk has {type(space).__name__}[^\n]*$"):
+def observations_of(space):
+    """All of them, in the order in which they are numbered."""
+    if isinstance(space, spaces.Discrete):
+        return [int(space.start) + number for number in range(int(space.n))]
+    if isinstance(space, spaces.Dict):
+        parts = [observations_of(part) for part in space.spaces.values()]
+        return [dict(zip(space.spaces, values, strict=True)) for values in itertools.product(*parts)]
+    if isinstance(space, spaces.Tuple):
+        return list(itertools.product(*map(observations_of, space.spaces)))
+    if isinstance(space, spaces.MultiBinary):
+        values = [[0, 1]] * space.n
+    elif isinstance(space, spaces.MultiDiscrete):
+        values = [range(number) for number in space.nvec]
+    else:
+        values = [range(low, high + 1) for low, high in zip(space.low, space.high, strict=True)]
+    return [np.array(numbers, dtype=space.dtype) for numbers in itertools.product(*values)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(FINITE)
+def test_every_observation_has_one_row_and_every_row_one_observation(space):
+    index = index_observations(Walk(space, []), "q_learning")
+    observations = observations_of(space)
+    assert all(space.contains(observation) for observation in observations)
+    assert [index.index(observation) for observation in observations] == list(range(index.num_states))
+    assert index.index_batch(stacked_like(space, observations)).tolist() == list(range(index.num_states))
+    again = ObservationIndex.from_data(json.loads(json.dumps(dataclasses.asdict(index))))
+    assert again == index
+    assert not any(index.is_batch(observation) for observation in observations)
+    assert index.is_batch(stacked_like(space, observations[:1]))
+
+
+def stacked_like(space, observations):
+    if isinstance(space, spaces.Dict):
+        return {
+            key: stacked_like(part, [observation[key] for observation in observations])
+            for key, part in space.spaces.items()
+        }
+    if isinstance(space, spaces.Tuple):
+        return tuple(
+            stacked_like(part, [observation[place] for observation in observations])
+            for place, part in enumerate(space.spaces)
+        )
+    return np.array(observations)
+
+
+@pytest.mark.parametrize(
+    ("observation", "said"),
+    [
+        ({"where": 1}, "has no 'is_far'"),
+        ((1, np.array([0])), "has a tuple where 'is_far' is looked up"),
+        ({"where": 4, "is_far": np.array([0])}, "whole numbers from 1 to 3 are allowed"),
+        ({"where": 1, "is_far": np.array([0, 1])}, "has shape (2,), but the observation space has (1,)"),
+    ],
+)
+def test_what_is_no_observation_of_a_dict_is_said(observation, said):
+    agent, _, _ = walked("Dict")
+    with pytest.raises(EnvironmentFailureError) as caught:
+        agent.act(observation)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_saved_agent_knows_the_parts_of_its_observations(tmp_path):
+    agent, _, _ = walked("Dict")
+    agent.save(tmp_path)
+    loaded = agents.Agent.load(tmp_path)
+    assert [loaded.act(observation) for observation in SPACES["Dict"][1]] == [
+        1,
+        1,
+        1,
+        1,
+        agent.act(SPACES["Dict"][1][4]),
+    ]
+
+
+SB3 = "sb3('DQN'"
+REFUSED = {
+    "a few numbers": (
+        spaces.Box(-1.0, 1.0, (4,)),
+        "has a box of 4 numbers: cut them into bins, discretize(Walk, bins=10) or discretized(q_learning, bins=10)",
+    ),
+    "many numbers": (
+        spaces.Box(-1.0, 1.0, (60,)),
+        "has a box of 60 numbers: too many for a table of bins, look at a few with discretized(q_learning, bins=4, "
+        f"dimensions=[0, 1]), or take an agent with a network, {SB3})",
+    ),
+    "a picture": (
+        spaces.Box(0, 255, (210, 160, 3), np.uint8),
+        "has a picture of 210x160x3: a table is too small for pictures, take an agent with a network, "
+        f"{SB3}, policy='CnnPolicy'), or neural_bandit where an episode is one step",
+    ),
+    "a small picture": (
+        spaces.Box(0, 255, (7, 7, 3), np.uint8),
+        f"has a picture of 7x7x3: a table is too small for pictures, take an agent with a network, {SB3}), or "
+        "neural_bandit where an episode is one step",
+    ),
+    "whole numbers": (
+        spaces.Box(-5, 5, (60,), np.int8),
+        "has a box of 60 whole numbers: too many for a table of bins, look at a few with discretized(q_learning, "
+        f"bins=4, dimensions=[0, 1]), or take an agent with a network, {SB3})",
+    ),
+    "an array": (spaces.Box(-1.0, 1.0, (5, 7)), "has an array of 5x7 numbers: too many for a table of bins"),
+    "a Dict with a part that fits": (
+        spaces.Dict(image=spaces.Box(0, 255, (7, 7, 3), np.uint8), direction=spaces.Discrete(4), text=spaces.Text(3)),
+        "has a Dict of 'image', 'direction' and 'text': name the part that it is to see, observation(Walk, "
+        "'direction')",
+    ),
+    "a Tuple with parts that fit": (
+        spaces.Tuple([spaces.Text(3), spaces.Discrete(4), spaces.MultiBinary(2)]),
+        "has a Tuple of 3 parts: name the part that it is to see, observation(Walk, 1) (or 2)",
+    ),
+    "a Dict of numbers": (
+        spaces.Dict(speed=spaces.Box(-1.0, 1.0, (2,))),
+        "has a Dict of 'speed': name a part and cut it into bins, discretize(observation(Walk, 'speed'), bins=4)",
+    ),
+    "a Dict of texts": (
+        spaces.Dict(a=spaces.Text(3)),
+        "has a Dict of 'a': none of its parts fits; of the agents here only random takes it",
+    ),
+    "Text": (spaces.Text(3), "of the agents here only random takes it"),
+    "too many": (
+        spaces.MultiDiscrete([1000] * 6),
+        f"q_learning needs at most 2,147,483,647 observations for its table, but Walk has more, MultiDiscrete([1000 "
+        f"1000 1000 1000 1000 1000]): take {SB3})",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_observations_that_a_table_cannot_take_are_named_with_what_can(name):
+    space, said = REFUSED[name]
+    with pytest.raises(UnsupportedEnvironmentError) as caught:
+        agents.QLearning().train(Walk(space, []), episodes=1, seed=0)
+    assert str(caught.value).startswith("q_learning needs a")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        (spaces.Box(-1.0, 1.0, (2,)), "cut them into bins, binned_actions(q_learning, bins=5)"),
+        (spaces.MultiDiscrete([2, 3]), "MultiDiscrete([2 3]): cut them into bins, binned_actions(q_learning, bins=5)"),
+        (spaces.Box(-np.inf, np.inf, (2,)), "without finite limits there are no bins either, take sb3('PPO')"),
+        (spaces.Text(3), "of the agents here only random takes these"),
+    ],
+)
+def test_actions_that_a_table_cannot_take_are_named_with_what_can(space, said):
+    env = Walk(spaces.Discrete(5), [])
+    env.action_space = space
+    with pytest.raises(UnsupportedEnvironmentError) as caught:
         agents.QLearning().train(env, episodes=1, seed=0)
+    assert str(caught.value).startswith("q_learning needs a Discrete action space, but Walk has ")
+    assert str(caught.value).endswith(said)
 
 
-@pytest.mark.parametrize("agent", [agents.QLearning, agents.RandomAgent])
-def test_actions_that_are_not_discrete_are_refused_in_one_line(agent):
-    with pytest.raises(UnsupportedEnvironmentError, match=r"^[^\n]*needs a Discrete action space, but Pendulum[^\n]*$"):
-        agent().train("Pendulum-v1", episodes=1, seed=0)
+ANY_SPACE = {
+    "Box": spaces.Box(-1.0, 2.0, (2,)),
+    "Box without limits": spaces.Box(-np.inf, np.inf, (2, 2)),
+    "Box of whole numbers": spaces.Box(-3, 3, (2,), np.int8),
+    "MultiDiscrete": spaces.MultiDiscrete([3, 4], start=[1, -1]),
+    "MultiBinary": spaces.MultiBinary(3),
+    "Tuple": spaces.Tuple([spaces.Discrete(3, start=2), spaces.Box(0.0, 1.0, (1,))]),
+    "Dict": spaces.Dict(b=spaces.Discrete(2), a=spaces.Tuple([spaces.MultiBinary(2), spaces.Text(3)])),
+    "Text": spaces.Text(4),
+    "Sequence": spaces.Sequence(spaces.Discrete(3)),
+    "OneOf": spaces.OneOf([spaces.Discrete(2), spaces.Box(0.0, 1.0)]),
+    "Graph": spaces.Graph(spaces.Box(0.0, 1.0, (2,)), spaces.Discrete(3)),
+}
+SAVED_SPACES = [name for name in ANY_SPACE if name not in ("Sequence", "OneOf", "Graph")]
+
+
+class Anything(gym.Env):
+    """Five steps an episode; the actions that were taken are kept."""
+
+    def __init__(self, observation_space, action_space):
+        self.observation_space, self.action_space = copy.deepcopy((observation_space, action_space))
+        self.taken = []
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.observation_space.seed(0)
+        self.length = 0
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        self.taken.append(repr(action))
+        self.length += 1
+        return self.observation_space.sample(), 1.0, False, self.length == 5, {}
+
+
+@pytest.mark.parametrize("name", ANY_SPACE)
+def test_random_acts_in_every_space(name):
+    space = ANY_SPACE[name]
+    first, second, other = Anything(space, space), Anything(space, space), Anything(space, space)
+    agent = agents.RandomAgent()
+    log = agent.train(first, episodes=4, seed=0)
+    # Neither the space's own stream nor that of the process is drawn from.
+    second.action_space.seed(9)
+    np.random.seed(3)  # noqa: NPY002
+    agents.RandomAgent().train(second, steps=12, seed=0)
+    agents.RandomAgent().train(other, episodes=4, seed=1)
+    assert log.steps == 20
+    assert second.taken == first.taken[:12]
+    assert other.taken != first.taken
+    observation = first.observation_space.sample()
+    before = copy.deepcopy(agent.acting_generator().bit_generator.state)
+    for explore in (False, True):
+        assert space.contains(agent.act(observation, explore=explore))
+    assert space.contains(agent.decide(observation, {}, first.action_space))
+    assert agent.acting_generator().bit_generator.state != before
+    assert agent.action_values_of([observation]) is None
+    assert agent.action_probabilities([observation]) is None
+
+
+@pytest.mark.parametrize("name", SAVED_SPACES)
+def test_a_loaded_random_agent_goes_on_in_every_space(name, tmp_path):
+    space = ANY_SPACE[name]
+    whole, parts, agent = Anything(space, space), Anything(space, space), agents.RandomAgent()
+    agents.RandomAgent().train(whole, episodes=6, seed=0)
+    agent.train(parts, episodes=4, seed=0)
+    agent.save(tmp_path)
+    loaded, anew = agents.Agent.load(tmp_path), Anything(space, space)
+    observation = anew.observation_space.sample()
+    assert repr(loaded.act(observation)) == repr(agent.act(observation))
+    loaded.resume(anew)
+    loaded.train(anew, episodes=2)
+    assert parts.taken + anew.taken == whole.taken
+
+
+def test_random_says_where_it_cannot_be_saved_or_go_on(tmp_path):
+    space = ANY_SPACE["OneOf"]
+    agent = agents.RandomAgent()
+    agent.train(Anything(space, space), episodes=1, seed=0)
+    with pytest.raises(
+        agents.SavedAgentError, match=r"^random cannot be saved: a space of kind OneOf cannot be saved$"
+    ):
+        agent.save(tmp_path)
+    for other, said in [("Box", "has actions Box("), ("Text", "has actions Text(")]:
+        with pytest.raises(UnsupportedEnvironmentError) as caught:
+            agent.train(Anything(space, ANY_SPACE[other]), episodes=1, seed=0)
+        assert said in str(caught.value)
+    with pytest.raises(UnsupportedEnvironmentError, match=r"^random: action_mask is for Discrete actions, but Pend"):
+        agents.RandomAgent(action_mask=True).train("Pendulum-v1", episodes=1)
+
+
+def test_random_is_uniform_between_finite_limits():
+    agent = agents.RandomAgent()
+    agent.train("Pendulum-v1", episodes=1, seed=0)
+    actions = agent.act(np.zeros((4000, 3), dtype=np.float32))
+    assert actions.shape == (4000, 1)
+    counts, _ = np.histogram(actions, bins=4, range=(-2.0, 2.0))
+    assert counts.min() > 900
+
+
+class Fixed(agents.Agent):
+    """Gives what the test wants it to."""
+
+    answer = None
+
+    def act(self, observation, *, explore=False):
+        return type(self).answer
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "said"),
+    [
+        ("Dict", {"b": 1}, "fixed.act must give a dict with 'b', 'a', got none with 'a'"),
+        ("Dict", {"b": 1, "A": 1}, "fixed.act gave 'A', which is no part of the action: did you mean 'a'?"),
+        ("Dict", 3, "fixed.act must give a dict with 'b', 'a', got 3"),
+        ("Dict", {"b": 2, "a": (np.zeros(2), "a")}, "'b' of fixed.act must give a whole number, 0 to 1, got 2"),
+        ("Dict", {"b": 1, "a": (np.zeros(2), 7)}, "part 1 of 'a' of fixed.act must give an action of Text(1, 3, "),
+        ("Tuple", (2,), "fixed.act must give a tuple of 2 parts, got (2,)"),
+        ("Tuple", (2, [1.5]), "part 1 of fixed.act gave an action outside Box(0.0, 1.0, (1,), float32), [1.5]: clip"),
+        ("MultiDiscrete", [0, 0], "fixed.act gave an action outside MultiDiscrete([3 4], start=[ 1 -1]), [0, 0]"),
+        ("Text", 5, "fixed.act must give an action of Text(1, 4, "),
+    ],
+)
+def test_what_is_no_action_of_a_space_is_said(name, answer, said):
+    Fixed.answer = answer
+    with pytest.raises(agents.AgentFailureError) as caught:
+        Fixed().train(Anything(ANY_SPACE["Box"], ANY_SPACE[name]), episodes=1, seed=0)
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_part_of_an_observation_is_what_a_table_sees():
+    whole, part = agents.QLearning(), agents.QLearning()
+    env = Walk(*SPACES["Dict"])
+    seen = vd.envs.ObservationPart(env, "where")
+    part.train(seen, episodes=5, seed=0)
+    assert part.action_values.shape == (3, 2)
+    assert part.act(2) in (0, 1)
+    both = vd.envs.ObservationPart(Walk(*SPACES["Dict"]), ["where", "is_far"])
+    whole.train(both, episodes=20, seed=0)
+    assert both.observation_space.contains(both.reset(seed=0)[0])
+    assert whole.action_values.shape == (6, 2)
+    cards = vd.envs.ObservationPart(gym.make("Blackjack-v1"), [2, 0])
+    assert cards.observation_space == spaces.Tuple([spaces.Discrete(2), spaces.Discrete(32)])
+    assert cards.observation_space.contains(cards.reset(seed=0)[0])
+    results = vd.compare(["q_learning", "random"], "observation(Blackjack-v1, 0)", seeds=2, episodes=50, workers=0)
+    assert {row["environment"] for row in results.rows()} == {"observation(Blackjack-v1, 0)"}
+    assert all(row["greedy_success_rate_mean"] > 0.1 for row in results.rows())
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        (
+            "observation(CartPole-v1, 'x')",
+            "observation: ObservationPart needs a Dict or Tuple observation space, got Box",
+        ),
+        (
+            "observation(Blackjack-v1, 3)",
+            "observation: the observations of Blackjack-v1 have no part 3: it has 0, 1, 2",
+        ),
+        (
+            "observation(Blackjack-v1, [[0]])",
+            "observation: the observations of Blackjack-v1 have no part [0]: it has 0",
+        ),
+        (
+            "observation(Blackjack-v1, [0, 0])",
+            "observation: part must be one or several different ones of 0, 1, 2, got",
+        ),
+        ("observation(Blackjack-v1, [])", "observation: part must be one or several different ones of 0, 1, 2, got []"),
+        ("observation(Blackjack-v1)", "observation needs 'part': observation(env, part)"),
+        ("observation('Blackjack-v1', 0)", "observation needs an environment without quotes, such as observation(Bl"),
+        ("observation(Blackjack-v1, hand)", "observation: part takes a plain value, got the name hand (text needs"),
+    ],
+)
+def test_parts_that_are_not_there_are_said_in_one_line(expression, said):
+    with pytest.raises(vd.VelodromeError) as caught:
+        vd.run("random", expression, episodes=1)
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_closest_part_is_named():
+    with pytest.raises(ValueError, match=r"^the observations of Walk have no part 'were': did you mean 'where'\?$"):
+        vd.envs.ObservationPart(Walk(*SPACES["Dict"]), "were")
 
 
 def test_an_environment_of_another_size_is_refused_and_changes_nothing():

@@ -51,7 +51,7 @@ def test_the_catalogue_has_the_names_of_the_design():
         *("random", "q_learning", "sarsa", "expected_sarsa", "double_q_learning", "n_step_q", "n_step_sarsa"),
         *("q_lambda", "dyna_q", "value_iteration", "policy_iteration"),
         *("softmax_regression", "mlp", "simple_cnn", "deep_cnn", "modern_cnn", "row_rnn"),
-        *("ensemble", "char_rnn", "neural_bandit", "discretized"),
+        *("ensemble", "char_rnn", "neural_bandit", "discretized", "binned_actions"),
         *("dummy_q", "epsilon_greedy_q", "noise_q", "discounted_q", "stochastic_q"),
     ]
     assert list(POLICIES) == ["greedy", "epsilon_greedy", "random_noise", "softmax", "ucb", "uniform"]
@@ -100,7 +100,7 @@ def test_arguments_reach_their_parameters():
     ("build", "expression", "message"),
     [
         (build_agent, "q_lerning", "unknown agent 'q_lerning': did you mean 'q_learning'?"),
-        (build_agent, "zzzz", "unknown agent 'zzzz'; allowed: char_rnn, deep_cnn, discounted_q, "),
+        (build_agent, "zzzz", "unknown agent 'zzzz'; allowed: binned_actions, char_rnn, deep_cnn, discounted_q, "),
         (
             build_agent,
             "epsilon_greedy",

@@ -197,7 +197,7 @@ def test_a_bandit_over_the_labels_finds_the_most_frequent_one():
 
 
 def test_tabular_agents_say_what_they_need():
-    with pytest.raises(ValueError, match=r"^q_learning needs a Discrete[^\n]*a table is too small for pictures"):
+    with pytest.raises(ValueError, match=r"^q_learning needs a finite[^\n]*a table is too small for pictures"):
         vd.run("q_learning", ID, episodes=1)
 
 

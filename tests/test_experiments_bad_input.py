@@ -102,8 +102,14 @@ def run(agent, environment=LAKE, *options):
         (run("q_learning", LAKE, "--steps", "-3"), "steps must be a whole number of at least 1, got -3"),
         (run("q_learning", LAKE, "--episodes", "5", "--steps", "5"), "give episodes, steps or epochs, one of them"),
         (["run", "q_learning", LAKE], "give a budget: episodes, steps or epochs"),
-        (run("q_learning", "CartPole-v1"), "but CartPole-v1 has Box(4,); wrap it in velodrome.envs.Discretize"),
-        (run("random", "Pendulum-v1"), "Pendulum-v1"),
+        (
+            run("q_learning", "CartPole-v1"),
+            "but CartPole-v1 has a box of 4 numbers: cut them into bins, discretize(CartPole-v1, bins=10)",
+        ),
+        (
+            run("q_learning", "Pendulum-v1"),
+            "Pendulum-v1 has Box(-2.0, 2.0, (1,), float32): cut them into bins, binned_a",
+        ),
         (run("value_iteration", "CartPole-v1"), "value_iteration plans on a transition model"),
         (run("q_learning", "bad_tracks:bad/Unbalanced-v0"), "state 0, action 0: probabilities must sum to 1, got 0.6"),
         (

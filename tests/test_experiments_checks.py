@@ -509,10 +509,11 @@ def refusal(agents, environments):
 def test_an_agent_that_cannot_learn_in_an_environment_is_refused():
     line = refusal(["q_learning", "random"], ["CartPole-v1"])
     assert line.startswith("agents.q_learning on 'CartPole-v1': q_learning needs a ")
-    assert line.endswith("wrap it in velodrome.envs.Discretize (command line: discretize(ID, bins=10))")
-    assert refusal(["random"], ["Pendulum-v1"]).startswith(
-        "agents.random on 'Pendulum-v1': random needs a Discrete action space"
+    assert line.endswith("discretize(CartPole-v1, bins=10) or discretized(q_learning, bins=10)")
+    assert refusal(["q_learning", "random"], ["Pendulum-v1"]).startswith(
+        "agents.q_learning on 'Pendulum-v1': q_learning needs a Discrete action space"
     )
+    experiment(["random", "binned_actions(discretized(q_learning, bins=3))"], ["Pendulum-v1"])
     masked = "q_learning(action_mask=True)"
     assert "the info of FrozenLake-v1 has no 'action_mask'" in refusal([masked], ["FrozenLake-v1"])
     experiment([masked, "value_iteration"], ["Taxi-v4"])

@@ -57,7 +57,7 @@ PAIRS = [
     ),
     ("mlp(shift=1)", TEXT, "mlp: shift is for images, but velodrome/Text-v0 has none"),
     ("softmax_regression", f"discretize({IMAGES}, bins=1)", "but wrapper Discretize may change what is observed"),
-    ("q_learning", IMAGES, "but velodrome/Classification-v0 has Box(8, 8): a table is too small for pictures"),
+    ("q_learning", IMAGES, "but velodrome/Classification-v0 has a picture of 8x8: a table is too small for pictures"),
 ]
 RUNS = [*(("softmax_regression", *case) for case in ENVIRONMENTS), *PAIRS]
 

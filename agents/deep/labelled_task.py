@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
+from velodrome.agents.unfit_spaces import actions_refused, observations_refused
 from velodrome.checks import VelodromeError, one_line
 from velodrome.envs.labelled.datasets.dataset import LabelledExamples
 from velodrome.envs.wrapper_chain import is_transparent, wrappers_of
@@ -82,13 +83,13 @@ class LabelledTask:
         """
         observations, actions, label = env.observation_space, env.action_space, environment_label(env)
         if not isinstance(actions, spaces.Discrete):
-            raise UnsupportedEnvironmentError(f"{name} needs a Discrete action space, but {label} has {actions}")
+            raise UnsupportedEnvironmentError(actions_refused(name, actions, label))
         num_classes, action_start = int(actions.n), int(actions.start)
         if isinstance(observations, spaces.Discrete):
             return cls((), int(observations.n), int(observations.start), 1.0, num_classes, action_start, True)
         if not isinstance(observations, spaces.Box):
             raise UnsupportedEnvironmentError(
-                f"{name} needs a Box or Discrete observation space, but {label} has {observations}"
+                observations_refused(name, observations, label, "a Box or Discrete", _is_fit)
             )
         is_whole = observations.dtype.kind in _WHOLE
         largest = largest_pixel(env) if is_whole else None
@@ -172,6 +173,10 @@ class LabelledTask:
                 f"observation {observations[wrong][0]} is unknown: {self.symbol_start} to {last} are allowed"
             )
         return counted
+
+
+def _is_fit(space: gym.Space[Any]) -> bool:
+    return isinstance(space, spaces.Box | spaces.Discrete)
 
 
 def labelled_examples(name: str, env: gym.Env[Any, Any]) -> LabelledExamples:

@@ -1,5 +1,6 @@
 """Reading what an agent's `act` gave: an action of the space, of Python or NumPy, or a refusal in one line."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -8,6 +9,7 @@ from gymnasium import spaces
 
 from velodrome.agents.engine.environment_answers import shown
 from velodrome.agents.errors import AgentFailureError
+from velodrome.checks import closest
 
 
 def read_action(answer: Any, space: gym.Space[Any], asked: str) -> Any:
@@ -33,10 +35,17 @@ def read_action(answer: Any, space: gym.Space[Any], asked: str) -> Any:
         if array.size == 1 and array.dtype.kind in "iub" and first <= array.item() <= last:
             return int(array.item())
         raise AgentFailureError(f"{asked} must give a whole number, {first} to {last}, got {_described(answer)}")
+    if isinstance(space, spaces.Dict):
+        return _read_dict(answer, space, asked)
+    if isinstance(space, spaces.Tuple):
+        if not isinstance(answer, tuple | list) or len(answer) != len(space.spaces):
+            raise AgentFailureError(f"{asked} must give a tuple of {len(space.spaces)} parts, got {_described(answer)}")
+        parts = enumerate(zip(answer, space.spaces, strict=True))
+        return tuple(read_action(part, child, f"part {number} of {asked}") for number, (part, child) in parts)
     if space.shape is None or not isinstance(space, spaces.Box | spaces.MultiDiscrete | spaces.MultiBinary):
         if space.contains(answer):
             return answer
-        raise AgentFailureError(f"{asked} must give an action of {space}, got {_described(answer)}")
+        raise AgentFailureError(f"{asked} must give an action of {shown(space)}, got {_described(answer)}")
     try:
         array = np.asarray(answer)
         if array.dtype.kind not in "biuf":
@@ -55,6 +64,23 @@ def read_action(answer: Any, space: gym.Space[Any], asked: str) -> Any:
         advice = ": clip it, np.clip(action, action_space.low, action_space.high)" * isinstance(space, spaces.Box)
         raise AgentFailureError(f"{asked} gave an action outside {space}, {_described(answer)}{advice}")
     return action_array
+
+
+def _read_dict(answer: Any, space: spaces.Dict, asked: str) -> dict[str, Any]:
+    if not isinstance(answer, Mapping):
+        raise AgentFailureError(f"{asked} must give a dict with {_listed(space)}, got {_described(answer)}")
+    missing = next((key for key in space.spaces if key not in answer), None)
+    unknown = next((key for key in answer if key not in space.spaces), None)
+    if unknown is not None:
+        hint = closest(str(unknown), space.spaces)
+        raise AgentFailureError(f"{asked} gave {unknown!r}, which is no part of the action{hint}")
+    if missing is not None:
+        raise AgentFailureError(f"{asked} must give a dict with {_listed(space)}, got none with {missing!r}")
+    return {key: read_action(answer[key], child, f"{key!r} of {asked}") for key, child in space.spaces.items()}
+
+
+def _listed(space: spaces.Dict) -> str:
+    return ", ".join(map(repr, space.spaces))
 
 
 def _described(answer: Any) -> str:

@@ -14,9 +14,11 @@ from velodrome.agents.agent import Agent, Loop
 from velodrome.agents.deep.labelled_task import ObservationError, numbers
 from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
+from velodrome.agents.tabular.observation_index import is_finite
 from velodrome.agents.tabular.q_learning import QLearning
 from velodrome.agents.tabular.tabular_agent import TabularAgent
 from velodrome.agents.tabular.tabular_learner import TabularLearner, TabularTask
+from velodrome.agents.unfit_spaces import actions_refused, observations_refused
 from velodrome.checks import ConfigurationError, check_integer
 from velodrome.envs.binning import Binning
 from velodrome.envs.discretize import Discretize
@@ -40,7 +42,7 @@ class Discretized(Agent):
     """
 
     # Any agent here, so that expressions may name one; `__post_init__` refuses those without a table.
-    agent: Agent = field(default_factory=QLearning)
+    agent: Agent = field(default_factory=QLearning, kw_only=False)
     bins: int | tuple[int, ...] = 10
     dimensions: tuple[int, ...] | None = None
     low: float | tuple[float, ...] | None = None
@@ -50,7 +52,8 @@ class Discretized(Agent):
 
     def __post_init__(self) -> None:
         if not isinstance(self.agent, TabularAgent):
-            raise ConfigurationError(f"{self.name}: agent must be a tabular agent, got {self.agent}")
+            order = ": write binned_actions(discretized(...))" * (getattr(self.agent, "name", "") == "binned_actions")
+            raise ConfigurationError(f"{self.name}: agent must be a tabular agent, got {self.agent}{order}")
         bins = self.bins if isinstance(self.bins, tuple | list) else (self.bins,)
         for number in bins:
             check_integer(f"{self.name}: bins", number, minimum=1)
@@ -84,6 +87,8 @@ class Discretized(Agent):
         return self._through_bins(env)
 
     def task_of(self, env: Discretize) -> "BinnedTask":
+        if not isinstance(env.action_space, spaces.Discrete):
+            raise UnsupportedEnvironmentError(actions_refused(self.name, env.action_space, environment_label(env)))
         table = self._inner.task_of(env)
         shape = tuple(env.env.observation_space.shape or ())
         return BinnedTask(table.index, table.num_actions, table.action_start, View(shape, env.bins, env.low, env.high))
@@ -158,7 +163,10 @@ class Discretized(Agent):
     def _through_bins(self, environment: gym.Env[Any, Any]) -> Discretize:
         label, space = environment_label(environment), environment.observation_space
         if not isinstance(space, spaces.Box):
-            raise UnsupportedEnvironmentError(f"{self.name} needs a Box observation space, but {label} has {space}")
+            if is_finite(space):
+                message = f"{self.name} needs a Box observation space, but {label} has {space}: take {self.agent.name}"
+                raise UnsupportedEnvironmentError(f"{message} itself")
+            raise UnsupportedEnvironmentError(observations_refused(self.name, space, label, "a Box", _is_box))
         bins: int | list[int] = list(self.bins) if isinstance(self.bins, tuple | list) else self.bins
         if self.dimensions is not None:
             size = math.prod(space.shape)
@@ -185,6 +193,10 @@ class Discretized(Agent):
         spread = np.full(size, np.nan)
         spread[list(looked_at)] = limits
         return spread
+
+
+def _is_box(space: gym.Space[Any]) -> bool:
+    return isinstance(space, spaces.Box) and space.dtype.kind == "f"
 
 
 def _number_of(binning: Binning, observation: np.ndarray) -> int:

@@ -12,22 +12,27 @@ from gymnasium import spaces
 
 from velodrome.agents.engine.environment_answers import as_whole_number, shown
 from velodrome.agents.errors import EnvironmentFailureError, UnsupportedEnvironmentError, environment_label
+from velodrome.agents.unfit_spaces import described, observations_refused
+from velodrome.envs.space_parts import has_keys, parts_of
 
 Shape = tuple[int, ...]
+Path = tuple[str | int, ...]
 
-# Beyond so many dimensions a table of bins cannot be: two bins each would be more states than 32 bits count.
-_MOST_BINNED_DIMENSIONS = 31
+# As many as there may be bins, see `Binning`: what 32 bits count.
+MOST_STATES = int(np.iinfo(np.int32).max)
 # Observations of several numbers whose row is remembered, some 200 bytes each.
 _MOST_REMEMBERED = 1 << 16
+# Dimensions of observations that come one by one alone: one more are none that an array could have.
+_NO_BATCHES = -2
 
 
 @dataclass(frozen=True)
 class ObservationIndex:
     """Numbers the observations of a finite space 0, …, num_states - 1.
 
-    Discrete, MultiDiscrete, MultiBinary and Tuples of them are flattened in their own order, the last part
-    fastest. A part is a whole number: True and 2.0 count as 1 and 2, while 2.7, "3" and an array of shape (1,) are
-    no observations of a Discrete space.
+    Discrete, MultiDiscrete, MultiBinary, Boxes of whole numbers, and Tuples and Dicts of them are flattened in their
+    own order, a Dict's being that of the keys of its space, the last part fastest. A part is a whole number: True and
+    2.0 count as 1 and 2, while 2.7, "3" and an array of shape (1,) are no observations of a Discrete space.
 
     Attributes:
         parts: (number of values, first value) of every part.
@@ -35,12 +40,15 @@ class ObservationIndex:
         is_ignored: every observation counts as number 0.
         shapes: of the arrays that one observation consists of, () for a single number; empty where they are not
             known, as for agents that were saved without them.
+        paths: keys and positions that lead to each of these arrays, where there are Dicts or a single one in a Tuple; empty
+            elsewhere.
     """
 
     parts: tuple[tuple[int, int], ...]
     leaf_dimensions: int
     is_ignored: bool = False
     shapes: tuple[Shape, ...] = ()
+    paths: tuple[Path, ...] = ()
 
     @classmethod
     def from_data(cls, data: Any) -> Self:
@@ -50,6 +58,7 @@ class ObservationIndex:
             int(data["leaf_dimensions"]),
             bool(data["is_ignored"]),
             tuple(tuple(int(size) for size in shape) for shape in data.get("shapes", ())),
+            tuple(tuple(path) for path in data.get("paths", ())),
         )
 
     @cached_property
@@ -64,7 +73,8 @@ class ObservationIndex:
 
     @property
     def _is_one_number(self) -> bool:
-        return len(self.parts) == 1 and self.leaf_dimensions == 0 and self.shapes in ((), ((),))
+        is_one = len(self.parts) == 1 and self.leaf_dimensions == 0
+        return is_one and self.shapes in ((), ((),)) and not self.paths
 
     @cached_property
     def _place_values(self) -> list[int]:
@@ -84,18 +94,18 @@ class ObservationIndex:
             start = self.parts[0][1]
             return as_whole_number if start == 0 else lambda observation: as_whole_number(observation) - start
         columns = [(value, size, start) for value, (size, start) in zip(self._place_values, self.parts, strict=True)]
-        shapes = self.shapes
+        shapes, paths = self.shapes, self.paths
 
         def index(observation: Any) -> int:
             total = 0
-            for (value, size, start), leaf in zip(columns, _leaves(observation, shapes), strict=True):
+            for (value, size, start), leaf in zip(columns, _leaves(observation, shapes, paths), strict=True):
                 part = (leaf if type(leaf) is int else as_whole_number(leaf)) - start
                 if not 0 <= part < size:
                     return -1
                 total += value * part
             return total
 
-        if any(shapes):
+        if any(shapes) or paths:
             return index
         numbers: dict[Any, int] = {}
 
@@ -117,7 +127,10 @@ class ObservationIndex:
         Raises:
             EnvironmentFailureError: an observation is outside the space, or the arrays are no batch of them.
         """
-        arrays = [np.asarray(leaf) for leaf in _arrays(observations)]
+        try:
+            arrays = [np.asarray(leaf) for leaf in _arrays(observations, self.paths)]
+        except ValueError as error:
+            raise EnvironmentFailureError(f"a batch of observations {error}") from None
         if self.is_ignored:
             return np.zeros(len(arrays[0]), dtype=np.int64)
         self._check_batch(arrays)
@@ -146,12 +159,19 @@ class ObservationIndex:
 
     def is_batch(self, observation: Any) -> bool:
         """Whether there is a leading dimension."""
-        return np.ndim(_arrays(observation)[0]) == self.leaf_dimensions + 1
+        try:
+            first = _arrays(observation, self.paths[:1])[0]
+        except (IndexError, ValueError):
+            return False
+        return len(_shape(first)) == self.leaf_dimensions + 1
 
     def refusal(self, observation: Any) -> str:
         """Reason, in one line, why something is no observation of the space."""
         text = f"observation {shown(observation)}"
-        arrays = list(_arrays(observation))
+        try:
+            arrays = list(_arrays(observation, self.paths))
+        except ValueError as error:
+            return f"{text} {error}"
         shapes = tuple(_shape(leaf) for leaf in arrays)
         wanted = self.shapes or shapes
         if len(arrays) != len(wanted):
@@ -161,7 +181,7 @@ class ObservationIndex:
                 where = f"{text} has" if len(arrays) == 1 else f"part {number} of {text} has"
                 return f"{where} shape {has}, but the observation space has {_shape_text(needs)}"
         text += " is outside the observation space"
-        leaves = list(_leaves(observation, shapes))
+        leaves = list(_leaves(observation, shapes, self.paths))
         for number, (leaf, (size, start)) in enumerate(zip(leaves, self.parts, strict=False), 1):
             if not _is_within(leaf, size, start):
                 where = f"{shown(leaf)} in part {number}, but " if len(self.parts) > 1 else ""
@@ -176,31 +196,32 @@ def index_observations(env: gym.Env[Any, Any], agent_name: str) -> ObservationIn
     """Index of an environment's observations.
 
     Raises:
-        UnsupportedEnvironmentError: the observation space is not finite.
+        UnsupportedEnvironmentError: the observation space is not finite, or has too many observations.
     """
     space = env.observation_space
     parts = _parts(space)
-    if parts is None:
-        raise UnsupportedEnvironmentError(
-            f"{agent_name} needs a Discrete, MultiDiscrete or Tuple-of-Discrete observation space, but "
-            f"{environment_label(env)} has {type(space).__name__}{space.shape or ''}{_advice(space)}"
-        )
-    return ObservationIndex(tuple(parts), _first_leaf_dimensions(space), shapes=tuple(_leaf_shapes(space)))
+    if not parts or _count(parts) is None:
+        label = environment_label(env)
+        message = observations_refused(agent_name, space, label, "a finite", is_finite)
+        if parts and not isinstance(space, spaces.Box):
+            message = (
+                f"{agent_name} needs at most {MOST_STATES:,} observations for its table, but {label} has more, "
+                f"{described(space)}: take sb3('DQN')"
+            )
+        raise UnsupportedEnvironmentError(message)
+    shapes = tuple(_leaf_shapes(space))
+    # Of Tuples without Dicts the parts are found faster than by their positions, but for a single one.
+    paths = tuple(_leaf_paths(space)) if has_keys(space) or (len(shapes) == 1 and parts_of(space)) else ()
+    return ObservationIndex(tuple(parts), len(shapes[0]), shapes=shapes, paths=paths)
 
 
-def _advice(space: gym.Space[Any]) -> str:
-    """Advice for a space that is not finite; empty where there is none."""
-    if not isinstance(space, spaces.Box):
-        return ""
-    if len(space.shape) > 1:
-        return ": a table is too small for pictures and other arrays, a neural agent or one of another library is not"
-    size = math.prod(space.shape)
-    if size > _MOST_BINNED_DIMENSIONS:
-        return (
-            f": {size} dimensions are too many for a table of bins, look at a few with discretized(bins=..., "
-            "dimensions=[...]), or take an agent of another library"
-        )
-    return "; wrap it in velodrome.envs.Discretize (command line: discretize(ID, bins=10))"
+def ignoring_index(space: gym.Space[Any]) -> ObservationIndex:
+    """Index that counts every observation of any space as number 0."""
+    paths = tuple(_leaf_paths(space)) if has_keys(space) else ()
+    first = _first_leaf(space)
+    # Parts of other kinds have no leading dimension.
+    dimensions = _NO_BATCHES if first.shape is None else len(first.shape)
+    return ObservationIndex(((1, 0),), dimensions, is_ignored=True, paths=paths)
 
 
 def _parts(space: gym.Space[Any]) -> list[tuple[int, int]] | None:
@@ -210,38 +231,87 @@ def _parts(space: gym.Space[Any]) -> list[tuple[int, int]] | None:
         return list(zip(space.nvec.ravel().tolist(), np.asarray(space.start).ravel().tolist(), strict=True))
     if isinstance(space, spaces.MultiBinary):
         return [(2, 0)] * math.prod(space.shape)
-    if isinstance(space, spaces.Tuple):
-        found = [_parts(child) for child in space.spaces]
+    if isinstance(space, spaces.Box) and space.dtype.kind in "biu":
+        low, high = space.low.ravel().tolist(), space.high.ravel().tolist()
+        return [(int(last) - int(first) + 1, int(first)) for first, last in zip(low, high, strict=True)]
+    if isinstance(space, spaces.Tuple | spaces.Dict):
+        found = [_parts(child) for _, child in parts_of(space)]
         return None if any(part is None for part in found) else [p for part in found if part for p in part]
     return None
 
 
+def _count(parts: list[tuple[int, int]]) -> int | None:
+    """Number of observations, None where there are too many for a table."""
+    number = 1
+    for size, _ in parts:
+        number *= size
+        # Of a picture the whole product would take its time.
+        if number > MOST_STATES:
+            return None
+    return number
+
+
+def is_finite(space: gym.Space[Any]) -> bool:
+    """Whether a table can have a row for each observation of a space."""
+    parts = _parts(space)
+    return bool(parts) and _count(parts or []) is not None
+
+
 def _leaf_shapes(space: gym.Space[Any]) -> Iterator[Shape]:
-    if isinstance(space, spaces.Tuple):
-        for child in space.spaces:
+    if isinstance(space, spaces.Tuple | spaces.Dict):
+        for _, child in parts_of(space):
             yield from _leaf_shapes(child)
     else:
         yield tuple(space.shape or ())
 
 
-def _first_leaf_dimensions(space: gym.Space[Any]) -> int:
-    return _first_leaf_dimensions(space.spaces[0]) if isinstance(space, spaces.Tuple) else len(space.shape or ())
+def _leaf_paths(space: gym.Space[Any]) -> Iterator[Path]:
+    if isinstance(space, spaces.Tuple | spaces.Dict):
+        for key, child in parts_of(space):
+            yield from ((key, *path) for path in _leaf_paths(child))
+    else:
+        yield ()
 
 
-def _arrays(observation: Any) -> list[Any]:
+def _first_leaf(space: gym.Space[Any]) -> gym.Space[Any]:
+    if isinstance(space, spaces.Tuple | spaces.Dict):
+        for _, child in parts_of(space):
+            return _first_leaf(child)
+    return space
+
+
+def _arrays(observation: Any, paths: tuple[Path, ...] = ()) -> list[Any]:
+    """Arrays of which an observation consists: those that the paths lead to, else all in its tuples.
+
+    Raises:
+        ValueError: a path leads nowhere; the text goes on after the observation.
+    """
+    if paths:
+        return [_at(observation, path) for path in paths]
     if isinstance(observation, tuple):
         return [leaf for part in observation for leaf in _arrays(part)]
     return [observation]
 
 
-def _leaves(observation: Any, shapes: tuple[Shape, ...]) -> list[Any]:
+def _at(observation: Any, path: Path) -> Any:
+    for key in path:
+        try:
+            observation = observation[key]
+        except (KeyError, IndexError, TypeError):
+            kind = type(observation).__name__
+            has = f"has no {key!r}" if isinstance(observation, dict) else f"has a {kind} where {key!r} is looked up"
+            raise ValueError(has) from None
+    return observation
+
+
+def _leaves(observation: Any, shapes: tuple[Shape, ...], paths: tuple[Path, ...] = ()) -> list[Any]:
     """Numbers of an observation, flattened.
 
     Raises:
-        ValueError: its arrays are not of the given shapes, where these are known.
+        ValueError: its arrays are not of the given shapes, where these are known, or one is missing.
     """
     leaves: list[Any] = []
-    arrays = _arrays(observation)
+    arrays = _arrays(observation, paths)
     for array, shape in zip(arrays, shapes or map(_shape, arrays), strict=True):
         if shape == ():
             leaves.append(array)

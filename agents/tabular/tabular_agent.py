@@ -26,6 +26,7 @@ from velodrome.agents.tabular.observation_index import ObservationIndex, index_o
 from velodrome.agents.tabular.tabular_learner import MASKS, TabularLearner, TabularTask
 from velodrome.agents.training import Training
 from velodrome.agents.training_log import TrainingLog
+from velodrome.agents.unfit_spaces import actions_refused
 from velodrome.checks import ConfigurationError, VelodromeError, check_number
 from velodrome.envs.model.model_sampling import read_position, write_position
 from velodrome.policies.epsilon_greedy import EpsilonGreedy
@@ -136,9 +137,7 @@ class TabularAgent(Agent):
         else:
             actions = env.action_space
             if not isinstance(actions, spaces.Discrete):
-                raise UnsupportedEnvironmentError(
-                    f"{self.name} needs a Discrete action space, but {environment_label(env)} has {actions}"
-                )
+                raise UnsupportedEnvironmentError(actions_refused(self.name, actions, environment_label(env)))
             task = TabularTask(self.index_observations(env), int(actions.n), int(actions.start))
         if self.action_mask:
             masks_of_model(env)

@@ -76,8 +76,9 @@ class EnvironmentConfiguration:
         arguments = bound_arguments(self.expression, wrapper)
         inner = arguments.pop("env")
         if not isinstance(inner, Call):
+            example = "Blackjack-v1, 0" if name == "observation" else "CartPole-v1"
             raise CatalogueError(
-                f"{name} needs an environment without quotes, such as {name}(CartPole-v1), got {to_text(inner)}"
+                f"{name} needs an environment without quotes, such as {name}({example}), got {to_text(inner)}"
             )
         hints = type_hints(wrapper)
         for keyword, value in arguments.items():
