@@ -106,7 +106,7 @@ def _argument(owner: str, parameter: str, value: Any, hint: Any) -> Any:
     if len(allowed) == len(kinds) and not any(_is_plain(value, types) for _, types in allowed):
         words = " or ".join(dict.fromkeys(word for word, _ in allowed))
         raise CatalogueError(f"{owner}: {parameter} must be {words}, got {to_text(value)}")
-    if isinstance(value, list):
+    if isinstance(value, list) and list not in kinds:
         return tuple(value) if tuple in kinds else np.array(value) if np.ndarray in kinds else value
     return value
 
