@@ -7,7 +7,7 @@ import gymnasium as gym
 # Class, and the steps after which an episode is truncated; None where episodes always end by themselves.
 _ENVIRONMENTS = {
     "velodrome/AdServer-v0": ("velodrome.envs.applications.ad_server:AdServer", 1000),
-    "velodrome/AssetPosition-v0": ("velodrome.envs.applications.asset_position:AssetPosition", 250),
+    "velodrome/AssetPosition-v0": ("velodrome.envs.applications.asset_position:AssetPosition", 60),
     "velodrome/BernoulliBandit-v0": ("velodrome.envs.bernoulli_bandit:BernoulliBandit", None),
     "velodrome/Chain-v0": ("velodrome.envs.chain:Chain", 100),
     "velodrome/ClairvoyantAdServer-v0": ("velodrome.envs.applications.ad_server:ClairvoyantAdServer", 1000),
