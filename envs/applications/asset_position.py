@@ -45,7 +45,7 @@ class AssetPosition(ModelEnvironment):
 
     ## Episode End
     Never by itself. `velodrome/AssetPosition-v0` is truncated after 60 steps, about a quarter of trading days. Success is
-    a profit: a return above 0. Optimum of the default price: return 3.401 within 60 steps; being flat earns 0.
+    a profit: a return above 0. Optimum of the default price: return 3.395 within 60 steps; being flat earns 0.
 
     ## Arguments
     `num_prices=11`, an odd number; `volatility=0.8`; `reversion=0.5`; `cost=1.0`, in ticks.
