@@ -44,8 +44,8 @@ class AssetPosition(ModelEnvironment):
     sold: from short to long are two.
 
     ## Episode End
-    Never by itself. `velodrome/AssetPosition-v0` is truncated after 60 steps, about a quarter of trading days. Success is
-    a profit: a return above 0. Optimum of the default price: return 3.395 within 60 steps; being flat earns 0.
+    Never by itself. `velodrome/AssetPosition-v0` is truncated after 60 steps, about a quarter of trading days. Success
+    is a profit: a return above 0. Optimum of the default price: return 3.395 within 60 steps; being flat earns 0.
 
     ## Arguments
     `num_prices=11`, an odd number; `volatility=0.8`; `reversion=0.5`; `cost=1.0`, in ticks.

@@ -22,7 +22,8 @@ class RecommenderSession(ModelEnvironment):
     level of fatigue. Recommending it adds a level, up to the highest; each other category loses a level with
     probability `recovery`. At a share x of the highest fatigue the click probability is multiplied by
     1 - dulling * x, and a user who does not click leaves with probability leaving + annoyance * x. So fatigue costs
-    few clicks at once and many later: who recommends what is likeliest to be clicked now does hardly better than chance.
+    few clicks at once and many later: by default, to recommend what is likeliest to be clicked now is hardly better
+    than to recommend at random.
 
     Left out: that the user's taste and fatigue must be inferred from the clicks, tastes that change, items that differ
     within their category, several items on a page, and users who come back.
