@@ -1,3 +1,6 @@
+from .applications.ad_server import AdServer as AdServer, ClairvoyantAdServer as ClairvoyantAdServer
+from .applications.asset_position import AssetPosition as AssetPosition
+from .applications.recommender_session import RecommenderSession as RecommenderSession
 from .bernoulli_bandit import BernoulliBandit as BernoulliBandit
 from .chain import Chain as Chain
 from .deep_sea import DeepSea as DeepSea

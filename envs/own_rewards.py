@@ -18,8 +18,8 @@ from velodrome.envs.wrapper_chain import wrappers_of
 
 TERMINATED = "terminated"
 _REWARD_STEPS = (gym.RewardWrapper.step, wrappers.NormalizeReward.step)
-# They decide what is drawn on the screen.
-_REWARDS_DO_NOT_DEPEND_ON_ARGUMENTS = {"Blackjack-v1", "LunarLander-v3"}
+# They decide what is drawn on the screen; and a profit is a profit, whatever its asset and its costs.
+_REWARDS_DO_NOT_DEPEND_ON_ARGUMENTS = {"Blackjack-v1", "LunarLander-v3", "velodrome/AssetPosition-v0"}
 _WITHOUT_EFFECT = {"render_mode", "screen_width", "screen_height", "width", "height", "camera_id", "camera_name"}
 
 

@@ -6,12 +6,16 @@ import gymnasium as gym
 
 # Class, and the steps after which an episode is truncated; None where episodes always end by themselves.
 _ENVIRONMENTS = {
+    "velodrome/AdServer-v0": ("velodrome.envs.applications.ad_server:AdServer", 1000),
+    "velodrome/AssetPosition-v0": ("velodrome.envs.applications.asset_position:AssetPosition", 60),
     "velodrome/BernoulliBandit-v0": ("velodrome.envs.bernoulli_bandit:BernoulliBandit", None),
     "velodrome/Chain-v0": ("velodrome.envs.chain:Chain", 100),
+    "velodrome/ClairvoyantAdServer-v0": ("velodrome.envs.applications.ad_server:ClairvoyantAdServer", 1000),
     "velodrome/Classification-v0": ("velodrome.envs.labelled.classification:Classification", None),
     "velodrome/DeepSea-v0": ("velodrome.envs.deep_sea:DeepSea", None),
     "velodrome/Garnet-v0": ("velodrome.envs.garnet:Garnet", 100),
     "velodrome/GridWorld-v0": ("velodrome.envs.grid_world:GridWorld", 500),
+    "velodrome/RecommenderSession-v0": ("velodrome.envs.applications.recommender_session:RecommenderSession", 20),
     "velodrome/RiverSwim-v0": ("velodrome.envs.river_swim:RiverSwim", 20),
     "velodrome/Text-v0": ("velodrome.envs.labelled.text:Text", None),
 }

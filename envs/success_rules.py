@@ -43,6 +43,7 @@ _KNOWN_ENVIRONMENTS = {
     "Acrobot-v1": "terminated",
     "Blackjack-v1": "return > 0",
     "LunarLander-v3": "return >= 200",
+    "velodrome/AssetPosition-v0": "return > 0",
 }
 _RETURN = re.compile(r"return\s*(>=|>)\s*(\S+)")
 _WORDS = {

@@ -18,7 +18,7 @@ from velodrome.checks import one_line
 from velodrome.envs.environment_copy import NotCopiedError, copied
 from velodrome.envs.labelled.datasets.dataset import LabelledExamples
 from velodrome.envs.model.transition_model import TransitionModel
-from velodrome.envs.success_rules import NOT_REPORTED, report_of
+from velodrome.envs.success_rules import NO_RULE, NOT_REPORTED, report_of
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.evaluation_environment import WrapperState, evaluation_environment
 from velodrome.experiments.trials.example_evaluation import guesses_of
@@ -77,7 +77,7 @@ def evaluate(
         why = (f"was evaluated in sampled episodes: {policy}",) if policy else ()
         return replace(sampled, notes=(*sampled.notes, *why))
     value = evaluate_policy(profile.model, policy, profile.success)
-    if value.success_rate is None and profile.rule.source != "none":
+    if value.success_rate is None and profile.rule.description != NO_RULE:
         sampled = _sample(agent, profile, seed, episodes, trained_in)
         return Evaluation(
             "monte-carlo",

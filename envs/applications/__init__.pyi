@@ -1,0 +1,3 @@
+from .ad_server import AdServer as AdServer, ClairvoyantAdServer as ClairvoyantAdServer
+from .asset_position import AssetPosition as AssetPosition
+from .recommender_session import RecommenderSession as RecommenderSession
