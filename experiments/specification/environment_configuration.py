@@ -8,10 +8,10 @@ import gymnasium as gym
 
 from velodrome.envs.discretize import Discretize
 from velodrome.envs.make import make_environment
+from velodrome.envs.unimported_modules import add_current_directory
 from velodrome.experiments.specification.catalogue import (
     DISCRETIZE,
     CatalogueError,
-    add_current_directory,
     bound_arguments,
     call_of,
     kind_of,

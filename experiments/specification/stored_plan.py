@@ -12,9 +12,9 @@ from typing import Any
 from velodrome.agents.agent import Agent
 from velodrome.agents.external import ExternalAgent
 from velodrome.checks import one_line
-from velodrome.envs.unimported_modules import NoSuchModuleError, unimported_module
+from velodrome.envs.unimported_modules import NoSuchModuleError, add_current_directory, unimported_module
 from velodrome.experiments.errors import ExperimentWarning
-from velodrome.experiments.specification.catalogue import AGENTS, add_current_directory, build_agent
+from velodrome.experiments.specification.catalogue import AGENTS, build_agent
 from velodrome.experiments.specification.entries import EnvironmentEntry
 from velodrome.experiments.specification.experiment import Experiment
 from velodrome.experiments.specification.expression import Call, ExpressionError, parse_value
