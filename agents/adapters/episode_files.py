@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from velodrome.checks import VelodromeError, closest
 
-# What a count of steps may be at most.
+# Larger whole numbers are not all floats.
 MOST_STEPS = 2**53
 _TRUTH = {"True": True, "False": False, "1": True, "0": False, "1.0": True, "0.0": False}
 # Of a TensorBoard record: its length and a check sum before, a check sum behind.

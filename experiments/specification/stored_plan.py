@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from velodrome.agents.agent import Agent
+from velodrome.agents.baselines.rule import Rule
 from velodrome.agents.external import ExternalAgent
 from velodrome.checks import one_line
 from velodrome.envs.unimported_modules import NoSuchModuleError, add_current_directory, unimported_module
@@ -198,9 +199,11 @@ def _modules_of(value: Any) -> Iterator[str]:
         for item in value:
             yield from _modules_of(item)
     if isinstance(value, Call):
-        if ":" in value.name:
-            yield value.name.rpartition(":")[0]
-        yield from _modules_of([*value.positional, *value.keywords.values()])
+        given = [*value.positional, *value.keywords.values()]
+        # A rule's function is named by a text.
+        names = [value.name, *(item for item in given if value.name == Rule.name and isinstance(item, str))]
+        yield from (name.rpartition(":")[0] for name in names if ":" in name)
+        yield from _modules_of(given)
 
 
 def _names_of(data: Any) -> list[str]:
