@@ -16,7 +16,7 @@ from velodrome.experiments.cli.application import main
 from velodrome.experiments.reporting.tables import format_table
 from velodrome.experiments.results import AnalysisOptions
 from velodrome.experiments.specification.catalogue import CatalogueError, build_agent, build_known_agent, build_schedule
-from velodrome.policies import Constant, ConfigurationError
+from velodrome.policies import ConfigurationError, Constant
 
 LAKE = "FrozenLake-v1(is_slippery=False)"
 RULES = """
@@ -187,9 +187,14 @@ def test_a_rule_of_this_program_sees_pictures_and_goes_into_worker_processes(tmp
         return int(observation[2] > 0)
 
     results = vd.compare(
-        {"lean": Rule(lean), "left": "constant(0)"}, "CartPole-v1", seeds=5, episodes=3, evaluation_episodes=5, workers=1,
+        {"lean": Rule(lean), "left": "constant(0)"},
+        "CartPole-v1",
+        seeds=5,
+        episodes=3,
+        evaluation_episodes=5,
+        workers=1,
         out=tmp_path,
-    )  # fmt: skip
+    )
     frame = results.frame().groupby("agent")["greedy_mean_return"].mean()
     assert not results.failures
     assert frame["lean"] > 3 * frame["left"]
@@ -233,7 +238,7 @@ def test_a_rule_that_does_wrong_fails_alone(rules, capsys):
 def test_mistakes_about_rules_are_told_in_one_line(rules):
     env = gym.make("FrozenLake-v1")
     for name, message in {
-        "my_rules:holt": "rule: cannot import module 'my_rules' of 'my_rules:holt': it has no 'holt': did you mean 'hold'?",
+        "my_rules:holt": "cannot import module 'my_rules' of 'my_rules:holt': it has no 'holt': did you mean 'hold'?",
         "my_rules:LIMIT": "it has 'LIMIT' as a plain value",
         "no_such_rules:hold": "No module named 'no_such_rules'",
     }.items():
@@ -258,7 +263,9 @@ def test_mistakes_about_rules_are_told_in_one_line(rules):
 def test_verify_runs_rules_again(rules, capsys):
     vd.compare({"mine": "rule('my_rules:hold')"}, LAKE, seeds=2, episodes=2, out=".", workers=0)
     del sys.modules["my_rules"]
-    with pytest.warns(vd.experiments.ExperimentWarning, match="runs the code of a module in the store's folder: my_rules"):
+    with pytest.warns(
+        vd.experiments.ExperimentWarning, match="runs the code of a module in the store's folder: my_rules"
+    ):
         found = vd.verify(".", workers=0)
     assert found.reproduced == 2
 

@@ -1,4 +1,4 @@
-"""Files of episodes that other programs write: CSV, Stable-Baselines3's Monitor among them, and TensorBoard's events."""
+"""Files of episodes that other programs write: CSV, as Stable-Baselines3's Monitor too, and TensorBoard's events."""
 
 import csv
 import io
@@ -64,7 +64,9 @@ class EpisodeTable:
         names = rows[0][1] if rows else []
         for line, row in rows:
             if len(row) != len(names):
-                raise EpisodeFileError(f"{file}, line {line}: has {len(row)} values, but there are {len(names)} columns")
+                raise EpisodeFileError(
+                    f"{file}, line {line}: has {len(row)} values, but there are {len(names)} columns"
+                )
         columns = {name.strip(): [row[place] for _, row in rows[1:]] for place, name in enumerate(names)}
         return cls(file, header if isinstance(header, dict) else None, columns, [line for line, _ in rows[1:]])
 

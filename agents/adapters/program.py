@@ -20,16 +20,19 @@ KEPT, LONGEST_LINE = 4000, 300
 _GUARD = """
 import os, signal, subprocess, sys, threading
 program = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL)
+is_ending = False
 def end():
+    global is_ending
     os.read(0, 1)
+    is_ending = True
     import shutil
-    program.kill()
     shutil.rmtree(sys.argv[1], ignore_errors=True)
-    if hasattr(os, "killpg"):
-        os.killpg(0, signal.SIGKILL)
+    os.killpg(0, signal.SIGKILL) if hasattr(os, "killpg") else program.kill()
     os._exit(1)
 threading.Thread(target=end, daemon=True).start()
 code = program.wait()
+while is_ending:
+    threading.Event().wait()
 if code < 0:
     signal.signal(-code, signal.SIG_DFL) if -code not in (signal.SIGKILL, signal.SIGSTOP) else None
     os.kill(os.getpid(), -code)

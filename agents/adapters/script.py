@@ -95,6 +95,12 @@ class Script(Agent):
         if Path(self.results).is_absolute() or ".." in Path(self.results).parts:
             raise ConfigurationError(f"{self.name}: results must lie in the program's folder, got {self.results!r}")
 
+    @property
+    def is_python_file(self) -> bool:
+        """Whether the program is a file of Python, whose content belongs to a trial's key."""
+        program, *others = shlex.split(self.command)
+        return program.endswith(".py") or (_is_python(program) and bool(others) and others[0].endswith(".py"))
+
     # -- what it needs ------------------------------------------------------------------------------------------
 
     def task_of(self, env: Any) -> Spaces:
@@ -220,7 +226,7 @@ class Script(Agent):
             wrote = ", ".join([*there[:_MOST_FILES], *["…"][: len(there) - _MOST_FILES]]) if there else "nothing"
             wanted = self.results or "an event file of TensorBoard or a CSV file"
             raise AgentFailureError(f"{program} was to write {wanted}, and wrote {wrote}")
-        if not files[0].suffix == ".csv":
+        if files[0].suffix != ".csv":
             found = read_event_episodes(files, self.column or RETURN_TAG, self.length_column or LENGTH_TAG)
         elif len(files) > 1:
             names = ", ".join(str(path.relative_to(folder)) for path in files[:_MOST_FILES])

@@ -132,8 +132,9 @@ class ActionsInTurn(StepwiseLearner):
         """Mean return of each action, expected where computed, -∞ where it was not tried."""
         if len(self._expected):
             return self._expected
-        untried = np.full(len(self.sums), -np.inf)
-        return np.divide(self.sums, self.counts, out=untried, where=self.counts > 0)
+        means = np.full(len(self.sums), -np.inf)
+        np.divide(self.sums, self.counts, out=means, where=self.counts > 0)
+        return means
 
     @property
     def best(self) -> int:

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class Rule(Agent):
         self._found()
         return task
 
-    def named_code(self) -> dict[str, Callable[..., Any]]:
+    def named_code(self) -> dict[str, Callable[..., Any] | Path]:
         return {f"function={self.function}": self._found()}
 
     def act(self, observation: Any, *, explore: bool = False) -> Any:

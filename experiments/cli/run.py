@@ -161,4 +161,6 @@ def _greedy(trial: Trial, record: dict[str, Any]) -> str:
 
 def _return(record: dict[str, Any]) -> str:
     best, greedy = record["best_return"], record["greedy_mean_return"]
-    return (MISSING if math.isnan(greedy) else f"{greedy:.4g}") + ("" if math.isnan(best) else f"  (best possible {best:.4g})")
+    return (MISSING if math.isnan(greedy) else f"{greedy:.4g}") + (
+        "" if math.isnan(best) else f"  (best possible {best:.4g})"
+    )

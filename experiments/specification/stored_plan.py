@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from velodrome.agents.adapters.script import Script
 from velodrome.agents.agent import Agent
 from velodrome.agents.baselines.rule import Rule
 from velodrome.agents.external import ExternalAgent
@@ -110,6 +111,7 @@ class StoredPlanMaker:
         try:
             self._announce_modules(row["agent"], row["environment"])
             agent = _agent_of(row["agent"], shared["agent"])
+            self._announce_files(agent)
             place, environment = self._environment(trial.environment, row["environment"], evaluation["success"])
             plan = Experiment(
                 name="verify",
@@ -143,6 +145,21 @@ class StoredPlanMaker:
                 if module is not None and module.path is not None and self._is_inside(module.path):
                     line = f"verify runs the code of a module in the store's folder: {name} ({module.path})"
                     warnings.warn(line, ExperimentWarning, stacklevel=5)
+
+    def _announce_files(self, agent: Agent) -> None:
+        """Likewise of a program.
+
+        Raises:
+            _NotRepeatableError: it is no file of Python, so that nothing would say whether it is the one that ran.
+        """
+        if not isinstance(agent, Script):
+            return
+        if not agent.is_python_file:
+            raise _NotRepeatableError(f"verify runs programs that are files of Python, and no {agent.command!r}")
+        for path in agent.named_code().values():
+            if isinstance(path, Path) and self._is_inside(path):
+                line = f"verify runs the code of a program in the store's folder: {path.name} ({path})"
+                warnings.warn(line, ExperimentWarning, stacklevel=5)
 
     def _is_inside(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self._folder)
