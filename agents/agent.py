@@ -494,7 +494,7 @@ class Agent(Configuration, ABC):
 
     @property
     def greedy_returns(self) -> np.ndarray | None:
-        """Returns float64 (num_episodes,) of greedy episodes that an agent played itself, for want of an `act`; or None."""
+        """Returns float64 (num_episodes,) of greedy episodes that an agent without `act` has played itself, or None."""
         return None
 
     def acting_generator(self) -> np.random.Generator | None:

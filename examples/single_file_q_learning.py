@@ -1,4 +1,4 @@
-"""Q-learning as a program of one file, in the manner of CleanRL: velodrome runs it as a trial, and it knows nothing of it.
+"""Q-learning as a program of one file, in the manner of CleanRL: run as a trial, it knows nothing of that.
 
 Run with: python examples/single_file_q_learning.py --env-id FrozenLake-v1 --seed 1 --total-timesteps 20000
 

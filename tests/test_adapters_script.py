@@ -234,7 +234,7 @@ ENDS = {
     "a code": ("sys.exit(7)", "train.py ended with exit code 7"),
     "a signal": ("os.kill(os.getpid(), 9)", "train.py ended by SIGKILL"),
     "nothing": ("", "train.py was to write an event file of TensorBoard or a CSV file, and wrote nothing"),
-    "else": ("open('model.zip', 'w')", "train.py was to write an event file of TensorBoard or a CSV file, and wrote model"),
+    "else": ("open('model.zip', 'w')", "train.py was to write an event file of TensorBoard or a CSV file, and wrote m"),
     "no episode": ("rows = []" + WRITE, "train.py wrote no episode into episodes.csv"),
     "no number": (
         "rows = [(1.0, 5), (float('nan'), 5)]" + WRITE,

@@ -13,8 +13,7 @@ import numpy as np
 from velodrome.agents.agent import Agent
 from velodrome.agents.engine.actions import read_action
 from velodrome.agents.engine.environment_answers import shown
-from velodrome.agents.errors import UnsupportedEnvironmentError
-from velodrome.agents.own_learner import called
+from velodrome.agents.errors import AgentFailureError, UnsupportedEnvironmentError
 from velodrome.agents.stepwise import Spaces
 from velodrome.checks import ConfigurationError, VelodromeError, did_you_mean, one_line
 from velodrome.envs.unimported_modules import add_current_directory, unimported_module
@@ -60,9 +59,21 @@ class Rule(Agent):
         """
         function = self._found()
         given = observation.item() if isinstance(observation, np.generic) else observation
-        where = f"{self.name} {self.function} on observation {shown(given)}"
-        answer = called(where, lambda: function(given))
-        return read_action(answer, self.binding.task.action_space, where)
+        space = self.binding.task.action_space
+        try:
+            answer = function(given)
+        except VelodromeError:
+            raise
+        except Exception as error:
+            raise AgentFailureError(f"{self._asked(given)} raised {one_line(error)}") from error
+        try:
+            return read_action(answer, space, self.name)
+        except AgentFailureError:
+            # Observations take longer to describe than rules to answer.
+            return read_action(answer, space, self._asked(given))
+
+    def _asked(self, observation: Any) -> str:
+        return f"{self.name} {self.function} on observation {shown(observation)}"
 
     def _found(self) -> Callable[..., Any]:
         """The function.
