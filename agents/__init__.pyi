@@ -1,4 +1,7 @@
+from .adapters.script import Script as Script
 from .agent import Agent as Agent, Moment as Moment
+from .baselines.constant_action import BestConstantAction as BestConstantAction, ConstantAction as ConstantAction
+from .baselines.rule import Rule as Rule
 from .binned_actions import BinnedActions as BinnedActions
 from .deep.char_rnn import CharRNN as CharRNN
 from .deep.convolutional_networks import DeepCNN as DeepCNN, ModernCNN as ModernCNN, SimpleCNN as SimpleCNN

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass
+from dataclasses import MISSING, Field, dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -53,7 +53,7 @@ from velodrome.policies.configuration import Configuration, from_data, full_name
 Evaluator = Callable[["Agent"], Mapping[str, float]]
 
 
-@dataclass_transform(kw_only_default=True, eq_default=False)
+@dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
 class Agent(Configuration, ABC):
     """Who learns. An agent is a configuration until `train` binds it to an environment.
 
@@ -83,6 +83,8 @@ class Agent(Configuration, ABC):
     #: What it learns from: "steps" of an environment, labelled "examples", or the transition "model".
     learns_from: ClassVar[Literal["steps", "examples", "model"]] = "steps"
     can_checkpoint: ClassVar[bool] = False
+    #: Whether it can be asked to `act`; one that cannot has no greedy policy, and evaluation nothing to ask.
+    can_act: ClassVar[bool] = True
     #: Whether it keeps a table of states and actions, with the methods `index_observations` and `new_memory`.
     keeps_table: ClassVar[bool] = False
     #: Whether `act` takes several observations, in an array with a leading dimension, and gives as many actions.
@@ -233,6 +235,9 @@ class Agent(Configuration, ABC):
         return task if self._bound is None else self.task_after(self._bound.task, task, _label(view))
 
     def _plan_evaluations(self, training: Training, unit: Unit, every: int, evaluator: Evaluator | None) -> None:
+        if not self.can_act:
+            training.notes.append(f"was not evaluated along the training: {self.name} cannot act")
+            return
         found = exact_evaluator(self, training.environment, training.rule) if evaluator is None else evaluator
         if isinstance(found, str):
             training.notes.append(f"was not evaluated along the training: {found}")
@@ -432,6 +437,14 @@ class Agent(Configuration, ABC):
         """
         return num_examples
 
+    def named_code(self) -> dict[str, Callable[..., Any] | Path]:
+        """Functions and files that parameters name, by those names: their code is part of the keys of stored trials.
+
+        Raises:
+            VelodromeError: there is no such function or file.
+        """
+        return {}
+
     @property
     def result_version(self) -> int:
         """Version of what the same configuration, environment and seed give: part of the key of stored trials.
@@ -477,6 +490,11 @@ class Agent(Configuration, ABC):
         Only agents that remember observations from act to act have something to forget. Evaluation calls it after
         each reset; call it too where you step an environment yourself.
         """
+        return None
+
+    @property
+    def greedy_returns(self) -> np.ndarray | None:
+        """Returns float64 (num_episodes,) of greedy episodes that an agent without `act` has played itself, or None."""
         return None
 
     def acting_generator(self) -> np.random.Generator | None:

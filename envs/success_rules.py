@@ -144,6 +144,10 @@ class SuccessRule:
         if self.description == GOAL:
             at_goal: NDArray[np.bool_] = terminated.astype(np.bool_) & (reported == NOT_REPORTED_AT_GOAL)
             return at_goal
+        return self.successes_of_returns(returns)
+
+    def successes_of_returns(self, returns: NDArray[Any]) -> NDArray[np.bool_] | None:
+        """Which episodes succeeded, bool (num_episodes,), by a rule on returns; None of other rules."""
         comparison = _parse_return(self.description)
         if comparison is None:
             return None

@@ -2,6 +2,8 @@
 
 import ast
 import contextlib
+import importlib
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,6 +92,13 @@ class UnimportedModule:
         return bool(found) and all(
             isinstance(one, ast.FunctionDef) and not (one.returns or one.decorator_list) for one in found
         )
+
+
+def add_current_directory() -> None:
+    """Let the user's own modules be found, as `python -m` does."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    importlib.invalidate_caches()
 
 
 def unimported_module(name: str) -> UnimportedModule | None:

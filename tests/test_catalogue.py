@@ -36,6 +36,8 @@ BUILDERS = {
     "policies": (build_policy, POLICIES),
     "schedules": (build_schedule, SCHEDULES),
 }
+# Values of what must be given, where 1 is none.
+REQUIRED = {"function": "'my_rules:hold'", "command": "'train.py {env} {seed} {steps}'"}
 NAMES = [(kind, name) for kind, (_, catalogue) in BUILDERS.items() for name in catalogue]
 
 
@@ -53,10 +55,12 @@ def test_the_catalogue_has_the_names_of_the_design():
         *("softmax_regression", "mlp", "simple_cnn", "deep_cnn", "modern_cnn", "row_rnn"),
         *("ensemble", "char_rnn", "neural_bandit", "discretized", "binned_actions"),
         *("dummy_q", "epsilon_greedy_q", "noise_q", "discounted_q", "stochastic_q"),
+        *("constant", "best_constant", "rule", "script"),
     ]
     assert list(POLICIES) == ["greedy", "epsilon_greedy", "random_noise", "softmax", "ucb", "uniform"]
     assert list(SCHEDULES) == [*("constant", "linear", "exponential", "harmonic", "stepped_harmonic", "reciprocal")]
-    assert len({name for _, name in NAMES}) == len(NAMES)
+    # A constant schedule and a constant action: where each may stand, the other may not.
+    assert sorted(name for _, name in NAMES if [other for _, other in NAMES].count(name) > 1) == ["constant"] * 2
 
 
 @pytest.mark.parametrize(("kind", "name"), NAMES)
@@ -70,7 +74,7 @@ def test_every_entry_builds_from_its_name_and_from_its_own_text(kind, name):
     ]
     if required:
         assert f"{name} needs {required[0]!r}" in message_of(CatalogueError, build, name)
-    expression = f"{name}({', '.join(f'{key}=1' for key in required)})"
+    expression = f"{name}({', '.join(f'{key}={REQUIRED.get(key, 1)}' for key in required)})"
     built = build(expression)
     assert built.name == name or kind == "agents"
     assert to_data(build(str(built))) == to_data(built)
@@ -100,7 +104,7 @@ def test_arguments_reach_their_parameters():
     ("build", "expression", "message"),
     [
         (build_agent, "q_lerning", "unknown agent 'q_lerning': did you mean 'q_learning'?"),
-        (build_agent, "zzzz", "unknown agent 'zzzz'; allowed: binned_actions, char_rnn, deep_cnn, discounted_q, "),
+        (build_agent, "zzzz", "unknown agent 'zzzz'; allowed: best_constant, binned_actions, char_rnn, constant, "),
         (
             build_agent,
             "epsilon_greedy",

@@ -22,6 +22,7 @@ SMALL = {
     "compare_policies.py": (["5"], "optimistic"),
     "cartpole_discretized.py": (["5", "5"], "expected Sarsa"),
     "labels_or_reward.py": (["1", "5"], "test images right"),
+    "single_file_q_learning.py": (["--total-timesteps", "500", "--evaluation-episodes", "5"], "episodes.csv"),
     "resume.py": (["5"], "10 seeds: 30 trials, 15 of them from the store"),
 }
 

@@ -15,7 +15,7 @@ from velodrome.experiments.cli.progress import DelayedProgress
 from velodrome.experiments.cli.secondary import reason_of, secondary
 from velodrome.experiments.cli.terminal import Terminal
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.results.numbers import json_ready
+from velodrome.experiments.results.numbers import MISSING, json_ready
 from velodrome.experiments.run import run
 from velodrome.experiments.specification.catalogue import build_agent
 from velodrome.experiments.specification.environment_configuration import build_environment
@@ -62,6 +62,8 @@ def run_command(
     if render is not None:
         from velodrome.experiments.cli.render import check_render_mode
 
+        if not learner.can_act:
+            raise ExperimentError(f"--render {render}: {learner.name} cannot act, so that there is nothing to show")
         check_render_mode(configuration, render)
     with DelayedProgress(agent, "episodes") as progress:
         total = episodes or 0
@@ -144,7 +146,7 @@ def _percent(rate: float, rule: str = "") -> str:
 def _greedy(trial: Trial, record: dict[str, Any]) -> str:
     rate = record["greedy_success_rate"]
     if math.isnan(rate):
-        return ""
+        return MISSING if not trial.trained.can_act and trial.log.successes is not None else ""
     if record["evaluation"] == "exact":
         return f"{rate:.4f}  (exact)"
     low, high = record["greedy_success_rate_low"], record["greedy_success_rate_high"]
@@ -158,5 +160,7 @@ def _greedy(trial: Trial, record: dict[str, Any]) -> str:
 
 
 def _return(record: dict[str, Any]) -> str:
-    best = record["best_return"]
-    return f"{record['greedy_mean_return']:.4g}" + ("" if math.isnan(best) else f"  (best possible {best:.4g})")
+    best, greedy = record["best_return"], record["greedy_mean_return"]
+    return (MISSING if math.isnan(greedy) else f"{greedy:.4g}") + (
+        "" if math.isnan(best) else f"  (best possible {best:.4g})"
+    )

@@ -15,6 +15,7 @@ from velodrome.experiments.results.rows import comparison_row
 from velodrome.experiments.trials.measures import MEASURES, Measure
 
 FAILED, NO_SCORE, REWARD_A_GUESS = "failed", "no score", "reward a guess"
+VERSUS_BEST, VERSUS_BASELINE = "vs best", "vs baseline"
 # Behind a difference that is not one of what decides, but of greedy return.
 BY_RETURN = "(return)"
 _ENDS = ("mean", "low", "high")
@@ -61,14 +62,18 @@ def sections_of(analysis: Analysis) -> list[Section]:
 
 def _environment_section(one: EnvironmentAnalysis) -> Section:
     rows, measure = one.rows, one.measure
+    difference = _difference_column(one.comparison, measure.is_rate)
+    # Who names a baseline looks for nothing else first.
+    comes_first = difference.heading == VERSUS_BASELINE
     columns = [
         Column(FAILED, lambda row: str(row["failed"]) if row["failed"] else MISSING),
         Column(NO_SCORE, lambda row: str(row["no_score"]) if row["no_score"] else MISSING),
         Column("letters", lambda row: row["letters"] or MISSING),
         _measure_column(measure),
+        *[difference] * comes_first,
         *_columns_of_others(one),
         Column("of best", lambda row: percent(row["share_of_best"]) if is_known(row["share_of_best"]) else MISSING),
-        _difference_column(one.comparison, measure.is_rate),
+        *[difference] * (not comes_first),
         _iqm_column(measure.is_rate),
         _mean_column("regret", "regret", is_rate=False),
     ]
@@ -160,7 +165,8 @@ def _iqm_column(is_rate: bool) -> Column:
 def _difference_column(comparison: Comparison, is_rate: bool) -> Column:
     """The difference to the best, or to the agent that the reader chose."""
     best = comparison.agents[0].label if comparison.agents else None
-    versus = "best" if comparison.reference == best else "baseline"
+    heading = VERSUS_BEST if comparison.reference == best else VERSUS_BASELINE
+    versus = heading.removeprefix("vs ")
 
     def cell(row: Row) -> str:
         if row["agent"] == comparison.reference:
@@ -169,7 +175,7 @@ def _difference_column(comparison: Comparison, is_rate: bool) -> Column:
         text = estimate(row["difference"], row["difference_low"], row["difference_high"], is_rate and not is_return)
         return f"{text} {BY_RETURN}" if is_return else text
 
-    return Column(f"vs {versus}", cell)
+    return Column(heading, cell)
 
 
 def _reached(row: Row) -> str:

@@ -20,6 +20,7 @@ MOST_SENTENCES = 6
 _SENTENCES: dict[str, Callable[[SentenceParts], str]] = {
     "too few seeds": leader_sentences.too_few_seeds,
     "headline": leader_sentences.headline,
+    "against baseline": field_sentences.against_baseline,
     "tie break": leader_sentences.tie_break,
     "doubtful": leader_sentences.doubtful,
     "share of best": leader_sentences.share_of_best,
@@ -28,13 +29,12 @@ _SENTENCES: dict[str, Callable[[SentenceParts], str]] = {
     "undecided": field_sentences.undecided,
     "beaten": field_sentences.beaten,
     "better on common seeds": field_sentences.better_on_common_seeds,
-    "against baseline": field_sentences.against_baseline,
     "rest": field_sentences.rest,
     "against random": field_sentences.against_random,
 }
 _BY_IMPORTANCE = (
-    "too few seeds", "headline", "doubtful", "missing", "tie break", "open question", "better on common seeds",
-    "beaten", "against baseline", "share of best", "own interval", "undecided", "against random", "rest",
+    "too few seeds", "headline", "against baseline", "doubtful", "missing", "tie break", "open question",
+    "better on common seeds", "beaten", "share of best", "own interval", "undecided", "against random", "rest",
 )  # fmt: skip
 
 

@@ -200,5 +200,5 @@ def refuse_not_a_number(trial: Trial) -> None:
     if not np.isfinite(trial.log.returns).all():
         episode = int(np.argmin(np.isfinite(trial.log.returns))) + 1
         raise TrialResultError(f"the return of training episode {episode} is not finite")
-    if np.isnan(trial.evaluation.mean_return):
+    if trial.evaluation.method and np.isnan(trial.evaluation.mean_return):
         raise TrialResultError("the greedy policy's mean return is NaN")

@@ -4,8 +4,6 @@ import contextlib
 import dataclasses
 import importlib
 import inspect
-import os
-import sys
 import typing
 from collections import ChainMap, UserDict
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -18,7 +16,7 @@ from gymnasium import wrappers
 from velodrome import agents, envs, policies
 from velodrome.agents.agent import Agent
 from velodrome.checks import ConfigurationError, VelodromeError, closest
-from velodrome.envs.unimported_modules import NoSuchModuleError, unimported_module
+from velodrome.envs.unimported_modules import NoSuchModuleError, add_current_directory, unimported_module
 from velodrome.experiments.specification.expression import Call, parse_expression, parse_value
 from velodrome.policies.configuration import Configuration, defined_classes, to_expression
 from velodrome.policies.policy import Policy
@@ -53,7 +51,8 @@ AGENTS = Catalogue(
     softmax_regression="SoftmaxRegression", mlp="MLP", simple_cnn="SimpleCNN", deep_cnn="DeepCNN",
     modern_cnn="ModernCNN", row_rnn="RowRNN", ensemble="Ensemble", char_rnn="CharRNN", neural_bandit="NeuralBandit",
     discretized="Discretized", binned_actions="BinnedActions", dummy_q="dummy_q", epsilon_greedy_q="epsilon_greedy_q",
-    noise_q="noise_q", discounted_q="discounted_q", stochastic_q="stochastic_q",
+    noise_q="noise_q", discounted_q="discounted_q", stochastic_q="stochastic_q", constant="ConstantAction",
+    best_constant="BestConstantAction", rule="Rule", script="Script",
 )  # fmt: skip
 POLICIES = Catalogue(
     policies, greedy="Greedy", epsilon_greedy="EpsilonGreedy", random_noise="RandomNoise", softmax="Softmax", ucb="UCB",
@@ -142,9 +141,13 @@ def call_of(expression: str | Call) -> Call:
     return expression if isinstance(expression, Call) else parse_expression(expression)
 
 
-def kind_of(name: str) -> str | None:
-    """Kind of a name of the catalogue, "agent", "policy" or "schedule"; None for other names."""
-    return next((kind for kind, catalogue in _CATALOGUES.items() if name in catalogue), None)
+def kind_of(name: str, wanted: Sequence[str] = ()) -> str | None:
+    """Kind of a name of the catalogue, "agent", "policy" or "schedule", one that is wanted where it has several.
+
+    None for other names.
+    """
+    kinds = [kind for kind, catalogue in _CATALOGUES.items() if name in catalogue]
+    return next((kind for kind in kinds if kind in wanted), kinds[0] if kinds else None)
 
 
 def with_article(kind: str) -> str:
@@ -157,13 +160,6 @@ def unknown_wrapper(name: str) -> str:
     if name in _TAKE_FUNCTIONS:
         return f"{name} takes a function, which cannot be written here: register an environment that has this wrapper"
     return f"unknown wrapper {name!r}{closest(name, WRAPPERS)}"
-
-
-def add_current_directory() -> None:
-    """Let the user's own modules be found, as `python -m` does."""
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    importlib.invalidate_caches()
 
 
 def _build(call: Call, kinds: Sequence[str], may_import: bool = True) -> Any:
@@ -192,7 +188,7 @@ def _value(owner: str, parameter: str, value: Any, kinds: Sequence[str], may_imp
         return tuple(_value(owner, parameter, item, kinds, may_import) for item in value)
     if not isinstance(value, Call):
         return value
-    kind = kind_of(value.name)
+    kind = kind_of(value.name, kinds)
     if not kinds:
         refuse_names(owner, parameter, value)
     if kind is not None and kind not in kinds:
@@ -201,7 +197,8 @@ def _value(owner: str, parameter: str, value: Any, kinds: Sequence[str], may_imp
 
 
 def _find(name: str, kinds: Sequence[str], may_import: bool) -> Factory:
-    for kind in kinds:
+    # Where anything may stand, constant(0.1) is the schedule that it always was.
+    for kind in reversed(kinds):
         if name in _CATALOGUES[kind]:
             return _CATALOGUES[kind][name]
     if ":" in name:

@@ -9,10 +9,10 @@ import gymnasium as gym
 import numpy as np
 
 from velodrome.envs.make import make_environment
+from velodrome.envs.unimported_modules import add_current_directory
 from velodrome.experiments.specification.catalogue import (
     WRAPPERS,
     CatalogueError,
-    add_current_directory,
     bound_arguments,
     call_of,
     kind_of,

@@ -123,9 +123,10 @@ def _refusal(
     try:
         env = one_of(environment)
         planned.agent.check_environment(env)
-        steps = plan.budget(planned.label, environment).steps
-        if steps is not None:
-            planned.agent.check_steps(env, steps)
+        budget = plan.budget(planned.label, environment)
+        if budget.steps is not None:
+            planned.agent.check_steps(env, budget.steps)
+        planned.agent.exact_budget(env, episodes=budget.episodes, steps=budget.steps, epochs=None)
     except (UnsupportedEnvironmentError, BudgetError) as error:
         return str(error)
     # An agent of the user's own may raise anything.

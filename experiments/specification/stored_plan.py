@@ -9,12 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from velodrome.agents.adapters.script import Script
 from velodrome.agents.agent import Agent
+from velodrome.agents.baselines.rule import Rule
 from velodrome.agents.external import ExternalAgent
 from velodrome.checks import one_line
-from velodrome.envs.unimported_modules import NoSuchModuleError, unimported_module
+from velodrome.envs.unimported_modules import NoSuchModuleError, add_current_directory, unimported_module
 from velodrome.experiments.errors import ExperimentWarning
-from velodrome.experiments.specification.catalogue import AGENTS, add_current_directory, build_agent
+from velodrome.experiments.specification.catalogue import AGENTS, build_agent
 from velodrome.experiments.specification.entries import EnvironmentEntry
 from velodrome.experiments.specification.experiment import Experiment
 from velodrome.experiments.specification.expression import Call, ExpressionError, parse_value
@@ -109,6 +111,7 @@ class StoredPlanMaker:
         try:
             self._announce_modules(row["agent"], row["environment"])
             agent = _agent_of(row["agent"], shared["agent"])
+            self._announce_files(agent)
             place, environment = self._environment(trial.environment, row["environment"], evaluation["success"])
             plan = Experiment(
                 name="verify",
@@ -142,6 +145,21 @@ class StoredPlanMaker:
                 if module is not None and module.path is not None and self._is_inside(module.path):
                     line = f"verify runs the code of a module in the store's folder: {name} ({module.path})"
                     warnings.warn(line, ExperimentWarning, stacklevel=5)
+
+    def _announce_files(self, agent: Agent) -> None:
+        """Likewise of a program.
+
+        Raises:
+            _NotRepeatableError: it is no file of Python, so that nothing would say whether it is the one that ran.
+        """
+        if not isinstance(agent, Script):
+            return
+        if not agent.is_python_file:
+            raise _NotRepeatableError(f"verify runs programs that are files of Python, and no {agent.command!r}")
+        for path in agent.named_code().values():
+            if isinstance(path, Path) and self._is_inside(path):
+                line = f"verify runs the code of a program in the store's folder: {path.name} ({path})"
+                warnings.warn(line, ExperimentWarning, stacklevel=5)
 
     def _is_inside(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self._folder)
@@ -198,9 +216,11 @@ def _modules_of(value: Any) -> Iterator[str]:
         for item in value:
             yield from _modules_of(item)
     if isinstance(value, Call):
-        if ":" in value.name:
-            yield value.name.rpartition(":")[0]
-        yield from _modules_of([*value.positional, *value.keywords.values()])
+        given = [*value.positional, *value.keywords.values()]
+        # A rule's function is named by a text.
+        names = [value.name, *(item for item in given if value.name == Rule.name and isinstance(item, str))]
+        yield from (name.rpartition(":")[0] for name in names if ":" in name)
+        yield from _modules_of(given)
 
 
 def _names_of(data: Any) -> list[str]:

@@ -15,6 +15,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
+from velodrome.agents.agent import Agent
 from velodrome.agents.engine.code_fingerprint import code_fingerprint, referenced_values
 from velodrome.policies.configuration import Configuration, parameters_of
 
@@ -22,7 +23,7 @@ _PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 
 
 def code_of(agent: Any, classes: Iterable[type], factory: Callable[[], Any] | None = None) -> dict[str, str]:
-    """Name to SHA-256 of each class, method or factory that is neither ours nor of an installed package.
+    """Name to SHA-256 of each class, method, factory or named file that is neither ours nor of an installed package.
 
     Args:
         agent: a configuration; its policy, schedules and functions are looked at too.
@@ -33,6 +34,8 @@ def code_of(agent: Any, classes: Iterable[type], factory: Callable[[], Any] | No
     for configuration in _configurations(agent):
         own.update(_own_classes(type(configuration)))
         own.update(_own_functions(configuration))
+        if isinstance(configuration, Agent):
+            own.update(configuration.named_code())
     for cls in classes:
         own.update(_own_classes(cls))
         own.update(_own_methods(cls))
@@ -131,7 +134,12 @@ def _name(thing: Any) -> str:
 
 
 def _fingerprint(thing: Any) -> str:
-    """SHA-256 of all functions that a class or callable reaches, through the user's classes too, and their values."""
+    """SHA-256 of all functions that a class or callable reaches, through the user's classes too, and their values.
+
+    Of a file, that of its bytes.
+    """
+    if isinstance(thing, Path):
+        return hashlib.sha256(thing.read_bytes()).hexdigest()
     functions: dict[int, FunctionType] = {}
     seen: set[int] = set()
     waiting = [thing]

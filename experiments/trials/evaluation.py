@@ -34,7 +34,8 @@ class Evaluation:
     """Value of the greedy policy.
 
     Attributes:
-        method: "exact" (dynamic programming on the model), "examples" (each labelled example once) or "monte-carlo".
+        method: "exact" (dynamic programming on the model), "examples" (each labelled example once) or "monte-carlo";
+            empty where the agent cannot act, and all numbers are NaN.
         success_rate: probability of success, NaN without a success rule.
         success_low: lower end of the 95 % Wilson interval, where the examples are no sequences that of others of
             their kind; equal to the rate if exact, and on sequences, all of which were asked.
@@ -68,6 +69,8 @@ def evaluate(
     Raises:
         EnvironmentFailureError: the environment raised or returned something that is not allowed.
     """
+    if not agent.can_act:
+        return _of_its_own(agent, profile)
     evaluation = profile.contents.evaluation
     if evaluation is not None and evaluation.reason is None:
         return _on_examples(agent, profile, evaluation.examples, trained_in)
@@ -90,6 +93,18 @@ def evaluate(
         )
     rate = float("nan") if value.success_rate is None else value.success_rate
     return Evaluation("exact", rate, rate, rate, value.expected_return, 0)
+
+
+def _of_its_own(agent: Agent, profile: EnvironmentProfile) -> Evaluation:
+    """Evaluation of an agent that cannot act, by the greedy episodes that it has played itself, if any."""
+    returns = agent.greedy_returns
+    if returns is None or not len(returns):
+        unknown = float("nan")
+        note = f"has no greedy numbers: {agent.name} cannot act; train_return and train_success_rate compare it"
+        return Evaluation("", unknown, unknown, unknown, unknown, 0, (note,))
+    successes = profile.rule.successes_of_returns(returns)
+    note = f"has greedy numbers of {len(returns)} episodes that {agent.name} played itself"
+    return replace(evaluated_episodes("monte-carlo", returns, successes, is_sample=True), notes=(note,))
 
 
 class EvaluationAlong:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from velodrome.agents.adapters.episode_files import MOST_STEPS
 from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.results.importers.trials import (
     COLUMNS,
-    MOST_STEPS,
     SCORE_COLUMNS,
     ForeignTrial,
     Table,

@@ -1,8 +1,5 @@
 """Stable-Baselines3's files: `monitor.csv` of training, `evaluations.npz` of EvalCallback."""
 
-import csv
-import io
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,10 +8,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from velodrome.agents.adapters.episode_files import EpisodeFileError, EpisodeTable
 from velodrome.envs.array_files import ArrayFileError, read_arrays
 from velodrome.envs.success_rules import INFO
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.results.importers.trials import MOST_STEPS, ForeignTrial, curve_of, foreign_table
+from velodrome.experiments.results.importers.trials import ForeignTrial, curve_of, foreign_table
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.trials.evaluation import wilson_interval
@@ -23,7 +21,6 @@ Files: TypeAlias = str | Path | Sequence[str | Path]
 
 _MONITOR = "monitor.csv"
 _EVALUATIONS = "evaluations.npz"
-_TRUTH = {"True": True, "False": False, "1": True, "0": False, "1.0": True, "0.0": False}
 
 
 def read_stable_baselines3(
@@ -161,62 +158,20 @@ class _MonitorFile(NamedTuple):
 
 
 def _read_monitor(file: Path) -> _MonitorFile:
-    import pandas as pd
-
     try:
-        with file.open(encoding="utf-8-sig") as lines:
-            first = lines.readline()
-            header = json.loads(first.removeprefix("#")) if first.startswith("#") else None
-            text = lines.read()
-    except (OSError, ValueError) as error:
-        raise ExperimentError(f"{file}: cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(header, dict) or not isinstance(header.get("t_start"), int | float):
-        raise ExperimentError(f'{file}: no file of Stable-Baselines3\'s Monitor, whose first line is #{{"t_start": …}}')
-    _check_rows(file, text)
-    try:
-        frame = pd.read_csv(io.StringIO(text), index_col=False)
-    except ValueError as error:
-        raise ExperimentError(f"{file}: cannot be read: {' '.join(str(error).split())}") from None
-    columns = []
-    for column in ("r", "l", "t"):
-        if column not in frame.columns:
-            raise ExperimentError(f"{file}: has no column {column!r}")
-        try:
-            numbers = frame[column].to_numpy(np.float64)
-        except (TypeError, ValueError):
-            numbers = np.array([math.nan])
-        if np.isnan(numbers).any():
-            row = int(np.flatnonzero(np.isnan(pd.to_numeric(frame[column], errors="coerce")))[0])
-            raise ExperimentError(f"{file}, line {row + 3}: column {column!r} holds no number")
-        possible = np.isfinite(numbers)
-        if column == "l":
-            possible &= (numbers >= 1) & (numbers == np.floor(numbers)) & (numbers <= MOST_STEPS)
-        if not possible.all():
-            row = int(np.flatnonzero(~possible)[0])
-            allowed = "a whole number of steps from 1" if column == "l" else "a finite number"
-            raise ExperimentError(f"{file}, line {row + 3}: column {column!r} must be {allowed}, got {numbers[row]:g}")
-        columns.append(numbers)
-    returns, lengths, times = columns
+        table = EpisodeTable.read(file)
+        header = table.header or {}
+        if not isinstance(header.get("t_start"), int | float):
+            raise EpisodeFileError(
+                f'{file}: no file of Stable-Baselines3\'s Monitor, whose first line is #{{"t_start": …}}'
+            )
+        returns, lengths, times = (table.numbers(name, are_counts=name == "l") for name in ("r", "l", "t"))
+    except EpisodeFileError as error:
+        raise ExperimentError(str(error)) from None
     known = header.get("env_id")
     environment = str(known) if known not in (None, "", "None") else None
     start = float(header["t_start"])
-    return _MonitorFile(environment, start, start + times, curve_of(returns, lengths, _successes(frame)))
-
-
-def _check_rows(file: Path, text: str) -> None:
-    """Refuse rows that are longer or shorter than the row of names; pandas reads some of them as something else."""
-    rows = list(csv.reader(io.StringIO(text)))
-    for number, row in enumerate(rows, 2):
-        if row and len(row) != len(rows[0]):
-            raise ExperimentError(f"{file}, line {number}: has {len(row)} values, but there are {len(rows[0])} columns")
-
-
-def _successes(frame: Any) -> NDArray[np.bool_] | None:
-    """Of the column "is_success", where every episode has one."""
-    if "is_success" not in frame.columns:
-        return None
-    values = [_TRUTH.get(str(value)) for value in frame["is_success"]]
-    return None if None in values else np.array(values, dtype=np.bool_)
+    return _MonitorFile(environment, start, start + times, curve_of(returns, lengths, table.truths("is_success")))
 
 
 def _read_evaluations(file: Path) -> tuple[int, dict[str, Any]]:

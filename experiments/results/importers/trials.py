@@ -33,8 +33,6 @@ COLUMNS: dict[str, Literal["text", "count", "number"]] = {
 }
 SCORE_COLUMNS: tuple[str, ...] = tuple(measure.column for measure in MEASURES.values())
 RULE_NOT_KNOWN = "not stated"
-# Larger whole numbers are not all floats.
-MOST_STEPS = 2**53
 
 
 @dataclass(frozen=True, eq=False)

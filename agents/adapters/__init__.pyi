@@ -1,0 +1,2 @@
+from .episode_files import EpisodeFileError as EpisodeFileError
+from .script import Script as Script
