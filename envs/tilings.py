@@ -36,6 +36,7 @@ class Tilings:
     Attributes:
         tiles_each: number of tiles of each tiling.
         num_features: number of tiles of all of them.
+        first_features: number of the first tile of each tiling, int64 (tilings,).
 
     Raises:
         ValueError: a limit is not below the other, or there are more than 10,000,000 tiles.
@@ -78,12 +79,11 @@ class Tilings:
         steps = 2 * np.arange(len(sizes)) + 1
         self._offsets = np.arange(tilings)[:, np.newaxis] * steps % tilings
         self._place_values = np.array([math.prod(sizes[place + 1 :]) for place in range(len(sizes))], dtype=np.int64)
-        self._remembered: dict[tuple[int, ...], NDArray[np.int64]] = {}
+        self.first_features = np.arange(tilings) * self.tiles_each
+        self._remembered: dict[tuple[int, ...], tuple[int, ...]] = {}
 
-    def active_tiles(self, observation: ArrayLike) -> NDArray[np.int64]:
-        """Tile of each tiling that holds one observation: int64 (tilings,), numbered from 0 in every tiling.
-
-        The array is kept: it may not be written to.
+    def active_features(self, observation: ArrayLike) -> Sequence[int]:
+        """Tile of each tiling that holds one observation, those of tiling t numbered from t * `tiles_each`.
 
         Raises:
             ValueError: it has another size, or a NaN in a dimension that is looked at.
@@ -108,15 +108,15 @@ class Tilings:
             else:
                 cells.append(min(int((value - low) / (high - low) * number), number - 1))
         key = tuple(cells)
-        tiles = self._remembered.get(key)
-        if tiles is None:
-            tiles = self._tiles_of(np.array([cells], dtype=np.int64))[0]
+        features = self._remembered.get(key)
+        if features is None:
+            features = tuple(self._features_of(np.array([cells], dtype=np.int64))[0].tolist())
             if len(self._remembered) < _MOST_REMEMBERED:
-                self._remembered[key] = tiles
-        return tiles
+                self._remembered[key] = features
+        return features
 
-    def active_tiles_of_all(self, observations: NDArray[Any]) -> NDArray[np.int64]:
-        """Tiles of a batch of observations, (batch, *shape): int64 (batch, tilings).
+    def active_features_of_all(self, observations: NDArray[Any]) -> NDArray[np.int64]:
+        """The same of a batch of observations, (batch, *shape): int64 (batch, tilings).
 
         Raises:
             ValueError: a NaN in a dimension that is looked at.
@@ -128,11 +128,12 @@ class Tilings:
         low, high = np.array(self.low), np.array(self.high)
         numbers = np.array([number for *_, number in self._limits], dtype=np.int64)
         fractions = (np.clip(rows, low, high) - low) / (high - low)
-        return self._tiles_of(np.minimum((fractions * numbers).astype(np.int64), numbers - 1))
+        return self._features_of(np.minimum((fractions * numbers).astype(np.int64), numbers - 1))
 
-    def _tiles_of(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _features_of(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
         """Tiles (batch, tilings) of cells (batch, num_dimensions), the finest steps that the tilings tell apart."""
-        return np.asarray((cells[:, np.newaxis] + self._offsets) // self.tilings @ self._place_values)
+        tiles = (cells[:, np.newaxis] + self._offsets) // self.tilings @ self._place_values
+        return np.asarray(tiles + self.first_features)
 
     def to_data(self) -> dict[str, Any]:
         """JSON-ready data: the arguments."""

@@ -117,15 +117,40 @@ class ObservationIndex:
         Raises:
             EnvironmentFailureError: an observation is outside the space, or the arrays are no batch of them.
         """
-        arrays = [np.asarray(leaf) for leaf in _arrays(observations)]
         if self.is_ignored:
-            return np.zeros(len(arrays[0]), dtype=np.int64)
+            return np.zeros(len(_arrays(observations)[0]), dtype=np.int64)
+        return np.asarray(self.values_batch(observations) @ np.array(self._place_values))
+
+    def values(self, observation: Any) -> list[int]:
+        """Value of each part of one observation, from 0.
+
+        Raises:
+            EnvironmentFailureError: the observation is outside the space.
+        """
+        try:
+            values = [
+                as_whole_number(leaf) - start
+                for (_, start), leaf in zip(self.parts, _leaves(observation, self.shapes), strict=True)
+            ]
+        except (TypeError, ValueError, OverflowError):
+            values = []
+        if not values or not all(0 <= value < size for value, (size, _) in zip(values, self.parts, strict=True)):
+            raise EnvironmentFailureError(self.refusal(observation))
+        return values
+
+    def values_batch(self, observations: Any) -> np.ndarray:
+        """Value of each part of a batch of observations (leading dimension), from 0: int64 (batch, num_parts).
+
+        Raises:
+            EnvironmentFailureError: an observation is outside the space, or the arrays are no batch of them.
+        """
+        arrays = [np.asarray(leaf) for leaf in _arrays(observations)]
         self._check_batch(arrays)
         columns = [array.reshape(len(array), math.prod(array.shape[1:])) for array in arrays]
         parts = np.concatenate(columns, axis=1).astype(np.int64) - [start for _, start in self.parts]
         if ((parts < 0) | (parts >= [size for size, _ in self.parts])).any():
             raise EnvironmentFailureError("an observation of the batch is outside the observation space")
-        return np.asarray(parts @ np.array(self._place_values))
+        return np.asarray(parts)
 
     def _check_batch(self, arrays: list[np.ndarray]) -> None:
         shapes = [array.shape[1:] for array in arrays]
@@ -179,12 +204,20 @@ def index_observations(env: gym.Env[Any, Any], agent_name: str) -> ObservationIn
         UnsupportedEnvironmentError: the observation space is not finite.
     """
     space = env.observation_space
-    parts = _parts(space)
-    if parts is None:
+    index = index_of(space)
+    if index is None:
         raise UnsupportedEnvironmentError(
             f"{agent_name} needs a Discrete, MultiDiscrete or Tuple-of-Discrete observation space, but "
             f"{environment_label(env)} has {type(space).__name__}{space.shape or ''}{_advice(space)}"
         )
+    return index
+
+
+def index_of(space: gym.Space[Any]) -> ObservationIndex | None:
+    """Index of the observations of a space; None where it is not finite."""
+    parts = _parts(space)
+    if parts is None:
+        return None
     return ObservationIndex(tuple(parts), _first_leaf_dimensions(space), shapes=tuple(_leaf_shapes(space)))
 
 
