@@ -56,7 +56,7 @@ class TileCoding(gym.ObservationWrapper[NDArray[np.int64], Any, NDArray[Any]], u
 
     def observation(self, observation: NDArray[Any]) -> NDArray[np.int64]:
         """Active tile of each tiling, int64 (tilings,), for an array of the wrapped space's shape."""
-        return np.array(self.tilings.active_features(observation)) - self.tilings.first_features
+        return self.tilings.active_features(observation) - self.tilings.first_features
 
 
 def tilings_of(

@@ -80,10 +80,12 @@ class Tilings:
         self._offsets = np.arange(tilings)[:, np.newaxis] * steps % tilings
         self._place_values = np.array([math.prod(sizes[place + 1 :]) for place in range(len(sizes))], dtype=np.int64)
         self.first_features = np.arange(tilings) * self.tiles_each
-        self._remembered: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._remembered: dict[tuple[int, ...], NDArray[np.int64]] = {}
 
-    def active_features(self, observation: ArrayLike) -> Sequence[int]:
-        """Tile of each tiling that holds one observation, those of tiling t numbered from t * `tiles_each`.
+    def active_features(self, observation: ArrayLike) -> NDArray[np.int64]:
+        """Tile of each tiling that holds one observation, read-only int64 (tilings,).
+
+        The tiles of tiling t are numbered from t * `tiles_each`.
 
         Raises:
             ValueError: it has another size, or a NaN in a dimension that is looked at.
@@ -110,7 +112,8 @@ class Tilings:
         key = tuple(cells)
         features = self._remembered.get(key)
         if features is None:
-            features = tuple(self._features_of(np.array([cells], dtype=np.int64))[0].tolist())
+            features = self._features_of(np.array([cells], dtype=np.int64))[0]
+            features.setflags(write=False)
             if len(self._remembered) < _MOST_REMEMBERED:
                 self._remembered[key] = features
         return features

@@ -1,7 +1,6 @@
 """Binary features of an observation: which few of many are 1."""
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -40,14 +39,13 @@ class BinaryFeatures:
         return self.source.tilings if isinstance(self.source, Tilings) else len(self.source.parts)
 
     @cached_property
-    def _first(self) -> list[int]:
-        """Number of the first feature of each part of a finite observation."""
+    def _first(self) -> np.ndarray:
+        """Number of the first feature of each part of a finite observation, int64 (num_parts,)."""
         assert isinstance(self.source, ObservationIndex)
-        sizes = [size for size, _ in self.source.parts]
-        return [sum(sizes[:place]) for place in range(len(sizes))]
+        return np.cumsum([0, *(size for size, _ in self.source.parts[:-1])], dtype=np.int64)
 
-    def active(self, observation: Any) -> Sequence[int]:
-        """Active features of one observation of an environment, one for each tiling or part.
+    def active(self, observation: Any) -> np.ndarray:
+        """Active features of one observation of an environment, int64 (num_active,), one for each tiling or part.
 
         Raises:
             EnvironmentFailureError: the observation is outside the space, or has a NaN.
@@ -58,7 +56,7 @@ class BinaryFeatures:
                 return source.active_features(observation)
             except ValueError as error:
                 raise EnvironmentFailureError(str(error)) from None
-        return [first + value for first, value in zip(self._first, source.values(observation), strict=True)]
+        return np.asarray(self._first + source.values(observation))
 
     def is_batch(self, observation: Any) -> bool:
         """Whether there is a leading dimension.

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from math import isfinite
-from operator import add
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from velodrome.agents.linear.binary_features import LinearTask
 from velodrome.agents.resuming.saving import whole_number
 from velodrome.agents.stepwise import StepwiseLearner
 from velodrome.agents.tabular.schedule_table import ScheduleTable
-from velodrome.agents.tabular.tabular_learner import Rows
 from velodrome.policies.policy import Policy
 from velodrome.policies.schedules import as_schedule
 
@@ -41,13 +39,12 @@ class Traces:
         self._places: dict[int, int] = {}
         self._most = _FEWEST_TRACES
 
-    def learn(self, features: Sequence[int], action: int, change: float) -> None:
+    def learn(self, features: np.ndarray, action: int, change: float) -> None:
         """Give the weights of the features and action the trace 1, add `change` * trace to all, and let them fade."""
         places = self._places
         if len(places) + len(features) > self._most:
             self._drop_faded(len(features))
-        for feature in features:
-            pair = feature * self._num_actions + action
+        for pair in (features * self._num_actions + action).tolist():
             place = places.get(pair)
             if place is None:
                 place = places[pair] = len(places)
@@ -108,7 +105,7 @@ class LinearLearner(StepwiseLearner):
         self._name, self._streams = name, streams
         self._num_active, self._num_actions = task.features.num_active, task.num_actions
         self.weights = np.full((task.features.num_features, task.num_actions), initial_value / self._num_active)
-        self._rows = Rows(self.weights)
+        self._columns = list(self.weights.T)
         self._discount = discount
         self._traces = Traces(self.weights, discount * trace_decay) if trace_decay > 0.0 else None
         self._select, self._takes_list = policy.select, policy.indexes_only
@@ -120,7 +117,7 @@ class LinearLearner(StepwiseLearner):
         self._buffer = BufferedStream(rng) if policy.draws_uniforms_only else None
         self._rng: Any = rng if self._buffer is None else self._buffer
         self.episode, self.step = 0, 0
-        self._features: Sequence[int] = ()
+        self._features = np.zeros(0, dtype=np.int64)
         # The action taken there, and the one that is planned already, or -1.
         self._action, self._next_action = 0, -1
         self.enter(task, None)
@@ -162,11 +159,7 @@ class LinearLearner(StepwiseLearner):
             next_values = self.values(next_features)
             self._next_action = self.explore(next_values)
             error += self._discount * next_values[self._next_action]
-        rows = self._rows
-        value = rows[features[0]][action]
-        for feature in features[1:]:
-            value += rows[feature][action]
-        error -= value
+        error -= self.values(features)[action]
         if not isfinite(error):
             raise DivergedError(
                 f"{self._name}: an action value is not finite after {self.step} steps: give a smaller learning_rate"
@@ -175,8 +168,7 @@ class LinearLearner(StepwiseLearner):
         if self._traces is not None:
             self._traces.learn(features, action, change)
         else:
-            for feature in features:
-                rows[feature][action] += change
+            self._columns[action][features] += change
         if terminated or truncated:
             self.episode += 1
             self.forget_episode()
@@ -186,12 +178,9 @@ class LinearLearner(StepwiseLearner):
         if self._buffer is not None:
             self._buffer.release()
 
-    def values(self, features: Sequence[int]) -> list[float]:
+    def values(self, features: np.ndarray) -> list[float]:
         """Value of each action where these features are active."""
-        rows = self._rows
-        values: list[float] = rows[features[0]].tolist()
-        for feature in features[1:]:
-            values = list(map(add, values, rows[feature]))
+        values: list[float] = np.add.reduce(self.weights.take(features, 0)).tolist()
         return values
 
     def explore(self, values: Sequence[float]) -> int:
