@@ -205,7 +205,7 @@ class LinearLearner(StepwiseLearner):
     def action_values(self, observations: Any) -> np.ndarray:
         features = self.task.features.active_in_all(observations)
         # Added up in the order of `values`, to the bit.
-        values = self.weights[features[:, 0]]
+        values: np.ndarray = self.weights[features[:, 0]]
         for place in range(1, features.shape[1]):
             values += self.weights[features[:, place]]
         return values

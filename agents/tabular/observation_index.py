@@ -17,6 +17,7 @@ Shape = tuple[int, ...]
 
 # Beyond so many dimensions a table of bins cannot be: two bins each would be more states than 32 bits count.
 _MOST_BINNED_DIMENSIONS = 31
+_MOST_STATES = 2**31 - 1
 # Observations of several numbers whose row is remembered, some 200 bytes each.
 _MOST_REMEMBERED = 1 << 16
 
@@ -201,7 +202,7 @@ def index_observations(env: gym.Env[Any, Any], agent_name: str) -> ObservationIn
     """Index of an environment's observations.
 
     Raises:
-        UnsupportedEnvironmentError: the observation space is not finite.
+        UnsupportedEnvironmentError: the observation space is not finite, or 32 bits do not count it.
     """
     space = env.observation_space
     index = index_of(space)
@@ -209,6 +210,11 @@ def index_observations(env: gym.Env[Any, Any], agent_name: str) -> ObservationIn
         raise UnsupportedEnvironmentError(
             f"{agent_name} needs a Discrete, MultiDiscrete or Tuple-of-Discrete observation space, but "
             f"{environment_label(env)} has {type(space).__name__}{space.shape or ''}{_advice(space)}"
+        )
+    if index.num_states > _MOST_STATES:
+        raise UnsupportedEnvironmentError(
+            f"{agent_name} keeps a table of at most {_MOST_STATES} states, but observations of "
+            f"{environment_label(env)} make more: linear_q learns a weight for each value of each of their parts"
         )
     return index
 

@@ -17,6 +17,8 @@ import gymnasium as gym
 from velodrome import agents, policies
 from velodrome.agents.agent import Agent
 from velodrome.checks import ConfigurationError, VelodromeError, closest
+from velodrome.envs.discretize import Discretize
+from velodrome.envs.tile_coding import TileCoding
 from velodrome.envs.unimported_modules import NoSuchModuleError, unimported_module
 from velodrome.experiments.specification.expression import Call, parse_expression, parse_value
 from velodrome.policies.configuration import Configuration, defined_classes, to_expression
@@ -63,8 +65,8 @@ SCHEDULES = Catalogue(
     stepped_harmonic="SteppedHarmonic", reciprocal="Reciprocal",
 )  # fmt: skip
 
-# Environments are Gymnasium's registry's; this is the one wrapper around them that has a name.
-DISCRETIZE = "discretize"
+# Environments are Gymnasium's registry's; these are the wrappers around them that have a name.
+WRAPPERS: dict[str, Callable[..., gym.Env[Any, Any]]] = {"discretize": Discretize, "tile_coding": TileCoding}
 _CATALOGUES: dict[str, Catalogue] = {"agent": AGENTS, "policy": POLICIES, "schedule": SCHEDULES}
 _BASES: dict[str, type[Configuration]] = {"agent": Agent, "policy": Policy, "schedule": Schedule}
 # Where a name of the second kind belongs when the first was wanted.
@@ -188,7 +190,7 @@ def _find(name: str, kinds: Sequence[str], may_import: bool) -> Factory:
         place = _PLACES.get((kinds[0], found))
         advice = f": write {place.format(name)}" if place is not None else ""
         raise CatalogueError(f"{name} is {with_article(found)}, not {wanted}{advice}")
-    if name in gym.registry or name == DISCRETIZE:
+    if name in gym.registry or name in WRAPPERS:
         raise CatalogueError(f"{name} is an environment, not {wanted}")
     words = [word for kind in kinds for word in _CATALOGUES[kind]]
     raise CatalogueError(f"unknown {' or '.join(kinds)} {name!r}{closest(name, words)}")

@@ -9,13 +9,12 @@ import gymnasium as gym
 from gymnasium.envs.registration import load_env_creator
 
 from velodrome.checks import closest
-from velodrome.envs.discretize import Discretize
 from velodrome.envs.make import list_environments
 from velodrome.experiments.specification.catalogue import (
     AGENTS,
-    DISCRETIZE,
     POLICIES,
     SCHEDULES,
+    WRAPPERS,
     Catalogue,
     CatalogueError,
     Factory,
@@ -89,5 +88,7 @@ def _environment_entries() -> list[CatalogueEntry]:
         summary = _SUMMARIES.get(spec.name) or _first_line(creator)
         entries.append(CatalogueEntry(identifier, signature_text(identifier, creator, **spec.kwargs), summary))
     num_ours = sum(entry.name.startswith("velodrome/") for entry in entries)
-    wrapper = CatalogueEntry(DISCRETIZE, signature_text(DISCRETIZE, Discretize), _first_line(Discretize))
-    return [*entries[:num_ours], wrapper, *entries[num_ours:]]
+    wrappers = [
+        CatalogueEntry(name, signature_text(name, wrapper), _first_line(wrapper)) for name, wrapper in WRAPPERS.items()
+    ]
+    return [*entries[:num_ours], *wrappers, *entries[num_ours:]]

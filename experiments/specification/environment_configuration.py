@@ -6,10 +6,10 @@ from typing import Any
 
 import gymnasium as gym
 
-from velodrome.envs.discretize import Discretize
+from velodrome.checks import did_you_mean
 from velodrome.envs.make import make_environment
 from velodrome.experiments.specification.catalogue import (
-    DISCRETIZE,
+    WRAPPERS,
     CatalogueError,
     add_current_directory,
     bound_arguments,
@@ -42,12 +42,12 @@ class EnvironmentConfiguration:
             CatalogueError: an argument that is not allowed in an environment's expression.
         """
         call = self.expression
-        if call.name == DISCRETIZE:
-            return self._discretized(render_mode)
+        if call.name in WRAPPERS:
+            return self._wrapped(call.name, render_mode)
         if call.positional:
             raise CatalogueError(
                 f"{call.name} takes arguments by name, such as {call.name}(max_episode_steps=100), "
-                f"got {to_text(call.positional[0])}"
+                f"got {to_text(call.positional[0])}{did_you_mean(call.name, WRAPPERS)}"
             )
         for keyword, value in call.keywords.items():
             refuse_names(call.name, keyword, value)
@@ -56,26 +56,26 @@ class EnvironmentConfiguration:
         shown = {"render_mode": render_mode} if render_mode is not None else {}
         return make_environment(call.name, **(call.keywords | shown))
 
-    def _discretized(self, render_mode: str | None) -> gym.Env[Any, Any]:
-        arguments = bound_arguments(self.expression, Discretize)
+    def _wrapped(self, name: str, render_mode: str | None) -> gym.Env[Any, Any]:
+        wrapper = WRAPPERS[name]
+        arguments = bound_arguments(self.expression, wrapper)
         inner = arguments.pop("env")
         if not isinstance(inner, Call):
             raise CatalogueError(
-                f"{DISCRETIZE} needs an environment without quotes, such as {DISCRETIZE}(CartPole-v1), "
-                f"got {to_text(inner)}"
+                f"{name} needs an environment without quotes, such as {name}(CartPole-v1), got {to_text(inner)}"
             )
         for keyword, value in arguments.items():
-            refuse_names(DISCRETIZE, keyword, value)
+            refuse_names(name, keyword, value)
         env = EnvironmentConfiguration(inner).make(render_mode=render_mode)
         try:
-            return Discretize(env, **arguments)
+            return wrapper(env, **arguments)
         except ValueError as error:
             env.close()
-            raise CatalogueError(f"{DISCRETIZE}: {error}") from None
+            raise CatalogueError(f"{name}: {error}") from None
 
 
 def environment_configuration(expression: str | Call) -> EnvironmentConfiguration:
-    """Environment of an expression: a Gymnasium id, `module:Id`, or `discretize(<environment>, bins=...)`.
+    """Environment of an expression: a Gymnasium id, `module:Id`, `discretize(<environment>, bins=...)` or the like.
 
     Whether it can be made is seen when it is.
 
