@@ -1,7 +1,6 @@
 """The learner of a linear agent: weights, eligibility traces and streams in an environment, a step at a time."""
 
 from collections.abc import Sequence
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,8 @@ from velodrome.policies.schedules import as_schedule
 # A trace that has faded below this may be dropped, which bounds the cost of a step.
 FADED = 1e-10
 _FEWEST_TRACES = 1024
+# So that no sum of weights comes to what is not finite.
+_LARGEST_ERROR = 1e150
 _NO_COUNTS: Any = NoVisitCounts()
 
 
@@ -148,7 +149,7 @@ class LinearLearner(StepwiseLearner):
         """Learn from what the chosen action led to.
 
         Raises:
-            DivergedError: an action value is not finite.
+            DivergedError: the error is larger than 1e150, or no number.
         """
         features, action = self._features, self._action
         self._features = next_features = self._active_in(observation)
@@ -160,9 +161,10 @@ class LinearLearner(StepwiseLearner):
             self._next_action = self.explore(next_values)
             error += self._discount * next_values[self._next_action]
         error -= self.values(features)[action]
-        if not isfinite(error):
+        if not abs(error) <= _LARGEST_ERROR:
             raise DivergedError(
-                f"{self._name}: an action value is not finite after {self.step} steps: give a smaller learning_rate"
+                f"{self._name}: an error of {error:.3g} after {self.step} steps, action values diverge: give a smaller "
+                "learning_rate"
             )
         change = learning_rate / self._num_active * error
         if self._traces is not None:
