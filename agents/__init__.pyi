@@ -23,6 +23,7 @@ from .errors import (
     UnsupportedEnvironmentError as UnsupportedEnvironmentError,
 )
 from .external import ExternalAgent as ExternalAgent
+from .linear.linear_q import LinearQ as LinearQ
 from .planning.planning_agents import PolicyIteration as PolicyIteration, ValueIteration as ValueIteration
 from .resuming.saving import SavedAgentError as SavedAgentError
 from .tabular.discretized import Discretized as Discretized

@@ -41,3 +41,4 @@ from .success_rules import (
     parse_success_rule as parse_success_rule,
     success_rule as success_rule,
 )
+from .tile_coding import TileCoding as TileCoding

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces, utils
 from numpy.typing import ArrayLike, NDArray
 
-from velodrome.checks import check_integer
+from velodrome.checks import ConfigurationError, check_integer
 from velodrome.envs.binning import Binning
 from velodrome.envs.wrapper_chain import name_of
 
@@ -54,25 +54,87 @@ class Discretize(gym.ObservationWrapper[int, Any, NDArray[Any]], utils.RecordCon
         gym.ObservationWrapper.__init__(self, env)
         size = math.prod(space.shape)
         self.bins = _bins(bins, size)
-        known = _KNOWN_LIMITS.get(name_of(env), (space.low, space.high))
-        name = name_of(env)
-        limits = {
-            "low": _limits("low", known[0] if low is None else low, size),
-            "high": _limits("high", known[1] if high is None else high, size),
-        }
-        is_unbounded = {side: ~(np.abs(values) < UNBOUNDED) for side, values in limits.items()}
         # Where there is one bin, nothing is looked at, and any limits do.
-        is_loose = (self.bins == 1) & (is_unbounded["low"] | is_unbounded["high"])
-        for side, value in (("low", 0.0), ("high", 1.0)):
-            _refuse_unbounded(side, is_unbounded[side] & ~is_loose, name)
-            limits[side][is_loose] = value
-        self.low, self.high = limits["low"], limits["high"]
+        self.low, self.high = finite_limits(env, low, high, self.bins > 1)
         self.binning = Binning(self.bins, self.low, self.high)
         self.observation_space = cast("spaces.Space[int]", spaces.Discrete(self.binning.num_bins))
 
     def observation(self, observation: NDArray[Any]) -> int:
         """Number of the bin that holds `observation`, an array of the wrapped space's shape."""
         return self.binning.number_of(observation)
+
+
+def finite_limits(
+    env: gym.Env[Any, Any], low: ArrayLike | None, high: ArrayLike | None, is_looked_at: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Smallest and largest values of every dimension of an environment that observes a Box, flattened, all finite.
+
+    Args:
+        env: the environment.
+        low: smallest value of every dimension, or a sequence; the space's own or the known ones if None.
+        high: likewise the largest values.
+        is_looked_at: which dimensions matter; others without a finite limit get 0 and 1.
+
+    Raises:
+        ValueError: they do not fit the space, or one that matters is infinite.
+    """
+    space, name, size = env.observation_space, name_of(env), len(is_looked_at)
+    assert isinstance(space, spaces.Box)
+    known = _KNOWN_LIMITS.get(name, (space.low, space.high))
+    limits = {
+        "low": _limits("low", known[0] if low is None else low, size),
+        "high": _limits("high", known[1] if high is None else high, size),
+    }
+    is_unbounded = {side: ~(np.abs(values) < UNBOUNDED) for side, values in limits.items()}
+    is_loose = ~is_looked_at & (is_unbounded["low"] | is_unbounded["high"])
+    for side, value in (("low", 0.0), ("high", 1.0)):
+        _refuse_unbounded(side, is_unbounded[side] & ~is_loose, name)
+        limits[side][is_loose] = value
+    return limits["low"], limits["high"]
+
+
+def check_dimensions(before: str, dimensions: Any, parameter: str, counts: Any) -> None:
+    """Check which dimensions are looked at, and so many bins or tiles of each, or one number for all.
+
+    Args:
+        before: start of a refusal, such as the name of what has the parameters.
+        dimensions: different whole numbers from 0, or None.
+        parameter: name of the counts.
+        counts: whole numbers of at least 1.
+
+    Raises:
+        ConfigurationError: naming the parameter, what was given and what is allowed.
+    """
+    numbers = counts if isinstance(counts, Sequence | np.ndarray) else (counts,)
+    for number in numbers:
+        check_integer(f"{before}{parameter}", number, minimum=1)
+    if dimensions is None:
+        return
+    if not isinstance(dimensions, Sequence | np.ndarray):
+        raise ConfigurationError(f"{before}dimensions must be a tuple of numbers, got {dimensions!r}")
+    for number in dimensions:
+        check_integer(f"{before}dimensions", number, minimum=0)
+    if not len(dimensions) or len(set(dimensions)) < len(dimensions):
+        raise ConfigurationError(f"{before}dimensions must be different numbers, got {dimensions}")
+    if len(numbers) not in (1, len(dimensions)):
+        raise ConfigurationError(
+            f"{before}{parameter} must be one number or {len(dimensions)}, one a dimension, got {len(numbers)}"
+        )
+
+
+def limits_of_all(limits: Any, dimensions: Sequence[int] | None, size: int) -> Any:
+    """Limits of all dimensions, NaN elsewhere where they are given for those alone that are looked at, in their order.
+
+    Args:
+        limits: one number, a sequence or None.
+        dimensions: numbers of those that are looked at; all if None.
+        size: number of all dimensions.
+    """
+    if dimensions is None or not isinstance(limits, tuple | list) or not len(limits) == len(dimensions) < size:
+        return limits
+    spread = np.full(size, np.nan)
+    spread[list(dimensions)] = limits
+    return spread
 
 
 def _bins(given: int | Sequence[int], size: int) -> NDArray[np.int64]:

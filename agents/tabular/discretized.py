@@ -19,9 +19,9 @@ from velodrome.agents.tabular.q_learning import QLearning
 from velodrome.agents.tabular.tabular_agent import TabularAgent
 from velodrome.agents.tabular.tabular_learner import TabularLearner, TabularTask
 from velodrome.agents.unfit_spaces import actions_refused, observations_refused
-from velodrome.checks import ConfigurationError, check_integer
+from velodrome.checks import ConfigurationError
 from velodrome.envs.binning import Binning
-from velodrome.envs.discretize import Discretize
+from velodrome.envs.discretize import Discretize, check_dimensions, limits_of_all
 
 
 class Discretized(Agent):
@@ -54,21 +54,7 @@ class Discretized(Agent):
         if not isinstance(self.agent, TabularAgent):
             order = ": write binned_actions(discretized(...))" * (getattr(self.agent, "name", "") == "binned_actions")
             raise ConfigurationError(f"{self.name}: agent must be a tabular agent, got {self.agent}{order}")
-        bins = self.bins if isinstance(self.bins, tuple | list) else (self.bins,)
-        for number in bins:
-            check_integer(f"{self.name}: bins", number, minimum=1)
-        if self.dimensions is not None:
-            if not isinstance(self.dimensions, tuple | list):
-                raise ConfigurationError(f"{self.name}: dimensions must be a tuple of numbers, got {self.dimensions!r}")
-            for number in self.dimensions:
-                check_integer(f"{self.name}: dimensions", number, minimum=0)
-            if not self.dimensions or len(set(self.dimensions)) < len(self.dimensions):
-                raise ConfigurationError(f"{self.name}: dimensions must be different numbers, got {self.dimensions}")
-            size = len(self.dimensions)
-            if len(bins) not in (1, size):
-                raise ConfigurationError(
-                    f"{self.name}: bins must be one number or {size}, one a dimension, got {len(bins)}"
-                )
+        check_dimensions(f"{self.name}: ", self.dimensions, "bins", self.bins)
         self._inner: TabularAgent = dataclasses.replace(self.agent)
 
     @property
@@ -181,18 +167,10 @@ class Discretized(Agent):
                 bins[number] = own
         try:
             size = math.prod(space.shape)
-            return Discretize(environment, bins, self._spread(self.low, size), self._spread(self.high, size))
+            low, high = (limits_of_all(limits, self.dimensions, size) for limits in (self.low, self.high))
+            return Discretize(environment, bins, low, high)
         except ValueError as error:
             raise UnsupportedEnvironmentError(f"{self.name}: {error}") from None
-
-    def _spread(self, limits: float | tuple[float, ...] | None, size: int) -> Any:
-        """Limits of all dimensions, NaN where they are given for those alone that are looked at, in their order."""
-        looked_at = self.dimensions
-        if looked_at is None or not isinstance(limits, tuple | list) or not len(limits) == len(looked_at) < size:
-            return limits
-        spread = np.full(size, np.nan)
-        spread[list(looked_at)] = limits
-        return spread
 
 
 def _is_box(space: gym.Space[Any]) -> bool:

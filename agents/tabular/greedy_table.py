@@ -43,12 +43,7 @@ class GreedyTable:
 
     def act_in_all(self, states: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
         """Greedy actions int64 (batch,) in states, among those that `masks` bool (batch, A) allow."""
-        is_best = _is_best(self.action_values[states], masks)
-        if self.ties == "first":
-            return np.asarray(is_best.argmax(axis=1) + self.action_start)
-        order = is_best.cumsum(axis=1)
-        wanted = (self.rng.random(len(states)) * order[:, -1]).astype(np.int64)
-        return np.asarray((order > wanted[:, None]).argmax(axis=1) + self.action_start)
+        return greedy_actions(self.action_values[states], self.ties, self.rng, masks) + self.action_start
 
     def state_of(self, observation: Any) -> int:
         """Row of an observation.
@@ -57,6 +52,21 @@ class GreedyTable:
             EnvironmentFailureError: the observation is outside the space.
         """
         return state_of(self.index, len(self.action_values), observation)
+
+
+def greedy_actions(
+    action_values: np.ndarray, ties: str, rng: np.random.Generator, masks: np.ndarray | None = None
+) -> np.ndarray:
+    """Greedy actions int64 (batch,) of action values (batch, A), among those that `masks` bool (batch, A) allow.
+
+    Ties are broken at "random", drawn from `rng`, or by the "first" index.
+    """
+    is_best = _is_best(action_values, masks)
+    if ties == "first":
+        return np.asarray(is_best.argmax(axis=1))
+    order = is_best.cumsum(axis=1)
+    wanted = (rng.random(len(order)) * order[:, -1]).astype(np.int64)
+    return np.asarray((order > wanted[:, None]).argmax(axis=1))
 
 
 def greedy_probabilities(action_values: np.ndarray, ties: str, masks: np.ndarray | None = None) -> np.ndarray:

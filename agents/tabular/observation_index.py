@@ -1,7 +1,7 @@
 """A row of a table for every observation of a finite space."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -40,8 +40,8 @@ class ObservationIndex:
         is_ignored: every observation counts as number 0.
         shapes: of the arrays that one observation consists of, () for a single number; empty where they are not
             known, as for agents that were saved without them.
-        paths: keys and positions that lead to each of these arrays, where there are Dicts or a single one in a Tuple; empty
-            elsewhere.
+        paths: keys and positions that lead to each of these arrays, where there are Dicts or a single one in a Tuple;
+            empty elsewhere.
     """
 
     parts: tuple[tuple[int, int], ...]
@@ -127,18 +127,46 @@ class ObservationIndex:
         Raises:
             EnvironmentFailureError: an observation is outside the space, or the arrays are no batch of them.
         """
-        try:
-            arrays = [np.asarray(leaf) for leaf in _arrays(observations, self.paths)]
-        except ValueError as error:
-            raise EnvironmentFailureError(f"a batch of observations {error}") from None
         if self.is_ignored:
-            return np.zeros(len(arrays[0]), dtype=np.int64)
+            return np.zeros(len(self._arrays_of_batch(observations)[0]), dtype=np.int64)
+        return np.asarray(self.values_batch(observations) @ np.array(self._place_values))
+
+    def values(self, observation: Any) -> list[int]:
+        """Value of each part of one observation, from 0.
+
+        Raises:
+            EnvironmentFailureError: the observation is outside the space.
+        """
+        try:
+            values = [
+                as_whole_number(leaf) - start
+                for (_, start), leaf in zip(self.parts, _leaves(observation, self.shapes, self.paths), strict=True)
+            ]
+        except (TypeError, ValueError, OverflowError):
+            values = []
+        if not values or not all(0 <= value < size for value, (size, _) in zip(values, self.parts, strict=True)):
+            raise EnvironmentFailureError(self.refusal(observation))
+        return values
+
+    def values_batch(self, observations: Any) -> np.ndarray:
+        """Value of each part of a batch of observations (leading dimension), from 0: int64 (batch, num_parts).
+
+        Raises:
+            EnvironmentFailureError: an observation is outside the space, or the arrays are no batch of them.
+        """
+        arrays = self._arrays_of_batch(observations)
         self._check_batch(arrays)
         columns = [array.reshape(len(array), math.prod(array.shape[1:])) for array in arrays]
         parts = np.concatenate(columns, axis=1).astype(np.int64) - [start for _, start in self.parts]
         if ((parts < 0) | (parts >= [size for size, _ in self.parts])).any():
             raise EnvironmentFailureError("an observation of the batch is outside the observation space")
-        return np.asarray(parts @ np.array(self._place_values))
+        return np.asarray(parts)
+
+    def _arrays_of_batch(self, observations: Any) -> list[np.ndarray]:
+        try:
+            return [np.asarray(leaf) for leaf in _arrays(observations, self.paths)]
+        except ValueError as error:
+            raise EnvironmentFailureError(f"a batch of observations {error}") from None
 
     def _check_batch(self, arrays: list[np.ndarray]) -> None:
         shapes = [array.shape[1:] for array in arrays]
@@ -199,16 +227,24 @@ def index_observations(env: gym.Env[Any, Any], agent_name: str) -> ObservationIn
         UnsupportedEnvironmentError: the observation space is not finite, or has too many observations.
     """
     space = env.observation_space
-    parts = _parts(space)
-    if not parts or _count(parts) is None:
+    index = index_of(space)
+    if index is None or _count(index.parts) is None:
         label = environment_label(env)
         message = observations_refused(agent_name, space, label, "a finite", is_finite)
-        if parts and not isinstance(space, spaces.Box):
+        if index is not None and not isinstance(space, spaces.Box):
             message = (
                 f"{agent_name} needs at most {MOST_STATES:,} observations for its table, but {label} has more, "
-                f"{described(space)}: take sb3('DQN')"
+                f"{described(space)}: take linear_q, which learns a weight for each value of each part"
             )
         raise UnsupportedEnvironmentError(message)
+    return index
+
+
+def index_of(space: gym.Space[Any]) -> ObservationIndex | None:
+    """Index of the observations of a space; None where it is not finite."""
+    parts = _parts(space)
+    if not parts:
+        return None
     shapes = tuple(_leaf_shapes(space))
     # Of Tuples without Dicts the parts are found faster than by their positions, but for a single one.
     paths = tuple(_leaf_paths(space)) if has_keys(space) or (len(shapes) == 1 and parts_of(space)) else ()
@@ -240,7 +276,7 @@ def _parts(space: gym.Space[Any]) -> list[tuple[int, int]] | None:
     return None
 
 
-def _count(parts: list[tuple[int, int]]) -> int | None:
+def _count(parts: Iterable[tuple[int, int]]) -> int | None:
     """Number of observations, None where there are too many for a table."""
     number = 1
     for size, _ in parts:

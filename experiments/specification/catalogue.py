@@ -50,9 +50,9 @@ AGENTS = Catalogue(
     dyna_q="DynaQ", value_iteration="ValueIteration", policy_iteration="PolicyIteration",
     softmax_regression="SoftmaxRegression", mlp="MLP", simple_cnn="SimpleCNN", deep_cnn="DeepCNN",
     modern_cnn="ModernCNN", row_rnn="RowRNN", ensemble="Ensemble", char_rnn="CharRNN", neural_bandit="NeuralBandit",
-    discretized="Discretized", binned_actions="BinnedActions", dummy_q="dummy_q", epsilon_greedy_q="epsilon_greedy_q",
-    noise_q="noise_q", discounted_q="discounted_q", stochastic_q="stochastic_q", constant="ConstantAction",
-    best_constant="BestConstantAction", rule="Rule", script="Script",
+    discretized="Discretized", binned_actions="BinnedActions", linear_q="LinearQ", dummy_q="dummy_q",
+    epsilon_greedy_q="epsilon_greedy_q", noise_q="noise_q", discounted_q="discounted_q", stochastic_q="stochastic_q",
+    constant="ConstantAction", best_constant="BestConstantAction", rule="Rule", script="Script",
 )  # fmt: skip
 POLICIES = Catalogue(
     policies, greedy="Greedy", epsilon_greedy="EpsilonGreedy", random_noise="RandomNoise", softmax="Softmax", ucb="UCB",
@@ -70,7 +70,7 @@ _GYMNASIUMS = sorted({*wrappers.__all__} - _TAKE_FUNCTIONS - _OF_OTHER_ARRAYS - 
 # What stands around an environment: Gymnasium's under the names of their classes, and ours.
 WRAPPERS: ChainMap[str, Any] = ChainMap(
     Catalogue(wrappers, **{name: name for name in _GYMNASIUMS}),
-    Catalogue(envs, discretize="Discretize", observation="ObservationPart"),
+    Catalogue(envs, discretize="Discretize", tile_coding="TileCoding", observation="ObservationPart"),
 )
 _CATALOGUES: dict[str, Catalogue] = {"agent": AGENTS, "policy": POLICIES, "schedule": SCHEDULES}
 _BASES: dict[str, type[Configuration]] = {"agent": Agent, "policy": Policy, "schedule": Schedule}

@@ -1,0 +1,5 @@
+"""Agents whose action values are linear in binary features of an observation."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

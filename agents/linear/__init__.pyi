@@ -1,0 +1,1 @@
+from .linear_q import LinearQ as LinearQ
