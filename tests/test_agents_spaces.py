@@ -306,8 +306,8 @@ REFUSED = {
     "Text": (spaces.Text(3), "of the agents here only random takes it"),
     "too many": (
         spaces.MultiDiscrete([1000] * 6),
-        f"q_learning needs at most 2,147,483,647 observations for its table, but Walk has more, MultiDiscrete([1000 "
-        f"1000 1000 1000 1000 1000]): take {SB3})",
+        "q_learning needs at most 2,147,483,647 observations for its table, but Walk has more, MultiDiscrete([1000 "
+        "1000 1000 1000 1000 1000]): take linear_q, which learns a weight for each value of each part",
     ),
 }
 

@@ -259,7 +259,8 @@ class Seeing(gym.Env):
         ),
         (
             lambda: Seeing(spaces.Dict(a=spaces.Box(0, 1, (2,)))),
-            "linear_q needs a Box, Discrete, MultiDiscrete or Tuple-of-Discrete observation space, but Seeing has Dict",
+            "linear_q needs a Box or a finite observation space, but Seeing has a Dict of 'a': name the part that it is "
+            "to see, observation(Seeing, 'a')",
         ),
     ],
 )
