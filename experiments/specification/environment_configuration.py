@@ -76,11 +76,12 @@ class EnvironmentConfiguration:
         arguments = bound_arguments(self.expression, wrapper)
         inner = arguments.pop("env")
         if not isinstance(inner, Call):
-            example = "Blackjack-v1, 0" if name == "observation" else "CartPole-v1"
+            example = inner if isinstance(inner, str) else "Blackjack-v1, 0" if name == "observation" else "CartPole-v1"
             raise CatalogueError(
                 f"{name} needs an environment without quotes, such as {name}({example}), got {to_text(inner)}"
             )
-        hints = type_hints(wrapper)
+        # Ours say themselves what they take.
+        hints = type_hints(wrapper) if wrapper.__module__.startswith("gymnasium.") else {}
         for keyword, value in arguments.items():
             refuse_names(name, keyword, value)
             arguments[keyword] = _argument(name, keyword, value, hints.get(keyword))
