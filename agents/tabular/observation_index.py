@@ -40,8 +40,8 @@ class ObservationIndex:
         is_ignored: every observation counts as number 0.
         shapes: of the arrays that one observation consists of, () for a single number; empty where they are not
             known, as for agents that were saved without them.
-        paths: keys and positions that lead to each of these arrays, where there are Dicts or a single one in a Tuple; empty
-            elsewhere.
+        paths: keys and positions that lead to each of these arrays, where there are Dicts, or a single one in a Tuple;
+            empty elsewhere.
     """
 
     parts: tuple[tuple[int, int], ...]
@@ -202,11 +202,11 @@ def index_observations(env: gym.Env[Any, Any], agent_name: str) -> ObservationIn
     parts = _parts(space)
     if not parts or _count(parts) is None:
         label = environment_label(env)
-        message = observations_refused(agent_name, space, label, "a finite", is_finite)
+        message = observations_refused(agent_name, space, label, "a finite", is_finite, is_table=True)
         if parts and not isinstance(space, spaces.Box):
             message = (
                 f"{agent_name} needs at most {MOST_STATES:,} observations for its table, but {label} has more, "
-                f"{described(space)}: take sb3('DQN')"
+                f"{described(space)}: take sb3('DQN'), or number what it meets, numbered({agent_name})"
             )
         raise UnsupportedEnvironmentError(message)
     shapes = tuple(_leaf_shapes(space))
