@@ -170,7 +170,7 @@ def test_parameters_that_cannot_be_are_refused(make, message):
 
 
 def test_actions_that_are_not_discrete_are_refused():
-    with pytest.raises(vd.VelodromeError, match=r"^q_learning needs a Discrete action space, but Pendulum-v1 has Box"):
+    with pytest.raises(vd.VelodromeError, match=r"^numbered needs a Discrete action space, but Pendulum-v1 has Box"):
         Numbered().train("Pendulum-v1", episodes=1)
 
 

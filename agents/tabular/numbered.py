@@ -13,11 +13,12 @@ from velodrome.agents.agent import Agent, Loop
 from velodrome.agents.engine.environment_answers import shown
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.seeding import Streams
-from velodrome.agents.errors import EnvironmentFailureError
+from velodrome.agents.errors import EnvironmentFailureError, UnsupportedEnvironmentError, environment_label
 from velodrome.agents.tabular.q_learning import QLearning
 from velodrome.agents.tabular.tabular_agent import TabularAgent
 from velodrome.agents.tabular.tabular_learner import TabularLearner, TabularTask
 from velodrome.agents.training import Training
+from velodrome.agents.unfit_spaces import actions_refused
 from velodrome.checks import ConfigurationError, check_integer
 from velodrome.policies.configuration import parameters_of
 
@@ -83,6 +84,8 @@ class Numbered(Agent):
         return NumberedObservations(env, self._numbers, self.limit)
 
     def task_of(self, env: Any) -> TabularTask:
+        if not isinstance(env.action_space, spaces.Discrete):
+            raise UnsupportedEnvironmentError(actions_refused(self.name, env.action_space, environment_label(env)))
         return self._inner.task_of(env)
 
     def task_after(self, learnt: TabularTask, task: TabularTask, label: str) -> TabularTask:

@@ -6,6 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from velodrome.checks import did_you_mean
 from velodrome.envs.make import make_environment
 from velodrome.experiments.specification.catalogue import (
     WRAPPERS,
@@ -45,6 +46,9 @@ class EnvironmentConfiguration:
         if call.name in WRAPPERS:
             return self._wrapped(render_mode)
         if call.positional:
+            hint = did_you_mean(call.name, WRAPPERS) if isinstance(call.positional[0], Call) else ""
+            if hint:
+                raise CatalogueError(f"there is no wrapper {call.name!r}{hint}")
             raise CatalogueError(
                 f"{call.name} takes arguments by name, such as {call.name}(max_episode_steps=100), "
                 f"got {to_text(call.positional[0])}"
