@@ -38,6 +38,7 @@ from .tabular.lectures import (
     stochastic_q as stochastic_q,
 )
 from .tabular.n_step import NStepQ as NStepQ, NStepSarsa as NStepSarsa
+from .tabular.numbered import Numbered as Numbered
 from .tabular.q_lambda import QLambda as QLambda
 from .tabular.q_learning import QLearning as QLearning
 from .tabular.random_agent import RandomAgent as RandomAgent

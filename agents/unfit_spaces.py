@@ -16,6 +16,7 @@ from velodrome.envs.space_parts import parts_of
 _MOST_BINNED_DIMENSIONS = 31
 # Smaller pictures do not pass through the three convolutions of the network that Mnih et al. (2015) give for pictures.
 _SMALLEST_SIDE = 36
+_NETWORK = "sb3('DQN')"
 
 
 def described(space: gym.Space[Any]) -> str:
@@ -34,7 +35,13 @@ def described(space: gym.Space[Any]) -> str:
 
 
 def observations_refused(
-    name: str, space: gym.Space[Any], label: str, needs: str, is_fit: Callable[[gym.Space[Any]], bool]
+    name: str,
+    space: gym.Space[Any],
+    label: str,
+    needs: str,
+    is_fit: Callable[[gym.Space[Any]], bool],
+    *,
+    is_table: bool = False,
 ) -> str:
     """Refusal of an environment's observations.
 
@@ -44,8 +51,9 @@ def observations_refused(
         label: of the environment.
         needs: what the agent needs, such as "a Box".
         is_fit: whether the agent takes a space, for the parts of this one.
+        is_table: whether it is an agent whose table could have a row for what it meets.
     """
-    advice = _observation_advice(name, space, label, is_fit)
+    advice = _observation_advice(name, space, label, is_fit, is_table)
     return f"{name} needs {needs} observation space, but {label} has {described(space)}: {advice}"
 
 
@@ -75,25 +83,29 @@ def has_limits(space: gym.Space[Any]) -> bool:
     return bool((np.maximum(np.abs(space.low), np.abs(space.high)) < UNBOUNDED).all())
 
 
-def _observation_advice(name: str, space: gym.Space[Any], label: str, is_fit: Callable[[gym.Space[Any]], bool]) -> str:
+def _observation_advice(
+    name: str, space: gym.Space[Any], label: str, is_fit: Callable[[gym.Space[Any]], bool], is_table: bool
+) -> str:
     parts = parts_of(space)
     fitting = [key for key, part in parts if is_fit(part)]
+    as_met = f", or number what it meets, numbered({name})" if is_table else ""
     if fitting:
         others = f" (or {_listed([repr(key) for key in fitting[1:]], 'or')})" if len(fitting) > 1 else ""
-        return f"name the part that it is to see, observation({label}, {fitting[0]!r}){others}"
+        return f"name the part that it is to see, observation({label}, {fitting[0]!r}){others}{as_met}"
     if parts:
         boxes = [key for key, part in parts if _fits_into_bins(part)]
         if boxes:
             return f"name a part and cut it into bins, discretize(observation({label}, {boxes[0]!r}), bins=4)"
-        return "none of its parts fits; of the agents here only random takes it"
+        return f"none of its parts fits, take random{as_met}"
     if not isinstance(space, spaces.Box):
-        return "of the agents here only random takes it" if space.shape is None else "take sb3('DQN')"
+        return f"take {'random' if space.shape is None else _NETWORK}{as_met}"
     if _is_picture(space):
         has_bytes = space.dtype == np.uint8 and len(space.shape) == 3
-        policy = ", policy='CnnPolicy'" * (has_bytes and sorted(space.shape)[1] >= _SMALLEST_SIDE)
+        is_large = has_bytes and sorted(space.shape)[1] >= _SMALLEST_SIDE
+        networks = "sb3('DQN', policy='CnnPolicy')" if is_large else f"sb3('DQN'){as_met}"
         return (
-            f"a table is too small for pictures, take an agent with a network, sb3('DQN'{policy}), or neural_bandit "
-            "where an episode is one step"
+            f"a table is too small for pictures, take an agent with a network, neural_bandit where an episode is one "
+            f"step, {networks}"
         )
     if _fits_into_bins(space) and len(space.shape) == 1:
         return f"cut them into bins, discretize({label}, bins=10) or discretized({name}, bins=10)"

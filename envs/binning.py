@@ -32,7 +32,12 @@ class Binning:
             )
         self.num_bins = math.prod(bins.tolist())
         if self.num_bins > np.iinfo(np.int32).max:
-            raise ValueError(f"bins must make at most {np.iinfo(np.int32).max} states, got {self.num_bins}")
+            # Python refuses to write numbers of thousands of digits.
+            digits = int(np.log10(bins.astype(np.float64)).sum())
+            got = f"{self.num_bins}" if digits < 15 else f"some 10^{digits}"
+            raise ValueError(
+                f"bins must make at most {np.iinfo(np.int32).max} states, got {got}: look at fewer dimensions"
+            )
         self._size = len(bins)
         self._dimensions = [
             (place, *limits)

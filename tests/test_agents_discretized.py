@@ -152,6 +152,11 @@ def test_parameters_that_cannot_be_are_refused(make, message):
         ),
         (Discretized(bins=(2, 2)), "CartPole-v1", "discretized: bins must be one number or 4, one a dimension, got 2"),
         (Discretized(bins=100), DIGITS, "discretized: bins must make at most 2147483647 states, got "),
+        (
+            Discretized(),
+            "velodrome/Classification-v0",
+            "discretized: bins must make at most 2147483647 states, got some",
+        ),
         (Discretized(), "Pendulum-v1", "discretized needs a Discrete action space, but Pendulum-v1 has Box("),
     ],
 )

@@ -272,13 +272,13 @@ REFUSED = {
     ),
     "a picture": (
         spaces.Box(0, 255, (210, 160, 3), np.uint8),
-        "has a picture of 210x160x3: a table is too small for pictures, take an agent with a network, "
-        f"{SB3}, policy='CnnPolicy'), or neural_bandit where an episode is one step",
+        "has a picture of 210x160x3: a table is too small for pictures, take an agent with a network, neural_bandit "
+        f"where an episode is one step, {SB3}, policy='CnnPolicy')",
     ),
     "a small picture": (
         spaces.Box(0, 255, (7, 7, 3), np.uint8),
-        f"has a picture of 7x7x3: a table is too small for pictures, take an agent with a network, {SB3}), or "
-        "neural_bandit where an episode is one step",
+        "has a picture of 7x7x3: a table is too small for pictures, take an agent with a network, neural_bandit where "
+        f"an episode is one step, {SB3}), or number what it meets, numbered(q_learning)",
     ),
     "whole numbers": (
         spaces.Box(-5, 5, (60,), np.int8),
@@ -289,11 +289,12 @@ REFUSED = {
     "a Dict with a part that fits": (
         spaces.Dict(image=spaces.Box(0, 255, (7, 7, 3), np.uint8), direction=spaces.Discrete(4), text=spaces.Text(3)),
         "has a Dict of 'image', 'direction' and 'text': name the part that it is to see, observation(Walk, "
-        "'direction')",
+        "'direction'), or number what it meets, numbered(q_learning)",
     ),
     "a Tuple with parts that fit": (
         spaces.Tuple([spaces.Text(3), spaces.Discrete(4), spaces.MultiBinary(2)]),
-        "has a Tuple of 3 parts: name the part that it is to see, observation(Walk, 1) (or 2)",
+        "has a Tuple of 3 parts: name the part that it is to see, observation(Walk, 1) (or 2), or "
+        "number what it meets, numbered(q_learning)",
     ),
     "a Dict of numbers": (
         spaces.Dict(speed=spaces.Box(-1.0, 1.0, (2,))),
@@ -301,13 +302,14 @@ REFUSED = {
     ),
     "a Dict of texts": (
         spaces.Dict(a=spaces.Text(3)),
-        "has a Dict of 'a': none of its parts fits; of the agents here only random takes it",
+        "has a Dict of 'a': none of its parts fits, take random, or number what it meets, numbered(q_learning)",
     ),
-    "Text": (spaces.Text(3), "of the agents here only random takes it"),
+    "Text": (spaces.Text(3), "take random, or number what it meets, numbered(q_learning)"),
     "too many": (
         spaces.MultiDiscrete([1000] * 6),
         "q_learning needs at most 2,147,483,647 observations for its table, but Walk has more, MultiDiscrete([1000 "
-        "1000 1000 1000 1000 1000]): take linear_q, which learns a weight for each value of each part",
+        "1000 1000 1000 1000 1000]): take linear_q, which learns a weight for each value of each part, or number "
+        "what it meets, numbered(q_learning)",
     ),
 }
 
@@ -511,6 +513,7 @@ def test_a_part_of_an_observation_is_what_a_table_sees():
         ),
         ("observation(Blackjack-v1, [])", "observation: part must be one or several different ones of 0, 1, 2, got []"),
         ("observation(Blackjack-v1)", "observation needs 'part': observation(env, part)"),
+        ("observatoin(Blackjack-v1, 0)", "there is no wrapper 'observatoin': did you mean 'observation'?"),
         ("observation('Blackjack-v1', 0)", "observation needs an environment without quotes, such as observation(Bl"),
         ("observation(Blackjack-v1, hand)", "observation: part takes a plain value, got the name hand (text needs"),
     ],

@@ -10,6 +10,7 @@ from .lectures import (
     stochastic_q as stochastic_q,
 )
 from .n_step import NStepQ as NStepQ, NStepSarsa as NStepSarsa
+from .numbered import Numbered as Numbered
 from .q_lambda import QLambda as QLambda
 from .q_learning import QLearning as QLearning
 from .random_agent import RandomAgent as RandomAgent

@@ -40,7 +40,7 @@ class ObservationIndex:
         is_ignored: every observation counts as number 0.
         shapes: of the arrays that one observation consists of, () for a single number; empty where they are not
             known, as for agents that were saved without them.
-        paths: keys and positions that lead to each of these arrays, where there are Dicts or a single one in a Tuple;
+        paths: keys and positions that lead to each of these arrays, where there are Dicts, or a single one in a Tuple;
             empty elsewhere.
     """
 
@@ -230,11 +230,12 @@ def index_observations(env: gym.Env[Any, Any], agent_name: str) -> ObservationIn
     index = index_of(space)
     if index is None or _count(index.parts) is None:
         label = environment_label(env)
-        message = observations_refused(agent_name, space, label, "a finite", is_finite)
+        message = observations_refused(agent_name, space, label, "a finite", is_finite, is_table=True)
         if index is not None and not isinstance(space, spaces.Box):
             message = (
                 f"{agent_name} needs at most {MOST_STATES:,} observations for its table, but {label} has more, "
-                f"{described(space)}: take linear_q, which learns a weight for each value of each part"
+                f"{described(space)}: take linear_q, which learns a weight for each value of each part, or number what "
+                f"it meets, numbered({agent_name})"
             )
         raise UnsupportedEnvironmentError(message)
     return index
