@@ -59,11 +59,12 @@ def run_command(
         check_folder(save, "--save")
     if figures is not None:
         check_folder(figures, "--figures")
+    if not learner.can_act and (render is not None or figures is not None):
+        option = "--figures" if render is None else f"--render {render}"
+        raise ExperimentError(f"{option}: {learner.name} cannot act, so that there is nothing to show")
     if render is not None:
         from velodrome.experiments.cli.render import check_render_mode
 
-        if not learner.can_act:
-            raise ExperimentError(f"--render {render}: {learner.name} cannot act, so that there is nothing to show")
         check_render_mode(configuration, render)
     with DelayedProgress(agent, "episodes") as progress:
         total = episodes or 0

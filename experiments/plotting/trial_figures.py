@@ -56,7 +56,7 @@ def trial_figures(trial: Trial, *, only: Sequence[str] | None = None) -> "dict[s
             raise ExperimentError(f"only must name {', '.join(FIGURES)}, got {name!r}{closest(name, FIGURES)}")
     with _made(trial.profile) as env:
         learnt = getattr(env.unwrapped, "examples", None)
-        if not isinstance(learnt, LabelledExamples):
+        if not isinstance(learnt, LabelledExamples) or not trial.trained.can_act:
             return {}
         evaluation = trial.profile.contents.evaluation
         if evaluation is None or evaluation.reason is not None or evaluation.is_of_training:
