@@ -26,6 +26,7 @@ from velodrome.agents.engine.seeding import environment_seed
 from velodrome.agents.resuming.environment_streams import environment_streams, restore_environment_streams
 from velodrome.envs import TileCoding
 from velodrome.experiments.specification.catalogue import build_agent
+from velodrome.experiments.specification.experiment_file import read_experiment
 from velodrome.policies import ConfigurationError, EpsilonGreedy, Greedy, Harmonic, Linear, RandomNoise, Softmax
 
 FILE = Path(__file__).parents[1] / "examples" / "mountain_car.toml"
@@ -317,6 +318,11 @@ def lengths_of(label, seeds, episodes, tmp_path):
         evaluation_episodes=1, workers=0, out=tmp_path,
     )  # fmt: skip
     return np.array([curves.lengths for curves in results.episode_curves(results.environments[0], label)])
+
+
+def test_the_example_of_mountain_car_can_be_run():
+    plan = read_experiment(str(FILE)).plan()
+    assert len(plan.trials) == 4 * 20
 
 
 def test_mountain_car_is_learnt_as_fast_as_in_the_book(tmp_path):
