@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 # A linear learner keeps a weight for every feature and action, 8 bytes each.
 MOST_FEATURES = 10_000_000
-# Cells whose tiles are remembered, some 200 bytes each and 8 more a tiling.
+# Cells whose tiles are remembered, some 400 bytes each and 8 more a tiling.
 _MOST_REMEMBERED = 1 << 16
 
 

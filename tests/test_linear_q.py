@@ -1,5 +1,7 @@
 """linear_q: semi-gradient Sarsa on tiles; Sarsa where one feature is active, and the book's figure of MountainCar."""
 
+import math
+import random
 from pathlib import Path
 
 import gymnasium as gym
@@ -24,6 +26,7 @@ from velodrome.agents.engine.seeding import environment_seed
 from velodrome.agents.resuming.environment_streams import environment_streams, restore_environment_streams
 from velodrome.envs import TileCoding
 from velodrome.experiments.specification.catalogue import build_agent
+from velodrome.experiments.specification.experiment_file import read_experiment
 from velodrome.policies import ConfigurationError, EpsilonGreedy, Greedy, Harmonic, Linear, RandomNoise, Softmax
 
 FILE = Path(__file__).parents[1] / "examples" / "mountain_car.toml"
@@ -259,8 +262,8 @@ class Seeing(gym.Env):
         ),
         (
             lambda: Seeing(spaces.Dict(a=spaces.Box(0, 1, (2,)))),
-            "linear_q needs a Box or a finite observation space, but Seeing has a Dict of 'a': name the part that it is "
-            "to see, observation(Seeing, 'a')",
+            "linear_q needs a Box or a finite observation space, but Seeing has a Dict of 'a': name the part that it "
+            "is to see, observation(Seeing, 'a')",
         ),
     ],
 )
@@ -318,6 +321,11 @@ def lengths_of(label, seeds, episodes, tmp_path):
     return np.array([curves.lengths for curves in results.episode_curves(results.environments[0], label)])
 
 
+def test_the_example_of_mountain_car_can_be_run():
+    plan = read_experiment(str(FILE)).plan()
+    assert len(plan.trials) == 4 * 20
+
+
 def test_mountain_car_is_learnt_as_fast_as_in_the_book(tmp_path):
     lengths = lengths_of("α = 0.5/8", 1, 50, tmp_path)[0]
     # Figure 10.4 has some 300 steps in the mean of the first fifty episodes for one-step Sarsa.
@@ -325,11 +333,48 @@ def test_mountain_car_is_learnt_as_fast_as_in_the_book(tmp_path):
     assert lengths[-10:].mean() < 220
 
 
+def lengths_of_the_book(rate, seed, episodes):
+    """The book's box of section 10.1 on its own: its car, the tiles of its software in a dictionary, ε = 0."""
+    rng, weights, lengths = random.Random(seed), {}, []
+
+    def features_of(x, v):
+        first, second = math.floor(8 * x / 1.7 * 8), math.floor(8 * v / 0.14 * 8)
+        return [(tiling, (first + tiling) // 8, (second + 3 * tiling) // 8) for tiling in range(8)]
+
+    def values_of(features):
+        return [sum(weights.get((feature, action), 0.0) for feature in features) for action in range(3)]
+
+    def best_of(values):
+        return rng.choice([action for action in range(3) if values[action] == max(values)])
+
+    for _ in range(episodes):
+        x, v, steps = rng.uniform(-0.6, -0.4), 0.0, 0
+        features = features_of(x, v)
+        action = best_of(values_of(features))
+        while x < 0.5:
+            v = min(max(v + 0.001 * (action - 1) - 0.0025 * math.cos(3 * x), -0.07), 0.07)
+            x = min(max(x + v, -1.2), 0.5)
+            v, steps = 0.0 if x == -1.2 else v, steps + 1
+            following = features_of(x, v)
+            next_values = values_of(following)
+            next_action = best_of(next_values)
+            target = -1.0 + (next_values[next_action] if x < 0.5 else 0.0)
+            change = rate / 8 * (target - values_of(features)[action])
+            for feature in features:
+                weights[feature, action] = weights.get((feature, action), 0.0) + change
+            features, action = following, next_action
+        lengths.append(steps)
+    return lengths
+
+
 @pytest.mark.slow
 def test_mountain_car_settles_where_the_book_has_it(tmp_path):
     fast, slow = (lengths_of(label, 5, 500, tmp_path).mean(axis=0) for label in ("α = 0.5/8", "α = 0.1/8"))
     assert fast[0] > 500
-    assert fast[:100].mean() < slow[:100].mean()
+    for ours, rate in ((fast, 0.5), (slow, 0.1)):
+        book = np.mean([lengths_of_the_book(rate, seed, 110) for seed in range(5)], axis=0)
+        assert ours[:50].mean() == pytest.approx(book[:50].mean(), rel=0.05)
+        assert ours[90:110].mean() == pytest.approx(book[90:110].mean(), rel=0.1)
     # Figure 10.2: at the end all three step sizes are between 100 and 200 steps, the largest near 120.
     assert 105 < fast[-50:].mean() < 140
     assert 110 < slow[-50:].mean() < 200
