@@ -1,3 +1,5 @@
+from .applications.thermal_zone import ThermalZone as ThermalZone
+from .applications.warehouse import Warehouse as Warehouse
 from .bernoulli_bandit import BernoulliBandit as BernoulliBandit
 from .chain import Chain as Chain
 from .deep_sea import DeepSea as DeepSea

@@ -14,6 +14,8 @@ _ENVIRONMENTS = {
     "velodrome/GridWorld-v0": ("velodrome.envs.grid_world:GridWorld", 500),
     "velodrome/RiverSwim-v0": ("velodrome.envs.river_swim:RiverSwim", 20),
     "velodrome/Text-v0": ("velodrome.envs.labelled.text:Text", None),
+    "velodrome/ThermalZone-v0": ("velodrome.envs.applications.thermal_zone:ThermalZone", 24),
+    "velodrome/Warehouse-v0": ("velodrome.envs.applications.warehouse:Warehouse", 100),
 }
 # What gymnasium.make_vec makes, where it is not one environment after the other.
 _VECTOR_ENTRY_POINTS = {

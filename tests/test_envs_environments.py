@@ -36,7 +36,7 @@ def test_all_are_registered_once():
     before = dict(gym.registry)
     register_environments()
     assert dict(gym.registry) == before
-    assert len(IDS) == 8
+    assert len(IDS) == 10
 
 
 @pytest.mark.parametrize("identifier", IDS)
