@@ -175,7 +175,7 @@ def test_a_higher_price_never_pays_and_prices_have_no_unit(prices, hour, rise, s
     assert best([scale * price for price in prices], scale) == pytest.approx(scale * best(prices, 1.0))
 
 
-def test_who_heats_at_night_beats_every_thermostat_of_the_clock():
+def test_who_heats_at_night_beats_thermostats():
     env = gym.make(WORLDS[0])
     model, success = exact(env)
     best = best_possible(model, success)
@@ -185,8 +185,11 @@ def test_who_heats_at_night_beats_every_thermostat_of_the_clock():
 
     always = cost(lambda hour: COMFORT)
     assert (always.expected_return, always.success_rate) == pytest.approx((-22.658, 1.0), abs=1e-3)
-    while_occupied = cost(lambda hour: COMFORT if 8 <= hour < 18 else ECO)
-    assert while_occupied.success_rate == pytest.approx(0.0, abs=1e-6)
+    usual = cost(lambda hour: COMFORT if 8 <= hour < 18 else ECO)
+    assert (usual.expected_return, usual.success_rate) == pytest.approx((-23.054, 0.0), abs=1e-3)
+    # Found by changing one hour at a time until none helps.
+    programme = [2, 2, 2, 3, 3, 3, 3, 2, 2, 0, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0, 1, 0, 1, 2]
+    assert cost(lambda hour: programme[hour]).expected_return == pytest.approx(-14.404, abs=1e-3)
     for begins in range(8):
         thermostat = cost(lambda hour, begins=begins: COMFORT if begins <= hour < 18 else OFF)
         assert thermostat.expected_return < 1.2 * best.expected_return
@@ -345,7 +348,7 @@ def test_who_forgets_the_battery_is_stranded():
     shortest = values.argmax(axis=1).reshape(41, -1)[40]
     forgets = evaluate_policy(model, np.eye(7)[np.tile(shortest, 25)], success)
     plans = evaluate_policy(model, np.eye(7)[optimal_action_values(model, 0.99, 1e-9).argmax(axis=1)], success)
-    assert forgets.success_rate < 0.45
+    assert forgets.success_rate == pytest.approx(0.375, abs=1e-3)
     assert plans.success_rate == pytest.approx(0.98675, abs=1e-4)
 
 
