@@ -97,22 +97,22 @@ class ThermalZone(ModelEnvironment):
         resolution: float = 0.5,
         render_mode: str | None = None,
     ) -> None:
-        self.set_points = _numbers("set_points", set_points)
+        self.set_points = _numbers("set_points", set_points, -100.0, 100.0)
         if self.set_points.size < 2 or (np.diff(self.set_points) <= 0.0).any():
             raise ConfigurationError(f"set_points must be at least two numbers that increase, got {set_points!r}")
-        resistance = check_number("resistance", resistance, 0.0, open_low=True)
-        capacity = check_number("capacity", capacity, 0.0, open_low=True)
-        max_power = check_number("max_power", max_power, 0.0)
+        resistance = check_number("resistance", resistance, 0.01, 1000.0)
+        capacity = check_number("capacity", capacity, 0.01, 1000.0)
+        max_power = check_number("max_power", max_power, 0.0, 1000.0)
         comfort = check_number("comfort", comfort)
         discomfort_price = check_number("discomfort_price", discomfort_price, 0.0)
         self.prices = _numbers("prices", prices)
         if self.prices.size != HOURS:
             raise ConfigurationError(f"prices must be {HOURS} numbers, one an hour, got {self.prices.size}")
         opens, closes = _hours("occupied", occupied)
-        outside_mean = check_number("outside_mean", outside_mean)
+        outside_mean = check_number("outside_mean", outside_mean, -100.0, 100.0)
         weather_change = check_probability("weather_change", weather_change)
         start = check_number("start", start, float(self.set_points[0]), float(self.set_points[-1]))
-        resolution = check_number("resolution", resolution, 0.0, open_low=True)
+        resolution = check_number("resolution", resolution, 0.01, 100.0)
 
         # Axes of the arrays: hour, weather, temperature, action. An hour's outside is that of its middle.
         hours = np.arange(HOURS)
@@ -201,10 +201,10 @@ def _weather_chain(change: float) -> NDArray[np.float64]:
     return chain
 
 
-def _numbers(name: str, values: object) -> NDArray[np.float64]:
+def _numbers(name: str, values: object, low: float = -math.inf, high: float = math.inf) -> NDArray[np.float64]:
     if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str):
         raise ConfigurationError(f"{name} must be a list of numbers, got {values!r}")
-    return np.array([check_number(f"{name}[{place}]", value) for place, value in enumerate(values)])
+    return np.array([check_number(f"{name}[{place}]", value, low, high) for place, value in enumerate(values)])
 
 
 def _hours(name: str, values: object) -> tuple[int, int]:

@@ -93,7 +93,7 @@ class Warehouse(ModelEnvironment):
     ) -> None:
         self.cells = read_map(map_text, LETTERS, NEEDED)
         self.capacity = check_integer("capacity", capacity, minimum=1)
-        charge_rate = check_integer("charge_rate", charge_rate, minimum=1)
+        charge_rate = min(check_integer("charge_rate", charge_rate, minimum=1), self.capacity)
         blocked = check_probability("blocked", blocked)
         delivery_reward = check_number("delivery_reward", delivery_reward)
         stranded_reward = check_number("stranded_reward", stranded_reward)
