@@ -1,6 +1,8 @@
 from .applications.ad_server import AdServer as AdServer, ClairvoyantAdServer as ClairvoyantAdServer
 from .applications.asset_position import AssetPosition as AssetPosition
 from .applications.recommender_session import RecommenderSession as RecommenderSession
+from .applications.thermal_zone import ThermalZone as ThermalZone
+from .applications.warehouse import Warehouse as Warehouse
 from .bernoulli_bandit import BernoulliBandit as BernoulliBandit
 from .chain import Chain as Chain
 from .deep_sea import DeepSea as DeepSea

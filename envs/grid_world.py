@@ -28,6 +28,7 @@ FOUR_ROOMS = """\
 #############"""
 
 LETTERS = "SG#.XH"
+NEEDED = (("S", "a start"), ("G", "a goal"))
 # Left, down, right, up, as in Gymnasium's FrozenLake: (rows, columns).
 MOVES = ((0, -1), (1, 0), (0, 1), (-1, 0))
 
@@ -82,9 +83,9 @@ class GridWorld(ModelEnvironment):
         pit_reward = check_number("pit_reward", pit_reward)
         step_reward = check_number("step_reward", step_reward)
         self.cells = read_map(map_text)
-        next_states = _next_states(self.cells, sideways=slip > 0.0)
         flat = self.cells.reshape(-1)
         starts, goal, over = flat == b"S", flat == b"G", np.isin(flat, (b"G", b"X", b"H"))
+        next_states = next_cells(self.cells, over.reshape(self.cells.shape), sideways=slip > 0.0)
         inside = ~(over | (flat == b"#"))
         reward_of_entering = np.select([goal, over], [goal_reward, pit_reward], step_reward)
         rewards = reward_of_entering[next_states]
@@ -108,13 +109,25 @@ class GridWorld(ModelEnvironment):
 
     def render_text(self) -> str:
         """The map, the walker as 'x'."""
-        cells = self.cells.copy()
-        cells.reshape(-1)[self.s] = b"x"
-        return f"{self.last_action_text()}\n" + "\n".join(b"".join(row).decode() for row in cells) + "\n"
+        return f"{self.last_action_text()}\n{draw_map(self.cells, self.s)}"
 
 
-def read_map(map_text: str | Sequence[str]) -> NDArray[np.bytes_]:
+def draw_map(cells: NDArray[np.bytes_], walker: int) -> str:
+    """The cells as text, 'x' in place of the one where the walker is, a number in reading order."""
+    drawn = cells.copy()
+    drawn.reshape(-1)[walker] = b"x"
+    return "\n".join(b"".join(row).decode() for row in drawn) + "\n"
+
+
+def read_map(
+    map_text: str | Sequence[str], letters: str = LETTERS, needed: Sequence[tuple[str, str]] = NEEDED
+) -> NDArray[np.bytes_]:
     """The cells of a map, one byte each, shape (rows, columns).
+
+    Args:
+        map_text: a text with rows separated by newlines or '/', or a list of rows.
+        letters: those that are allowed.
+        needed: letters of which there must be one at least, each with what it means.
 
     Raises:
         ValueError: naming the row or the letter at fault, or what the map lacks.
@@ -127,26 +140,32 @@ def read_map(map_text: str | Sequence[str]) -> NDArray[np.bytes_]:
     for number, row in enumerate(rows):
         if not isinstance(row, str):
             raise ValueError(f"map_text row {number} must be a text, got {row!r}")
-        unknown = set(row) - set(LETTERS)
+        unknown = set(row) - set(letters)
         if unknown:
-            raise ValueError(f"map_text row {number} has {min(unknown)!r}: allowed are {', '.join(map(repr, LETTERS))}")
+            raise ValueError(f"map_text row {number} has {min(unknown)!r}: allowed are {', '.join(map(repr, letters))}")
         if len(row) != len(rows[0]):
             raise ValueError(
                 f"map_text must be a rectangle: row 0 has {len(rows[0])} cells, row {number} has {len(row)}"
             )
     cells = np.array(rows, dtype=np.bytes_).view("S1").reshape(len(rows), -1)
-    for letter, meaning in (("S", "start"), ("G", "goal")):
+    for letter, meaning in needed:
         if not (cells == letter.encode()).any():
-            raise ValueError(f"map_text needs at least one {letter!r}, a {meaning}, got none")
+            raise ValueError(f"map_text needs at least one {letter!r}, {meaning}, got none")
     return cells
 
 
-def _next_states(cells: NDArray[np.bytes_], sideways: bool) -> NDArray[np.int32]:
-    """Where each action leads, (rows * columns, 4, outcomes); outcomes are one, or left, ahead and right."""
+def next_cells(cells: NDArray[np.bytes_], over: NDArray[np.bool_], sideways: bool = False) -> NDArray[np.int32]:
+    """Where each action leads, (rows * columns, 4, outcomes); outcomes are one, or left, ahead and right.
+
+    Args:
+        cells: of a map, (rows, columns); '#' is entered by no move.
+        over: cells that no move leaves, bool (rows, columns).
+        sideways: whether moves may slip.
+    """
     rows, columns = cells.shape
     here = np.arange(cells.size, dtype=np.int32).reshape(rows, columns)
     blocked = cells == b"#"
-    stays = blocked | (cells == b"G") | (cells == b"X") | (cells == b"H")
+    stays = blocked | over
     reached = np.empty((cells.size, 4), dtype=np.int32)
     for action, (down, right) in enumerate(MOVES):
         to_row = (np.arange(rows) + down).clip(0, rows - 1)[:, None]

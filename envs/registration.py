@@ -18,6 +18,8 @@ _ENVIRONMENTS = {
     "velodrome/RecommenderSession-v0": ("velodrome.envs.applications.recommender_session:RecommenderSession", 20),
     "velodrome/RiverSwim-v0": ("velodrome.envs.river_swim:RiverSwim", 20),
     "velodrome/Text-v0": ("velodrome.envs.labelled.text:Text", None),
+    "velodrome/ThermalZone-v0": ("velodrome.envs.applications.thermal_zone:ThermalZone", 24),
+    "velodrome/Warehouse-v0": ("velodrome.envs.applications.warehouse:Warehouse", 100),
 }
 # What gymnasium.make_vec makes, where it is not one environment after the other.
 _VECTOR_ENTRY_POINTS = {

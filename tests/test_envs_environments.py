@@ -38,7 +38,7 @@ def test_all_are_registered_once():
     before = dict(gym.registry)
     register_environments()
     assert dict(gym.registry) == before
-    assert len(IDS) == 12
+    assert len(IDS) == 14
 
 
 @pytest.mark.parametrize("identifier", IDS)

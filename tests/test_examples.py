@@ -23,11 +23,12 @@ SMALL = {
     "cartpole_discretized.py": (["5", "5"], "expected Sarsa"),
     "labels_or_reward.py": (["1", "5"], "test images right"),
     "single_file_q_learning.py": (["--total-timesteps", "500", "--evaluation-episodes", "5"], "episodes.csv"),
+    "thermal_zone_day.py": ([], "value iteration: -14.21 a day"),
     "resume.py": (["5"], "10 seeds: 30 trials, 15 of them from the store"),
 }
 
 # Two processes that import tensorflow and compile two networks, or that take a few seconds to start.
-LONG = {"labels_or_reward.py", "own_reinforce.py", "compare_policies.py"}
+LONG = {"labels_or_reward.py", "own_reinforce.py", "compare_policies.py", "thermal_zone_day.py"}
 
 
 def run(arguments, folder):

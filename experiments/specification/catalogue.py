@@ -52,7 +52,8 @@ AGENTS = Catalogue(
     modern_cnn="ModernCNN", row_rnn="RowRNN", ensemble="Ensemble", char_rnn="CharRNN", neural_bandit="NeuralBandit",
     discretized="Discretized", numbered="Numbered", binned_actions="BinnedActions", linear_q="LinearQ",
     dummy_q="dummy_q", epsilon_greedy_q="epsilon_greedy_q", noise_q="noise_q", discounted_q="discounted_q",
-    stochastic_q="stochastic_q", constant="ConstantAction", best_constant="BestConstantAction", rule="Rule", script="Script",
+    stochastic_q="stochastic_q", constant="ConstantAction", best_constant="BestConstantAction", rule="Rule",
+    script="Script",
 )  # fmt: skip
 POLICIES = Catalogue(
     policies, greedy="Greedy", epsilon_greedy="EpsilonGreedy", random_noise="RandomNoise", softmax="Softmax", ucb="UCB",
