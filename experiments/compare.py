@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from velodrome.checks import closest
-from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.running.run_plan import RunOptionFields, RunOptions, run_plan
 from velodrome.experiments.running.run_until_decided import UntilDecided, run_until_decided
 from velodrome.experiments.specification.experiment import Agents, Environments, Experiment, ExperimentFields
 from velodrome.experiments.specification.experiment_file import read_experiment
 from velodrome.experiments.storage.store_file import store_path
-from velodrome.experiments.trials.measures import checked_measures
+from velodrome.experiments.trials.measures import checked_measures, measure_named
 
 
 class CompareFields(ExperimentFields, RunOptionFields, total=False):
@@ -41,9 +40,9 @@ def compare(
 
     There are three groups of arguments: what is compared are the fields of an `Experiment` (`agents`, `environments`,
     `policies`, `learners`, `seeds`, `episodes`, `steps`, `epochs`, `evaluate_every`, `success`, `evaluation_episodes`,
-    `name`, `description`); how it is run are the fields of `RunOptions` (`out`, `workers`, `cluster`, `trial_timeout`,
-    `trial_memory`, `checkpoint_every`, `retry_failed`, `strict`, `track`, `progress`, `measures`); and when it stops
-    (`until_decided`, `max_seeds`, `metric`).
+    `metric`, `name`, `description`); how it is run are the fields of `RunOptions` (`out`, `workers`, `cluster`,
+    `trial_timeout`, `trial_memory`, `checkpoint_every`, `retry_failed`, `strict`, `track`, `progress`, `measures`); and
+    when it stops (`until_decided`, `max_seeds`).
 
     Args:
         agents: agents or their expressions, by label or in a list; or an experiment, or the name or path of an
@@ -53,8 +52,9 @@ def compare(
             with a family-wise error of 5 %, or have `max_seeds`; `seeds` is then how many at the first look, 10 (or
             `max_seeds`, if fewer) if None.
         max_seeds: of each agent, with `until_decided`; seeds on which a trial fails are replaced, twice as many in all.
-        metric: what decides then: "greedy_success_rate", "greedy_return", "train_success_rate", "train_return" or the
-            name of a measure of your own; the first, or the second where there is no success rule, if None.
+        metric: what decides between agents: "greedy_success_rate", "greedy_return", "train_success_rate",
+            "train_return" or the name of a measure of your own; the first, or the second where there is no success
+            rule, if None.
         options: how it is run, as one object; keywords go before it.
         **keywords: fields of `Experiment` and of `RunOptions`.
 
@@ -75,12 +75,14 @@ def compare(
         how["measures"] = checked_measures(how["measures"])
     options = replace(options or RunOptions(), **how)
     rule = UntilDecided.checked(until_decided, max_seeds, given.get("seeds"), metric, options.all_measures)
-    if metric is not None and rule is None:
-        raise ExperimentError("metric needs until_decided=True: it is what decides between agents")
+    if metric is not None:
+        measure_named(metric, options.all_measures)
     if options.out is not None:
         # Factories and modules, which the experiment calls, may change the current folder.
         options = replace(options, out=store_path(options.out).parent)
     plan = _experiment(agents, environments, given).plan()
+    if metric is not None:
+        plan = replace(plan, metric=metric)
     return run_plan(plan, options) if rule is None else run_until_decided(plan, options, rule)
 
 

@@ -11,10 +11,10 @@ from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plotting.plot_kind import Page
 from velodrome.experiments.plotting.style import counted
-from velodrome.experiments.results.measures import limits_of, measure_named, measure_on
+from velodrome.experiments.results.measures import limits_of, measure_on
 from velodrome.experiments.results.seed_scores import SeedScores
 from velodrome.experiments.results.trial_table import TrialTable
-from velodrome.experiments.trials.measures import MEASURES, Measure
+from velodrome.experiments.trials.measures import MEASURES, Measure, measure_named
 
 # Scores by agent: one array (num_seeds,) an environment.
 ScoresByAgent: TypeAlias = dict[str, list[NDArray[np.float64]]]

@@ -20,9 +20,9 @@ from velodrome.experiments.plotting.style import (
     line_style,
     say,
 )
-from velodrome.experiments.results.measures import measure_named
 from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.statistics import mean_band
+from velodrome.experiments.trials.measures import measure_named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,6 +48,8 @@ def chosen_metric(table: TrialTable, environment: str, metric: str | None = None
                 f"metric must be one of {', '.join(METRICS)}, got {metric!r}{closest(metric, METRICS)}"
             )
         return metric
+    if table.settings.metric is not None:
+        return _curve_of(table.settings.metric, table)
     records = table.done_on(environment)
     has_rule = any(not np.isnan(record.number("train_success_rate")) for record in records)
     return "success_rate" if has_rule or not records else "return"
@@ -187,8 +189,11 @@ def learning_metric_of_report(page: Page) -> Page:
     """Success rate or return, whichever the reader decides by."""
     if page.metric is None:
         return page
-    measure = measure_named(page.metric, page.table.settings.all_measures)
-    return replace(page, metric="success_rate" if measure.is_rate else "return")
+    return replace(page, metric=_curve_of(page.metric, page.table))
+
+
+def _curve_of(metric: str, table: TrialTable) -> str:
+    return "success_rate" if measure_named(metric, table.settings.all_measures).is_rate else "return"
 
 
 LEARNING = PlotKind(

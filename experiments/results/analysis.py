@@ -17,11 +17,11 @@ from velodrome.experiments.results.learning import (
     training_regrets,
     why_no_regret,
 )
-from velodrome.experiments.results.measures import limits_of, measure_named, measure_on
+from velodrome.experiments.results.measures import limits_of, measure_on
 from velodrome.experiments.results.rows import agent_row
 from velodrome.experiments.results.seed_scores import SeedScores, mean_over
 from velodrome.experiments.results.trial_table import TrialRecord, TrialTable
-from velodrome.experiments.trials.measures import MEASURES, Measure
+from velodrome.experiments.trials.measures import MEASURES, Measure, measure_named
 
 Factor = Literal["policy", "learner"]
 FACTORS: tuple[Factor, ...] = ("policy", "learner")

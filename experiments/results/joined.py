@@ -113,6 +113,7 @@ def _settings(parts: "Sequence[JoinedPart]", pairs: Sequence[Pair], records: Seq
     seeds, own_seeds = common_seeds({pair: some for pair in pairs if (some := _seeds(parts, pair))})
     budget, own_budgets = _budgets(parts, [pair for pair in pairs if any(pair in part.pairs for part in parts)])
     measures = {measure.name: measure for part in parts for measure in part.results.settings.measures}
+    metrics = {part.results.settings.metric for part in parts}
     return Settings(
         agents=_expressions([(part.agents, part.results.settings.agents) for part in parts]),
         environments=_expressions([(part.environments, part.results.settings.environments) for part in parts]),
@@ -123,6 +124,7 @@ def _settings(parts: "Sequence[JoinedPart]", pairs: Sequence[Pair], records: Seq
         evaluation_episodes=common_evaluation_episodes(records),
         success_of=rules,
         contents=contents,
+        metric=metrics.pop() if len(metrics) == 1 else None,
         measures=tuple(measures.values()),
         origin="joined",
     )

@@ -3,24 +3,8 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from velodrome.checks import closest
-from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.results.trial_table import TrialRecord, TrialTable
-from velodrome.experiments.trials.measures import MEASURES, Measure
-
-
-def measure_named(name: str, measures: Mapping[str, Measure] = MEASURES) -> Measure:
-    """The measure of a name, that can decide between agents.
-
-    Raises:
-        ExperimentError: there is none, or it is not compared by the mean.
-    """
-    if name not in measures:
-        raise ExperimentError(f"metric must be one of {', '.join(measures)}, got {name!r}{closest(name, measures)}")
-    measure = measures[name]
-    if measure.aggregate != "mean":
-        raise ExperimentError(f"metric {name}: agents are compared by means, not by its {measure.aggregate}")
-    return measure
+from velodrome.experiments.trials.measures import MEASURES, Measure, measure_named
 
 
 def deciding_measure(
@@ -52,7 +36,9 @@ def deciding_measure(
 def measure_on(
     table: TrialTable, environment: str, name: str | None = None, measures: Mapping[str, Measure] | None = None
 ) -> Measure:
-    """Measure that decides: the one that the user wants, else that of its sequential comparison, else as above.
+    """Measure that decides: the one that the user wants, else the experiment's, else as above.
+
+    An experiment's own is that of its sequential comparison, or its field `metric`.
 
     Args:
         table: of an experiment.
@@ -64,8 +50,8 @@ def measure_on(
         ExperimentError: no such measure.
     """
     sequential = table.settings.sequential_on(environment)
-    if name is None and sequential is not None:
-        name = sequential.measure
+    if name is None:
+        name = table.settings.metric if sequential is None else sequential.measure
     return deciding_measure(table.done_on(environment), name, measures or table.settings.all_measures)
 
 

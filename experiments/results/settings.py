@@ -100,6 +100,7 @@ class Settings:
         contents: environment to what it reads from files or arrays.
         factors: label of an agent that was crossed to the labels of its "learner" and its "policy".
         sequential: where a run until decided stands; None for other runs.
+        metric: name of the measure that decides between agents; None for the usual one.
         measures: a user's own.
         origin: whence results came that no store of ours holds, such as "frame" or "joined"; otherwise empty.
     """
@@ -117,6 +118,7 @@ class Settings:
     contents: Mapping[str, LabelledContent] = field(default_factory=dict)
     factors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     sequential: Sequential | None = None
+    metric: str | None = None
     measures: tuple[Measure, ...] = ()
     origin: str = ""
 
@@ -149,6 +151,7 @@ class Settings:
             },
             factors=data.get("factors", {}),
             sequential=_sequential(data["sequential"]) if "sequential" in data else None,
+            metric=data.get("metric"),
             measures=tuple(Measure.from_data(measure) for measure in data.get("measures", ())),
         )
 

@@ -35,7 +35,6 @@ from typing import Any
 
 from velodrome.agents.errors import check_count
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
-from velodrome.experiments.results.measures import measure_named
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.running.run_plan import RunOptions, RunSession, report_failures
 from velodrome.experiments.running.sequential_comparison import SequentialComparison
@@ -45,7 +44,7 @@ from velodrome.experiments.specification.plan_checks import MIN_SEEDS, check_pla
 from velodrome.experiments.statistics import SequentialDesign
 from velodrome.experiments.storage.store import Store
 from velodrome.experiments.storage.store_file import as_store_errors
-from velodrome.experiments.trials.measures import MEASURES, Measure
+from velodrome.experiments.trials.measures import MEASURES, Measure, measure_named
 
 FIRST_SEEDS = 10
 NUM_LOOKS = 5
@@ -139,6 +138,7 @@ def run_until_decided(plan: Plan, options: RunOptions, rule: UntilDecided) -> Re
             only, where = next(iter(agents)), f" on {label!r}" if len(plan.agents) > 1 else ""
             raise ExperimentError(f"nothing to decide: {only!r} is the only agent{where}, give at least two")
     plan = replace(plan, seeds=list(range(rule.first)))
+    rule = replace(rule, metric=rule.metric or plan.metric)
     session = RunSession(options)
     # No warning of few seeds: how many are enough is what the looks decide.
     found = check_plan(replace(plan, seeds=list(range(max(rule.max_seeds, MIN_SEEDS)))), workers=session.num_workers)

@@ -38,6 +38,7 @@ from velodrome.experiments.specification.mistakes import CheckedModel, Mistake, 
 from velodrome.experiments.specification.plan import Plan, PlannedAgent, PlannedEnvironment
 from velodrome.experiments.specification.plan_checks import check_pairs
 from velodrome.experiments.texts import is_printable
+from velodrome.experiments.trials.measures import measure_named
 from velodrome.policies.configuration import to_expression
 from velodrome.policies.policy import Policy
 
@@ -105,6 +106,8 @@ class Experiment(CheckedModel):
         evaluation_episodes: sampled episodes of the greedy policy where its value can neither be computed nor be asked
             of all labelled examples.
         success: success rule instead of the environments' own, such as "return > 0".
+        metric: what decides between agents, such as "greedy_return"; greedy success where there is a success rule, or
+            else greedy return, if None.
 
     Raises:
         ExperimentError: mistakes, each in a line with the path of its field: nothing to compare, an expression that
@@ -126,6 +129,7 @@ class Experiment(CheckedModel):
     seeds: int | list[int] = 30
     evaluation_episodes: Count = 100
     success: str | None = None
+    metric: str | None = None
     _crossed: frozenset[str] = PrivateAttr()
     _plan: Plan = PrivateAttr()
 
@@ -193,6 +197,16 @@ class Experiment(CheckedModel):
             parse_success_rule(success)
         return success
 
+    @field_validator("metric")
+    @classmethod
+    def _is_a_measure(cls, metric: str | None) -> str | None:
+        if metric is not None:
+            try:
+                measure_named(metric)
+            except ExperimentError as error:
+                raise ValueError(str(error).removeprefix("metric ")) from None
+        return metric
+
     @field_validator("seeds", mode="before")
     @classmethod
     def _seeds_are_usable(cls, seeds: Any) -> int | list[int]:
@@ -238,6 +252,7 @@ class Experiment(CheckedModel):
             },
             epochs=self.epochs,
             evaluate_every=self.evaluate_every,
+            metric=self.metric,
         )
         for environment in environments:
             for agent in plan.agents_on(environment):

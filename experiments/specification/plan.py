@@ -91,6 +91,7 @@ class Plan:
         sequential: where a run until decided stands, JSON-ready: see `run_until_decided`; None for other runs.
         factors: label of an agent that was crossed to the labels of its "learner" and its "policy".
         evaluate_every: what the budget counts, between two evaluations during training; none if None.
+        metric: name of the measure that decides between agents; None for the usual one.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Plan:
     factors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     epochs: int | None = None
     evaluate_every: int | None = None
+    metric: str | None = None
 
     def agents_on(self, environment: str) -> dict[str, PlannedAgent]:
         """Label to agent, in order, of those that take part on an environment."""
@@ -212,6 +214,8 @@ class Plan:
             settings["contents"] = {label: told for label, told in contents.items() if told}
         if self.evaluate_every is not None:
             settings["evaluate_every"] = self.evaluate_every
+        if self.metric is not None:
+            settings["metric"] = self.metric
         if self.factors:
             settings["factors"] = {label: dict(levels) for label, levels in self.factors.items()}
         return settings

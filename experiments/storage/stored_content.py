@@ -28,6 +28,7 @@ _SETTINGS: Kind = {
     "environments_of?": {str: [str]},
     "contents?": {str: {"learnt?": str, "digest?": str, "num_examples?": int, "num_guesses?": int, "evaluated?": str}},
     "factors?": {str: {str: str}},
+    "metric?": str,
     "measures?": [
         {
             "name": str,

@@ -192,3 +192,17 @@ def computed(trial: Trial, measures: Iterable[Measure] = ()) -> tuple[dict[str, 
             values[measure.name] = math.nan
             remarks.append(f"has no {measure.name}: {one_line(error)}")
     return values, tuple(remarks)
+
+
+def measure_named(name: str, measures: Mapping[str, Measure] = MEASURES) -> Measure:
+    """The measure of a name, that can decide between agents.
+
+    Raises:
+        ExperimentError: there is none, or it is not compared by the mean.
+    """
+    if name not in measures:
+        raise ExperimentError(f"metric must be one of {', '.join(measures)}, got {name!r}{closest(name, measures)}")
+    measure = measures[name]
+    if measure.aggregate != "mean":
+        raise ExperimentError(f"metric {name}: agents are compared by means, not by its {measure.aggregate}")
+    return measure

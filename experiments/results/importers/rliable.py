@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.results.importers.trials import ForeignTrial, foreign_table
-from velodrome.experiments.results.measures import measure_named
 from velodrome.experiments.results.results import Results
+from velodrome.experiments.trials.measures import measure_named
 
 
 def from_rliable(
