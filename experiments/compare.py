@@ -24,7 +24,6 @@ def compare(
     *,
     until_decided: bool = False,
     max_seeds: int | None = None,
-    metric: str | None = None,
     options: RunOptions | None = None,
     **keywords: Unpack[CompareFields],
 ) -> Results:
@@ -52,11 +51,8 @@ def compare(
             with a family-wise error of 5 %, or have `max_seeds`; `seeds` is then how many at the first look, 10 (or
             `max_seeds`, if fewer) if None.
         max_seeds: of each agent, with `until_decided`; seeds on which a trial fails are replaced, twice as many in all.
-        metric: what decides between agents: "greedy_success_rate", "greedy_return", "train_success_rate",
-            "train_return" or the name of a measure of your own; the first, or the second where there is no success
-            rule, if None.
         options: how it is run, as one object; keywords go before it.
-        **keywords: fields of `Experiment` and of `RunOptions`.
+        **keywords: fields of `Experiment` and of `RunOptions`; `metric` may also be a measure of your own.
 
     Raises:
         BudgetError: epochs without labelled examples, or a `max_seeds` that is no number.
@@ -66,6 +62,7 @@ def compare(
         TypeError: an argument that there is not.
     """
     given: dict[str, Any] = {**keywords}
+    metric = given.pop("metric", None)
     names_of_options = [field.name for field in fields(RunOptions)]
     how = {name: given.pop(name) for name in names_of_options if name in given}
     for name in given:

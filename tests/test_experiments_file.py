@@ -41,7 +41,7 @@ ONE_BUDGET = "give episodes, steps or epochs, one of them"
 AN_AGENT = "an expression such as 'q_learning(discount=0.9)'"
 AN_ENVIRONMENT = "an expression such as 'FrozenLake-v1'"
 ENTRIES = "a table of label = expression, or a list of expressions"
-_OTHERS = "evaluate_every, evaluation_episodes, learners, name, policies, seeds, steps, success"
+_OTHERS = "evaluate_every, evaluation_episodes, learners, metric, name, policies, seeds, steps, success"
 FIELDS = f"agents, description, environments, episodes, epochs, {_OTHERS}"
 RULES = "allowed are 'return > NUMBER', 'return >= NUMBER', 'terminated', 'is_success' and 'none'"
 LARGEST = 2**63 - 1
@@ -212,6 +212,13 @@ MALFORMED = {
     "evaluation of zero": (
         file(end="evaluation_episodes = 0"),
         ["evaluation_episodes: must be a whole number of at least 1, got 0"],
+    ),
+    "a metric that there is not": (
+        file(end="metric = 'greedy_retrun'"),
+        [
+            "metric: must be one of greedy_success_rate, greedy_return, train_success_rate, train_return, "
+            "got 'greedy_retrun': did you mean 'greedy_return'?"
+        ],
     ),
     # Seeds.
     "no seeds": (
@@ -629,7 +636,7 @@ def test_the_three_groups_of_arguments_are_declared_once():
     assert set(RunOptionFields.__annotations__) == {field.name for field in fields(RunOptions)}
     flags = set(inspect.signature(application.compare).parameters)
     of_table = {"experiment", "on", "baseline", "threshold", "difference", "quiet", "json"}
-    stopping = {"until_decided", "max_seeds", "metric"}
+    stopping = {"until_decided", "max_seeds"}
     assert flags - of_table <= set(CompareFields.__annotations__) | stopping
     assert (
         flags

@@ -17,6 +17,7 @@ import velodrome as vd
 from velodrome.experiments.errors import AllTrialsFailedError
 from velodrome.experiments.reporting.footnotes import footnotes
 from velodrome.experiments.reporting.tables import format_table, terminal_table
+from velodrome.experiments.results.analysis import AnalysisOptions
 from velodrome.experiments.results.numbers import estimate, json_ready
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.storage.store import STORE_FILE, Store, StoreError
@@ -145,6 +146,19 @@ def test_the_table_ranks_by_greedy_success_in_each_environment(results):
         assert rows["greedy_success_rate_mean"].is_monotonic_decreasing
     assert table["agent"].iloc[4] == "planner"
     assert table["agent"].iloc[3] == "by chance"
+
+
+def test_an_experiment_says_by_which_metric_it_decides(tmp_path):
+    given = {"seeds": 6, "episodes": 60, "workers": 0}
+    usual = vd.compare(["random", "q_learning"], "FrozenLake-v1", **given)
+    by_training = vd.compare(["random", "q_learning"], "FrozenLake-v1", **given, metric="train_return", out=tmp_path)
+    assert usual.settings.metric is None
+    assert usual.analysis().environments[0].measure.name == "greedy_success_rate"
+    joined = vd.Results.joined([by_training, usual], names=["a", "b"])
+    names = [one.analysis().environments[0].measure.name for one in (by_training, vd.Results.load(tmp_path), joined)]
+    assert names == ["train_return", "train_return", "greedy_success_rate"]
+    by_return = by_training.analysis(AnalysisOptions(metric="greedy_return"))
+    assert by_return.environments[0].measure.name == "greedy_return"
 
 
 def test_rows_are_in_the_order_of_the_experiment_and_have_the_promised_fields(results):

@@ -415,8 +415,8 @@ def test_a_plan_changed_before_the_first_look_is_no_matter(tmp_path):
         (ExperimentError, "max_seeds needs until_decided=True", {"until_decided": False}),
         (
             ExperimentError,
-            "metric needs until_decided=True",
-            {"until_decided": False, "max_seeds": None, "metric": "greedy_return"},
+            "metric must be one of .*, got 'greedy_retrun': did you mean 'greedy_return'",
+            {"until_decided": False, "max_seeds": None, "metric": "greedy_retrun"},
         ),
         (ExperimentError, "max_seeds must be from 2 to", {"max_seeds": 1}),
         (ExperimentError, "max_seeds must be from 2 to", {"max_seeds": 10**7}),

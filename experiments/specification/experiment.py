@@ -74,6 +74,7 @@ class ExperimentFields(TypedDict, total=False):
     seeds: int | Iterable[int] | None
     evaluation_episodes: int | None
     success: str | None
+    metric: str | None
     name: str | None
     description: str | None
 
