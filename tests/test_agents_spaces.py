@@ -15,6 +15,7 @@ import velodrome as vd
 from velodrome import agents, envs, policies
 from velodrome.agents.errors import EnvironmentFailureError, UnsupportedEnvironmentError
 from velodrome.agents.tabular.observation_index import ObservationIndex, index_observations
+from velodrome.experiments.specification.catalogue import build_agent
 
 
 class Walk(gym.Env):
@@ -440,6 +441,37 @@ def test_random_is_uniform_between_finite_limits():
     assert actions.shape == (4000, 1)
     counts, _ = np.histogram(actions, bins=4, range=(-2.0, 2.0))
     assert counts.min() > 900
+
+
+FINITE_SPACES = {"MultiDiscrete", "MultiBinary", "Box of whole numbers", "Discrete"}
+OF_NUMBERS = set(ANY_SPACE) | {"Discrete"}
+# The table of docs/spaces.md: agents with the observations, and the actions, that they take.
+TAKEN = {
+    "random": (OF_NUMBERS, OF_NUMBERS),
+    "q_learning": (FINITE_SPACES, {"Discrete"}),
+    "discretized(q_learning, bins=3)": ({"Box", "Box of whole numbers"}, {"Discrete"}),
+    "numbered(q_learning)": (OF_NUMBERS, {"Discrete"}),
+    "neural_bandit(network=mlp)": ({"Box", "Box without limits", "Box of whole numbers", "Discrete"}, {"Discrete"}),
+    "binned_actions(q_learning)": (
+        FINITE_SPACES,
+        {"Box", "Box of whole numbers", "MultiDiscrete", "MultiBinary", "Tuple"},
+    ),
+}
+
+
+@pytest.mark.parametrize("expression", TAKEN)
+def test_the_table_of_the_docs_says_what_each_agent_takes(expression):
+    agent, every = build_agent(expression), ANY_SPACE | {"Discrete": spaces.Discrete(3, start=-1)}
+    observed, acted = TAKEN[expression]
+    for name, space in every.items():
+        one_of_each = ((name in observed, space, every[min(acted)]), (name in acted, every[min(observed)], space))
+        for fits, observations, actions in one_of_each:
+            env = Anything(observations, actions)
+            if fits:
+                agent.check_environment(env)
+            else:
+                with pytest.raises(UnsupportedEnvironmentError, match=r"^[^\n]+$"):
+                    agent.check_environment(env)
 
 
 class Fixed(agents.Agent):
