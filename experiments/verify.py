@@ -108,8 +108,9 @@ def verify(
     """Run stored trials again, and compare their metrics (but for times) and curves with what is stored, to the byte.
 
     They are made anew from their stored specification: the modules that it names (`module:Name`) are imported and run,
-    from the current folder first, so verify no store of a stranger whose code you would not run. A warning comes
-    before a module that stands in the store's own folder. Nothing is written to the store.
+    and so are the programs of scripts, from the current folder first, so verify no store of a stranger whose code you
+    would not run. A warning comes before a module or program that stands in the store's own folder. Nothing is written
+    to the store.
 
     Args:
         directory: folder of the store.
