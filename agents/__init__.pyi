@@ -1,3 +1,4 @@
+from .adapters.stable_baselines3 import StableBaselines3 as StableBaselines3
 from .agent import Agent as Agent, Moment as Moment
 from .deep.char_rnn import CharRNN as CharRNN
 from .deep.convolutional_networks import DeepCNN as DeepCNN, ModernCNN as ModernCNN, SimpleCNN as SimpleCNN

@@ -432,6 +432,14 @@ class Agent(Configuration, ABC):
         """
         return num_examples
 
+    #: Distributions, by their names on the package index, whose versions decide results: part of the key of trials.
+    packages: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def named_code(self) -> tuple[Any, ...]:
+        """Classes and functions that parameters name as text; the user's own are part of the key of stored trials."""
+        return ()
+
     @property
     def result_version(self) -> int:
         """Version of what the same configuration, environment and seed give: part of the key of stored trials.
@@ -478,6 +486,11 @@ class Agent(Configuration, ABC):
         each reset; call it too where you step an environment yourself.
         """
         return None
+
+    @property
+    def depends_on_episode(self) -> bool:
+        """Whether what `act` does may depend on earlier observations: it says so, or has something to forget."""
+        return self.remembers_observations or type(self).begin_episode is not Agent.begin_episode
 
     def acting_generator(self) -> np.random.Generator | None:
         """Stream that `act` draws from where it does not explore, such as for ties; None where it draws nothing."""

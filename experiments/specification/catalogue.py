@@ -19,7 +19,7 @@ from velodrome.agents.agent import Agent
 from velodrome.checks import ConfigurationError, VelodromeError, closest
 from velodrome.envs.unimported_modules import NoSuchModuleError, unimported_module
 from velodrome.experiments.specification.expression import Call, parse_expression, parse_value
-from velodrome.policies.configuration import Configuration, defined_classes, to_expression
+from velodrome.policies.configuration import DICT, Configuration, checked_dict, defined_classes, to_expression
 from velodrome.policies.policy import Policy
 from velodrome.policies.schedules import Constant, Schedule
 
@@ -51,8 +51,8 @@ AGENTS = Catalogue(
     dyna_q="DynaQ", value_iteration="ValueIteration", policy_iteration="PolicyIteration",
     softmax_regression="SoftmaxRegression", mlp="MLP", simple_cnn="SimpleCNN", deep_cnn="DeepCNN",
     modern_cnn="ModernCNN", row_rnn="RowRNN", ensemble="Ensemble", char_rnn="CharRNN", neural_bandit="NeuralBandit",
-    discretized="Discretized", dummy_q="dummy_q", epsilon_greedy_q="epsilon_greedy_q", noise_q="noise_q",
-    discounted_q="discounted_q", stochastic_q="stochastic_q",
+    sb3="StableBaselines3", discretized="Discretized", dummy_q="dummy_q", epsilon_greedy_q="epsilon_greedy_q",
+    noise_q="noise_q", discounted_q="discounted_q", stochastic_q="stochastic_q",
 )  # fmt: skip
 POLICIES = Catalogue(
     policies, greedy="Greedy", epsilon_greedy="EpsilonGreedy", random_noise="RandomNoise", softmax="Softmax", ucb="UCB",
@@ -168,6 +168,11 @@ def _value(owner: str, parameter: str, value: Any, kinds: Sequence[str], may_imp
         return tuple(_value(owner, parameter, item, kinds, may_import) for item in value)
     if not isinstance(value, Call):
         return value
+    if value.name == DICT:
+        if value.positional:
+            raise CatalogueError(f"{owner}: {parameter}: write dict(key=value), got {value}")
+        items = {key: _value(owner, parameter, item, kinds, may_import) for key, item in value.keywords.items()}
+        return checked_dict(items)
     kind = kind_of(value.name)
     if not kinds:
         refuse_names(owner, parameter, value)

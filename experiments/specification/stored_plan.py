@@ -220,6 +220,14 @@ def _difference(stored: dict[str, Any], now: dict[str, Any]) -> str:
     changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     if changed:
         return f"its own code has changed: {', '.join(changed)}"
+    before, after = stored.get("packages", {}), now.get("packages", {})
+    other = [
+        f"{name} {before.get(name)}, now {after.get(name)}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+    if other:
+        return f"it was run with other versions: {', '.join(other)}"
     if stored.get("contents") != now.get("contents"):
         return f"the contents of {stored['environment']} are no longer those that it was trained on"
     parts = [part for part in sorted(stored.keys() | now.keys()) if stored.get(part) != now.get(part)]

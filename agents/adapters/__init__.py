@@ -1,0 +1,5 @@
+"""Learners of other libraries as agents, a library a file."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
