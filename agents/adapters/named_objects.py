@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from velodrome.agents.adapters.torch_imports import imports_of_torch
-from velodrome.checks import ConfigurationError, closest, one_line
+from velodrome.checks import ConfigurationError, did_you_mean, one_line
 from velodrome.envs.unimported_modules import NoSuchModuleError, unimported_module
 from velodrome.policies.configuration import checked_dict, function_name
 
@@ -35,7 +35,7 @@ def named(place: str, value: Any) -> Any:
     Raises:
         ConfigurationError: it is, or holds, something else.
     """
-    if isinstance(value, type) or callable(value):
+    if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
         return NamedObject.of(value)
     if isinstance(value, str) and value.startswith("__main__:") and not isinstance(value, NamedObject):
         # Worker processes have another main module.
@@ -61,7 +61,7 @@ def names_in(value: Any) -> list[str]:
         return [name for item in value.values() for name in names_in(item)]
     if isinstance(value, tuple):
         return [name for item in value for name in names_in(item)]
-    return [value] if isinstance(value, str) and is_name(value) else []
+    return [value] if isinstance(value, NamedObject) or (isinstance(value, str) and is_name(value)) else []
 
 
 def is_name(text: str) -> bool:
@@ -90,7 +90,7 @@ def resolved(owner: str, value: Any, trusts: Callable[[Any, bool], bool] | None 
     if isinstance(value, tuple):
         parts = [resolved(owner, item, trusts, nested=nested) for item in value]
         return parts if nested else tuple(parts)
-    if not isinstance(value, str) or not is_name(value):
+    if not isinstance(value, NamedObject) and not (isinstance(value, str) and is_name(value)):
         return value
     thing = find(owner, value, may_import=trusts is None)
     if trusts is not None and not trusts(thing, nested):
@@ -115,7 +115,7 @@ def find(owner: str, name: str, *, may_import: bool) -> Any:
     thing = _attribute(module, path)
     if thing is None:
         public = [key for key in vars(module) if not key.startswith("_")]
-        raise ConfigurationError(f"{owner}: module {module_name!r} has no {path!r}{closest(path, public)}")
+        raise ConfigurationError(f"{owner}: module {module_name!r} has no {path!r}{did_you_mean(path, public)}")
     return thing
 
 
