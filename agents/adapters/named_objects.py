@@ -125,9 +125,11 @@ def _imported(owner: str, name: str, module_name: str, path: str) -> Any:
     importlib.invalidate_caches()
     try:
         source = unimported_module(module_name)
-        reason = None if source is None or "." in path else source.why_no_factory(path)
-        if reason is not None:
-            raise ConfigurationError(f"{owner}: module {module_name!r} {reason}")
+        first = path.partition(".")[0]
+        if source is not None and not source.is_open and first not in source.names:
+            # It is not run for something that is not in it.
+            hint = did_you_mean(first, source.names)
+            raise ConfigurationError(f"{owner}: module {module_name!r} has no {first!r}{hint}")
         with imports_of_torch():
             return importlib.import_module(module_name)
     except ConfigurationError:
