@@ -25,7 +25,7 @@ from velodrome.agents.own_learner import called
 from velodrome.agents.resuming.saving import SavedAgentError
 from velodrome.agents.stepwise import Learner, Spaces
 from velodrome.agents.training import Loop, Training
-from velodrome.checks import ConfigurationError, check_integer, closest
+from velodrome.checks import ConfigurationError, check_integer, closest, one_line
 
 SB3, CONTRIB = "stable_baselines3", "sb3_contrib"
 _DISTRIBUTIONS = {SB3: "stable-baselines3", CONTRIB: "sb3-contrib"}
@@ -208,8 +208,13 @@ class StableBaselines3(ExternalAgent):
                 raise ConfigurationError(
                     f"{self.name}: {self.algorithm!r} needs {_DISTRIBUTIONS[top]}, which is not installed: {_INSTALL}"
                 )
-            with imports_of_torch():
-                return self._of_library(module)
+            try:
+                with imports_of_torch():
+                    return self._of_library(module)
+            except ImportError as error:
+                raise ConfigurationError(
+                    f"{self.name}: {_DISTRIBUTIONS[top]} cannot be imported: {one_line(error)}"
+                ) from error
         settle_triton()
         if ":" in self.algorithm and not is_name(self.algorithm):
             raise ConfigurationError(f"{self.name}: algorithm must be a name or module:Class, got {self.algorithm!r}")
