@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from velodrome.agents.adapters.named_objects import is_name
 from velodrome.agents.agent import Agent
 from velodrome.agents.external import ExternalAgent
 from velodrome.checks import one_line
@@ -197,6 +198,9 @@ def _modules_of(value: Any) -> Iterator[str]:
     if isinstance(value, list | tuple):
         for item in value:
             yield from _modules_of(item)
+    if isinstance(value, str) and is_name(value):
+        # Such as the class of another library's algorithm.
+        yield value.partition(":")[0]
     if isinstance(value, Call):
         if ":" in value.name:
             yield value.name.rpartition(":")[0]
