@@ -1,4 +1,5 @@
 from .adapters.script import Script as Script
+from .adapters.stable_baselines3 import StableBaselines3 as StableBaselines3
 from .agent import Agent as Agent, Moment as Moment
 from .baselines.constant_action import BestConstantAction as BestConstantAction, ConstantAction as ConstantAction
 from .baselines.rule import Rule as Rule

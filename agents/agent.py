@@ -437,8 +437,11 @@ class Agent(Configuration, ABC):
         """
         return num_examples
 
-    def named_code(self) -> dict[str, Callable[..., Any] | Path]:
-        """Functions and files that parameters name, by those names: their code is part of the keys of stored trials.
+    #: Distributions, by their names on the package index, whose versions decide results: part of the key of trials.
+    packages: ClassVar[tuple[str, ...]] = ()
+
+    def named_code(self) -> dict[str, Any]:
+        """Classes, functions and files that parameters name, by those names: part of the key of stored trials.
 
         Raises:
             VelodromeError: there is no such function or file.
@@ -496,6 +499,11 @@ class Agent(Configuration, ABC):
     def greedy_returns(self) -> np.ndarray | None:
         """Returns float64 (num_episodes,) of greedy episodes that an agent without `act` has played itself, or None."""
         return None
+
+    @property
+    def depends_on_episode(self) -> bool:
+        """Whether what `act` does may depend on earlier observations: it says so, or has something to forget."""
+        return self.remembers_observations or type(self).begin_episode is not Agent.begin_episode
 
     def acting_generator(self) -> np.random.Generator | None:
         """Stream that `act` draws from where it does not explore, such as for ties; None where it draws nothing."""

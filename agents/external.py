@@ -1,8 +1,10 @@
 """Agents of other libraries: a library that owns its training loop learns in an environment that counts for it."""
 
+import copy
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +16,7 @@ from velodrome.agents.engine.actions import read_action
 from velodrome.agents.engine.environment_answers import add_reward, read_reset, read_step, read_success
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.generic_loop import Progress
+from velodrome.agents.engine.global_streams import GlobalStreams, global_streams_kept
 from velodrome.agents.engine.seeding import Streams, environment_seed
 from velodrome.agents.errors import (
     AgentFailureError,
@@ -46,7 +49,8 @@ class ExternalAgent(Agent):
 
     Evaluation asks `act` alone; it must not change the model. The library's `learn` is called once for each `train`,
     in an environment that ends it at exactly the budget. What it takes from streams of its own is its own: seed the
-    model with the `seed` that `make` is given.
+    model with the `seed` that `make` is given. The streams of Python's `random`, NumPy and torch that all of a process
+    shares begin at that seed, too, in `make`, `learn` and `load`, and are put back afterwards.
 
     Args:
         make: `make(env, seed)`, the model for an environment; called once, before the first training.
@@ -140,8 +144,13 @@ class ExternalLearner(Learner):
         streams: random streams of the agent.
     """
 
+    #: Whether a note says that the library would have gone on.
+    notes_stop: ClassVar[bool] = True
+
     def __init__(self, agent: ExternalAgent, task: Spaces, streams: Streams) -> None:
         self._agent, self.task, self._streams = agent, task, streams
+        self._seed = environment_seed(streams.seed, "agent")
+        self.global_streams = GlobalStreams(self._seed)
         self._model: Any = None
 
     @property
@@ -153,20 +162,23 @@ class ExternalLearner(Learner):
             )
         return self._model
 
+    def undisturbed(self) -> AbstractContextManager[None]:
+        return global_streams_kept()
+
     def train(self, training: Training) -> EpisodeEnds:
         """Let the library learn for the whole budget; callbacks and evaluations come inside the environment's steps."""
         env: TrainingEnvironment = training.environment
-        name, functions = self._agent.name, self._agent.functions
         env.open(training, self._agent)
+        seed = environment_seed(self._streams.seed, "agent")
+        if seed != self._seed:
+            self._seed = seed
+            self.global_streams.restart(seed)
         try:
-            if self._model is None:
-                seed = environment_seed(self._streams.seed, "agent")
-                self._model = called(f"{name}.make", lambda: functions["make"](env, seed))
+            with self.global_streams:
                 if self._model is None:
-                    raise AgentFailureError(f"{name}.make must return the model, got None")
-            limit = time_limit_of(env)
-            steps = training.steps if training.episodes is None else training.episodes * (limit or 1)
-            called(f"{name}.learn", lambda: functions["learn"](self._model, env, steps))
+                    env.seed_spaces(seed)
+                    self._model = self.make_model(env, seed)
+                self.learn_from(env, training)
         except TrainingEndedError:
             env.was_stopped = True
         except AgentFailureError:
@@ -177,7 +189,20 @@ class ExternalLearner(Learner):
             env.close_training()
         if env.failure is not None:
             raise env.failure
-        return env.end()
+        return env.end(notes_stop=self.notes_stop)
+
+    def make_model(self, env: "TrainingEnvironment", seed: int) -> Any:
+        """The model for an environment, before it has learnt anything."""
+        name = f"{self._agent.name}.make"
+        model = called(name, lambda: self._agent.functions["make"](env, seed))
+        if model is None:
+            raise AgentFailureError(f"{name} must return the model, got None")
+        return model
+
+    def learn_from(self, env: "TrainingEnvironment", training: Training) -> None:
+        """Let the model learn for as many steps as the budget has, or can have."""
+        steps = most_steps(training, env)
+        called(f"{self._agent.name}.learn", lambda: self._agent.functions["learn"](self.model, env, steps))
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         save = self._agent.functions.get("save")
@@ -203,9 +228,18 @@ class ExternalLearner(Learner):
                     raise ValueError(f"array {name} is no file of the model")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content.tobytes())
-            self._model = called(f"{self._agent.name}.load", lambda: load(str(Path(folder) / MODEL)))
+            with self.global_streams:
+                self._model = called(f"{self._agent.name}.load", lambda: load(str(Path(folder) / MODEL)))
         if self._model is None:
             raise AgentFailureError(f"{self._agent.name}.load must return the model, got None")
+
+
+def most_steps(training: Training, env: gym.Env[Any, Any]) -> int | None:
+    """Steps of a budget; of one of episodes the most that these can have, None without a time limit."""
+    if training.episodes is None:
+        return training.steps
+    limit = time_limit_of(env)
+    return None if limit is None else training.episodes * limit
 
 
 class TrainingEnvironment(gym.Wrapper[Any, Any, Any, Any]):
@@ -222,12 +256,15 @@ class TrainingEnvironment(gym.Wrapper[Any, Any, Any, Any]):
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         super().__init__(env)
+        # Libraries seed them, and draw from them.
+        self.observation_space, self.action_space = copy.deepcopy((env.observation_space, env.action_space))
         self.failure: EnvironmentFailureError | None = None
         self.was_stopped = False
         self._training: Training | None = None
         self._agent: Any = None
         self._progress = Progress()
         self._last: tuple[Any, dict[str, Any]] | None = None
+        self.met_masks = False
         self._is_over, self._may_reset = True, False
         self._abandoned = 0
         self._begin_part()
@@ -243,7 +280,23 @@ class TrainingEnvironment(gym.Wrapper[Any, Any, Any, Any]):
         """End the training: nobody may step any more, such as a thread that the library left behind."""
         self._is_over, self._may_reset = True, False
 
-    def end(self) -> EpisodeEnds:
+    def seed_spaces(self, seed: int) -> None:
+        """Let what is drawn from the spaces come from a seed, where the library gives them none of its own."""
+        self.observation_space.seed(seed)
+        self.action_space.seed(seed)
+
+    def action_masks(self) -> np.ndarray:
+        """Actions that the last `info` allows, bool (num_actions,); all of them where it has no "action_mask"."""
+        mask = None if self._last is None else self._last[1].get("action_mask")
+        num_actions: int = self.action_space.n  # type: ignore[attr-defined]
+        return np.ones(num_actions, dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
+
+    @property
+    def in_episode(self) -> bool:
+        """Whether an episode is under way."""
+        return self._progress.in_episode
+
+    def end(self, *, notes_stop: bool = True) -> EpisodeEnds:
         """Rest of the steps and episodes, once the library has returned; notes say where it left its budget."""
         training, name = self._open_training, f"{self._agent.name}.learn"
         part = self._take_part()
@@ -252,7 +305,7 @@ class TrainingEnvironment(gym.Wrapper[Any, Any, Any, Any]):
         budget = training.steps if training.episodes is None else training.episodes
         if done[unit] != budget and not self.was_stopped:
             training.notes.append(f"{name} returned after {done[unit]:,} of {budget:,} {unit}")
-        elif self.was_stopped and done[unit] == budget:
+        elif self.was_stopped and notes_stop and done[unit] == budget:
             training.notes.append(f"{name} wanted more than its {budget:,} {unit} and was stopped there")
         if self._abandoned:
             training.notes.append(f"{name} gave up {self._abandoned:,} episodes by a reset before their end")
@@ -277,6 +330,7 @@ class TrainingEnvironment(gym.Wrapper[Any, Any, Any, Any]):
         training.reset_seed = None
         self._progress.in_episode = True
         self._last = answer
+        self.met_masks = self.met_masks or "action_mask" in answer[1]
         return answer
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:

@@ -17,6 +17,9 @@ from velodrome.checks import ConfigurationError as ConfigurationError, closest
 
 T = TypeVar("T", bound="Configuration")
 
+# How a dict is written in expressions, and marked in data: dict(net_arch=[64, 64]).
+DICT = "dict"
+
 
 class Configuration:
     """Base of policies, schedules and agents: a dataclass with a catalogue name.
@@ -74,8 +77,10 @@ def to_expression(value: Any) -> str:
             if name not in defaults or defaults[name] is dataclasses.MISSING or item != defaults[name]
         ]
         return f"{full_name(type(value))}({', '.join(given)})"
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return "[" + ", ".join(to_expression(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return f"{DICT}({', '.join(f'{key}={to_expression(item)}' for key, item in value.items())})"
     if callable(value):
         return function_name(value)
     return repr(value.item() if isinstance(value, np.generic) else value)
@@ -95,6 +100,8 @@ def to_data(value: Any) -> Any:
         return {"name": full_name(type(value))} | items
     if isinstance(value, tuple | list):
         return [to_data(item) for item in value]
+    if isinstance(value, dict):
+        return {"name": DICT} | {key: to_data(item) for key, item in checked_dict(value).items()}
     if callable(value):
         return function_name(value)
     return value.item() if isinstance(value, np.generic) else value
@@ -118,9 +125,10 @@ def from_data(data: Any, base: type[T]) -> T:
             f"unknown {base.__name__.lower()} {data['name']!r}{closest(data['name'], classes)}; "
             "if it is your own class, import it before loading"
         )
-    known = set(inspect.signature(cls).parameters)
+    known = inspect.signature(cls).parameters
     parameters = {key: _value_from_data(value) for key, value in data.items() if key != "name"}
-    for key in parameters.keys() - known:
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    for key in parameters.keys() - known if not takes_any else ():
         raise ConfigurationError(f"{cls.name} has no parameter {key!r}{closest(key, known)}")
     return cls(**parameters)
 
@@ -128,6 +136,18 @@ def from_data(data: Any, base: type[T]) -> T:
 def defined_classes(base: type[T]) -> dict[str, type[T]]:
     """Classes of a kind that the running program has defined, by their names in expressions."""
     return {full_name(cls): cls for cls in _subclasses(base) if not inspect.isabstract(cls)}
+
+
+def checked_dict(value: dict[Any, Any]) -> dict[str, Any]:
+    """A dict as it is, if its keys are names of arguments, as `dict(key=value)` has them.
+
+    Raises:
+        ConfigurationError: a key is none, or is "name", which marks configurations in data.
+    """
+    for key in value:
+        if not isinstance(key, str) or not key.isidentifier() or key == "name":
+            raise ConfigurationError(f"the keys of a dict must be names such as net_arch, and not 'name', got {key!r}")
+    return value
 
 
 def _is_real(annotation: Any) -> bool:
@@ -143,6 +163,8 @@ def _subclasses(cls: type[T]) -> Iterator[type[T]]:
 
 
 def _value_from_data(value: Any) -> Any:
+    if isinstance(value, dict) and value.get("name") == DICT:
+        return {key: _value_from_data(item) for key, item in value.items() if key != "name"}
     if isinstance(value, dict):
         return from_data(value, Configuration)
     return tuple(_value_from_data(item) for item in value) if isinstance(value, list) else value

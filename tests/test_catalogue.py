@@ -55,7 +55,7 @@ def test_the_catalogue_has_the_names_of_the_design():
         *("softmax_regression", "mlp", "simple_cnn", "deep_cnn", "modern_cnn", "row_rnn"),
         *("ensemble", "char_rnn", "neural_bandit", "discretized", "numbered", "binned_actions", "linear_q"),
         *("dummy_q", "epsilon_greedy_q", "noise_q", "discounted_q", "stochastic_q"),
-        *("constant", "best_constant", "rule", "script"),
+        *("constant", "best_constant", "rule", "sb3", "script"),
     ]
     assert list(POLICIES) == ["greedy", "epsilon_greedy", "random_noise", "softmax", "ucb", "uniform"]
     assert list(SCHEDULES) == [*("constant", "linear", "exponential", "harmonic", "stepped_harmonic", "reciprocal")]

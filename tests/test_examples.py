@@ -24,11 +24,12 @@ SMALL = {
     "labels_or_reward.py": (["1", "5"], "test images right"),
     "single_file_q_learning.py": (["--total-timesteps", "500", "--evaluation-episodes", "5"], "episodes.csv"),
     "thermal_zone_day.py": ([], "value iteration: -14.21 a day"),
+    "other_libraries.py": (["5", "300"], "best possible"),
     "resume.py": (["5"], "10 seeds: 30 trials, 15 of them from the store"),
 }
 
 # Two processes that import tensorflow and compile two networks, or that take a few seconds to start.
-LONG = {"labels_or_reward.py", "own_reinforce.py", "compare_policies.py", "thermal_zone_day.py"}
+LONG = {"labels_or_reward.py", "own_reinforce.py", "compare_policies.py", "thermal_zone_day.py", "other_libraries.py"}
 
 
 def run(arguments, folder):
@@ -51,6 +52,8 @@ def test_every_example_is_run_here():
 )
 def test_an_example_runs(name, tmp_path):
     arguments, word = SMALL[name]
+    if name == "other_libraries.py":
+        pytest.importorskip("stable_baselines3")
     done = run([str(EXAMPLES / name), *arguments], tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

@@ -86,6 +86,8 @@ class NeuralClassifier(SupervisedAgent):
         ConfigurationError: a parameter is out of range.
     """
 
+    packages: ClassVar[tuple[str, ...]] = ("keras", "tensorflow")
+
     schedule: ScheduleName = "constant"
     epochs: int | None = None
     label_smoothing: float = 0.0

@@ -13,8 +13,13 @@ import numpy as np
 from velodrome.agents.agent import Agent
 from velodrome.agents.engine.compiler import NotCompilableError
 from velodrome.agents.engine.interruption import TrainingInterruptedError, TrainingTimeoutError
-from velodrome.agents.errors import AgentFailureError, EnvironmentFailureError, PolicyFailureError
-from velodrome.checks import VelodromeError, one_line
+from velodrome.agents.errors import (
+    AgentFailureError,
+    EnvironmentFailureError,
+    PolicyFailureError,
+    UnsupportedEnvironmentError,
+)
+from velodrome.checks import ConfigurationError, VelodromeError, one_line
 from velodrome.experiments.specification.plan import PlannedTrial
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.own_code import is_own
@@ -156,7 +161,15 @@ def run_to_outcome(
 def failed_outcome(key: str, error: BaseException) -> TrialOutcome:
     """Outcome of a trial that raised."""
     # Ours say where and what in their own words; the cause is what raised.
-    ours = isinstance(error, EnvironmentFailureError | PolicyFailureError | AgentFailureError | TrialResultError)
+    ours = isinstance(
+        error,
+        EnvironmentFailureError
+        | PolicyFailureError
+        | AgentFailureError
+        | TrialResultError
+        | ConfigurationError
+        | UnsupportedEnvironmentError,
+    )
     line = " ".join(str(error).split()) if ours else one_line(error)
     root = error
     while root.__cause__ is not None:

@@ -18,7 +18,7 @@ from velodrome.agents.agent import Agent
 from velodrome.checks import ConfigurationError, VelodromeError, closest
 from velodrome.envs.unimported_modules import NoSuchModuleError, add_current_directory, unimported_module
 from velodrome.experiments.specification.expression import Call, parse_expression, parse_value
-from velodrome.policies.configuration import Configuration, defined_classes, to_expression
+from velodrome.policies.configuration import DICT, Configuration, checked_dict, defined_classes, to_expression
 from velodrome.policies.policy import Policy
 from velodrome.policies.schedules import Constant, Schedule
 
@@ -53,7 +53,7 @@ AGENTS = Catalogue(
     discretized="Discretized", numbered="Numbered", binned_actions="BinnedActions", linear_q="LinearQ",
     dummy_q="dummy_q", epsilon_greedy_q="epsilon_greedy_q", noise_q="noise_q", discounted_q="discounted_q",
     stochastic_q="stochastic_q", constant="ConstantAction", best_constant="BestConstantAction", rule="Rule",
-    script="Script",
+    sb3="StableBaselines3", script="Script",
 )  # fmt: skip
 POLICIES = Catalogue(
     policies, greedy="Greedy", epsilon_greedy="EpsilonGreedy", random_noise="RandomNoise", softmax="Softmax", ucb="UCB",
@@ -189,6 +189,11 @@ def _value(owner: str, parameter: str, value: Any, kinds: Sequence[str], may_imp
         return tuple(_value(owner, parameter, item, kinds, may_import) for item in value)
     if not isinstance(value, Call):
         return value
+    if value.name == DICT:
+        if value.positional:
+            raise CatalogueError(f"{owner}: {parameter}: write dict(key=value), got {value}")
+        items = {key: _value(owner, parameter, item, kinds, may_import) for key, item in value.keywords.items()}
+        return checked_dict(items)
     kind = kind_of(value.name, kinds)
     if not kinds:
         refuse_names(owner, parameter, value)

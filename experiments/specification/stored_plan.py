@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from velodrome.agents.adapters.named_objects import is_name
 from velodrome.agents.adapters.script import Script
 from velodrome.agents.agent import Agent
 from velodrome.agents.baselines.rule import Rule
@@ -215,6 +216,9 @@ def _modules_of(value: Any) -> Iterator[str]:
     if isinstance(value, list | tuple):
         for item in value:
             yield from _modules_of(item)
+    if isinstance(value, str) and is_name(value):
+        # Such as the class of another library's algorithm.
+        yield value.partition(":")[0]
     if isinstance(value, Call):
         given = [*value.positional, *value.keywords.values()]
         # A rule's function is named by a text.
@@ -240,6 +244,14 @@ def _difference(stored: dict[str, Any], now: dict[str, Any]) -> str:
     changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     if changed:
         return f"its own code has changed: {', '.join(changed)}"
+    before, after = stored.get("packages", {}), now.get("packages", {})
+    other = [
+        f"{name} {before.get(name)}, now {after.get(name)}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+    if other:
+        return f"it was run with other versions: {', '.join(other)}"
     if stored.get("contents") != now.get("contents"):
         return f"the contents of {stored['environment']} are no longer those that it was trained on"
     parts = [part for part in sorted(stored.keys() | now.keys()) if stored.get(part) != now.get(part)]

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import importlib.metadata
 import inspect
 import secrets
 import sys
@@ -35,13 +36,27 @@ def code_of(agent: Any, classes: Iterable[type], factory: Callable[[], Any] | No
         own.update(_own_classes(type(configuration)))
         own.update(_own_functions(configuration))
         if isinstance(configuration, Agent):
-            own.update(configuration.named_code())
+            for name, thing in configuration.named_code().items():
+                own.update(_own_classes(thing) if isinstance(thing, type) else {name: thing})
     for cls in classes:
         own.update(_own_classes(cls))
         own.update(_own_methods(cls))
     if factory is not None:
         own[_name(factory)] = factory
     return {name: _fingerprint(thing) for name, thing in sorted(own.items())}
+
+
+def packages_of(agent: Any) -> dict[str, str | None]:
+    """Distribution to its installed version, None where there is none, of all that an agent or one in it names."""
+    named = {name for configuration in _configurations(agent) for name in getattr(configuration, "packages", ())}
+    return {name: _version(name) for name in sorted(named)}
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def registration_of(spec_id: str | None) -> dict[str, str]:

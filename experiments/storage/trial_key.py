@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from velodrome.agents.agent import Agent
-from velodrome.experiments.storage.own_code import code_of, registration_of
+from velodrome.experiments.storage.own_code import code_of, packages_of, registration_of
 from velodrome.experiments.trials.trial import Budget
 from velodrome.policies.configuration import to_data
 
@@ -28,6 +28,7 @@ class TrialKeys:
     evaluation protocol, the seed and the version of results. Where the environment reads images or a text, a digest of
     them is added, and where the user's own code takes part (a policy or agent class, an environment's factory, a method
     put in the place of one of Gymnasium's) a fingerprint of it, so that what was edited is run again.
+    Likewise the versions of the packages that the agent names, so that it is run again with others.
     Labels, workers and time-outs are not part of it.
 
     Args:
@@ -84,6 +85,9 @@ class TrialKeys:
             self._shared["largest_pixel"] = largest_pixel
         if code:
             self._shared["code"] = code
+        packages = packages_of(agent)
+        if packages:
+            self._shared["packages"] = packages
         before, after = canonical_json(self._shared | {"seed": "?"}).split('"seed":"?"')
         self._before, self._after = f'{before}"seed":', after
 

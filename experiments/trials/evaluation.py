@@ -147,7 +147,7 @@ def _policy_on_model(agent: Agent, model: TransitionModel) -> NDArray[np.float64
     """The greedy policy (S, A) of an agent, asked state by state, or why states do not decide what it does."""
     if agent.needs_action_mask:
         return f"what {agent.name} does depends on action masks that are no function of the observation"
-    if agent.remembers_observations or type(agent).begin_episode is not Agent.begin_episode:
+    if agent.depends_on_episode:
         return f"what {agent.name} does depends on earlier observations of the episode"
     try:
         with agent.learner.undisturbed():

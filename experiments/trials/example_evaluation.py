@@ -85,8 +85,7 @@ def _act_step_by_step(
     An agent that has nothing to forget between episodes remembers nothing within them either: it is asked about as many
     steps at once as make a batch. It draws the same random numbers in the same order.
     """
-    remembers = agent.remembers_observations or type(agent).begin_episode is not Agent.begin_episode
-    width = 1 if remembers else max(1, BATCH // len(sequences))
+    width = 1 if agent.depends_on_episode else max(1, BATCH // len(sequences))
     for first in range(0, sequences.shape[1], width):
         some = sequences[:, first : first + width].T
         guesses[:, first : first + width] = _acted(agent, wrappers, some.ravel()).reshape(some.shape).T
