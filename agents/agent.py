@@ -82,6 +82,8 @@ class Agent(Configuration, ABC):
 
     #: What it learns from: "steps" of an environment, labelled "examples", or the transition "model".
     learns_from: ClassVar[Literal["steps", "examples", "model"]] = "steps"
+    #: Whether training can change what it does; an agent that it cannot needs no budget like that of others.
+    learns: ClassVar[bool] = True
     can_checkpoint: ClassVar[bool] = False
     #: Whether it can be asked to `act`; one that cannot has no greedy policy, and evaluation nothing to ask.
     can_act: ClassVar[bool] = True

@@ -234,6 +234,11 @@ def test_unequal_budgets_are_told_with_who_has_which():
     )
 
 
+def test_who_learns_nothing_needs_no_equal_budget():
+    agents = {"learner": "q_learning", "left": "constant(0)", "rule": "rule('velodrome.envs.applications:thermostat')"}
+    assert warnings_of(agents, budgets={"left": {"episodes": 20}, "rule": {"episodes": 20}}) == []
+
+
 def test_the_same_unequal_budgets_on_many_environments_are_one_warning():
     warning = only_warning(
         ["q_learning", "sarsa"], ["FrozenLake-v1", "CliffWalking-v1"], budgets={"sarsa": {"steps": 100}}

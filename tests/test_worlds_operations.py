@@ -16,6 +16,7 @@ from velodrome.agents.planning.dynamic_programming import (
     random_policy,
 )
 from velodrome.envs import ThermalZone, TransitionModel, Warehouse, success_rule
+from velodrome.envs.applications import charge_first, early_thermostat, shortest_way, thermostat
 from velodrome.envs.model.model_check import check_model
 from velodrome.experiments.cli.application import main
 from velodrome.experiments.specification.experiment_file import read_experiment
@@ -51,6 +52,11 @@ def by_the_clock(env, set_point_of):
     states = range(env.model.num_states)
     chosen = [set_point_of(env.describe(state)[0]) for state in states]
     return np.eye(env.model.num_actions)[chosen]
+
+
+def by_rule(model, rule):
+    """Policy of a rule of thumb, (num_states, actions)."""
+    return np.eye(model.num_actions)[[rule(state) for state in range(model.num_states)]]
 
 
 @pytest.mark.parametrize("identifier", WORLDS)
@@ -185,14 +191,17 @@ def test_who_heats_at_night_beats_thermostats():
 
     always = cost(lambda hour: COMFORT)
     assert (always.expected_return, always.success_rate) == pytest.approx((-22.658, 1.0), abs=1e-3)
-    usual = cost(lambda hour: COMFORT if 8 <= hour < 18 else ECO)
+    usual, early = (evaluate_policy(model, by_rule(model, rule), success) for rule in (thermostat, early_thermostat))
     assert (usual.expected_return, usual.success_rate) == pytest.approx((-23.054, 0.0), abs=1e-3)
+    assert (early.expected_return, early.success_rate) == pytest.approx((-20.342, 1.0), abs=1e-3)
+    later = cost(lambda hour: COMFORT if 6 <= hour < 18 else ECO)
+    assert later.success_rate < 0.95
     # Found by changing one hour at a time until none helps.
     programme = [2, 2, 2, 3, 3, 3, 3, 2, 2, 0, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0, 1, 0, 1, 2]
     assert cost(lambda hour: programme[hour]).expected_return == pytest.approx(-14.404, abs=1e-3)
     for begins in range(8):
-        thermostat = cost(lambda hour, begins=begins: COMFORT if begins <= hour < 18 else OFF)
-        assert thermostat.expected_return < 1.2 * best.expected_return
+        begun = cost(lambda hour, begins=begins: COMFORT if begins <= hour < 18 else OFF)
+        assert begun.expected_return < 1.2 * best.expected_return
     actions = optimal_action_values(model, 0.99, 1e-6).argmax(axis=1).reshape(24, 3, 2, -1)
     at_18 = int(np.flatnonzero(env.unwrapped.temperatures == 18.0)[0])
     # In the usual weather at 18 °C it heats in the last cheap hour, and in no dear one before people come.
@@ -343,12 +352,16 @@ def test_a_faster_charger_an_emptier_hall_and_more_charge_never_hurt(capacity, m
 def test_who_forgets_the_battery_is_stranded():
     env = gym.make(WORLDS[1])
     model, success = exact(env)
-    # The shortest way, which is the best with a battery that lasts for all of it.
-    values = optimal_action_values(Warehouse(capacity=40, charge_rate=1).model, 1.0, 1e-9)
-    shortest = values.argmax(axis=1).reshape(41, -1)[40]
-    forgets = evaluate_policy(model, np.eye(7)[np.tile(shortest, 25)], success)
+    forgets, charges = (evaluate_policy(model, by_rule(model, rule), success) for rule in (shortest_way, charge_first))
     plans = evaluate_policy(model, np.eye(7)[optimal_action_values(model, 0.99, 1e-9).argmax(axis=1)], success)
-    assert forgets.success_rate == pytest.approx(0.375, abs=1e-3)
+    assert (forgets.expected_return, forgets.success_rate) == pytest.approx((-36.628, 0.3754), abs=1e-3)
+    assert (charges.expected_return, charges.success_rate) == pytest.approx((-4.942, 0.9813), abs=1e-3)
+    # The shortest way is what planning finds with a battery that lasts for all of it.
+    lasting = Warehouse(capacity=40, charge_rate=1)
+    values = optimal_action_values(lasting.model, 1.0, 1e-9).reshape(41, -1, 7)[40]
+    ways = [shortest_way(state) for state in range(len(values))]
+    reached = lasting.cells.reshape(-1)[np.arange(len(values)) % lasting.cells.size] != b"#"
+    assert values[np.arange(len(values)), ways][reached] == pytest.approx(values.max(axis=1)[reached])
     assert plans.success_rate == pytest.approx(0.98675, abs=1e-4)
 
 
@@ -417,7 +430,16 @@ def test_a_rendered_zone_says_hour_price_weather_and_temperatures():
     assert env.render().startswith("(23 °C) 08:00, price 0.40, ")
 
 
-@pytest.mark.parametrize(("name", "pairs"), [("energy", 7), ("warehouse", 5)])
+def test_a_rule_of_the_default_zone_refuses_the_observations_of_a_finer_one():
+    finer = ThermalZone(resolution=0.25)
+    first = finer.reset(seed=0)[0]
+    with pytest.raises(IndexError):
+        thermostat(first)
+    with pytest.raises(IndexError):
+        early_thermostat(first)
+
+
+@pytest.mark.parametrize(("name", "pairs"), [("energy", 11), ("warehouse", 7)])
 def test_the_shipped_experiments_run(name, pairs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert len(read_experiment(name).plan().trials) == pairs * 10

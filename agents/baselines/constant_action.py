@@ -30,6 +30,7 @@ class ConstantAction(Agent):
     """
 
     name = "constant"
+    learns = False
 
     action: Any = field(kw_only=False)
 

@@ -33,6 +33,8 @@ class Rule(Agent):
         ConfigurationError: it is neither a function nor such a name.
     """
 
+    learns = False
+
     function: str | Callable[[Any], Any] = field(kw_only=False)
 
     def __post_init__(self) -> None:

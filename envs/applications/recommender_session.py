@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -120,3 +121,22 @@ class RecommenderSession(ModelEnvironment):
         """The category recommended last, the favourite and the fatigue of each category."""
         favourite, *fatigue = np.unravel_index(self.s, self.state_shape)
         return f"{self.last_action_text()}favourite {favourite}, fatigue {' '.join(map(str, fatigue))}\n"
+
+
+def least_tired(observation: int) -> int:
+    """The category of which the user is least tired, the best liked of equals: by turns, in the long run.
+
+    For `velodrome/RecommenderSession-v0` with its default arguments, whose observation it takes apart, as
+    `rule('velodrome.envs.applications:least_tired')`.
+
+    Raises:
+        ValueError: the observation is none of that session.
+    """
+    favourite, *fatigue = (int(digit) for digit in np.unravel_index(observation, _default_session().state_shape))
+    count = len(fatigue)
+    return min(range(count), key=lambda category: (fatigue[category], (category - favourite) % count))
+
+
+@cache
+def _default_session() -> RecommenderSession:
+    return RecommenderSession()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,10 @@ ANOMALIES = np.array([-6.0, 0.0, 6.0])
 SWING, WARMEST_HOUR = 4.0, 15
 # Kelvins below comfort with which an hour is no success.
 TOO_COLD = 1.0
+# Actions of the default set-points, one an hour from midnight on.
+ECO, COMFORT = 1, 2
+THERMOSTAT = (*[ECO] * 8, *[COMFORT] * 10, *[ECO] * 6)
+EARLY_THERMOSTAT = (*[ECO] * 5, *[COMFORT] * 13, *[ECO] * 6)
 MOST_STATES = 20_000
 # Of a rounding error, in steps of the grid.
 TINY = 1e-9
@@ -185,6 +190,27 @@ class ThermalZone(ModelEnvironment):
                 f"resolution must leave at most {MOST_STATES} states, got {resolution!r}, which makes {num_states}"
             )
         return lowest + resolution * np.arange(count, dtype=np.float64)
+
+
+def thermostat(observation: int) -> int:
+    """Comfort from 8 to 18, while people are there, else eco: `rule('velodrome.envs.applications:thermostat')`.
+
+    For `velodrome/ThermalZone-v0` with its default arguments, whose observation it takes apart.
+
+    Raises:
+        IndexError: the observation is none of that zone.
+    """
+    return THERMOSTAT[_default_zone().describe(observation)[0]]
+
+
+def early_thermostat(observation: int) -> int:
+    """Comfort from 5 to 18, so early that nobody is cold at 8 in any weather, else eco; otherwise as `thermostat`."""
+    return EARLY_THERMOSTAT[_default_zone().describe(observation)[0]]
+
+
+@cache
+def _default_zone() -> ThermalZone:
+    return ThermalZone()
 
 
 def _rounded(places: NDArray[np.float64], count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

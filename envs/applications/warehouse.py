@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from velodrome.checks import ConfigurationError, check_integer, check_number, check_probability
 from velodrome.envs.grid_world import draw_map, next_cells, read_map
@@ -147,3 +149,63 @@ class Warehouse(ModelEnvironment):
         order = "carries the order" if order_at < 0 else f"the order waits in row {row}, column {column}"
         battery = f"battery {charge} of {self.capacity}, {order}"
         return f"{self.last_action_text()}{battery}\n{draw_map(self.cells, cell)}"
+
+
+def shortest_way(observation: int) -> int:
+    """The shortest way to the order and to the desk, whatever the charge.
+
+    For `velodrome/Warehouse-v0` with its default arguments, whose observation it takes apart, as
+    `rule('velodrome.envs.applications:shortest_way')`.
+    """
+    _, order, cell = _default_hall().describe(observation)
+    goal = order if order >= 0 else _cell_of(b"D")
+    if cell == goal:
+        return PUT_DOWN if order < 0 else PICK_UP
+    return _towards(goal, cell)
+
+
+def charge_first(observation: int) -> int:
+    """`shortest_way` where the charge is a fifth more than it needs, else to the charger, until it is."""
+    charge, order, cell = _default_hall().describe(observation)
+    desk, charger = _cell_of(b"D"), _cell_of(b"C")
+    needed = _steps_to(desk)[cell] + 1
+    if order >= 0:
+        needed = _steps_to(order)[cell] + 1 + _steps_to(desk)[order] + 1
+    if 5 * charge >= 6 * needed:
+        return shortest_way(observation)
+    return CHARGE if cell == charger else _towards(charger, cell)
+
+
+@cache
+def _default_hall() -> Warehouse:
+    return Warehouse()
+
+
+@cache
+def _moves() -> NDArray[np.int32]:
+    """Cell that each move leads to from each cell of the default hall, (cells, 4)."""
+    cells = _default_hall().cells
+    return next_cells(cells, np.zeros(cells.shape, dtype=np.bool_))[:, :, 0]
+
+
+@cache
+def _cell_of(letter: bytes) -> int:
+    """The only cell of the default hall with a letter."""
+    return int(np.flatnonzero(_default_hall().cells.reshape(-1) == letter)[0])
+
+
+@cache
+def _steps_to(goal: int) -> list[int]:
+    """Steps from each cell of the default hall to one of its cells, where nobody stands in the way."""
+    moves = _moves()
+    steps = np.full(len(moves), len(moves))
+    steps[goal] = 0
+    for _ in moves:
+        steps = np.minimum(steps, 1 + steps[moves].min(axis=1))
+    return list(steps.tolist())
+
+
+def _towards(goal: int, cell: int) -> int:
+    """The first move of a shortest way."""
+    steps = _steps_to(goal)
+    return min(range(PICK_UP), key=lambda move: steps[_moves()[cell, move]])

@@ -46,12 +46,12 @@ def check_plan(plan: Plan, *, available_memory: int | None = None, workers: int 
 
 
 def check_budgets(plan: Plan) -> list[str]:
-    """Agents that train longer than others on the same environment; planning agents do not train."""
+    """Agents that train longer than others on the same environment; planning agents and fixed rules do not train."""
     where: dict[str, list[str]] = {}
     for environment in plan.environments:
         by_budget: dict[str, list[str]] = {}
         for label, planned in plan.agents_on(environment).items():
-            if planned.agent.learns_from != "model":
+            if planned.agent.learns_from != "model" and planned.agent.learns:
                 budget = plan.budget(label, environment)
                 text = f"{budget.steps} steps" if budget.episodes is None else f"{budget.episodes} episodes"
                 text = text if budget.epochs is None else f"{budget.epochs} epochs"
