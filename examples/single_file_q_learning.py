@@ -34,7 +34,9 @@ if isinstance(env.observation_space, gym.spaces.Box):
     width = (np.minimum(env.observation_space.high, arguments.limit) - low) / bins
     env = gym.wrappers.TransformObservation(
         env,
-        lambda observation: np.clip((observation - low) // width, 0, bins - 1).astype(int) @ np.cumprod([1, *bins[:-1]]),
+        lambda observation: (
+            np.clip((observation - low) // width, 0, bins - 1).astype(int) @ np.cumprod([1, *bins[:-1]])
+        ),
         gym.spaces.Discrete(int(np.prod(bins))),
     )
 values = np.zeros((env.observation_space.n, env.action_space.n))
