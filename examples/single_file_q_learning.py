@@ -2,6 +2,7 @@
 
 Run with: python examples/single_file_q_learning.py --env-id FrozenLake-v1 --seed 1 --total-timesteps 20000
 
+Observations that are real numbers are looked at through bins: --env-id CartPole-v1 --bins 1 1 6 12.
 It writes episodes.csv, a line for each episode of training, and evaluation.csv, the returns of greedy episodes.
 """
 
@@ -20,11 +21,24 @@ parser.add_argument("--total-timesteps", type=int, default=20_000)
 parser.add_argument("--learning-rate", type=float, default=0.1)
 parser.add_argument("--gamma", type=float, default=0.99)
 parser.add_argument("--epsilon", type=float, default=0.1)
+parser.add_argument("--bins", type=int, nargs="+", default=[10], help="of each dimension, or one number for all")
+parser.add_argument("--limit", type=float, default=2.0, help="where bins end, if the space does not end before it")
 parser.add_argument("--evaluation-episodes", type=int, default=100)
 arguments = parser.parse_args()
 
 rng = np.random.default_rng(arguments.seed)
 env = gym.make(arguments.env_id, **arguments.env_kwargs)
+if isinstance(env.observation_space, gym.spaces.Box):
+    bins = np.broadcast_to(arguments.bins, env.observation_space.shape)
+    low = np.maximum(env.observation_space.low, -arguments.limit)
+    width = (np.minimum(env.observation_space.high, arguments.limit) - low) / bins
+    env = gym.wrappers.TransformObservation(
+        env,
+        lambda observation: (
+            np.clip((observation - low) // width, 0, bins - 1).astype(int) @ np.cumprod([1, *bins[:-1]])
+        ),
+        gym.spaces.Discrete(int(np.prod(bins))),
+    )
 values = np.zeros((env.observation_space.n, env.action_space.n))
 
 

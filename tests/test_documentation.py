@@ -4,6 +4,7 @@ import importlib.util
 import os
 import re
 import shlex
+import shutil
 import sys
 import types
 import warnings
@@ -83,8 +84,9 @@ def exit_code_of(arguments):
 
 @pytest.fixture
 def clean_process(tmp_path, monkeypatch):
-    """An empty current folder, and a process that forgets what a page imported."""
+    """A current folder with the examples alone, and a process that forgets what a page imported."""
     monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(sys, "path", sys.path.copy())
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     before = set(sys.modules)

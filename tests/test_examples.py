@@ -24,12 +24,11 @@ SMALL = {
     "labels_or_reward.py": (["1", "5"], "test images right"),
     "single_file_q_learning.py": (["--total-timesteps", "500", "--evaluation-episodes", "5"], "episodes.csv"),
     "thermal_zone_day.py": ([], "value iteration: -14.21 a day"),
-    "other_libraries.py": (["5", "300"], "best possible"),
     "resume.py": (["5"], "10 seeds: 30 trials, 15 of them from the store"),
 }
 
 # Two processes that import tensorflow and compile two networks, or that take a few seconds to start.
-LONG = {"labels_or_reward.py", "own_reinforce.py", "compare_policies.py", "thermal_zone_day.py", "other_libraries.py"}
+LONG = {"labels_or_reward.py", "own_reinforce.py", "compare_policies.py", "thermal_zone_day.py"}
 
 
 def run(arguments, folder):
@@ -52,8 +51,6 @@ def test_every_example_is_run_here():
 )
 def test_an_example_runs(name, tmp_path):
     arguments, word = SMALL[name]
-    if name == "other_libraries.py":
-        pytest.importorskip("stable_baselines3")
     done = run([str(EXAMPLES / name), *arguments], tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -77,6 +74,51 @@ def test_the_experiment_file_runs(tmp_path):
     assert all(label in done.stdout for label in plan.environments)
     assert (tmp_path / "results" / plan.name / "learning.png").stat().st_size > 0
     assert tomllib.loads(path.read_text(encoding="utf-8"))["seeds"] == plan.seeds
+
+
+@pytest.fixture
+def other_libraries(monkeypatch):
+    """The plan; its program is named as seen from the folder above the examples."""
+    monkeypatch.chdir(EXAMPLES.parent)
+    return read_experiment("examples/other_libraries.toml")
+
+
+def test_the_experiment_of_other_libraries_is_a_plan(other_libraries):
+    plan = other_libraries.plan()
+    assert list(plan.environments) == ["lake", "pole"]
+    assert len(plan.agents) == 7
+
+
+@pytest.mark.slow
+def test_learners_of_other_libraries_stand_in_one_table(other_libraries, tmp_path):
+    pytest.importorskip("sb3_contrib")
+    done = run(
+        [
+            "-m",
+            "velodrome",
+            "compare",
+            "examples/other_libraries.toml",
+            "--seeds",
+            "1",
+            "--steps",
+            "300",
+            "--out",
+            tmp_path,
+        ],
+        EXAMPLES.parent,
+    )
+    assert done.returncode == 0, done.stderr
+    assert all(label in done.stdout for label in other_libraries.agents)
+
+
+def test_the_program_of_one_file_looks_through_bins(tmp_path):
+    path = EXAMPLES / "single_file_q_learning.py"
+    bins = ["--env-id", "CartPole-v1", "--bins", "1", "1", "6", "12", "--evaluation-episodes", "5"]
+    done = run([str(path), *bins, "--total-timesteps", "10000"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    returns = np.loadtxt(tmp_path / "evaluation.csv", skiprows=1)
+    assert returns.shape == (5,)
+    assert returns.mean() > 100
 
 
 def reinforce():
