@@ -11,6 +11,7 @@ from types import TracebackType
 import numpy as np
 
 from velodrome.agents.agent import Agent
+from velodrome.agents.named_objects import is_own
 from velodrome.agents.engine.compiler import NotCompilableError
 from velodrome.agents.engine.interruption import TrainingInterruptedError, TrainingTimeoutError
 from velodrome.agents.errors import (
@@ -22,7 +23,6 @@ from velodrome.agents.errors import (
 from velodrome.checks import ConfigurationError, VelodromeError, one_line
 from velodrome.experiments.specification.plan import PlannedTrial
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
-from velodrome.experiments.storage.own_code import is_own
 from velodrome.experiments.storage.trial_outcome import TrialOutcome
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.measures import Measure, computed

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from velodrome.agents.adapters.named_objects import is_name
+from velodrome.agents.named_objects import is_name
 from velodrome.agents.adapters.script import Script
 from velodrome.agents.agent import Agent
 from velodrome.agents.baselines.rule import Rule
