@@ -139,7 +139,7 @@ def test_the_command_of_a_program(tmp_path):
     forged = f"{sys.executable} -c {shlex.quote(f'open({str(ran)!r}, chr(119))')} {{env}} {{seed}} {{steps}}"
     text = f"script('{program} {{env}} {{seed}} {{steps}} {{env_kwargs}}')"
     loaded = Agent.load(saved(text, tmp_path, command=forged))
-    with pytest.raises(UnsupportedEnvironmentError, match="^script runs no command of a saved agent: make it anew"):
+    with pytest.raises(UnsupportedEnvironmentError, match=r"^script runs no command of a saved agent: make it anew"):
         loaded.train("FrozenLake-v1", steps=64, seed=0)
     assert not ran.exists()
 

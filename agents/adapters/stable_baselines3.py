@@ -11,7 +11,6 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from velodrome.agents.named_objects import find, is_name, is_own_object, named, names_in, own_object, resolved
 from velodrome.agents.adapters.tensor_arrays import tensors_from_data, tensors_to_data
 from velodrome.agents.adapters.torch_imports import imports_of_torch, settle_triton
 from velodrome.agents.agent import Agent
@@ -20,6 +19,7 @@ from velodrome.agents.engine.global_streams import one_torch_thread
 from velodrome.agents.engine.seeding import Streams, environment_seed
 from velodrome.agents.errors import UnsupportedEnvironmentError
 from velodrome.agents.external import ExternalAgent, ExternalLearner, TrainingEnvironment, most_steps
+from velodrome.agents.named_objects import find, is_name, is_own_object, named, names_in, own_object, resolved
 from velodrome.agents.own_learner import called
 from velodrome.agents.resuming.saving import SavedAgentError
 from velodrome.agents.stepwise import Learner, Spaces

@@ -11,7 +11,6 @@ from types import TracebackType
 import numpy as np
 
 from velodrome.agents.agent import Agent
-from velodrome.agents.named_objects import is_own
 from velodrome.agents.engine.compiler import NotCompilableError
 from velodrome.agents.engine.interruption import TrainingInterruptedError, TrainingTimeoutError
 from velodrome.agents.errors import (
@@ -20,6 +19,7 @@ from velodrome.agents.errors import (
     PolicyFailureError,
     UnsupportedEnvironmentError,
 )
+from velodrome.agents.named_objects import is_own
 from velodrome.checks import ConfigurationError, VelodromeError, one_line
 from velodrome.experiments.specification.plan import PlannedTrial
 from velodrome.experiments.storage.episode_curves import EpisodeCurves

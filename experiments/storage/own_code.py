@@ -5,7 +5,6 @@ import hashlib
 import importlib.metadata
 import inspect
 import secrets
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, ModuleType
