@@ -565,8 +565,9 @@ class Agent(Configuration, ABC):
     def load(cls, directory: str | Path) -> Self:
         """Agent from a directory that `save` wrote; it continues exactly where the saved one stood.
 
-        `Agent.load` accepts every class of agent, a subclass's `load` only its own. A saved agent with a policy
-        of your own needs that class to be imported first; nothing is imported for it.
+        `Agent.load` accepts every class of agent, a subclass's `load` only its own. What a saved agent names of your
+        own, a policy's class or a rule's function, is to be imported first; nothing is imported for it, and no function
+        of other packages is called.
 
         Raises:
             SavedAgentError: files are missing, damaged, or not of this class of agent.
@@ -585,6 +586,8 @@ class Agent(Configuration, ABC):
             raise SavedAgentError(f"{directory} holds a {agent.name} agent, not {cls.name}")
         try:
             agent.set_state(manifest, arrays)
+        except (ConfigurationError, SavedAgentError) as error:
+            raise SavedAgentError(f"{directory}: {error}") from None
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SavedAgentError(f"the saved {agent.name} agent is not complete: {error}") from None
         return agent

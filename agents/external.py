@@ -1,7 +1,6 @@
 """Agents of other libraries: a library that owns its training loop learns in an environment that counts for it."""
 
 import copy
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -26,6 +25,7 @@ from velodrome.agents.errors import (
     call_failure,
     environment_label,
 )
+from velodrome.agents.named_objects import own_object
 from velodrome.agents.own_learner import called
 from velodrome.agents.resuming.saving import SavedAgentError
 from velodrome.agents.stepwise import Learner, Spaces
@@ -79,11 +79,14 @@ class ExternalAgent(Agent):
     ) -> None:
         given: dict[str, Any] = {"make": make, "learn": learn, "act": act}
         given |= {name: function for name, function in {"save": save, "load": load}.items() if function is not None}
-        given = {name: _defined(item) if isinstance(item, str) else item for name, item in given.items()}
+        # A saved agent names them.
+        given = {
+            name: own_object(f"{self.name}: {name}", item) if isinstance(item, str) else item
+            for name, item in given.items()
+        }
         for name, function in given.items():
             if not callable(function):
-                advice = ", which this program has not defined" * isinstance(function, str)
-                raise ConfigurationError(f"{self.name}: {name} must be a function, got {function!r}{advice}")
+                raise ConfigurationError(f"{self.name}: {name} must be a function, got {function!r}")
         if ("save" in given) != ("load" in given):
             raise ConfigurationError(
                 f"{self.name}: save and load belong together, got {'save' if save else 'load'} alone"
@@ -124,15 +127,6 @@ class ExternalAgent(Agent):
         method = f"{self.name}.act"
         answer = called(method, lambda: self.functions["act"](learner.model, observation))
         return read_action(answer, learner.task.action_space, method)
-
-
-def _defined(name: str) -> Any:
-    """The function that a saved agent names, if the program has it; nothing is imported. Else the name."""
-    module, _, path = name.partition(":")
-    found: Any = sys.modules.get(module)
-    for part in path.split("."):
-        found = getattr(found, part, None)
-    return name if found is None else found
 
 
 class ExternalLearner(Learner):

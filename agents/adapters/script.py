@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -73,6 +73,8 @@ class Script(Agent):
     length_column: str = ""
 
     can_act = False
+    #: Whether its command comes from a file, which somebody else may have written.
+    is_loaded: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for parameter in dataclasses.fields(self):
@@ -187,6 +189,8 @@ class Script(Agent):
         return ScriptLearner(task)
 
     def run_training(self, training: Training) -> EpisodeEnds:
+        if self.is_loaded:
+            raise UnsupportedEnvironmentError(f"{self.name} runs no command of a saved agent: make it anew to train it")
         seed, training.reset_seed = training.reset_seed, None
         if seed is None:
             raise UnsupportedEnvironmentError(
@@ -215,6 +219,10 @@ class Script(Agent):
                 # The folder is gone when this is read.
                 raise _failed(f"{program} wrote {str(error).replace(f'{folder}/run/', '')}", end) from None
         return self._ends(episodes, training, program)
+
+    def set_state(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        super().set_state(entries, arrays)
+        vars(self)["is_loaded"] = True
 
     def _episodes(self, folder: Path, program: str) -> Episodes:
         patterns = (self.results,) if self.results else (EVENTS, TABLES)

@@ -5,14 +5,12 @@ import inspect
 import sys
 from importlib import import_module
 from importlib.util import find_spec
-from types import FunctionType
 from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from velodrome.agents.adapters.named_objects import find, is_name, named, names_in, resolved
 from velodrome.agents.adapters.tensor_arrays import tensors_from_data, tensors_to_data
 from velodrome.agents.adapters.torch_imports import imports_of_torch, settle_triton
 from velodrome.agents.agent import Agent
@@ -21,6 +19,7 @@ from velodrome.agents.engine.global_streams import one_torch_thread
 from velodrome.agents.engine.seeding import Streams, environment_seed
 from velodrome.agents.errors import UnsupportedEnvironmentError
 from velodrome.agents.external import ExternalAgent, ExternalLearner, TrainingEnvironment, most_steps
+from velodrome.agents.named_objects import find, is_name, is_own_object, named, names_in, own_object, resolved
 from velodrome.agents.own_learner import called
 from velodrome.agents.resuming.saving import SavedAgentError
 from velodrome.agents.stepwise import Learner, Spaces
@@ -30,6 +29,7 @@ from velodrome.checks import ConfigurationError, check_integer, closest, one_lin
 SB3, CONTRIB = "stable_baselines3", "sb3_contrib"
 _DISTRIBUTIONS = {SB3: "stable-baselines3", CONTRIB: "sb3-contrib"}
 _INSTALL = "pip install 'velodrome[sb3]'"
+_SCHEDULES = ("FloatSchedule", "LinearSchedule", "ConstantSchedule")
 _BY_THE_TRIAL = ("env", "seed")
 # Algorithms for the kinds of actions, to be named where one cannot take them.
 _FITTING = {
@@ -262,7 +262,12 @@ class StableBaselines3(ExternalAgent):
         model.save(path)
 
     def _load(self, path: str) -> Any:
-        return self._algorithm_class(may_import=False).load(path)
+        kind = own_object(self.name, self.algorithm)
+        # What else the file names is called when the agent is trained again.
+        for name in names_in((self.policy, *self.arguments.values())):
+            if not is_part_of_network(find(self.name, name, may_import=False)):
+                own_object(self.name, name)
+        return kind.load(path)
 
 
 class StableBaselines3Learner(ExternalLearner):
@@ -475,16 +480,23 @@ def takes_masks(model: Any) -> bool:
 
 
 def trusts(thing: Any, nested: bool) -> bool:
-    """Whether loading an agent may call an object that its file names: parts of networks, and plain functions of one's
-    own as arguments such as `learning_rate`.
-    """  # noqa: D205
-    import torch
+    """Whether loading an agent may call a thing that its file names.
 
-    if isinstance(thing, type):
-        own = any(base.__module__.partition(".")[0] in _DISTRIBUTIONS for base in thing.__mro__)
-        return own or issubclass(thing, torch.nn.Module | torch.optim.Optimizer)
-    top = str(getattr(thing, "__module__", "")).partition(".")[0]
-    return not nested and isinstance(thing, FunctionType) and top not in sys.stdlib_module_names | {"torch"}
+    Parts of networks, replay buffers, noise and schedules of the library, and as arguments such as `learning_rate`
+    functions of the user's own. The library's other classes may open files for writing.
+    """
+    if not isinstance(thing, type):
+        return not nested and is_own_object(thing)
+    from stable_baselines3.common import buffers, noise, utils
+
+    schedules = [getattr(utils, name) for name in _SCHEDULES if hasattr(utils, name)]
+    return is_part_of_network(thing) or issubclass(thing, (buffers.BaseBuffer, noise.ActionNoise, *schedules))
+
+
+def is_part_of_network(thing: Any) -> bool:
+    """Whether a thing is a class of torch's modules or optimizers; nothing is imported to know it."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(thing, type) and issubclass(thing, torch.nn.Module | torch.optim.Optimizer)
 
 
 def is_batch(observation: Any, space: gym.Space[Any]) -> bool:

@@ -14,10 +14,10 @@ from velodrome.agents.agent import Agent
 from velodrome.agents.engine.actions import read_action
 from velodrome.agents.engine.environment_answers import shown
 from velodrome.agents.errors import AgentFailureError, UnsupportedEnvironmentError
+from velodrome.agents.named_objects import NamedObject, own_object
 from velodrome.agents.stepwise import Spaces
 from velodrome.checks import ConfigurationError, VelodromeError, did_you_mean, one_line
 from velodrome.envs.unimported_modules import add_current_directory, unimported_module
-from velodrome.policies.configuration import function_name
 
 _NAME = re.compile(r"[\w.]+:[\w.<>]+")
 
@@ -39,7 +39,7 @@ class Rule(Agent):
 
     def __post_init__(self) -> None:
         if callable(self.function):
-            self.function = NamedFunction(self.function)
+            self.function = NamedObject.of(self.function)
         if not isinstance(self.function, str) or not _NAME.fullmatch(self.function):
             raise ConfigurationError(
                 f"{self.name}: function must be a function, or a name such as 'my_rules:hold', got {self.function!r}"
@@ -74,6 +74,11 @@ class Rule(Agent):
             # Observations take longer to describe than rules to answer.
             return read_action(answer, space, self._asked(given))
 
+    def set_state(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        name = str(self.function)
+        super().set_state(entries, arrays)
+        self.function = NamedObject.of(own_object(self.name, name))
+
     def _asked(self, observation: Any) -> str:
         return f"{self.name} {self.function} on observation {shown(observation)}"
 
@@ -84,8 +89,9 @@ class Rule(Agent):
             UnsupportedEnvironmentError: there is none of that name; one line.
         """
         name = str(self.function)
-        if isinstance(self.function, NamedFunction):
-            return self.function.function
+        if isinstance(self.function, NamedObject):
+            given: Callable[..., Any] = self.function.thing
+            return given
         module_name, _, path = name.partition(":")
         module = sys.modules.get(module_name)
         try:
@@ -104,26 +110,6 @@ class Rule(Agent):
             raise UnsupportedEnvironmentError(f"{self.name}: {name} must be a function, got {shown(found)}")
         function: Callable[..., Any] = found
         return function
-
-
-class NamedFunction(str):
-    """The name of a function, "module:function", that brings the function with it.
-
-    Attributes:
-        function: of that name.
-    """
-
-    __slots__ = ("function",)
-    function: Callable[..., Any]
-
-    def __new__(cls, function: Callable[..., Any]) -> "NamedFunction":
-        """The name of a function."""
-        name = super().__new__(cls, function_name(function))
-        name.function = function
-        return name
-
-    def __reduce__(self) -> tuple[type["NamedFunction"], tuple[Callable[..., Any]]]:
-        return NamedFunction, (self.function,)
 
 
 def _imported(module: str, path: str) -> Any:

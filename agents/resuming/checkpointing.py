@@ -124,6 +124,8 @@ class Checkpoint:
             CheckpointError: the agent is not one of this configuration, or cannot go on in `env`.
         """
         try:
+            # What a configuration names is imported; for what a saved agent names nothing is.
+            configuration.named_code()
             agent = type(configuration).load(self.directory / AGENT)
             restore_environment_streams(env, self.streams)
             agent.resume(env)

@@ -19,10 +19,10 @@ from velodrome.agents.errors import (
     PolicyFailureError,
     UnsupportedEnvironmentError,
 )
+from velodrome.agents.named_objects import is_own
 from velodrome.checks import ConfigurationError, VelodromeError, one_line
 from velodrome.experiments.specification.plan import PlannedTrial
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
-from velodrome.experiments.storage.own_code import is_own
 from velodrome.experiments.storage.trial_outcome import TrialOutcome
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.measures import Measure, computed

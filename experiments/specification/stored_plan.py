@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from velodrome.agents.adapters.named_objects import is_name
 from velodrome.agents.adapters.script import Script
 from velodrome.agents.agent import Agent
 from velodrome.agents.baselines.rule import Rule
 from velodrome.agents.external import ExternalAgent
+from velodrome.agents.named_objects import is_name
 from velodrome.checks import one_line
 from velodrome.envs.unimported_modules import NoSuchModuleError, add_current_directory, unimported_module
 from velodrome.experiments.errors import ExperimentWarning

@@ -5,8 +5,6 @@ import hashlib
 import importlib.metadata
 import inspect
 import secrets
-import sys
-import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, ModuleType
@@ -18,9 +16,8 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from velodrome.agents.agent import Agent
 from velodrome.agents.engine.code_fingerprint import code_fingerprint, referenced_values
+from velodrome.agents.named_objects import is_own
 from velodrome.policies.configuration import Configuration, parameters_of
-
-_PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 
 
 def code_of(agent: Any, classes: Iterable[type], factory: Callable[[], Any] | None = None) -> dict[str, str]:
@@ -89,24 +86,6 @@ def _creator_of(spec: EnvSpec) -> Any:
 
 def _parts_of(wrapper: Any) -> tuple[Any, ...]:
     return wrapper.name, wrapper.entry_point, wrapper.kwargs
-
-
-def is_own(module: str | None) -> bool:
-    """Whether a module is the user's: neither ours nor the standard library's nor an installed package's."""
-    package = (module or "").partition(".")[0]
-    if package == "__main__":
-        return True
-    if package in {"velodrome", "builtins", "", *sys.stdlib_module_names}:
-        return False
-    file = getattr(sys.modules.get(module or ""), "__file__", None)
-    # Packages may be installed elsewhere too: for the user alone, or in an environment that this one borrows from.
-    is_installed = file is not None and not _PACKAGE_FOLDERS.isdisjoint(Path(file).parts)
-    return file is not None and not is_installed and not file.startswith(_library_folders())
-
-
-@functools.lru_cache(maxsize=1)
-def _library_folders() -> tuple[str, ...]:
-    return tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
 def _configurations(value: Any) -> Iterator[Configuration]:

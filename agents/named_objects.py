@@ -1,9 +1,13 @@
-"""Classes and functions of other modules, named as text: `torch.nn:ReLU`."""
+"""Classes and functions of other modules, named as text, `torch.nn:ReLU`; and which of them are the user's own."""
 
+import functools
 import importlib
 import os
 import sys
+import sysconfig
 from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, Self
 
 from velodrome.agents.adapters.torch_imports import imports_of_torch
@@ -14,6 +18,7 @@ from velodrome.policies.configuration import checked_dict, function_name
 # Entry of a dict that names what is called with the others.
 MAKE = "make"
 _PLAIN = (type(None), bool, int, float, str)
+_PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 
 
 class NamedObject(str):
@@ -112,7 +117,7 @@ def find(owner: str, name: str, *, may_import: bool) -> Any:
         raise ConfigurationError(f"{owner}: {name} is not imported: import it before loading")
     if module is None:
         module = _imported(owner, name, module_name, path)
-    thing = _attribute(module, path)
+    thing = _attribute(module, path, may_import=may_import)
     if thing is None:
         public = [key for key in vars(module) if not key.startswith("_")]
         raise ConfigurationError(f"{owner}: module {module_name!r} has no {path!r}{did_you_mean(path, public)}")
@@ -142,7 +147,44 @@ def _imported(owner: str, name: str, module_name: str, path: str) -> Any:
         ) from error
 
 
-def _attribute(thing: Any, path: str) -> Any:
+def _attribute(thing: Any, path: str, *, may_import: bool = True) -> Any:
     for part in path.split("."):
-        thing = getattr(thing, part, None)
+        # Modules may import what they are asked for.
+        is_module = isinstance(thing, ModuleType) and not may_import
+        thing = vars(thing).get(part) if is_module else getattr(thing, part, None)
     return thing
+
+
+def own_object(owner: str, name: str) -> Any:
+    """Function or class of the user's own that a saved agent names: all that loading one may call.
+
+    Raises:
+        ConfigurationError: there is none of that name that the program has imported, or it is not the user's own.
+    """
+    thing = find(owner, name, may_import=False)
+    if not is_own_object(thing):
+        raise ConfigurationError(f"{owner}: {name} is no function or class of your own, which alone a saved agent runs")
+    return thing
+
+
+def is_own_object(thing: Any) -> bool:
+    """Whether a thing is a function, method or class that the user's own code defines."""
+    return isinstance(thing, type | FunctionType | MethodType) and is_own(thing.__module__)
+
+
+def is_own(module: str | None) -> bool:
+    """Whether a module is the user's: neither ours nor the standard library's nor an installed package's."""
+    package = (module or "").partition(".")[0]
+    if package == "__main__":
+        return True
+    if package in {"velodrome", "builtins", "", *sys.stdlib_module_names}:
+        return False
+    file = getattr(sys.modules.get(module or ""), "__file__", None)
+    # Packages may be installed elsewhere too: for the user alone, or in an environment that this one borrows from.
+    is_installed = file is not None and not _PACKAGE_FOLDERS.isdisjoint(Path(file).parts)
+    return file is not None and not is_installed and not file.startswith(_library_folders())
+
+
+@functools.lru_cache(maxsize=1)
+def _library_folders() -> tuple[str, ...]:
+    return tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
