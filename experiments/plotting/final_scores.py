@@ -139,8 +139,10 @@ def _draw_references(axes: "Axes", known: Sequence[tuple[float, str]]) -> None:
     for row, (value, name) in enumerate(known):
         dashes = (6, 3) if name == "best possible" else (1, 2)
         axes.axvline(value, color=REFERENCE_COLOUR, linewidth=1, linestyle=(0, dashes), zorder=1)
+        # A value that the axis cannot show apart from 0 is named so.
+        shown = value if abs(value) > 1e-3 * (high - low) else 0.0
         axes.annotate(
-            f"{name} {value:.3g}", xy=(value, 1.0), xycoords=("data", "axes fraction"),
+            f"{name} {shown:.3g}", xy=(value, 1.0), xycoords=("data", "axes fraction"),
             xytext=(0, 2 + close * row * LINE_HEIGHT), textcoords="offset points", size=TEXT_SIZE,
             color=REFERENCE_COLOUR, ha="center", va="bottom", annotation_clip=False,
         )  # fmt: skip
