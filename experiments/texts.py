@@ -1,6 +1,8 @@
 """Texts from outside: their control characters are shown, never sent to the terminal that prints them."""
 
+import shlex
 import unicodedata
+from collections.abc import Iterable
 
 # Controls, halves of characters, and separators of lines and paragraphs.
 _COMMANDING = ("Cc", "Cs", "Zl", "Zp")
@@ -43,3 +45,11 @@ def _commands(letter: str) -> bool:
 def _shown(letter: str) -> str:
     # Halves of characters are left to the encoding of the stream.
     return letter if unicodedata.category(letter) == "Cs" else letter.encode("unicode_escape").decode("ascii")
+
+
+def command_line(words: Iterable[str]) -> str:
+    """A command for a shell; a word with apostrophes, as expressions have, is in double quotes where these suffice."""
+    return " ".join(
+        f'"{word}"' if "'" in word and not any(letter in word for letter in '"\\$`!') else shlex.quote(word)
+        for word in words
+    )

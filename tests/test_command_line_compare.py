@@ -255,6 +255,14 @@ def failed(capsys, *options):
     return capsys.readouterr()
 
 
+def test_the_command_that_runs_failures_again_quotes_expressions_as_they_are_typed(capsys):
+    agents = ["random", "sb3('DQM')"]
+    assert main(["compare", *agents, "--on", "FrozenLake-v1", "--steps", "50", "--seeds", "1", "--workers", "0"]) == 1
+    command = capsys.readouterr().out.splitlines()[-1].partition("with: ")[2]
+    assert command.startswith("""velodrome compare random "sb3('DQM')" --on FrozenLake-v1 """)
+    assert shlex.split(command)[2:4] == agents
+
+
 def test_failures_end_with_how_many_and_the_command_that_runs_them_again(closed_gate, capsys):
     out = failed(capsys, "--seeds", "6", "--out", "my results").out
     last = out.splitlines()[-1]

@@ -28,7 +28,7 @@ from velodrome.experiments.specification.experiment import Experiment
 from velodrome.experiments.specification.experiment_file import experiment_text, read_experiment
 from velodrome.experiments.storage.store import STORE_FILE
 from velodrome.experiments.storage.store_file import store_path
-from velodrome.experiments.texts import visible_json
+from velodrome.experiments.texts import command_line, visible_json
 
 EXPERIMENT_FILE = "experiment.toml"
 
@@ -134,7 +134,7 @@ def _command_line(names: Sequence[str], options: dict[str, Any]) -> str:
             words += [word for item in value for word in (option, str(item))]
         elif value is not None and value is not False:
             words += [option, str(value)]
-    return shlex.join(words)
+    return command_line(words)
 
 
 def _write_folder(

@@ -2,7 +2,6 @@
 
 import base64
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from velodrome.experiments.reporting.tables import format_table
 from velodrome.experiments.reporting.verdicts import verdicts, words_of
 from velodrome.experiments.results.analysis import Analysis, AnalysisOptions, analyse
 from velodrome.experiments.results.trial_table import TrialRecord, TrialTable
-from velodrome.experiments.texts import visible
+from velodrome.experiments.texts import command_line, visible
 
 # Folders of people, which are nobody's business.
 _HOME = re.compile(r"(?:/home/[^/\s'\"]+|/Users/[^/\s'\"]+|/root|[A-Za-z]:\\Users\\[^\\\s'\"]+)(?=[/\\\s'\"]|$)")
@@ -158,7 +157,7 @@ def _commands(results: TrialTable) -> list[str]:
 
 
 def _command(way: Mapping[str, Any]) -> str:
-    return shlex.join(way.get("command") or ())
+    return command_line(way.get("command") or ())
 
 
 def _expressions(configurations: Mapping[str, Any]) -> list[tuple[str, str]]:
