@@ -450,6 +450,13 @@ class Agent(Configuration, ABC):
         """
         return {}
 
+    def check_repeatable(self) -> None:
+        """Refuse to be trained again from what a store says, where the key cannot tell what would run.
+
+        Raises:
+            UnsupportedEnvironmentError: as with a program that is no file whose content is part of the key.
+        """
+
     @property
     def result_version(self) -> int:
         """Version of what the same configuration, environment and seed give: part of the key of stored trials.

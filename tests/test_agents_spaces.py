@@ -545,7 +545,7 @@ def test_a_part_of_an_observation_is_what_a_table_sees():
         ),
         ("observation(Blackjack-v1, [])", "observation: part must be one or several different ones of 0, 1, 2, got []"),
         ("observation(Blackjack-v1)", "observation needs 'part': observation(env, part)"),
-        ("observatoin(Blackjack-v1, 0)", "there is no wrapper 'observatoin': did you mean 'observation'?"),
+        ("observatoin(Blackjack-v1, 0)", "unknown wrapper 'observatoin': did you mean 'observation'?"),
         ("observation('Blackjack-v1', 0)", "observation needs an environment without quotes, such as observation(Bl"),
         ("observation(Blackjack-v1, hand)", "observation: part takes a plain value, got the name hand (text needs"),
     ],

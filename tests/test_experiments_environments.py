@@ -103,15 +103,18 @@ def test_mistakes_in_environments_are_told_early_and_in_one_line(error, expressi
     ("expression", "shape"),
     [
         ("FrameStackObservation(CartPole-v1, stack_size=4)", (4, 4)),
-        ("FlattenObservation(FrameStackObservation(CartPole-v1, 2, padding_type='zero'))", (8,)),
-        ("discretize(FlattenObservation(FrameStackObservation(CartPole-v1, 2)), bins=2, low=-1, high=1)", ()),
+        ("FlattenObservation(FrameStackObservation(CartPole-v1, stack_size=2, padding_type='zero'))", (8,)),
+        (
+            "discretize(FlattenObservation(FrameStackObservation(CartPole-v1, stack_size=2)), bins=2, low=-1, high=1)",
+            (),
+        ),
         ("DtypeObservation(CartPole-v1, dtype='float64')", (4,)),
         ("ReshapeObservation(CartPole-v1, shape=[2, 2])", (2, 2)),
         ("RescaleObservation(MountainCar-v0, min_obs=[0, 0], max_obs=[1, 2])", (2,)),
         ("RescaleAction(Pendulum-v1, min_action=-1, max_action=1)", (3,)),
         ("DiscretizeObservation(MountainCar-v0, bins=[5, 6])", ()),
-        ("StickyAction(CartPole-v1, 0.2, [1, 3])", (4,)),
-        ("RepeatAction(TimeLimit(FrozenLake-v1, max_episode_steps=50), 2)", ()),
+        ("StickyAction(CartPole-v1, repeat_action_probability=0.2, repeat_action_duration=[1, 3])", (4,)),
+        ("RepeatAction(TimeLimit(FrozenLake-v1, max_episode_steps=50), num_repeats=2)", ()),
     ],
 )
 def test_gymnasiums_wrappers_stand_in_expressions(expression, shape):
@@ -122,6 +125,25 @@ def test_gymnasiums_wrappers_stand_in_expressions(expression, shape):
     env.reset(seed=0)
     observation, *_ = env.step(env.action_space.sample())
     assert observation in env.observation_space
+
+
+@pytest.mark.parametrize(
+    ("given", "by_name"),
+    [
+        (
+            "StickyAction(CartPole-v1, 0.2, [1, 3])",
+            "StickyAction(CartPole-v1, repeat_action_probability=0.2, repeat_action_duration=[1, 3])",
+        ),
+        (
+            "RepeatAction(TimeLimit(FrozenLake-v1, 50), 2)",
+            "RepeatAction(TimeLimit(FrozenLake-v1, max_episode_steps=50), num_repeats=2)",
+        ),
+        ("TimeLimit(env=FrozenLake-v1, max_episode_steps=5)", "TimeLimit(FrozenLake-v1, max_episode_steps=5)"),
+        ("discretize(CartPole-v1, 3)", "discretize(CartPole-v1, bins=3)"),
+    ],
+)
+def test_arguments_by_position_and_by_name_are_one_environment(given, by_name):
+    assert build_environment(given).label == build_environment(by_name).label == by_name
 
 
 def test_every_wrapper_of_gymnasium_is_there_but_for_those_of_functions_and_of_other_arrays():

@@ -97,11 +97,11 @@ class Script(Agent):
         if Path(self.results).is_absolute() or ".." in Path(self.results).parts:
             raise ConfigurationError(f"{self.name}: results must lie in the program's folder, got {self.results!r}")
 
-    @property
-    def is_python_file(self) -> bool:
-        """Whether the program is a file of Python, whose content belongs to a trial's key."""
+    def check_repeatable(self) -> None:
         program, *others = shlex.split(self.command)
-        return program.endswith(".py") or (_is_python(program) and bool(others) and others[0].endswith(".py"))
+        # The content of such a file belongs to a trial's key.
+        if not (program.endswith(".py") or (_is_python(program) and bool(others) and others[0].endswith(".py"))):
+            raise UnsupportedEnvironmentError(f"verify runs programs that are files of Python, and no {self.command!r}")
 
     # -- what it needs ------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from velodrome.experiments.specification.catalogue import (
     bound_arguments,
     call_of,
     kind_of,
+    parameters_of,
     refuse_names,
     type_hints,
     unknown_wrapper,
@@ -125,13 +126,31 @@ def environment_configuration(expression: str | Call) -> EnvironmentConfiguratio
         ExpressionError: the text is no expression.
         CatalogueError: a name of another kind.
     """
-    configuration = EnvironmentConfiguration(call_of(expression))
+    configuration = EnvironmentConfiguration(_by_name(call_of(expression)))
     kind = kind_of(configuration.expression.name)
     if kind is not None:
         raise CatalogueError(
             f"{configuration.expression.name} is {with_article(kind)}, not an environment such as FrozenLake-v1"
         )
     return configuration
+
+
+def _by_name(call: Call) -> Call:
+    """An environment's expression with the arguments of wrappers by name, but for what they stand around.
+
+    One spelling gives one key. What does not fit the wrapper's parameters stays, and is refused when it is made.
+    """
+    if call.name not in WRAPPERS:
+        return call
+    names = [key for key, p in parameters_of(WRAPPERS[call.name]).items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    given = dict(zip(names, call.positional, strict=False))
+    if len(call.positional) > len(names) or given.keys() & call.keywords:
+        return call
+    given |= call.keywords
+    inner = given.pop("env", None)
+    if not isinstance(inner, Call):
+        return call
+    return Call(call.name, (_by_name(inner),), given)
 
 
 def build_environment(expression: str | Call) -> EnvironmentConfiguration:

@@ -9,11 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from velodrome.agents.adapters.script import Script
 from velodrome.agents.agent import Agent
-from velodrome.agents.baselines.rule import Rule
 from velodrome.agents.external import ExternalAgent
-from velodrome.agents.named_objects import is_name
 from velodrome.checks import one_line
 from velodrome.envs.unimported_modules import NoSuchModuleError, add_current_directory, unimported_module
 from velodrome.experiments.errors import ExperimentWarning
@@ -151,12 +148,9 @@ class StoredPlanMaker:
         """Likewise of a program.
 
         Raises:
-            _NotRepeatableError: it is no file of Python, so that nothing would say whether it is the one that ran.
+            UnsupportedEnvironmentError: nothing would say whether it is the one that ran.
         """
-        if not isinstance(agent, Script):
-            return
-        if not agent.is_python_file:
-            raise _NotRepeatableError(f"verify runs programs that are files of Python, and no {agent.command!r}")
+        agent.check_repeatable()
         for path in agent.named_code().values():
             if isinstance(path, Path) and self._is_inside(path):
                 line = f"verify runs the code of a program in the store's folder: {path.name} ({path})"
@@ -216,15 +210,13 @@ def _modules_of(value: Any) -> Iterator[str]:
     if isinstance(value, list | tuple):
         for item in value:
             yield from _modules_of(item)
-    if isinstance(value, str) and is_name(value):
-        # Such as the class of another library's algorithm.
+    if isinstance(value, str) and ":" in value:
+        # Such as a rule's function, or the class of another library's algorithm.
         yield value.partition(":")[0]
     if isinstance(value, Call):
-        given = [*value.positional, *value.keywords.values()]
-        # A rule's function is named by a text.
-        names = [value.name, *(item for item in given if value.name == Rule.name and isinstance(item, str))]
-        yield from (name.rpartition(":")[0] for name in names if ":" in name)
-        yield from _modules_of(given)
+        if ":" in value.name:
+            yield value.name.rpartition(":")[0]
+        yield from _modules_of([*value.positional, *value.keywords.values()])
 
 
 def _names_of(data: Any) -> list[str]:
