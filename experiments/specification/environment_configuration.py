@@ -8,7 +8,9 @@ from typing import Any, Union, get_args, get_origin
 import gymnasium as gym
 import numpy as np
 
+from velodrome.agents.unfit_spaces import described
 from velodrome.envs.make import make_environment
+from velodrome.envs.space_parts import parts_of
 from velodrome.envs.unimported_modules import add_current_directory
 from velodrome.experiments.specification.catalogue import (
     WRAPPERS,
@@ -90,7 +92,11 @@ class EnvironmentConfiguration:
             wrapped: gym.Env[Any, Any] = wrapper(env, **arguments)
         except Exception as error:
             env.close()
-            reason = " ".join(str(error).split()) or f"cannot stand around {inner}"
+            observed = f"{inner}, which shows {described(env.observation_space)}"
+            reason = " ".join(str(error).split()) or f"cannot stand around {observed}"
+            parts = parts_of(env.observation_space)
+            if isinstance(error, NotImplementedError) and parts:
+                reason += f": choose of its parts, {name}(observation({inner}, [{parts[0][0]!r}]))"
             raise CatalogueError(f"{name}: {reason}") from None
         return wrapped
 
