@@ -8,6 +8,7 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import data_equivalence
 
 import velodrome as vd
 from velodrome.agents.errors import UnsupportedEnvironmentError
@@ -80,7 +81,7 @@ def test_what_a_seed_decides_is_the_same_twice(world):
         actions = np.random.default_rng(0).integers(env.action_space.n, size=10)
         played.append([env.step(int(action))[0] for action in actions])
         env.close()
-    assert gym.utils.env_checker.data_equivalence(*played)
+    assert data_equivalence(*played)
 
 
 @pytest.mark.parametrize(
