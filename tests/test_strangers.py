@@ -101,9 +101,8 @@ def test_an_agent_that_cannot_take_the_spaces_is_refused_in_one_line(agent, worl
     needed(world)
     if "sb3" in agent:
         pytest.importorskip("stable_baselines3")
-    with pytest.raises(Exception, match=".") as caught:
+    with pytest.raises((ValueError, RuntimeError)) as caught:
         vd.run(agent, world, steps=5, seed=0)
-    assert isinstance(caught.value, ValueError | RuntimeError)
     message = str(caught.value)
     assert reason in message
     assert len(message.splitlines()) == 1
