@@ -128,6 +128,7 @@ class BinnedActions(Agent):
     def exact_budget(
         self, env: Any, *, episodes: int | None, steps: int | None, epochs: int | None
     ) -> tuple[int | None, int | None]:
+        self._inner._bound = self._bound
         return self._inner.exact_budget(env, episodes=episodes, steps=steps, epochs=epochs)
 
     def check_steps(self, env: gym.Env[Any, Any], steps: int) -> None:

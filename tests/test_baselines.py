@@ -168,6 +168,23 @@ def test_two_trainings_are_one():
     assert whole.learner.counts.tolist() == parts.learner.counts.tolist()
 
 
+@pytest.mark.parametrize(
+    ("text", "space"),
+    [("best_constant", spaces.Discrete(5)), ("binned_actions(best_constant, bins=5)", spaces.Box(-1.0, 1.0, (1,)))],
+)
+def test_a_budget_may_come_in_parts_that_are_fewer_than_the_actions(text, space, tmp_path, monkeypatch):
+    # A trial trains in segments, and after each it asks for what is left.
+    def make():
+        return Spaced(space)
+
+    agent = build_agent(text)
+    evaluated = agent.train(make(), episodes=7, seed=0, evaluate_every=2, evaluator=lambda agent: {}).episodes
+    assert evaluated == 7
+    assert agent.train(make(), episodes=3).episodes == 3
+    results = vd.compare({"best": text}, {"made": make}, seeds=2, episodes=7, evaluation_episodes=2, workers=0)
+    assert not results.failures
+
+
 def test_the_best_constant_action_says_what_it_could_not_try():
     env = Spaced(spaces.Discrete(5), rewards=[1.0] * 5)
     log = BestConstantAction().train(env, steps=7, seed=0)

@@ -50,6 +50,11 @@ class Block:
         return "minutes" in self.remarks
 
     @property
+    def file(self):
+        """Name of the file that it is to be written to, or None."""
+        return next((remark.removeprefix("file: ") for remark in self.remarks if remark.startswith("file: ")), None)
+
+    @property
     def is_possible(self):
         modules = [remark.removeprefix("needs ") for remark in self.remarks if remark.startswith("needs ")]
         return all(importlib.util.find_spec(module) for module in modules)
@@ -104,8 +109,8 @@ def test_the_code_and_the_commands_of_a_page_run(page, clean_process, capsys):
     for block in blocks_of(page):
         if not block.is_possible:
             continue
-        if block.remark.startswith("file: "):
-            (clean_process / block.remark.removeprefix("file: ")).write_text(block.text, encoding="utf-8")
+        if block.file is not None:
+            (clean_process / block.file).write_text(block.text, encoding="utf-8")
         if block.language == "python":
             # The empty lines make a traceback point into the page.
             exec(compile("\n" * block.line + block.text, str(page), "exec"), module.__dict__)

@@ -1,8 +1,9 @@
 """Environments of expressions: they make and step, and mistakes are told early and in one line."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium import wrappers
+from gymnasium import spaces, wrappers
 
 import velodrome as vd
 from velodrome.envs import UnknownEnvironmentError, list_environments
@@ -144,6 +145,23 @@ def test_gymnasiums_wrappers_stand_in_expressions(expression, shape):
 )
 def test_arguments_by_position_and_by_name_are_one_environment(given, by_name):
     assert build_environment(given).label == build_environment(by_name).label == by_name
+
+
+class Mission(spaces.Space):
+    """A space of one's own, which Gymnasium cannot flatten."""
+
+
+class Messenger(gym.Env):
+    observation_space = spaces.Dict({"place": spaces.Discrete(3), "mission": Mission()})
+    action_space = spaces.Discrete(2)
+
+
+def test_where_a_wrapper_says_nothing_the_line_says_what_it_was_to_stand_around(monkeypatch):
+    monkeypatch.setitem(gym.registry, "Messenger-v0", gym.envs.registration.EnvSpec("Messenger-v0", Messenger))
+    assert message_of(CatalogueError, build_environment, "FlattenObservation(Messenger-v0)") == (
+        "FlattenObservation: cannot stand around Messenger-v0, which shows a Dict of 'mission' and 'place': choose of "
+        "its parts, FlattenObservation(observation(Messenger-v0, ['place']))"
+    )
 
 
 def test_every_wrapper_of_gymnasium_is_there_but_for_those_of_functions_and_of_other_arrays():

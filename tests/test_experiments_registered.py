@@ -1,9 +1,11 @@
 """Environments that a program registers itself: they run in every worker, and what registers them is in the key."""
 
 import importlib
+import warnings
 from functools import partial
 
 import gymnasium as gym
+import numpy as np
 import pytest
 from made_up import plan_of
 
@@ -178,3 +180,28 @@ def test_a_comparison_in_which_every_trial_failed_raises_after_all_is_stored(wor
 def test_a_comparison_in_which_some_trial_is_done_warns():
     with pytest.warns(ExperimentWarning, match="1 of 2 trials failed"):
         vd.compare("random", ["FrozenLake-v1", Broken], seeds=1, episodes=2, workers=0)
+
+
+class Shared(gym.Env):
+    """Gives views of one array, as trading environments do; Gymnasium's checker warns of that."""
+
+    observation_space = gym.spaces.Box(-1.0, 1.0, (2,))
+    action_space = gym.spaces.Discrete(2)
+    shown = np.zeros(2, np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.shown[:], {}
+
+    def step(self, action):
+        return self.shown[:], 0.0, False, False, {}
+
+
+def test_workers_are_as_quiet_as_the_command_line_about_what_gymnasiums_checker_finds():
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        register([])
+        env = gym.wrappers.PassiveEnvChecker(Shared())
+        env.reset(seed=0)
+        env.step(0)
+    assert found == []

@@ -78,7 +78,8 @@ class BestConstantAction(Agent):
     ) -> tuple[int | None, int | None]:
         episodes, steps = super().exact_budget(env, episodes=episodes, steps=steps, epochs=epochs)
         number = int(env.action_space.n)
-        if episodes is not None and episodes < number and expected_returns(env) is None:
+        # What is left of a budget, and the distance of evaluations, may be less.
+        if not self.is_trained and episodes is not None and episodes < number and expected_returns(env) is None:
             raise BudgetError(
                 f"{self.name} tries each of the {number} actions of {environment_label(env)} in an episode of its own: "
                 f"give at least {number} episodes, got {episodes}"

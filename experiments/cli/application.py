@@ -178,6 +178,7 @@ def compare(
     episodes: Whole | None = None,
     steps: Whole | None = None,
     epochs: Whole | None = None,
+    evaluation_episodes: Whole | None = None,
     evaluate_every: Whole | None = None,
     until_decided: Annotated[bool, Parameter(negative="")] = False,
     max_seeds: Whole | None = None,
@@ -213,6 +214,8 @@ def compare(
         episodes: training episodes of every trial instead of the experiment's budgets.
         steps: training steps of every trial instead of the experiment's budgets.
         epochs: passes through the labelled examples of every trial instead of the experiment's budgets.
+        evaluation_episodes: sampled episodes of every evaluation instead of the experiment's, 100 by default; where a
+            policy's value can be computed there are none.
         evaluate_every: episodes, steps or epochs, as the budget counts, between evaluations along each training.
         until_decided: add seeds, only to agents of undecided pairs, until every pair is decided; --seeds is then the
             number at the first look.
@@ -238,7 +241,8 @@ def compare(
     from velodrome.experiments.results.analysis import AnalysisOptions
 
     changes = {
-        "seeds": seeds, "episodes": episodes, "steps": steps, "epochs": epochs, "evaluate_every": evaluate_every,
+        "seeds": seeds, "episodes": episodes, "steps": steps, "epochs": epochs,
+        "evaluation_episodes": evaluation_episodes, "evaluate_every": evaluate_every,
     }  # fmt: skip
     run_options = {
         "workers": workers, "cluster": cluster, "trial_timeout": trial_timeout, "trial_memory": trial_memory,

@@ -61,6 +61,8 @@ def register(packed: Iterable[PackedRegistration]) -> None:
 
     # Where the module of an environment is imported only now, it registers the same once more.
     warnings.filterwarnings("ignore", message="(?s).*Overriding environment .* already in registry")
+    # As in the command line: Gymnasium's checker warns of what our loops refuse in a line of their own.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"gymnasium\.utils\.passive_env_checker")
     for one in packed:
         try:
             # Only this program's own parent sends them.

@@ -7,8 +7,11 @@ from typing import Any, Union, get_args, get_origin
 
 import gymnasium as gym
 import numpy as np
+from gymnasium import spaces
 
+from velodrome.agents.unfit_spaces import described
 from velodrome.envs.make import make_environment
+from velodrome.envs.space_parts import parts_of
 from velodrome.envs.unimported_modules import add_current_directory
 from velodrome.experiments.specification.catalogue import (
     WRAPPERS,
@@ -24,6 +27,7 @@ from velodrome.experiments.specification.catalogue import (
 )
 from velodrome.experiments.specification.expression import Call, to_text
 
+_SPACES = tuple(getattr(spaces, kind) for kind in spaces.__all__)
 Maker = Callable[[], gym.Env[Any, Any]]
 
 # What may be written for a type of a wrapper's parameter.
@@ -91,7 +95,12 @@ class EnvironmentConfiguration:
             wrapped: gym.Env[Any, Any] = wrapper(env, **arguments)
         except Exception as error:
             env.close()
-            reason = " ".join(str(error).split()) or f"cannot stand around {inner}"
+            observed = f"{inner}, which shows {described(env.observation_space)}"
+            reason = " ".join(str(error).split()) or f"cannot stand around {observed}"
+            # Gymnasium's functions on spaces know its own alone.
+            parts = [key for key, part in parts_of(env.observation_space) if type(part) in _SPACES]
+            if isinstance(error, NotImplementedError) and parts:
+                reason += f": choose of its parts, {name}(observation({inner}, {parts}))"
             raise CatalogueError(f"{name}: {reason}") from None
         return wrapped
 
