@@ -124,7 +124,7 @@ def test_gymnasiums_wrappers_stand_around_them_by_name():
     assert build_environment(flat).make().observation_space.shape == (151,)
     for wrapped in (f"FrameStackObservation({STOCKS}, 2)", f"NormalizeObservation({HIGHWAY})"):
         needed(wrapped.partition("(")[2])
-        assert vd.run("random", f"TimeLimit({wrapped}, 3)", episodes=1, seed=0, evaluation_episodes=1).log.steps == 3
+        assert vd.run("random", f"TimeLimit({wrapped}, 3)", episodes=1, seed=0, evaluation_episodes=1).log.steps <= 3
 
 
 @pytest.mark.parametrize(
