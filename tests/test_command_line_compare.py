@@ -483,3 +483,12 @@ def test_the_command_repeats_agents_and_environments(closed_gate, capsys):
     assert command[:7] == ["velodrome", "compare", *words[:5]]
     closed_gate.unlink()
     assert main(command[1:]) == 0
+
+
+def test_the_number_of_evaluation_episodes_is_an_option_and_stands_in_the_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["random", "--on", "TimeLimit(CartPole-v1, max_episode_steps=9)", "--episodes", "2", "--seeds", "2"]
+    assert main(["compare", *words, "--evaluation-episodes", "3", "--workers", "0", "--quiet"]) == 0
+    assert "evaluated over 3 sampled episodes" in " ".join(capsys.readouterr().out.split())
+    (file,) = (tmp_path / "results").glob("*/experiment.toml")
+    assert "evaluation_episodes = 3\n" in file.read_text(encoding="utf-8")
