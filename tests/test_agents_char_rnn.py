@@ -168,7 +168,13 @@ def test_keras_computes_the_same_from_the_same_weights(cell, bidirectional):
 
 
 @pytest.mark.parametrize(
-    ("cell", "layers", "bidirectional"), [("rnn", 1, True), ("lstm", 2, False), ("lstm", 1, True), ("gru", 2, False)]
+    ("cell", "layers", "bidirectional"),
+    [
+        ("rnn", 1, True),
+        ("lstm", 2, False),
+        pytest.param("lstm", 1, True, marks=pytest.mark.slow),
+        pytest.param("gru", 2, False, marks=pytest.mark.slow),
+    ],
 )
 def test_training_is_keras_training(cell, layers, bidirectional):
     """Loss by loss and weight by weight that of Keras' layers, its cross-entropy and its Adam."""

@@ -106,6 +106,7 @@ def test_training_goes_on_in_an_environment_made_anew(tmp_path, learnt):
     assert learnt(resumed) == learnt(undisturbed)
 
 
+@pytest.mark.slow
 def test_a_table_of_nine_pixels_learns_digits_from_reward():
     expression = (
         "discretized(agent=q_learning(discount=0, learning_rate=harmonic(1, clock='visits'), "

@@ -43,6 +43,7 @@ def test_a_general_learner_holds_the_special_one(garnet, general, parameters, sp
         assert one.learner.rng.bit_generator.state == other.learner.rng.bit_generator.state
 
 
+@pytest.mark.slow
 def test_more_steps_a_target_or_longer_traces_are_not_q_learning(garnet):
     plain = agents.QLearning(policy=EXPLORING)
     plain.train(garnet, episodes=30, seed=0)

@@ -24,6 +24,7 @@ def _run(name, *options, timeout=120):
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
 
 
+@pytest.mark.slow
 def test_the_compiled_loop_equals_the_c_loop(benchmarks):
     import compiled_vs_c
 
@@ -50,7 +51,14 @@ def test_a_difference_of_one_bit_is_seen(benchmarks):
     assert outcome().differences(other) == ["action_values", "agent_state"]
 
 
-@pytest.mark.parametrize("name", ["tutorial_loop", "generic_overhead", "learners", "threads"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "generic_overhead",
+        "learners",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("tutorial_loop", "threads")),
+    ],
+)
 def test_a_cheap_benchmark_runs(name):
     finished = _run(name, "--quick")
     assert finished.returncode == 0, finished.stderr

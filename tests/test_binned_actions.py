@@ -265,13 +265,14 @@ def test_it_stands_in_expressions_tables_and_stores(tmp_path):
         seeds=2,
         episodes=3,
         evaluate_every=2,
+        evaluation_episodes=3,
         out=tmp_path / "store",
         workers=0,
     )
     rows = {row["agent"]: row for row in results.rows()}
     assert set(rows) == {"binned", "chance", "few"}
     assert all(np.isfinite(row["greedy_return_mean"]) for row in rows.values())
-    again = vd.run(expression, "Pendulum-v1", episodes=3, seed=0)
+    again = vd.run(expression, "Pendulum-v1", episodes=3, seed=0, evaluation_episodes=3)
     assert np.isfinite(again.evaluation.mean_return)
 
 

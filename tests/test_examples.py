@@ -66,6 +66,7 @@ def test_an_example_says_how_it_is_run(name):
     assert f"python examples/{name}" in text.split('"""')[1]
 
 
+@pytest.mark.slow
 def test_the_experiment_file_runs(tmp_path):
     path = EXAMPLES / "experiment.toml"
     plan = read_experiment(str(path))

@@ -95,7 +95,7 @@ def test_help_loads_nothing_heavy():
         "    assert main(['--help']) == 0\n"
         "except SystemExit as leaving:\n"
         "    assert not leaving.code\n"
-        "heavy = {'tensorflow', 'pandas', 'matplotlib', 'scipy', 'numba', 'gymnasium', 'lark', 'pydantic'}\n"
+        "heavy = {'tensorflow', 'pandas', 'matplotlib', 'scipy', 'numba', 'lark', 'pydantic'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)

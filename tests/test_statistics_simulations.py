@@ -106,7 +106,9 @@ def test_the_family_wise_error_of_a_thousand_experiments(benchmarks, procedure):
     assert np.mean([false for false, _, _, _ in counts]) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 1000)
 
 
-@pytest.mark.parametrize("name", ["interval_coverage", "family_wise_error", "statistics_vs_rliable"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("interval_coverage", marks=pytest.mark.slow), "family_wise_error", "statistics_vs_rliable"]
+)
 def test_a_benchmark_runs_or_says_what_it_needs(name):
     command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--quick"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
