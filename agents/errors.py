@@ -32,6 +32,11 @@ def policy_failure(error: Exception) -> PolicyFailureError:
     return PolicyFailureError(f"the policy raised {one_line(error)}")
 
 
+def no_such_action(action: Any, num_actions: int) -> PolicyFailureError:
+    """The error to raise where a policy chose an action that does not exist."""
+    return PolicyFailureError(f"the policy chose action {action!r}, but there are actions 0 to {num_actions - 1}")
+
+
 def call_failure(env: Any, call: str, where: str, error: Exception) -> EnvironmentFailureError:
     """The error to raise where an environment raised `error` in a `call` of its "reset" or "step"."""
     reason = one_line(error)

@@ -2,7 +2,6 @@
 
 import functools
 import importlib
-import os
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any, Self
 
 from velodrome.agents.adapters.torch_imports import imports_of_torch
 from velodrome.checks import ConfigurationError, did_you_mean, one_line
-from velodrome.envs.unimported_modules import NoSuchModuleError, unimported_module
+from velodrome.envs.unimported_modules import NoSuchModuleError, add_current_directory, unimported_module
 from velodrome.policies.configuration import checked_dict, function_name
 
 # Entry of a dict that names what is called with the others.
@@ -125,9 +124,7 @@ def find(owner: str, name: str, *, may_import: bool) -> Any:
 
 
 def _imported(owner: str, name: str, module_name: str, path: str) -> Any:
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    importlib.invalidate_caches()
+    add_current_directory()
     try:
         source = unimported_module(module_name)
         first = path.partition(".")[0]

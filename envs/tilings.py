@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from velodrome.envs.binning import numbers_of
+
 # A linear learner keeps a weight for every feature and action, 8 bytes each.
 MOST_FEATURES = 10_000_000
 # Cells whose tiles are remembered, some 400 bytes each and 8 more a tiling.
@@ -90,14 +92,7 @@ class Tilings:
         Raises:
             ValueError: it has another size, or a NaN in a dimension that is looked at.
         """
-        array = np.asarray(observation)
-        if array.dtype.kind not in "fiub":
-            # NumPy would read numbers out of text, and NaN out of None.
-            raise ValueError(f"observation must hold numbers, got {array.dtype}")
-        # A handful of numbers: plain floats are ten times as fast as arrays here.
-        values = array.astype(np.float64, copy=False).ravel().tolist()
-        if len(values) != self._size:
-            raise ValueError(f"observation must have {self._size} numbers, got {len(values)}")
+        values = numbers_of(observation, self._size)
         cells = []
         for place, low, high, number in self._limits:
             value = values[place]

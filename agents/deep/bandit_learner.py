@@ -11,7 +11,7 @@ from velodrome.agents.deep.neural_classifier import NeuralClassifier
 from velodrome.agents.deep.reward_model import RewardModel
 from velodrome.agents.deep.supervised_learner import DivergedError
 from velodrome.agents.engine.seeding import Streams
-from velodrome.agents.errors import EnvironmentFailureError, PolicyFailureError, policy_failure
+from velodrome.agents.errors import EnvironmentFailureError, no_such_action, policy_failure
 from velodrome.agents.resuming.saving import arrays_under, whole_number
 from velodrome.agents.stepwise import StepwiseLearner
 from velodrome.agents.tabular.schedule_table import ScheduleTable
@@ -195,9 +195,7 @@ class BanditLearner(StepwiseLearner):
         except Exception as error:
             raise policy_failure(error) from error
         if not exists:
-            raise PolicyFailureError(
-                f"the policy chose action {action!r}, but there are actions 0 to {self.task.num_classes - 1}"
-            )
+            raise no_such_action(action, self.task.num_classes)
         return int(action)
 
     def _see(self, observation: Any) -> None:

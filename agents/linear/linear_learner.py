@@ -9,7 +9,7 @@ from velodrome.agents.deep.bandit_learner import NoVisitCounts
 from velodrome.agents.deep.supervised_learner import DivergedError
 from velodrome.agents.engine.buffered_stream import BufferedStream
 from velodrome.agents.engine.seeding import Streams
-from velodrome.agents.errors import PolicyFailureError, policy_failure
+from velodrome.agents.errors import no_such_action, policy_failure
 from velodrome.agents.linear.binary_features import LinearTask
 from velodrome.agents.resuming.saving import whole_number
 from velodrome.agents.stepwise import StepwiseLearner
@@ -199,9 +199,7 @@ class LinearLearner(StepwiseLearner):
         except Exception as error:
             raise policy_failure(error) from error
         if not exists:
-            raise PolicyFailureError(
-                f"the policy chose action {action!r}, but there are actions 0 to {self._num_actions - 1}"
-            )
+            raise no_such_action(action, self._num_actions)
         return int(action)
 
     def action_values(self, observations: Any) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from velodrome.agents.engine.buffered_stream import BufferedStream
 from velodrome.agents.engine.seeding import Streams
-from velodrome.agents.errors import PolicyFailureError, policy_failure
+from velodrome.agents.errors import no_such_action, policy_failure
 from velodrome.agents.resuming.saving import whole_number
 from velodrome.agents.stepwise import StepwiseLearner
 from velodrome.agents.tabular.action_masks import among_available
@@ -282,9 +282,7 @@ class TabularLearner(StepwiseLearner):
         except Exception as error:
             raise policy_failure(error) from error
         if not exists:
-            raise PolicyFailureError(
-                f"the policy chose action {action!r}, but there are actions 0 to {self._num_actions - 1}"
-            )
+            raise no_such_action(action, self._num_actions)
         return int(action)
 
     def _parameter(self, state: int) -> float:
