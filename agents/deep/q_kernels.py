@@ -10,10 +10,14 @@ are the same on every processor and for every number of threads.
 """
 
 import math
+from functools import partial
 
 import numpy as np
 
 from velodrome.agents.engine.numba_cache import compiled
+
+# A division that may raise is not done by vectors.
+_compiled = partial(compiled, error_model="numpy")
 
 # Rows of the array of weights.
 ONLINE, TARGET, FIRST_MOMENT, SECOND_MOMENT, GRADIENT = 0, 1, 2, 3, 4
@@ -25,11 +29,13 @@ GOES_ON, TERMINATED, TRUNCATED = 0, 1, 2
 _FARTHEST = 10.0
 # Of Adam, as in Keras.
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
+# Moments below are 0: the smallest numbers of all, which those of a dead rectifier would come to, are slow.
+_LEAST = 1e-30
 # Squared gradients are summed in so many partial sums.
 _LANES = 16
 
 
-@compiled
+@_compiled
 def add_product(left, right, result):
     """Add left (M, K) times right (K, N) to result (M, N): four terms at a time, each row of the result in one go."""
     terms = left.shape[1]
@@ -49,7 +55,7 @@ def add_product(left, right, result):
                 sums[column] += factor * rest[column]
 
 
-@compiled
+@_compiled
 def transpose(matrix, result):
     """Write matrix (M, N) to result (N, M)."""
     for row in range(matrix.shape[0]):
@@ -57,7 +63,7 @@ def transpose(matrix, result):
             result[column, row] = matrix[row, column]
 
 
-@compiled
+@_compiled
 def _hidden_layer(inputs, kernel, bias, is_symbol, outputs):
     """Outputs (B, N) of a dense layer with rectifiers."""
     for row in range(outputs.shape[0]):
@@ -77,7 +83,7 @@ def _hidden_layer(inputs, kernel, bias, is_symbol, outputs):
             own[column] = max(own[column], np.float32(0.0))
 
 
-@compiled
+@_compiled
 def forward(weights, sizes, is_symbol, is_dueling, inputs, hidden, turned, outputs, values):
     """Action values of a batch.
 
@@ -131,7 +137,7 @@ def forward(weights, sizes, is_symbol, is_dueling, inputs, hidden, turned, outpu
                 values[action, row] += shift
 
 
-@compiled
+@_compiled
 def backward(weights, sizes, is_symbol, has_bias, inputs, hidden, turned, deltas, gradient):
     """Gradient of a batch's loss, by the rule for products of functions, from the last layer to the first.
 
@@ -214,7 +220,7 @@ def backward(weights, sizes, is_symbol, has_bias, inputs, hidden, turned, deltas
             change = following
 
 
-@compiled
+@_compiled
 def _norm(gradient):
     """Euclidean norm of a gradient."""
     sums = np.zeros(_LANES, np.float32)
@@ -231,7 +237,7 @@ def _norm(gradient):
     return math.sqrt(total)
 
 
-@compiled
+@_compiled
 def step_of_optimizer(weights, powers, optimizer, learning_rate, max_gradient_norm):
     """Change the online network by its gradient.
 
@@ -258,15 +264,18 @@ def step_of_optimizer(weights, powers, optimizer, learning_rate, max_gradient_no
     rate = np.float32(learning_rate * math.sqrt(1.0 - powers[1]) / (1.0 - powers[0]))
     first, second = weights[FIRST_MOMENT], weights[SECOND_MOMENT]
     share_1, share_2, epsilon = np.float32(1.0 - _BETA_1), np.float32(1.0 - _BETA_2), np.float32(_EPSILON)
+    least, zero = np.float32(_LEAST), np.float32(0.0)
     for weight in range(online.shape[0]):
         slope = shrink * gradient[weight]
         mean = first[weight] + share_1 * (slope - first[weight])
         square = second[weight] + share_2 * (slope * slope - second[weight])
+        mean = mean if abs(mean) > least else zero
+        square = square if square > least else zero
         first[weight], second[weight] = mean, square
         online[weight] -= rate * mean / (np.sqrt(square) + epsilon)
 
 
-@compiled
+@_compiled
 def learn(
     weights, sizes, powers, inputs, next_inputs, actions, returns, factors, next_masks, shares, errors, work,
     is_symbol, is_dueling, has_bias, has_masks, is_double, has_target, is_huber, optimizer, learning_rate,
@@ -352,7 +361,7 @@ def learn(
     return loss / number, total / number
 
 
-@compiled
+@_compiled
 def move_target(weights, rate):
     """Move the target network towards the online one by a share of their difference; 1 copies it."""
     online, target = weights[ONLINE], weights[TARGET]
@@ -365,17 +374,23 @@ def move_target(weights, rate):
             target[weight] += share * (online[weight] - target[weight])
 
 
-@compiled
+@_compiled
+def _scaled(observation, scale, result):
+    """Write an observation (D,) to result float32 (D,), as `scaled_into` does."""
+    offset, factor, limit = scale[0], scale[1], scale[2]
+    for column in range(observation.shape[0]):
+        number = (np.float32(observation[column]) - offset[column]) * factor[column]
+        result[column] = min(max(number, -limit[column]), limit[column])
+
+
+@_compiled
 def scaled_into(observations, scale, inputs):
     """Write observations (B, D) to inputs float32 (B, D): minus `scale[0]`, times `scale[1]`, cut at `scale[2]`."""
     for row in range(observations.shape[0]):
-        own, result = observations[row], inputs[row]
-        for column in range(own.shape[0]):
-            number = (np.float32(own[column]) - scale[0, column]) * scale[1, column]
-            result[column] = min(max(number, -scale[2, column]), scale[2, column])
+        _scaled(observations[row], scale, inputs[row])
 
 
-@compiled
+@_compiled
 def values_of_one(weights, sizes, observation, scale, work, values, is_symbol, is_dueling):
     """Fill values float32 (num_actions,) with those of one observation (D,)."""
     inputs = work[: observation.shape[0]].reshape((1, observation.shape[0]))
@@ -395,7 +410,7 @@ def values_of_one(weights, sizes, observation, scale, work, values, is_symbol, i
     forward(weights[ONLINE], sizes, is_symbol, is_dueling, inputs, hidden, turned, outputs, by_action)
 
 
-@compiled
+@_compiled
 def see(observation, present, statistics, scale, is_running):
     """Take an observation (D,) for the present one, and into the running statistics; False if a number is not finite.
 
@@ -426,7 +441,7 @@ def see(observation, present, statistics, scale, is_running):
     return True
 
 
-@compiled
+@_compiled
 def store(
     observations, next_observations, actions, rewards, ends, place, present, following, statistics, scale, is_running,
     action, reward, end,
@@ -444,7 +459,7 @@ def store(
     return True
 
 
-@compiled
+@_compiled
 def gather(
     observations, next_observations, actions, rewards, ends, masks, slots, newest, n_step, discount, scale, has_masks,
     inputs, next_inputs, batch_actions, returns, factors, next_masks,
@@ -456,7 +471,7 @@ def gather(
     capacity = observations.shape[0]
     for row in range(slots.shape[0]):
         slot = slots[row]
-        scaled_into(observations[slot : slot + 1], scale, inputs[row : row + 1])
+        _scaled(observations[slot], scale, inputs[row])
         batch_actions[row] = actions[slot]
         total, factor = float(rewards[slot]), discount
         for _ in range(1, n_step):
@@ -467,13 +482,13 @@ def gather(
             factor *= discount
         returns[row] = np.float32(total)
         factors[row] = np.float32(0.0) if ends[slot] == TERMINATED else np.float32(factor)
-        scaled_into(next_observations[slot : slot + 1], scale, next_inputs[row : row + 1])
+        _scaled(next_observations[slot], scale, next_inputs[row])
         if has_masks:
             for action in range(masks.shape[1]):
                 next_masks[row, action] = masks[slot, action]
 
 
-@compiled
+@_compiled
 def set_priority(tree, slot, priority):
     """Set the priority of a slot in a tree of sums, float64 (2 * leaves,): node i is the sum of 2i and 2i + 1."""
     node = tree.shape[0] // 2 + slot
@@ -483,7 +498,7 @@ def set_priority(tree, slot, priority):
         tree[node] = tree[2 * node] + tree[2 * node + 1]
 
 
-@compiled
+@_compiled
 def draw_by_priority(tree, count, uniforms, exponent, slots, shares):
     """Draw slots in proportion to their priorities, one from each of B equal parts of their sum.
 
@@ -513,7 +528,7 @@ def draw_by_priority(tree, count, uniforms, exponent, slots, shares):
         shares[row] = np.float32(importances[row] / largest)
 
 
-@compiled
+@_compiled
 def set_priorities(tree, slots, errors, exponent, largest):
     """Set (|error| + 1e-6)^exponent as the priorities of slots; returns the largest priority so far."""
     for row in range(slots.shape[0]):

@@ -158,10 +158,10 @@ class ObservationReader:
         space = self.space
         if isinstance(space, spaces.Box) and scaling != "none":
             low, high = space.low.reshape(-1).astype(np.float64), space.high.reshape(-1).astype(np.float64)
-            width = high - low
-            is_bounded = np.isfinite(width) & (width > 0)
             # float32's largest number stands for infinity in some of Gymnasium's environments.
-            is_bounded &= width < np.finfo(np.float32).max
+            is_bounded = (np.maximum(-low, high) < np.finfo(np.float32).max) & (high > low)
+            low, high = np.where(is_bounded, low, 0.0), np.where(is_bounded, high, 1.0)
+            width = high - low
             offset, factor = (low, width) if not self.is_scalable else (low + width / 2, width / 2)
             if not self.is_scalable or scaling == "bounds":
                 scale[0][is_bounded] = offset[is_bounded]
