@@ -1,7 +1,6 @@
 """Deep Q-networks: Q-learning with a network, a replay and a target network."""
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import field
 from typing import Any, ClassVar, Literal
 
@@ -10,7 +9,6 @@ import numpy as np
 from gymnasium import spaces
 
 from velodrome.agents.agent import Agent
-from velodrome.agents.deep.labelled_task import numbers
 from velodrome.agents.deep.q_learner import (
     ObservationReader,
     QLearner,
@@ -20,7 +18,6 @@ from velodrome.agents.deep.q_learner import (
     replay_bytes,
 )
 from velodrome.agents.engine.episode_ends import EpisodeEnds
-from velodrome.agents.engine.sampled_model import SampledModel
 from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
 from velodrome.agents.stepwise import Spaces
@@ -55,7 +52,8 @@ class DQN(Agent):
         learning_rate: of the optimizer, a number or a schedule on the clock "step" or "episode".
         optimizer: "adam" (as in Keras) or "sgd".
         max_gradient_norm: longer gradients of a batch are shortened to this norm; None leaves them.
-        loss: mean over the batch of the "squared" error, or of Huber's, "huber" (half the square up to 1, linear beyond).
+        loss: mean over the batch of the "squared" error, or of Huber's, "huber": half the square up to 1, linear
+            beyond.
         scaling: of observations: by their "running" mean and standard deviation, cut at 10; by the space's "bounds" to
             [-1, 1] where these are finite; or "none". Whole numbers are divided by their bounds unless it is "none".
         batch_size: steps that are learnt from at a time.
@@ -82,9 +80,9 @@ class DQN(Agent):
 
     Source: Mnih et al. (2015), Human-level control through deep reinforcement learning; the defaults were chosen on
     CartPole. Deviations: 1. Adam instead of RMSProp, and no reward clipping; 2. dense layers, and observations scaled
-    by running statistics; 3. the squared error with a limit on the gradient's norm, instead of clipped errors; 4. Double
-    Q-learning and 5-step returns by default; 5. n-step returns begin at every step of the replay, and are shorter at
-    its newest ones.
+    by running statistics; 3. the squared error with a limit on the gradient's norm, instead of clipped errors; 4.
+    double Q-learning and 5-step returns; 5. n-step returns begin at every step of the replay, and are shorter at its
+    newest ones.
     """
 
     hidden: tuple[int, ...] = (64, 64)
@@ -118,7 +116,7 @@ class DQN(Agent):
 
     def __post_init__(self) -> None:
         name = self.name
-        if isinstance(self.hidden, str) or not isinstance(self.hidden, Sequence):
+        if not isinstance(self.hidden, tuple | list):
             raise ConfigurationError(
                 f"{name}: hidden must be the units of each hidden layer, such as (64, 64), or () for none, "
                 f"got {self.hidden!r}"
@@ -176,8 +174,8 @@ class DQN(Agent):
         label, actions = environment_label(env), task.action_space
         if isinstance(actions, spaces.Box):
             raise UnsupportedEnvironmentError(
-                f"{self.name} needs a Discrete action space, but {label} has {actions}: for continuous actions, wrap "
-                "the environment so that they are binned, or take an agent of Stable-Baselines3"
+                f"{self.name} needs a Discrete action space, but {label} has {actions}: cut them into bins, "
+                f"binned_actions({self.name}, bins=5), or take sb3('PPO')"
             )
         if not isinstance(actions, spaces.Discrete):
             raise UnsupportedEnvironmentError(f"{self.name} needs a Discrete action space, but {label} has {actions}")

@@ -46,9 +46,7 @@ def add_product(left, right, result):
             a, b, c, d = factors[term], factors[term + 1], factors[term + 2], factors[term + 3]
             first, second, third, fourth = right[term], right[term + 1], right[term + 2], right[term + 3]
             for column in range(sums.shape[0]):
-                sums[column] += (
-                    a * first[column] + b * second[column] + c * third[column] + d * fourth[column]
-                )
+                sums[column] += a * first[column] + b * second[column] + c * third[column] + d * fourth[column]
         for term in range(fours, terms):
             factor, rest = factors[term], right[term]
             for column in range(sums.shape[0]):
@@ -142,7 +140,11 @@ def backward(weights, sizes, is_symbol, has_bias, inputs, hidden, turned, deltas
     """Gradient of a batch's loss, by the rule for products of functions, from the last layer to the first.
 
     Args:
-        weights, sizes, is_symbol, inputs, hidden: as `forward` got and filled them.
+        weights: as of `forward`.
+        sizes: likewise.
+        is_symbol: likewise.
+        inputs: likewise.
+        hidden: as `forward` filled it.
         has_bias: whether biases have a gradient; it is 0 if not.
         turned: room for (all hidden units, or num_inputs if more, and B) numbers.
         deltas: gradient of the loss by each of the last outputs, float32 (num_outputs, B).
@@ -287,18 +289,25 @@ def learn(
         weights: float32 (5, num_weights); see `ONLINE` and the like.
         sizes: of the layers.
         powers: of Adam.
-        inputs, next_inputs: float32 (B, num_inputs), observations as the network reads them.
+        inputs: float32 (B, num_inputs), observations as the network reads them.
+        next_inputs: the same of those that followed.
         actions: int64 (B,), from 0.
         returns: float32 (B,), discounted sums of the rewards between the two observations.
         factors: float32 (B,), by which the value of the second is discounted; 0 where the episode terminated.
-        next_masks: uint8 (B, num_actions), actions available in the second; read with `has_masks` alone.
+        next_masks: uint8 (B, num_actions), actions available in the second.
         shares: float32 (B,), by which each loss is weighted.
         errors: float32 (B,), filled with estimate minus target.
-        work: float32, room for a batch; see `QNetwork`.
+        work: float32, room for a batch; see `NetworkShape.room`.
+        is_symbol: see `forward`.
+        is_dueling: see `forward`.
+        has_bias: see `backward`.
+        has_masks: whether `next_masks` is read.
         is_double: the online network chooses the action that the target network values.
         has_target: False: the online network values it.
         is_huber: Huber's loss, that of Keras, instead of the squared error.
-        optimizer, learning_rate, max_gradient_norm: of the step.
+        optimizer: see `step_of_optimizer`.
+        learning_rate: see `step_of_optimizer`.
+        max_gradient_norm: see `step_of_optimizer`.
     """
     number, num_outputs = inputs.shape[0], sizes[-1]
     num_actions = num_outputs - 1 if is_dueling else num_outputs

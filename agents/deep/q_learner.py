@@ -78,9 +78,14 @@ class ObservationReader:
         Raises:
             EnvironmentFailureError: it is none of the space.
         """
-        if self._is_plain and type(observation) is np.ndarray and observation.shape == self._shape:
-            if observation.dtype == self.dtype and observation.flags.c_contiguous:
-                return observation
+        if (
+            self._is_plain
+            and type(observation) is np.ndarray
+            and observation.shape == self._shape
+            and observation.dtype == self.dtype
+            and observation.flags.c_contiguous
+        ):
+            return observation
         try:
             return self._row(observation)
         except ObservationError as error:
@@ -140,8 +145,8 @@ class ObservationReader:
             if not np.isfinite(rows).all():
                 raise ObservationError("observations must be finite numbers")
             return rows
-        rows = [self._row(observation) for observation in self._parts(observations)]
-        return np.array(rows, self.dtype).reshape(-1, self.size)
+        found = [self._row(observation) for observation in self._parts(observations)]
+        return np.array(found, self.dtype).reshape(-1, self.size)
 
     def _parts(self, observations: Any) -> Any:
         if isinstance(self.space, spaces.Discrete):
@@ -262,7 +267,7 @@ class QLearner(StepwiseLearner):
         self._draws: Any = self._buffer if policy.draws_uniforms_only else self._rng
         self._present = np.zeros(reader.size, reader.dtype)
         self._values = np.zeros(self._num_actions, np.float32)
-        self._row: Any = memoryview(self._values)
+        self._row: Any = memoryview(self._values)  # type: ignore[arg-type]
         self._action, self.episode, self.step = 0, 0, 0
         self.action_masks = ActionMasks(self._num_actions)
         self._mask: Any = None
@@ -396,9 +401,7 @@ class QLearner(StepwiseLearner):
         rate = self._rates.value(self.episode if self._rates.clock == "episode" else self.step)
         importance = 0.0
         if options.prioritized:
-            importance = self._importances.value(
-                self.episode if self._importances.clock == "episode" else self.step
-            )
+            importance = self._importances.value(self.episode if self._importances.clock == "episode" else self.step)
         self.replay.draw(
             network.batch, n_step=options.n_step, discount=float(options.discount), scale=self.scale,
             importance=importance,
@@ -500,7 +503,8 @@ def replay_bytes(options: QOptions, task: Spaces, reader: ObservationReader) -> 
     assert isinstance(task.action_space, spaces.Discrete)
     step = 2 * reader.size * np.dtype(reader.dtype).itemsize + 9
     step += int(task.action_space.n) if options.action_mask else 0
-    return options.replay * (step + (32 if options.prioritized else 0))
+    number: int = options.replay * (step + (32 if options.prioritized else 0))
+    return number
 
 
 def check_memory(options: QOptions, task: Spaces, reader: ObservationReader) -> None:
@@ -513,7 +517,7 @@ def check_memory(options: QOptions, task: Spaces, reader: ObservationReader) -> 
     if needed > there:
         raise UnsupportedEnvironmentError(
             f"{options.name}: replay={options.replay} steps of {reader.size} numbers need {needed / 2**30:,.1f} GiB, "
-            f"but this machine has {there / 2**30:,.1f}: give a smaller replay, at most {options.replay * there // needed}"
+            f"but this machine has {there / 2**30:,.1f}: at most {options.replay * there // needed} fit"
         )
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,7 +68,7 @@ class NetworkShape:
     @property
     def num_weights(self) -> int:
         """Number of weights, with the biases, which are kept as zeros where there are none."""
-        return sum((before + 1) * after for before, after in zip(self.sizes, self.sizes[1:], strict=False))
+        return sum((before + 1) * after for before, after in pairwise(self.sizes))
 
     def room(self, size: int) -> int:
         """Numbers that the kernels need to work on a batch."""
@@ -77,12 +78,11 @@ class NetworkShape:
     def describe(self) -> list[str]:
         """A line a layer: its shape and number of weights."""
         sizes, lines = self.sizes, []
-        for number, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        for number, (before, after) in enumerate(pairwise(sizes)):
             kind = "dense, rectified" if number < len(sizes) - 2 else "dense"
             weights = (before + self.has_bias) * after
             lines.append(f"{kind}: {before} -> {after}, {weights:,} weights")
         return lines
-
 
 
 class QNetwork:
@@ -138,7 +138,7 @@ class QNetwork:
         """Views of a row of the weights: each layer's kernel float32 (inputs, outputs) and bias (outputs,)."""
         found, place, flat = [], 0, self.weights[row]
         sizes = self.shape.sizes
-        for number, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        for number, (before, after) in enumerate(pairwise(sizes)):
             kernel = flat[place : place + before * after]
             is_last = number == len(sizes) - 2
             view = kernel.reshape(after, before).T if is_last else kernel.reshape(before, after)
