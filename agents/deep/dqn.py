@@ -240,8 +240,10 @@ class DQN(Agent):
                 'give act that of the observation, action_mask=info["action_mask"]'
             )
         reader: ObservationReader = learner.reader
+        if not explore and not self.action_mask and reader.is_plainly_one(observation):
+            return learner.greedy_action(reader.row(observation))
         is_batch = reader.is_batch(observation)
-        rows = reader.read_batch(observation) if is_batch else reader.read(observation)[np.newaxis]
+        rows = reader.read_batch(observation) if is_batch else reader.row(observation)[np.newaxis]
         values = learner.network.values(rows, learner.scale)
         masks = None
         if self.action_mask:

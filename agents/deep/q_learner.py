@@ -33,7 +33,7 @@ from velodrome.agents.tabular.known_masks import ActionMasks
 from velodrome.agents.tabular.schedule_table import ScheduleTable
 from velodrome.agents.training_log import Curve
 from velodrome.policies.policy import Policy
-from velodrome.policies.schedules import Constant, Schedule, as_schedule
+from velodrome.policies.schedules import Schedule, as_schedule
 
 _NO_COUNTS: Any = NoVisitCounts()
 
@@ -87,11 +87,16 @@ class ObservationReader:
         ):
             return observation
         try:
-            return self._row(observation)
+            return self.row(observation)
         except ObservationError as error:
             raise EnvironmentFailureError(str(error)) from None
 
-    def _row(self, observation: Any) -> np.ndarray:
+    def row(self, observation: Any) -> np.ndarray:
+        """One observation as (size,) numbers of `dtype`.
+
+        Raises:
+            ObservationError: it is none of the space.
+        """
         space = self.space
         if isinstance(space, spaces.Discrete):
             try:
@@ -115,6 +120,12 @@ class ObservationReader:
             raise ObservationError(f"observation {shown(observation)} is none of {space}")
         with np.errstate(over="ignore"):
             return np.ascontiguousarray(array, self.dtype).reshape(self.size)
+
+    def is_plainly_one(self, observation: Any) -> bool:
+        """Whether it can be seen at once that something is one observation."""
+        if self.is_symbol:
+            return isinstance(observation, int | np.integer)
+        return self.is_box and type(observation) is np.ndarray and observation.shape == self._shape
 
     def is_batch(self, observations: Any) -> bool:
         """Whether observations have a leading dimension.
@@ -145,7 +156,7 @@ class ObservationReader:
             if not np.isfinite(rows).all():
                 raise ObservationError("observations must be finite numbers")
             return rows
-        found = [self._row(observation) for observation in self._parts(observations)]
+        found = [self.row(observation) for observation in self._parts(observations)]
         return np.array(found, self.dtype).reshape(-1, self.size)
 
     def _parts(self, observations: Any) -> Any:
@@ -257,7 +268,6 @@ class QLearner(StepwiseLearner):
         policy, name = options.policy, options.name
         self._select, self._takes_list = policy.select, policy.indexes_only
         self._parameters = ScheduleTable(policy.name, policy.schedule, *policy.parameter_range)
-        self._explores = not (type(policy.schedule) is Constant and policy.parameter_range[1] == np.inf)
         rate = as_schedule(name, "learning_rate", options.learning_rate, 0.0, np.inf)
         self._rates = ScheduleTable(f"{name}: learning_rate", rate, 0.0, np.inf)
         importance = as_schedule(name, "importance", options.importance, 0.0, 1.0)
@@ -267,6 +277,7 @@ class QLearner(StepwiseLearner):
         self._draws: Any = self._buffer if policy.draws_uniforms_only else self._rng
         self._present = np.zeros(reader.size, reader.dtype)
         self._values = np.zeros(self._num_actions, np.float32)
+        self._acting_values = np.zeros(self._num_actions, np.float32)
         self._row: Any = memoryview(self._values)  # type: ignore[arg-type]
         self._action, self.episode, self.step = 0, 0, 0
         self.action_masks = ActionMasks(self._num_actions)
@@ -383,6 +394,17 @@ class QLearner(StepwiseLearner):
             )
         return int(action) if mask is None else available[int(action)]
 
+    def greedy_action(self, row: np.ndarray) -> int:
+        """Action of the largest value for one observation as the reader gives it, from the action space's start.
+
+        Raises:
+            ObservationError: it holds numbers that are not finite.
+        """
+        if not np.isfinite(row).all():
+            raise ObservationError("observations must be finite numbers")
+        self.network.values_of_one(row, self.scale, self._acting_values)
+        return int(self._acting_values.argmax()) + self._start
+
     def _random_action(self) -> int:
         uniform = self._buffer.random()
         if self._mask is None:
@@ -432,7 +454,12 @@ class QLearner(StepwiseLearner):
             return ()
         columns = np.array(self.points)
         at = columns[:, 0].astype(np.int64) - step
-        return tuple(Curve(name, "step", at, columns[:, number + 1]) for number, name in enumerate(_CURVES))
+        found = []
+        for number, name in enumerate(_CURVES, start=1):
+            # Where nothing was learnt there is no loss.
+            is_known = np.isfinite(columns[:, number])
+            found.append(Curve(name, "step", at[is_known], columns[is_known, number]))
+        return tuple(curve for curve in found if len(curve.at))
 
     def action_values(self, observations: Any) -> np.ndarray:
         return self.network.values(self.reader.read_batch(observations), self.scale).astype(np.float64)
