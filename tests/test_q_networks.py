@@ -452,6 +452,19 @@ def test_random_actions_come_first():
     assert 150 < agent.learner.replay.actions[:64].sum() * 400 / 64 < 250
 
 
+class Blinking(Corridor):
+    """Allows the two actions in turn."""
+
+    is_obeyed = True
+
+    def reset(self, **options):
+        return super().reset(**options)[0], {"action_mask": np.array([1, 0], np.int8)}
+
+    def step(self, action):
+        self.is_obeyed &= action == 5 + self.steps % 2
+        return *super().step(action)[:4], {"action_mask": np.eye(2, dtype=np.int8)[self.steps % 2]}
+
+
 def test_masks_are_honoured_in_choice_and_target():
     agent = small(action_mask=True, discount=0.5, learning_rate=0.01, n_step=1)
     env = gym.make("Taxi-v4")
@@ -467,6 +480,19 @@ def test_masks_are_honoured_in_choice_and_target():
     assert masks[np.arange(500), actions][usable].all()
 
 
+def test_masks_that_the_observation_does_not_decide_are_given():
+    env = Blinking()
+    agent = small(action_mask=True, discount=0.5, learning_rate=0.01, n_step=1)
+    agent.train(env, steps=200, seed=0)
+    assert env.is_obeyed
+    message = message_of(UnsupportedEnvironmentError, agent.act, np.zeros(1, np.float32))
+    assert 'give act that of the observation, action_mask=info["action_mask"]' in message
+    assert [agent.act(np.zeros(1, np.float32), action_mask=mask) for mask in ([1, 0], [0, 1])] == [5, 6]
+    assert agent.act(np.zeros((2, 1)), action_mask=[[1, 0], [0, 1]]).tolist() == [5, 6]
+    without = message_of(UnsupportedEnvironmentError, small(action_mask=True).train, gym.make(CART), steps=9, seed=0)
+    assert without == "action_mask=True, but the info of CartPole-v1 has no 'action_mask'"
+
+
 # The same bits again
 
 
@@ -480,6 +506,16 @@ def test_two_calls_are_one(first, options):
     two = parts.train(env, steps=200 - first)
     assert np.array_equal((one + two).returns, log.returns)
     assert digest(parts) == digest(whole)
+
+
+def test_curves_of_two_calls_are_those_of_one():
+    log = small().train(gym.make(CART), steps=2500, seed=1)
+    parts, env = small(), gym.make(CART)
+    joined = parts.train(env, steps=700, seed=1) + parts.train(env, steps=1800)
+    assert len(log.curves) == 4
+    for one, other in zip(log.curves, joined.curves, strict=True):
+        assert (one.name, one.unit, one.at.tolist()) == (other.name, other.unit, [1000, 2000])
+        assert np.array_equal(one.values, other.values)
 
 
 @pytest.mark.parametrize("options", [{}, {"prioritized": 0.7, "hidden": (8, 8)}, {"target_every": None, "n_step": 1}])
@@ -645,7 +681,7 @@ def test_it_says_its_layers_and_the_size_of_its_replay():
         "dense, rectified: 4 -> 64, 320 weights",
         "dense, rectified: 64 -> 64, 4,160 weights",
         "dense: 64 -> 2, 130 weights",
-        "replay: 100,000 steps, 3.9 MiB in memory, half of it in a checkpoint",
+        "replay: 100,000 steps, 3.9 MiB in memory; a checkpoint has up to 2.5 MiB before it is compressed",
     ]
 
 

@@ -271,7 +271,11 @@ class DQN(Agent):
             task = self.task_of(make_environment(env) if isinstance(env, str) else env)
         options, reader = self._options, ObservationReader(task.observation_space)
         shape = network_shape(options, task, reader)
-        size = replay_bytes(options, task, reader) / 2**20
-        return "\n".join(
-            [*shape.describe(), f"replay: {self.replay:,} steps, {size:,.1f} MiB in memory, half of it in a checkpoint"]
+        memory = replay_bytes(options, task, reader)
+        # A checkpoint has each observation once; and the networks with the optimiser's moments.
+        kept = memory - self.replay * reader.size * np.dtype(reader.dtype).itemsize + 16 * shape.num_weights
+        line = (
+            f"replay: {self.replay:,} steps, {memory / 2**20:,.1f} MiB in memory; "
+            f"a checkpoint has up to {kept / 2**20:,.1f} MiB before it is compressed"
         )
+        return "\n".join([*shape.describe(), line])
