@@ -86,7 +86,7 @@ def network(size=6, num_actions=3, **options):
     } | options  # fmt: skip
     names = ("hidden", "is_symbol", "is_dueling", "has_bias")
     shape = NetworkShape(num_inputs=6, num_actions=num_actions, **{name: given.pop(name) for name in names})
-    made = QNetwork(shape, np.random.default_rng(0), initial_weight=None, batch_size=size, **given)
+    made = QNetwork(shape, np.random.default_rng(0), initial_weights="glorot", batch_size=size, **given)
     rng = np.random.default_rng(1)
     for row in (kernels.ONLINE, kernels.TARGET):
         for kernel, bias in made.layers(row):
@@ -617,6 +617,11 @@ print(hashlib.sha256(agent.learner.network.weights.tobytes()).hexdigest())
         ("dqn(loss='hubber')", "dqn: loss must be one of 'squared', 'huber', got 'hubber': did you mean 'huber'?"),
         ("dqn(optimizer='adm')", "dqn: optimizer must be one of 'adam', 'sgd', got 'adm': did you mean 'adam'?"),
         ("dqn(scaling='bound')", "dqn: scaling must be one of 'running', 'bounds', 'none', got 'bound': did you mean"),
+        (
+            "dqn(initial_weights='glorit')",
+            "dqn: initial_weights must be one of 'fan_in', 'glorot', got 'glorit': did you",
+        ),
+        ("dqn(initial_weights=-1)", "dqn: initial_weights must be a number in [0, inf), got -1"),
         ("dqn(target_rate=0)", "dqn: target_rate must be a number in (0, 1], got 0"),
         ("dqn(target_every=0)", "dqn: target_every must be a whole number of at least 1, got 0"),
         ("dqn(double=1)", "dqn: double must be True or False, got 1"),

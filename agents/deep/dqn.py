@@ -46,7 +46,8 @@ class DQN(Agent):
     Args:
         hidden: units of each hidden layer, rectified; () for a linear network.
         bias: whether the layers have biases.
-        initial_weight: the first weights are uniform in [0, initial_weight); if None, Glorot's uniform ones.
+        initial_weights: "fan_in": uniform within 1 / sqrt(inputs), biases too, as PyTorch's dense layers begin; "glorot":
+            Glorot's uniform ones, biases 0, as Keras' begin; or a number: uniform from 0 to it, biases 0.
         policy: how to explore; it sees the network's action values, and no visit counts.
         discount: discount rate γ in [0, 1].
         learning_rate: of the optimizer, a number or a schedule on the clock "step" or "episode".
@@ -87,7 +88,7 @@ class DQN(Agent):
 
     hidden: tuple[int, ...] = (64, 64)
     bias: bool = True
-    initial_weight: float | None = None
+    initial_weights: float | str = "fan_in"
     policy: Policy = field(default_factory=lambda: EpsilonGreedy(Linear(1.0, 0.05, 5_000, clock="step")))
     discount: float = 0.99
     learning_rate: float | Schedule = Linear(0.002, 0.0005, 30_000, clock="step")
@@ -123,8 +124,10 @@ class DQN(Agent):
             )
         for units in self.hidden:
             check_integer(f"{name}: hidden", units, minimum=1)
-        if self.initial_weight is not None:
-            check_number(f"{name}: initial_weight", self.initial_weight, 0.0)
+        if isinstance(self.initial_weights, str):
+            check_choice(f"{name}: initial_weights", self.initial_weights, ("fan_in", "glorot"))
+        else:
+            check_number(f"{name}: initial_weights", self.initial_weights, 0.0)
         if not isinstance(self.policy, Policy):
             raise ConfigurationError(f"{name}: policy must be a policy, got {self.policy!r}")
         if isinstance(self.policy, UCB) or self.policy.schedule.clock == "visits":

@@ -192,7 +192,7 @@ class QOptions:
     name: str
     hidden: tuple[int, ...]
     bias: bool
-    initial_weight: float | None
+    initial_weights: float | str
     policy: Policy
     discount: float
     learning_rate: float | Schedule
@@ -246,7 +246,7 @@ class QLearner(StepwiseLearner):
         self.network = QNetwork(
             shape,
             np.random.Generator(np.random.PCG64(streams.sequence(_WEIGHTS))),
-            initial_weight=options.initial_weight,
+            initial_weights=options.initial_weights,
             batch_size=options.batch_size,
             is_double=options.double,
             has_target=options.target_every is not None,

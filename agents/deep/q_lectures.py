@@ -28,7 +28,7 @@ def q_network(
     return DQN(
         hidden=(),
         bias=False,
-        initial_weight=0.01,
+        initial_weights=0.01,
         policy=EpsilonGreedy(epsilon),
         discount=discount,
         learning_rate=learning_rate,
@@ -64,6 +64,7 @@ def dqn_2013(
     """
     return DQN(
         hidden=hidden,
+        initial_weights="glorot",
         policy=EpsilonGreedy(epsilon),
         discount=discount,
         learning_rate=learning_rate,
@@ -98,6 +99,7 @@ def dqn_2015(
     """
     return DQN(
         hidden=hidden,
+        initial_weights="glorot",
         policy=EpsilonGreedy(epsilon),
         discount=discount,
         learning_rate=learning_rate,

@@ -91,7 +91,8 @@ class QNetwork:
     Args:
         shape: of the layers.
         rng: stream of the first weights.
-        initial_weight: they are uniform in [0, initial_weight); if None, Glorot's uniform ones. Biases begin at 0.
+        initial_weights: "fan_in", uniform within 1 / sqrt(inputs), biases too; "glorot", Glorot's uniform ones, biases
+            0; or a number, uniform from 0 to it, biases 0.
         options: arguments of `q_kernels.learn` by name, the same at every step.
 
     Attributes:
@@ -105,7 +106,7 @@ class QNetwork:
         shape: NetworkShape,
         rng: np.random.Generator,
         *,
-        initial_weight: float | None,
+        initial_weights: float | str,
         batch_size: int,
         is_double: bool,
         has_target: bool,
@@ -125,13 +126,15 @@ class QNetwork:
             shape.is_symbol, shape.is_dueling, shape.has_bias, has_masks, is_double, has_target, is_huber, optimizer,
         )  # fmt: skip
         self._max_gradient_norm = max_gradient_norm
-        for kernel, _ in self.layers(kernels.ONLINE):
+        for kernel, bias in self.layers(kernels.ONLINE):
             before, after = kernel.shape
-            if initial_weight is None:
-                limit = math.sqrt(6.0 / (before + after))
-                kernel[...] = rng.uniform(-limit, limit, (before, after))
-            else:
-                kernel[...] = rng.uniform(0.0, initial_weight, (before, after))
+            if not isinstance(initial_weights, str):
+                kernel[...] = rng.uniform(0.0, initial_weights, (before, after))
+                continue
+            limit = 1.0 / math.sqrt(before) if initial_weights == "fan_in" else math.sqrt(6.0 / (before + after))
+            kernel[...] = rng.uniform(-limit, limit, (before, after))
+            if initial_weights == "fan_in" and shape.has_bias:
+                bias[...] = rng.uniform(-limit, limit, after)
         self.weights[kernels.TARGET] = self.weights[kernels.ONLINE]
 
     def layers(self, row: int) -> list[tuple[np.ndarray, np.ndarray]]:
