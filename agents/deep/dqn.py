@@ -46,8 +46,8 @@ class DQN(Agent):
     Args:
         hidden: units of each hidden layer, rectified; () for a linear network.
         bias: whether the layers have biases.
-        initial_weights: "fan_in": uniform within 1 / sqrt(inputs), biases too, as PyTorch's dense layers begin; "glorot":
-            Glorot's uniform ones, biases 0, as Keras' begin; or a number: uniform from 0 to it, biases 0.
+        initial_weights: "fan_in": uniform within 1 / sqrt(inputs), biases too, as in PyTorch; "glorot":
+            Glorot's uniform ones, biases 0, as in Keras; or a number: uniform from 0 to it, biases 0.
         policy: how to explore; it sees the network's action values, and no visit counts.
         discount: discount rate γ in [0, 1].
         learning_rate: of the optimizer, a number or a schedule on the clock "step" or "episode".
