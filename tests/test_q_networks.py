@@ -29,6 +29,7 @@ from velodrome.agents import (
     q_network,
 )
 from velodrome.agents.deep import q_kernels as kernels
+from velodrome.agents.deep.q_learner import ObservationReader
 from velodrome.agents.deep.q_model import Batch, NetworkShape, QNetwork
 from velodrome.agents.deep.replay import Replay
 from velodrome.experiments.specification.catalogue import build_agent
@@ -411,6 +412,33 @@ def test_it_learns_in_every_space_of_numbers(name):
     agent = small(hidden=(16,), learning_rate=0.01, n_step=1, replay=500, discount=0.9, train_every=1)
     agent.train(env, steps=1500, seed=1)
     assert [agent.act(env.make(place)) for place in range(3)] == [6, 6, 6]
+
+
+BATCHES = {
+    "flags": (spaces.MultiBinary(4), np.eye(4, dtype=np.int8), np.eye(4)),
+    "numbers": (spaces.MultiDiscrete([2, 3]), np.array([[0, 1]]), [[1, 0, 0, 1, 0]]),
+    "hand": (
+        spaces.Tuple([spaces.Discrete(2), spaces.Discrete(2, start=1)]),
+        (np.array([0, 1]), np.array([1, 2])),
+        [[1, 0, 1, 0], [0, 1, 0, 1]],
+    ),
+    "named": (
+        spaces.Dict(a=spaces.Discrete(2), b=spaces.Box(0, 1, (1,))),
+        {"a": np.array([1]), "b": np.array([[0.5]], np.float32)},
+        [[0, 1, 0.5]],
+    ),
+    "symbols": (spaces.Discrete(4, start=2), np.array([2, 5]), [[0], [3]]),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_observations_of_every_space_become_rows(name):
+    space, batch, rows = BATCHES[name]
+    reader = ObservationReader(space)
+    assert reader.is_batch(batch)
+    assert np.array_equal(reader.read_batch(batch), rows)
+    assert not reader.is_batch(space.sample())
+    assert reader.row(space.sample()).shape == (reader.size,)
 
 
 def test_truncations_bootstrap_and_terminations_do_not():
