@@ -6,12 +6,14 @@ from .baselines.rule import Rule as Rule
 from .binned_actions import BinnedActions as BinnedActions
 from .deep.char_rnn import CharRNN as CharRNN
 from .deep.convolutional_networks import DeepCNN as DeepCNN, ModernCNN as ModernCNN, SimpleCNN as SimpleCNN
+from .deep.dqn import DQN as DQN
 from .deep.ensemble import Ensemble as Ensemble
 from .deep.keras_agent import KerasAgent as KerasAgent
 from .deep.keras_runtime import KerasRuntimeError as KerasRuntimeError
 from .deep.labelled_task import ObservationError as ObservationError
 from .deep.mlp import MLP as MLP
 from .deep.neural_bandit import NeuralBandit as NeuralBandit
+from .deep.q_lectures import dqn_2013 as dqn_2013, dqn_2015 as dqn_2015, q_network as q_network
 from .deep.row_rnn import RowRNN as RowRNN
 from .deep.softmax_regression import SoftmaxRegression as SoftmaxRegression
 from .deep.supervised_agent import SupervisedAgent as SupervisedAgent

@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium import spaces
 
 from velodrome.agents.engine.sampled_model import SampledModel
+from velodrome.agents.training_log import Curve
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +87,14 @@ class Learner(ABC):
     def action_values(self, observations: Any) -> np.ndarray | None:
         """Action values float64 (batch, num_actions) of a batch of observations; None where there are none."""
         return None
+
+    def curves(self, step: int) -> tuple[Curve, ...]:
+        """What it measured of itself since the call of `train` began, such as its loss; by default nothing.
+
+        Args:
+            step: steps taken before the call, from which `at` counts.
+        """
+        return ()
 
     @abstractmethod
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -222,6 +222,8 @@ class Training:
             successes = self.rule.successes(ends.returns, ends.lengths, ends.terminated, ends.reported)
             description = self.rule.as_used(ends.reported).description
         evaluating = 0.0 if self.evaluations is None else self.evaluations.seconds
+        evaluated = () if self.evaluations is None else self.evaluations.curves()
+        first_step = self.binding.progress.step - self.taken
         return TrainingLog(
             returns=ends.returns,
             lengths=ends.lengths,
@@ -235,7 +237,7 @@ class Training:
             seed=self.binding.streams.seed,
             notes=tuple(self.notes),
             unfinished_return=self.binding.progress.unfinished_return,
-            curves=() if self.evaluations is None else self.evaluations.curves(),
+            curves=evaluated + self.binding.learner.curves(first_step),
             epochs=ends.returns.size / self.episodes_an_epoch if self.episodes_an_epoch else 0.0,
         )
 

@@ -13,19 +13,23 @@ _NO_CACHE = (
 _warned: list[str] = []
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """The function, to be compiled by Numba when first called; what was compiled is kept on disk where it can be.
+
+    Args:
+        function: to be compiled.
+        **options: of `numba.njit`.
 
     Warns:
         RuntimeWarning: nothing can be kept, for neither the package's folder nor the user's can be written to; once.
     """
     try:
-        return numba.njit(nogil=True, cache=True)(function)  # type: ignore[no-any-return]
+        return numba.njit(nogil=True, cache=True, **options)(function)  # type: ignore[no-any-return]
     except RuntimeError as error:
         if "cannot cache function" not in str(error):
             raise
     _warn_once()
-    return numba.njit(nogil=True)(function)  # type: ignore[no-any-return]
+    return numba.njit(nogil=True, **options)(function)  # type: ignore[no-any-return]
 
 
 def _warn_once() -> None:
