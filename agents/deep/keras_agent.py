@@ -13,7 +13,7 @@ from velodrome.agents.deep.network_inputs import input_shape
 from velodrome.agents.deep.neural_classifier import NeuralClassifier
 from velodrome.agents.deep.supervised_agent import SupervisedAgent
 from velodrome.agents.errors import UnsupportedEnvironmentError
-from velodrome.checks import ConfigurationError
+from velodrome.checks import ConfigurationError, one_line
 
 
 @dataclass(kw_only=True, eq=False)
@@ -26,7 +26,7 @@ class KerasAgent(NeuralClassifier):
     are code inside the text. Single observations are not answered by NumPy.
 
     Args:
-        model: the model, or its JSON text.
+        model: the model, its JSON text, or a function without arguments that gives it, which is called at once.
 
     Raises:
         ConfigurationError: no model, or one that cannot be made from text.
@@ -37,6 +37,13 @@ class KerasAgent(NeuralClassifier):
     acts_by_numpy: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        if callable(self.model) and not hasattr(self.model, "to_json"):
+            try:
+                self.model = self.model()
+            except Exception as error:
+                raise ConfigurationError(
+                    f"{self.name}: model is to give a keras.Model when called: {one_line(error)}"
+                ) from error
         if hasattr(self.model, "to_json"):
             self.model = self.model.to_json()
         if not isinstance(self.model, str):
@@ -62,7 +69,7 @@ class KerasAgent(NeuralClassifier):
             )
         if not isinstance(given, tuple) or given[1:] != (task.num_classes,):
             raise UnsupportedEnvironmentError(
-                f"the Keras model gives {given}, but there are {task.num_classes} classes"
+                f"the Keras model gives {given}, but there are {task.num_classes} actions"
             )
         return network
 
