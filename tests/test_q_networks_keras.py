@@ -294,6 +294,8 @@ def test_two_calls_are_one_and_a_saved_agent_goes_on(name, tmp_path):
     parts.train(env, steps=61, seed=1)
     parts.train(env, steps=89)
     assert digest(whole) == digest(again) == digest(parts)
+    # An episode that is under way is not kept.
+    whole.train(make(), episodes=3, seed=2)
     whole.save(tmp_path)
     loaded = Agent.load(tmp_path)
     assert digest(loaded) == digest(whole)

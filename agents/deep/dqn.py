@@ -11,7 +11,7 @@ from gymnasium import spaces
 from velodrome.agents.agent import Agent
 from velodrome.agents.deep.keras_agent import KerasAgent
 from velodrome.agents.deep.mlp import MLP
-from velodrome.agents.deep.neural_classifier import layers_of
+from velodrome.agents.deep.neural_classifier import NeuralClassifier, layers_of
 from velodrome.agents.deep.q_learner import (
     ObservationReader,
     QLearner,
@@ -195,6 +195,11 @@ class DQN(Agent):
             )
 
     @property
+    def _classifier(self) -> NeuralClassifier:
+        assert isinstance(self.network, NeuralClassifier)
+        return self.network
+
+    @property
     def _options(self) -> QOptions:
         parameters = {option.name: getattr(self, option.name) for option in dataclasses.fields(QOptions)}
         return QOptions(**parameters)
@@ -210,10 +215,10 @@ class DQN(Agent):
             )
         reader, options = ObservationReader(task.observation_space), self._options
         seen = network_task(options, task, reader)
-        self.network.check_task(seen, label)
+        self._classifier.check_task(seen, label)
         if isinstance(self.network, KerasAgent):
             # Only Keras knows what it gives.
-            self.network._network(seen)
+            self._classifier._network(seen)
         check_memory(options, task, reader)
         if self.action_mask:
             masks_of_model(env)
@@ -221,7 +226,7 @@ class DQN(Agent):
 
     def needed_packages(self) -> set[str]:
         # The compiled kernels need none.
-        return set() if self.network.rectified_layers is not None else super().needed_packages()
+        return set() if self._classifier.rectified_layers is not None else super().needed_packages()
 
     def new_learner(self, task: Spaces, streams: Streams) -> QLearner:
         return QLearner(self._options, task, streams)
@@ -304,9 +309,10 @@ class DQN(Agent):
         options, reader = self._options, ObservationReader(task.observation_space)
         shape = network_shape(options, task, reader)
         lines, num_weights = shape.describe(), shape.num_weights
-        if self.network.rectified_layers is None:
+        classifier = self._classifier
+        if classifier.rectified_layers is None:
             seen = network_task(options, task, reader)
-            lines, num_weights = [self.network._describe(seen)], self.network._network(seen).model.count_params()
+            lines, num_weights = [classifier._describe(seen)], classifier._network(seen).model.count_params()
         memory = replay_bytes(options, task, reader)
         # A checkpoint has each observation once; and the networks with the optimiser's moments.
         kept = memory - self.replay * reader.size * np.dtype(reader.dtype).itemsize + 16 * num_weights

@@ -520,7 +520,8 @@ class QLearner(StepwiseLearner):
         return tuple(curve for curve in found if len(curve.at))
 
     def action_values(self, observations: Any) -> np.ndarray:
-        return self.network.values(self.reader.read_batch(observations), self.scale).astype(np.float64)
+        values: np.ndarray = self.network.values(self.reader.read_batch(observations), self.scale)
+        return values.astype(np.float64)
 
     # -- its state ----------------------------------------------------------------------------------------------
 
