@@ -587,8 +587,9 @@ def network_shape(options: QOptions, task: Spaces, reader: ObservationReader) ->
 def network_task(options: QOptions, task: Spaces, reader: ObservationReader) -> LabelledTask:
     """What layers of a classifier read, and how many outputs they give, as a task of labels."""
     space, shape = task.observation_space, network_shape(options, task, reader)
+    seen = space.shape if isinstance(space, spaces.Box | spaces.MultiBinary) else (reader.size,)
     return LabelledTask(
-        observation_shape=() if reader.is_symbol else space.shape if reader.is_box else (reader.size,),  # type: ignore[arg-type]
+        observation_shape=() if reader.is_symbol else tuple(seen),
         num_symbols=shape.num_inputs if shape.is_symbol else 0,
         symbol_start=0,
         scale=1.0,
