@@ -47,7 +47,7 @@ from velodrome.agents.training_log import TrainingLog
 from velodrome.checks import ConfigurationError, check_choice
 from velodrome.envs.make import make_environment
 from velodrome.envs.success_rules import success_rule
-from velodrome.policies.configuration import Configuration, from_data, full_name, to_data
+from velodrome.policies.configuration import Configuration, from_data, full_name, parameters_of, to_data
 
 # Gives numbers of an agent's greedy policy, by name, such as "return" and "success_rate".
 Evaluator = Callable[["Agent"], Mapping[str, float]]
@@ -441,6 +441,11 @@ class Agent(Configuration, ABC):
 
     #: Distributions, by their names on the package index, whose versions decide results: part of the key of trials.
     packages: ClassVar[tuple[str, ...]] = ()
+
+    def needed_packages(self) -> set[str]:
+        """`packages`, and those of the agents among the parameters."""
+        inner = [value.needed_packages() for value in parameters_of(self).values() if isinstance(value, Agent)]
+        return set(self.packages).union(*inner)
 
     def named_code(self) -> dict[str, Any]:
         """Classes, functions and files that parameters name, by those names: part of the key of stored trials.

@@ -716,7 +716,7 @@ def test_models_that_cannot_be_agents_are_refused():
     softmax = own_model(k, k.layers.Dense(10, activation="softmax"))
     assert "leave the softmax of its last layer away" in message_of(ConfigurationError, train, softmax)
     nine = message_of(UnsupportedEnvironmentError, train, own_model(k, k.layers.Dense(9)))
-    assert nine == "the Keras model gives (None, 9), but there are 10 classes"
+    assert nine == "the Keras model gives (None, 9), but there are 10 actions"
     own = own_model(k, Unregistered(), k.layers.Dense(10))
     assert "decorate class Unregistered with @keras.saving" in message_of(ConfigurationError, train, own)
     code = own_model(k, k.layers.Lambda(lambda inputs: inputs), k.layers.Dense(10))

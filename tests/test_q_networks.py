@@ -17,12 +17,14 @@ from hypothesis import given, settings, strategies as st
 import velodrome as vd
 from velodrome.agents import (
     DQN,
+    MLP,
     Agent,
     DivergedError,
     EnvironmentFailureError,
     ObservationError,
     PolicyFailureError,
     QLearning,
+    SoftmaxRegression,
     UnsupportedEnvironmentError,
     dqn_2013,
     dqn_2015,
@@ -43,7 +45,7 @@ NO_SCALE = np.array([[0.0], [1.0], [np.inf]], dtype=np.float32)
 
 def small(**options):
     """A DQN that costs nearly nothing, and learns from the first steps on."""
-    few = {"hidden": (8,), "batch_size": 8, "replay": 64, "learning_starts": 10, "target_every": 20}
+    few = {"network": MLP(hidden=(8,)), "batch_size": 8, "replay": 64, "learning_starts": 10, "target_every": 20}
     return DQN(**few | options)
 
 
@@ -409,7 +411,7 @@ SPACES = {
 @pytest.mark.parametrize("name", SPACES)
 def test_it_learns_in_every_space_of_numbers(name):
     env = Corridor(observation_space=SPACES[name][0], make=SPACES[name][1])
-    agent = small(hidden=(16,), learning_rate=0.01, n_step=1, replay=500, discount=0.9, train_every=1)
+    agent = small(network=MLP(hidden=(16,)), learning_rate=0.01, n_step=1, replay=500, discount=0.9, train_every=1)
     agent.train(env, steps=1500, seed=1)
     assert [agent.act(env.make(place)) for place in range(3)] == [6, 6, 6]
 
@@ -449,7 +451,9 @@ def test_truncations_bootstrap_and_terminations_do_not():
             def step(self, action):
                 return self.make(0), 1.0, is_terminated, not is_terminated, {}  # noqa: B023
 
-        agent = small(hidden=(), scaling="none", discount=0.5, n_step=3, learning_rate=0.05, train_every=1)
+        agent = small(
+            network=SoftmaxRegression(), scaling="none", discount=0.5, n_step=3, learning_rate=0.05, train_every=1
+        )
         agent.train(Once(), steps=1500, seed=0)
         learnt[is_terminated] = agent.action_values_of(np.zeros((1, 1)))[0]
     assert np.allclose(learnt[True], 1, atol=0.05)
@@ -457,7 +461,14 @@ def test_truncations_bootstrap_and_terminations_do_not():
 
 
 def test_a_reward_of_ones_own_takes_the_place_of_the_last():
-    agent = small(hidden=(), scaling="none", discount=0.5, terminal_reward=-1.0, learning_rate=0.05, train_every=1)
+    agent = small(
+        network=SoftmaxRegression(),
+        scaling="none",
+        discount=0.5,
+        terminal_reward=-1.0,
+        learning_rate=0.05,
+        train_every=1,
+    )
     log = agent.train(gym.make(CART), steps=300, seed=0)
     assert log.returns.min() > 0
     kept = agent.learner.replay
@@ -546,7 +557,9 @@ def test_curves_of_two_calls_are_those_of_one():
         assert np.array_equal(one.values, other.values)
 
 
-@pytest.mark.parametrize("options", [{}, {"prioritized": 0.7, "hidden": (8, 8)}, {"target_every": None, "n_step": 1}])
+@pytest.mark.parametrize(
+    "options", [{}, {"prioritized": 0.7, "network": MLP(hidden=(8, 8))}, {"target_every": None, "n_step": 1}]
+)
 def test_a_saved_agent_goes_on_as_if_nothing_had_happened(options, tmp_path):
     make = lambda: gym.make(CART)  # noqa: E731
     whole = small(**options)
@@ -592,8 +605,8 @@ import random, sys
 import numpy as np, gymnasium as gym
 random.seed(1); np.random.seed(1)
 before = random.getstate(), np.random.get_state()[1].tobytes()
-from velodrome.agents import DQN
-agent = DQN(hidden=(8,), learning_starts=10)
+from velodrome.agents import DQN, MLP
+agent = DQN(network=MLP(hidden=(8,)), learning_starts=10)
 agent.train("CartPole-v1", steps=200, seed=0)
 agent.act(np.zeros(4, np.float32))
 assert before == (random.getstate(), np.random.get_state()[1].tobytes())
@@ -632,12 +645,21 @@ print(hashlib.sha256(agent.learner.network.weights.tobytes()).hexdigest())
     ("expression", "message"),
     [
         (
-            "dqn(hidden=64)",
-            "dqn: hidden must be the units of each hidden layer, such as (64, 64), or () for none, got 64",
+            "dqn(network=64)",
+            "dqn: network must be a neural classifier such as mlp(hidden=[64, 64]), or a keras.Model, got",
         ),
-        ("dqn(hidden=[64, 0])", "dqn: hidden must be a whole number of at least 1, got 0"),
-        ("dqn(hidden=[0.5])", "dqn: hidden must be a whole number of at least 1, got 0.5"),
-        ("dqn(hidden=mlp)", "dqn: hidden takes a plain value, got the name mlp"),
+        ("dqn(network=q_learning)", "dqn: network must be a neural classifier, got q_learning("),
+        ("dqn(network=greedy)", "dqn: network takes an agent, but greedy is a policy"),
+        ("dqn(network=mlp(hidden=[64, 0]))", "mlp: hidden must be a whole number of at least 1, got 0"),
+        ("dqn(network=mlp(hidden=[]))", "mlp: hidden has no layers: without any, take softmax_regression"),
+        (
+            "dqn(network=mlp(hidden=[4, 4, 4], layers=5))",
+            "mlp: layers=5 does not fit hidden=[4, 4, 4]: leave layers out",
+        ),
+        (
+            "dqn(network=mlp(learning_rate=0.1))",
+            "dqn: of network=mlp only the layers are taken: learning_rate=0.1 is for learning from labels, leave it at",
+        ),
         ("dqn(batch_size=65, replay=64)", "dqn: batch_size=65 is more than the replay can hold, replay=64"),
         ("dqn(prioritized=-1)", "dqn: prioritized must be a number in [0, inf), got -1"),
         ("dqn(importance=2)", "dqn: importance must be a number in [0, 1], got 2"),
@@ -659,7 +681,7 @@ print(hashlib.sha256(agent.learner.network.weights.tobytes()).hexdigest())
             "dqn: policy epsilon_greedy(epsilon=harmonic(clock='visits')) needs visit counts",
         ),
         ("dqn(learning_rate=harmonic(1, clock='visits'))", "dqn: learning_rate harmonic(clock='visits') counts visits"),
-        ("dqn(hiden=[3])", "dqn has no argument 'hiden': did you mean 'hidden'?"),
+        ("dqn(netwrk=mlp)", "dqn has no argument 'netwrk': did you mean 'network'?"),
     ],
 )
 def test_mistakes_are_one_line(expression, message):
@@ -669,9 +691,13 @@ def test_mistakes_are_one_line(expression, message):
 def test_spaces_that_it_cannot_take_are_refused():
     pendulum = message_of(UnsupportedEnvironmentError, DQN().train, "Pendulum-v1", steps=1)
     assert pendulum.startswith("dqn needs a Discrete action space, but Pendulum-v1 has Box(-2.0, 2.0, (1,), float32)")
-    assert "binned_actions(dqn, bins=5), or take sb3('PPO')" in pendulum
+    assert pendulum.endswith("cut them into bins, binned_actions(dqn, bins=5)")
     words = Corridor(observation_space=spaces.Sequence(spaces.Discrete(3)))
-    assert "needs observations that are numbers" in message_of(UnsupportedEnvironmentError, DQN().train, words, steps=1)
+    refused = message_of(UnsupportedEnvironmentError, DQN().train, words, steps=1)
+    assert (
+        refused
+        == "dqn needs a numerical observation space, but Corridor has Sequence(Discrete(3), stack=False): take random"
+    )
     large = message_of(UnsupportedEnvironmentError, DQN(replay=10**12).train, CART, steps=1)
     assert large.startswith("dqn: replay=1000000000000 steps of 4 numbers need 38,184.2 GiB, but this machine has ")
 

@@ -1,5 +1,10 @@
 from .char_rnn import CharRNN as CharRNN
-from .convolutional_networks import DeepCNN as DeepCNN, ModernCNN as ModernCNN, SimpleCNN as SimpleCNN
+from .convolutional_networks import (
+    DeepCNN as DeepCNN,
+    ModernCNN as ModernCNN,
+    PlainCNN as PlainCNN,
+    SimpleCNN as SimpleCNN,
+)
 from .dqn import DQN as DQN
 from .ensemble import Ensemble as Ensemble
 from .keras_agent import KerasAgent as KerasAgent

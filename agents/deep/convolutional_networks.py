@@ -1,4 +1,4 @@
-"""The convolutional networks: the lecture's simple and deep one, and what is customary today."""
+"""The convolutional networks: the lecture's simple and deep one, one for boards, and what is customary today."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +7,7 @@ from velodrome.agents.deep.labelled_task import LabelledTask
 from velodrome.agents.deep.network import MOMENTUM
 from velodrome.agents.deep.network_inputs import require_images
 from velodrome.agents.deep.neural_classifier import NeuralClassifier, ScheduleName
-from velodrome.checks import check_flag, check_number
+from velodrome.checks import ConfigurationError, check_flag, check_integer, check_number
 
 HIDDEN = 625
 
@@ -17,7 +17,8 @@ class ConvolutionalClassifier(NeuralClassifier):
     """A classifier of images, whose layers begin with convolutions.
 
     Args:
-        batch_normalization: after each pooling, with convolutions that have no bias; and after hidden dense layers.
+        batch_normalization: after each pooling, or convolution where there is none, with convolutions that have no
+            bias; and after hidden dense layers.
     """
 
     batch_normalization: bool = False
@@ -58,6 +59,42 @@ class SimpleCNN(ConvolutionalClassifier):
     def _layers(self, layers: Any, task: LabelledTask) -> list[Any]:
         blocks = [*self._block(layers, 32), *self._block(layers, 64)]
         return [*blocks, layers.Flatten(), layers.Dense(task.num_classes)]
+
+
+@dataclass(kw_only=True, eq=False)
+class PlainCNN(ConvolutionalClassifier):
+    """Convolutions without pooling and a dense layer, each rectified: for small boards, where every place counts.
+
+    Args:
+        filters: of each 3x3 convolution.
+        hidden: units of the dense layer.
+
+    Source: Young & Tian (2019), MinAtar, whose network for 10x10 boards has one convolution of 16 filters and a dense
+    layer of 128. Deviation: convolutions keep the size.
+    """
+
+    name = "plain_cnn"
+
+    filters: tuple[int, ...] = (16,)
+    hidden: int = 128
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.filters, tuple | list) or not self.filters:
+            raise ConfigurationError(
+                f"{self.name}: filters must be those of each convolution, such as [16], got {self.filters!r}"
+            )
+        self.filters = tuple(self.filters)
+        for filters in self.filters:
+            check_integer(f"{self.name}: filters", filters, minimum=1)
+        check_integer(f"{self.name}: hidden", self.hidden, minimum=1)
+        super().__post_init__()
+
+    def _layers(self, layers: Any, task: LabelledTask) -> list[Any]:
+        has_bias, found = not self.batch_normalization, []
+        for filters in self.filters:
+            found += [layers.Conv2D(filters, 3, padding="same", use_bias=has_bias), *self._rectified(layers, 0.0)]
+        hidden = [layers.Dense(self.hidden, use_bias=has_bias), *self._rectified(layers, 0.0)]
+        return [*found, layers.Flatten(), *hidden, layers.Dense(task.num_classes)]
 
 
 @dataclass(kw_only=True, eq=False)

@@ -9,12 +9,17 @@ import numpy as np
 from gymnasium import spaces
 
 from velodrome.agents.agent import Agent
+from velodrome.agents.deep.keras_agent import KerasAgent
+from velodrome.agents.deep.mlp import MLP
+from velodrome.agents.deep.neural_classifier import NeuralClassifier, layers_of
 from velodrome.agents.deep.q_learner import (
     ObservationReader,
     QLearner,
     QOptions,
     check_memory,
+    is_readable,
     network_shape,
+    network_task,
     replay_bytes,
 )
 from velodrome.agents.engine.episode_ends import EpisodeEnds
@@ -23,8 +28,10 @@ from velodrome.agents.errors import UnsupportedEnvironmentError, environment_lab
 from velodrome.agents.stepwise import Spaces
 from velodrome.agents.tabular.known_masks import masks_of_model
 from velodrome.agents.training import Training
+from velodrome.agents.unfit_spaces import actions_refused, observations_refused
 from velodrome.checks import ConfigurationError, check_choice, check_flag, check_integer, check_number
 from velodrome.envs.make import make_environment
+from velodrome.policies.configuration import to_expression
 from velodrome.policies.epsilon_greedy import EpsilonGreedy
 from velodrome.policies.policy import Policy
 from velodrome.policies.schedules import Linear, Schedule, as_schedule
@@ -34,9 +41,12 @@ Loss = Literal["squared", "huber"]
 Scaling = Literal["running", "bounds", "none"]
 Optimizer = Literal["adam", "sgd"]
 
+# What a keras.Model says itself.
+_OF_OWN_LAYERS = ("bias", "initial_weights", "dueling")
+
 
 class DQN(Agent):
-    """Deep Q-network: action values by a dense network, learnt from a replay, with a target network.
+    """Deep Q-network: action values by a network, learnt from a replay, with a target network.
 
     After every `train_every` steps it makes `gradient_steps` steps of the optimizer, each on a batch that is drawn
     from the replay. The target of a step's action value is the discounted sum of the next `n_step` rewards and the
@@ -44,10 +54,13 @@ class DQN(Agent):
     is none, after a truncation (a time limit) there is. Steps count environment steps throughout.
 
     Args:
-        hidden: units of each hidden layer, rectified; () for a linear network.
+        network: whose layers are taken: any neural classifier, such as `MLP(hidden=(64, 64))`, `SoftmaxRegression()`,
+            which makes a linear network, or `PlainCNN()`; or a `keras.Model` that gives an action value an action, or
+            a function that makes one. Options for learning from labels are refused.
         bias: whether the layers have biases.
         initial_weights: "fan_in": uniform within 1 / sqrt(inputs), biases too, as in PyTorch; "glorot":
-            Glorot's uniform ones, biases 0, as in Keras; or a number: uniform from 0 to it, biases 0.
+            Glorot's uniform ones, biases 0, as in Keras; or a number: uniform from 0 to it, biases 0. A `keras.Model`
+            has its own initialisers.
         policy: how to explore; it sees the network's action values, and no visit counts.
         discount: discount rate γ in [0, 1].
         learning_rate: of the optimizer, a number or a schedule on the clock "step" or "episode".
@@ -61,7 +74,8 @@ class DQN(Agent):
         replay: number of newest steps that are kept; 1 learns from the last step alone.
         learning_starts: steps taken at random before anything is learnt.
         train_every: steps between two times that it learns.
-        gradient_steps: steps of the optimizer each time.
+        gradient_steps: steps of the optimizer each time. Networks that learn in TensorFlow make up to 16 in one call,
+            which costs little more than one; a prioritized replay takes their errors when all are made.
         target_every: steps between two times that the target network moves; None for no target network.
         target_rate: how far it moves towards the online network: 1 copies it; 0.005 with `target_every=1` averages.
         double: the online network chooses the action that the target network values (van Hasselt et al. 2016).
@@ -86,7 +100,8 @@ class DQN(Agent):
     newest ones.
     """
 
-    hidden: tuple[int, ...] = (64, 64)
+    # Any agent here, so that expressions may name one; `__post_init__` refuses those that are no classifiers.
+    network: Agent | Any = field(default_factory=lambda: MLP(hidden=(64, 64)))
     bias: bool = True
     initial_weights: float | str = "fan_in"
     policy: Policy = field(default_factory=lambda: EpsilonGreedy(Linear(1.0, 0.05, 5_000, clock="step")))
@@ -117,13 +132,9 @@ class DQN(Agent):
 
     def __post_init__(self) -> None:
         name = self.name
-        if not isinstance(self.hidden, tuple | list):
-            raise ConfigurationError(
-                f"{name}: hidden must be the units of each hidden layer, such as (64, 64), or () for none, "
-                f"got {self.hidden!r}"
-            )
-        for units in self.hidden:
-            check_integer(f"{name}: hidden", units, minimum=1)
+        if not isinstance(self.network, Agent):
+            self.network = self._keras_agent(self.network)
+        layers_of(name, self.network)
         if isinstance(self.initial_weights, str):
             check_choice(f"{name}: initial_weights", self.initial_weights, ("fan_in", "glorot"))
         else:
@@ -158,6 +169,22 @@ class DQN(Agent):
         self._check_schedule("importance", self.importance, 1.0)
         if self.terminal_reward is not None:
             check_number(f"{name}: terminal_reward", self.terminal_reward)
+        if isinstance(self.network, KerasAgent):
+            for option in dataclasses.fields(self):
+                if option.name in _OF_OWN_LAYERS and getattr(self, option.name) != option.default:
+                    raise ConfigurationError(
+                        f"{name}: {option.name}={to_expression(getattr(self, option.name))} is for layers of ours: "
+                        f"a keras.Model gives the action values as they are, leave it at {option.default!r}"
+                    )
+
+    def _keras_agent(self, network: Any) -> KerasAgent:
+        """A model of the user's, or a function that makes one, as an agent."""
+        if not callable(network):
+            raise ConfigurationError(
+                f"{self.name}: network must be a neural classifier such as mlp(hidden=[64, 64]), or a keras.Model, "
+                f"got {network!r}"
+            )
+        return KerasAgent(model=network)
 
     def _check_schedule(self, parameter: str, value: Any, high: float) -> None:
         schedule = as_schedule(self.name, parameter, value, 0.0, high)
@@ -168,6 +195,11 @@ class DQN(Agent):
             )
 
     @property
+    def _classifier(self) -> NeuralClassifier:
+        assert isinstance(self.network, NeuralClassifier)
+        return self.network
+
+    @property
     def _options(self) -> QOptions:
         parameters = {option.name: getattr(self, option.name) for option in dataclasses.fields(QOptions)}
         return QOptions(**parameters)
@@ -175,23 +207,26 @@ class DQN(Agent):
     def task_of(self, env: Any) -> Spaces:
         task = Spaces.of(env)
         label, actions = environment_label(env), task.action_space
-        if isinstance(actions, spaces.Box):
-            raise UnsupportedEnvironmentError(
-                f"{self.name} needs a Discrete action space, but {label} has {actions}: cut them into bins, "
-                f"binned_actions({self.name}, bins=5), or take sb3('PPO')"
-            )
         if not isinstance(actions, spaces.Discrete):
-            raise UnsupportedEnvironmentError(f"{self.name} needs a Discrete action space, but {label} has {actions}")
-        try:
-            reader = ObservationReader(task.observation_space)
-        except (NotImplementedError, ValueError):
+            raise UnsupportedEnvironmentError(actions_refused(self.name, actions, label))
+        if not is_readable(task.observation_space):
             raise UnsupportedEnvironmentError(
-                f"{self.name} needs observations that are numbers, but {label} has {task.observation_space}"
-            ) from None
-        check_memory(self._options, task, reader)
+                observations_refused(self.name, task.observation_space, label, "a numerical", is_readable)
+            )
+        reader, options = ObservationReader(task.observation_space), self._options
+        seen = network_task(options, task, reader)
+        self._classifier.check_task(seen, label)
+        if isinstance(self.network, KerasAgent):
+            # Only Keras knows what it gives.
+            self._classifier._network(seen)
+        check_memory(options, task, reader)
         if self.action_mask:
             masks_of_model(env)
         return task
+
+    def needed_packages(self) -> set[str]:
+        # The compiled kernels need none.
+        return set() if self._classifier.rectified_layers is not None else super().needed_packages()
 
     def new_learner(self, task: Spaces, streams: Streams) -> QLearner:
         return QLearner(self._options, task, streams)
@@ -201,8 +236,7 @@ class DQN(Agent):
         if not training.parts:
             learner.points.clear()
         ends = super().run_training(training)
-        compile_seconds, learner.compile_seconds = learner.compile_seconds, 0.0
-        return dataclasses.replace(ends, compile_seconds=ends.compile_seconds + compile_seconds)
+        return dataclasses.replace(ends, compile_seconds=ends.compile_seconds + learner.take_compile_seconds())
 
     @property
     def action_values(self) -> np.ndarray | None:
@@ -274,11 +308,16 @@ class DQN(Agent):
             task = self.task_of(make_environment(env) if isinstance(env, str) else env)
         options, reader = self._options, ObservationReader(task.observation_space)
         shape = network_shape(options, task, reader)
+        lines, num_weights = shape.describe(), shape.num_weights
+        classifier = self._classifier
+        if classifier.rectified_layers is None:
+            seen = network_task(options, task, reader)
+            lines, num_weights = [classifier._describe(seen)], classifier._network(seen).model.count_params()
         memory = replay_bytes(options, task, reader)
         # A checkpoint has each observation once; and the networks with the optimiser's moments.
-        kept = memory - self.replay * reader.size * np.dtype(reader.dtype).itemsize + 16 * shape.num_weights
+        kept = memory - self.replay * reader.size * np.dtype(reader.dtype).itemsize + 16 * num_weights
         line = (
             f"replay: {self.replay:,} steps, {memory / 2**20:,.1f} MiB in memory; "
             f"a checkpoint has up to {kept / 2**20:,.1f} MiB before it is compressed"
         )
-        return "\n".join([*shape.describe(), line])
+        return "\n".join([*lines, line])

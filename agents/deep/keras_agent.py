@@ -1,6 +1,8 @@
 """The user's own Keras model as an agent."""
 
 import json
+import re
+from collections import Counter
 from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
@@ -13,7 +15,10 @@ from velodrome.agents.deep.network_inputs import input_shape
 from velodrome.agents.deep.neural_classifier import NeuralClassifier
 from velodrome.agents.deep.supervised_agent import SupervisedAgent
 from velodrome.agents.errors import UnsupportedEnvironmentError
-from velodrome.checks import ConfigurationError
+from velodrome.checks import ConfigurationError, one_line
+
+# Where the text of a model has names of layers.
+_NAMING = ("name", "keras_history", "input_layers", "output_layers")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -26,7 +31,7 @@ class KerasAgent(NeuralClassifier):
     are code inside the text. Single observations are not answered by NumPy.
 
     Args:
-        model: the model, or its JSON text.
+        model: the model, its JSON text, or a function without arguments that gives it, which is called at once.
 
     Raises:
         ConfigurationError: no model, or one that cannot be made from text.
@@ -37,8 +42,15 @@ class KerasAgent(NeuralClassifier):
     acts_by_numpy: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        if callable(self.model) and not hasattr(self.model, "to_json"):
+            try:
+                self.model = self.model()
+            except Exception as error:
+                raise ConfigurationError(
+                    f"{self.name}: model is to give a keras.Model when called: {one_line(error)}"
+                ) from error
         if hasattr(self.model, "to_json"):
-            self.model = self.model.to_json()
+            self.model = _with_own_numbers(self.model.to_json())
         if not isinstance(self.model, str):
             raise ConfigurationError(f"{self.name}: model must be a keras.Model or its JSON text, got {self.model!r}")
         _check_text(self.name, self.model)
@@ -62,7 +74,7 @@ class KerasAgent(NeuralClassifier):
             )
         if not isinstance(given, tuple) or given[1:] != (task.num_classes,):
             raise UnsupportedEnvironmentError(
-                f"the Keras model gives {given}, but there are {task.num_classes} classes"
+                f"the Keras model gives {given}, but there are {task.num_classes} actions"
             )
         return network
 
@@ -85,6 +97,43 @@ class KerasAgent(NeuralClassifier):
         lines: list[str] = []
         keras_model(self.model, np.random.default_rng(0)).summary(print_fn=lambda text, **_: lines.append(text))
         return "\n".join(lines)
+
+
+def _with_own_numbers(text: str) -> str:
+    """A model's text with numbers of its own in the names that Keras gave to it and its layers.
+
+    Keras counts the layers of a process; the same model made again would be another one, in keys of trials too.
+    """
+    names: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+
+    def collect(entry: Any) -> None:
+        name, kind = entry["config"].get("name"), _snake_case(entry["class_name"])
+        if name not in names and re.fullmatch(rf"{kind}(_\d+)?", str(name)):
+            names[name] = f"{kind}_{counts[kind]}" if counts[kind] else kind
+            counts[kind] += 1
+        for layer in entry["config"].get("layers", ()):
+            collect(layer)
+
+    def renamed(value: Any, key: str) -> Any:
+        if isinstance(value, dict):
+            return {inner: renamed(item, inner) for inner, item in value.items()}
+        if isinstance(value, list):
+            return [renamed(item, key) for item in value]
+        return names.get(value, value) if key in _NAMING and isinstance(value, str) else value
+
+    data = json.loads(text)
+    try:
+        collect(data)
+    except (KeyError, TypeError, AttributeError):
+        # A subclass of keras.Model, which is refused.
+        return text
+    return json.dumps(renamed(data, ""))
+
+
+def _snake_case(class_name: str) -> str:
+    """As Keras names layers."""
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", class_name)).lower()
 
 
 def _check_text(owner: str, text: str) -> None:

@@ -51,7 +51,7 @@ class KerasNetwork:
     """
 
     def __init__(self, text: str, input_shape: tuple[int, ...], *, is_own: bool = True) -> None:
-        self.text, self.input_shape, self._is_own = text, input_shape, is_own
+        self.text, self.input_shape, self.is_own = text, input_shape, is_own
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, KerasNetwork) and other._key == self._key
@@ -61,7 +61,7 @@ class KerasNetwork:
 
     @property
     def _key(self) -> tuple[Any, ...]:
-        return self.text, self.input_shape, self._is_own
+        return self.text, self.input_shape, self.is_own
 
     @cached_property
     def model(self) -> Any:
@@ -80,11 +80,11 @@ class KerasNetwork:
 
     def _name(self, variable: Any) -> str:
         path: str = variable.path
-        return re.sub("/.*/", "/", path) if self._is_own else path
+        return re.sub("/.*/", "/", path) if self.is_own else path
 
     def first_weights(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Weights before learning, from the initialisers that the model names."""
-        if not self._is_own:
+        if not self.is_own:
             return {self._name(weight): weight.numpy() for weight in keras_model(self.text, rng).weights}
         # Layer by layer, for Keras puts a sequential model together anew with each layer that it reads.
         entries = {entry["config"]["name"]: entry for entry in _seeded(json.loads(self.text), rng)["config"]["layers"]}
@@ -113,7 +113,7 @@ class KerasNetwork:
         logits, others, penalties = self._run(weights, inputs, draw, is_training=True)
         names = map(self._name, self.model.non_trainable_variables)
         averages = {name: value for name, value in zip(names, others, strict=True) if name in weights}
-        if self._is_own:
+        if self.is_own:
             # As Kingma & Ba (2015) correct Adam's moments, but corrected already when stored: the values before the
             # first step, which belong to no data, have no part in them.
             share = 1.0 / (1.0 - tensorflow().pow(MOMENTUM, step))

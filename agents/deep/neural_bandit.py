@@ -12,13 +12,12 @@ from velodrome.agents.deep.bandit_learner import BanditLearner
 from velodrome.agents.deep.convolutional_networks import SimpleCNN
 from velodrome.agents.deep.labelled_task import LabelledTask
 from velodrome.agents.deep.network_inputs import network_inputs
-from velodrome.agents.deep.neural_classifier import NeuralClassifier
+from velodrome.agents.deep.neural_classifier import NeuralClassifier, layers_of
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
 from velodrome.agents.training import Training
 from velodrome.checks import ConfigurationError, check_integer, check_number
-from velodrome.policies.configuration import to_expression
 from velodrome.policies.epsilon_greedy import EpsilonGreedy
 from velodrome.policies.policy import Policy
 from velodrome.policies.ucb import UCB
@@ -58,15 +57,7 @@ class NeuralBandit(Agent):
     can_checkpoint: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.network, NeuralClassifier):
-            raise ConfigurationError(f"{self.name}: network must be a neural classifier, got {self.network}")
-        for option in dataclasses.fields(NeuralClassifier):
-            value = getattr(self.network, option.name)
-            if value != option.default:
-                raise ConfigurationError(
-                    f"{self.name}: of network={self.network.name} only the layers are taken: "
-                    f"{option.name}={to_expression(value)} is for learning from labels, leave it at {option.default!r}"
-                )
+        layers_of(self.name, self.network)
         if not isinstance(self.policy, Policy):
             raise ConfigurationError(f"{self.name}: policy must be a policy, got {self.policy!r}")
         if isinstance(self.policy, UCB) or self.policy.schedule.clock == "visits":

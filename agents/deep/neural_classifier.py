@@ -28,6 +28,7 @@ from velodrome.agents.errors import UnsupportedEnvironmentError
 from velodrome.checks import ConfigurationError, check_choice, check_flag, check_integer, check_number
 from velodrome.envs.labelled.datasets.dataset import LabelledExamples
 from velodrome.envs.labelled.datasets.stratification import stratified_places
+from velodrome.policies.configuration import to_expression
 
 ScheduleName = Literal["constant", "one_cycle", "cosine"]
 SCHEDULE_NAMES: tuple[str, ...] = get_args(ScheduleName)
@@ -53,6 +54,24 @@ def learning_rate_share(schedule: ScheduleName, progress: float) -> float:
             return _FIRST + (1.0 - _FIRST) * progress / _WARM_UP
         progress = (progress - _WARM_UP) / (1.0 - _WARM_UP)
     return _LAST + (1.0 - _LAST) * 0.5 * (1.0 + cos(pi * progress))
+
+
+def layers_of(owner: str, network: Any) -> "NeuralClassifier":
+    """A classifier of which the agent called `owner` takes the layers alone.
+
+    Raises:
+        ConfigurationError: it is none, or has an option for learning from labels.
+    """
+    if not isinstance(network, NeuralClassifier):
+        raise ConfigurationError(f"{owner}: network must be a neural classifier, got {network}")
+    for option in fields(NeuralClassifier):
+        value = getattr(network, option.name)
+        if value != option.default:
+            raise ConfigurationError(
+                f"{owner}: of network={network.name} only the layers are taken: "
+                f"{option.name}={to_expression(value)} is for learning from labels, leave it at {option.default!r}"
+            )
+    return network
 
 
 # Networks of this process, by kind, structure and task: Keras takes tenths of a second to put layers together.
@@ -118,6 +137,11 @@ class NeuralClassifier(SupervisedAgent):
     @abstractmethod
     def _layers(self, layers: Any, task: LabelledTask) -> list[Any]:
         """Keras layers from an observation to one logit a class, made of the module `keras.layers`."""
+
+    @property
+    def rectified_layers(self) -> tuple[int, ...] | None:
+        """Units of every hidden layer, where all layers are dense with rectifiers between them; None where not."""
+        return None
 
     @property
     def result_version(self) -> int:

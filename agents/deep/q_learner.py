@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -12,8 +13,10 @@ from gymnasium import spaces
 
 from velodrome.agents.deep import q_kernels as kernels
 from velodrome.agents.deep.bandit_learner import NoVisitCounts
-from velodrome.agents.deep.labelled_task import ObservationError, numbers
-from velodrome.agents.deep.q_model import NetworkShape, QNetwork, take_over
+from velodrome.agents.deep.keras_q_network import KerasQNetwork
+from velodrome.agents.deep.labelled_task import LabelledTask, ObservationError, numbers
+from velodrome.agents.deep.neural_classifier import NeuralClassifier
+from velodrome.agents.deep.q_model import Batch, NetworkShape, QNetwork, take_over
 from velodrome.agents.deep.replay import Replay
 from velodrome.agents.deep.supervised_learner import DivergedError
 from velodrome.agents.engine.buffered_stream import BufferedStream
@@ -185,12 +188,21 @@ class ObservationReader:
         return scale
 
 
+def is_readable(space: gym.Space[Any]) -> bool:
+    """Whether the observations of a space can be read as numbers."""
+    try:
+        ObservationReader(space)
+    except (NotImplementedError, ValueError):
+        return False
+    return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class QOptions:
     """What a Q-network learns with; see `DQN`, whose parameters these are."""
 
     name: str
-    hidden: tuple[int, ...]
+    network: NeuralClassifier
     bias: bool
     initial_weights: float | str
     policy: Policy
@@ -242,9 +254,17 @@ class QLearner(StepwiseLearner):
         self.is_running = options.scaling == "running" and reader.is_scalable
         self.scale = reader.fixed_scale(options.scaling)
         self.statistics = np.zeros((3, reader.size))
-        shape = network_shape(options, task, reader)
-        self.network = QNetwork(
-            shape,
+        make: Any = QNetwork
+        if options.network.rectified_layers is None:
+            make = partial(
+                KerasQNetwork,
+                classifier=options.network,
+                task=network_task(options, task, reader),
+                streams=streams,
+                gradient_steps=options.gradient_steps,
+            )
+        self.network = make(
+            network_shape(options, task, reader),
             np.random.Generator(np.random.PCG64(streams.sequence(_WEIGHTS))),
             initial_weights=options.initial_weights,
             batch_size=options.batch_size,
@@ -350,8 +370,13 @@ class QLearner(StepwiseLearner):
         self._mask = mask
         self.step = step = self.step + 1
         if step >= options.learning_starts and step % options.train_every == 0:
-            for _ in range(options.gradient_steps if self.replay.count >= options.batch_size else 0):
-                self._learn()
+            if self.replay.count < options.batch_size:
+                pass
+            elif isinstance(self.network, KerasQNetwork):
+                self._learn_in_bursts(self.network)
+            else:
+                for _ in range(options.gradient_steps):
+                    self._learn()
         if options.target_every is not None and step % options.target_every == 0:
             self.network.move_target(float(options.target_rate))
         if step % CURVE_EVERY == 0:
@@ -419,27 +444,60 @@ class QLearner(StepwiseLearner):
         return self.action_masks.read(state) if rows is None else rows[state]
 
     def _learn(self) -> None:
-        options, network = self.options, self.network
-        rate = self._rates.value(self.episode if self._rates.clock == "episode" else self.step)
-        importance = 0.0
+        network = self.network
+        rate = self._rate()
+        self._draw(network.batch)
+        loss, value = network.learn(rate)
+        self._take(loss, value, rate)
+        self.replay.learnt(network.batch.errors)
+
+    def _learn_in_bursts(self, network: KerasQNetwork) -> None:
+        """As `_learn`, several times, on batches that are drawn before any of them is learnt from."""
+        rate, left = self._rate(), self.options.gradient_steps
+        while left:
+            batches = network.batches[:left]
+            left -= len(batches)
+            slots = []
+            for batch in batches:
+                self._draw(batch)
+                slots.append(self.replay.slots.copy())
+            losses, values = network.learn(rate, len(batches))
+            for batch, own_slots, loss, value in zip(batches, slots, losses.tolist(), values.tolist(), strict=True):
+                self._take(loss, value, rate)
+                self.replay.slots[...] = own_slots
+                self.replay.learnt(batch.errors)
+
+    def _rate(self) -> float:
+        return self._rates.value(self.episode if self._rates.clock == "episode" else self.step)
+
+    def _draw(self, batch: Batch) -> None:
+        options, importance = self.options, 0.0
         if options.prioritized:
             importance = self._importances.value(self.episode if self._importances.clock == "episode" else self.step)
         self.replay.draw(
-            network.batch, n_step=options.n_step, discount=float(options.discount), scale=self.scale,
-            importance=importance,
-        )  # fmt: skip
-        loss, value = network.learn(rate)
+            batch, n_step=options.n_step, discount=float(options.discount), scale=self.scale, importance=importance
+        )
+
+    def _take(self, loss: float, value: float, rate: float) -> None:
         if not math.isfinite(loss):
             raise DivergedError(
-                f"{options.name}: the loss is {loss} at step {self.step} with learning_rate={rate:g}: "
+                f"{self.options.name}: the loss is {loss} at step {self.step} with learning_rate={rate:g}: "
                 "give a smaller learning_rate"
             )
-        self.replay.learnt(network.batch.errors)
         self._loss_sum += loss
         self._value_sum += value
         self._updates_since += 1
 
     # -- what it measures ---------------------------------------------------------------------------------------
+
+    def take_compile_seconds(self) -> float:
+        """Seconds spent on compiling, or on loading what was compiled, since the last call."""
+        found = self.compile_seconds
+        self.compile_seconds = 0.0
+        if isinstance(self.network, KerasQNetwork):
+            found += self.network.compile_seconds
+            self.network.compile_seconds = 0.0
+        return found
 
     def _add_point(self) -> None:
         number = self._updates_since
@@ -462,7 +520,8 @@ class QLearner(StepwiseLearner):
         return tuple(curve for curve in found if len(curve.at))
 
     def action_values(self, observations: Any) -> np.ndarray:
-        return self.network.values(self.reader.read_batch(observations), self.scale).astype(np.float64)
+        values: np.ndarray = self.network.values(self.reader.read_batch(observations), self.scale)
+        return values.astype(np.float64)
 
     # -- its state ----------------------------------------------------------------------------------------------
 
@@ -517,11 +576,26 @@ def network_shape(options: QOptions, task: Spaces, reader: ObservationReader) ->
     size = int(task.observation_space.n) if isinstance(task.observation_space, spaces.Discrete) else reader.size
     return NetworkShape(
         num_inputs=size,
-        hidden=tuple(options.hidden),
+        hidden=options.network.rectified_layers or (),
         num_actions=int(task.action_space.n),
         is_symbol=reader.is_symbol,
         is_dueling=options.dueling,
         has_bias=options.bias,
+    )
+
+
+def network_task(options: QOptions, task: Spaces, reader: ObservationReader) -> LabelledTask:
+    """What layers of a classifier read, and how many outputs they give, as a task of labels."""
+    space, shape = task.observation_space, network_shape(options, task, reader)
+    seen = space.shape if isinstance(space, spaces.Box | spaces.MultiBinary) else (reader.size,)
+    return LabelledTask(
+        observation_shape=() if reader.is_symbol else tuple(seen),
+        num_symbols=shape.num_inputs if shape.is_symbol else 0,
+        symbol_start=0,
+        scale=1.0,
+        num_classes=shape.sizes[-1],
+        action_start=0,
+        is_whole=shape.is_symbol,
     )
 
 

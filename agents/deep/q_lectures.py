@@ -3,7 +3,12 @@
 Source: the lecture series that this project grew out of, its Q-network on FrozenLake and its two DQNs on CartPole.
 """
 
+from typing import Any
+
+from velodrome.agents.agent import Agent
 from velodrome.agents.deep.dqn import DQN
+from velodrome.agents.deep.mlp import MLP
+from velodrome.agents.deep.softmax_regression import SoftmaxRegression
 from velodrome.policies.epsilon_greedy import EpsilonGreedy
 from velodrome.policies.schedules import Linear, Reciprocal, Schedule
 
@@ -26,7 +31,7 @@ def q_network(
     the lecture sums it over all actions, of which the others have none.
     """
     return DQN(
-        hidden=(),
+        network=SoftmaxRegression(),
         bias=False,
         initial_weights=0.01,
         policy=EpsilonGreedy(epsilon),
@@ -47,7 +52,7 @@ def q_network(
 
 def dqn_2013(
     *,
-    hidden: tuple[int, ...] = (16,),
+    network: Agent | Any = MLP(hidden=(16,)),  # noqa: B008 - nothing changes it
     discount: float = 0.99,
     learning_rate: float | Schedule = 0.001,
     epsilon: float | Schedule = Linear(1.0, 0.0, 50),  # noqa: B008 - frozen
@@ -63,7 +68,7 @@ def dqn_2013(
     lecture; the paper's are pictures; 3. a batch is drawn with replacement.
     """
     return DQN(
-        hidden=hidden,
+        network=network,
         initial_weights="glorot",
         policy=EpsilonGreedy(epsilon),
         discount=discount,
@@ -82,7 +87,7 @@ def dqn_2013(
 
 def dqn_2015(
     *,
-    hidden: tuple[int, ...] = (16,),
+    network: Agent | Any = MLP(hidden=(16,)),  # noqa: B008 - nothing changes it
     discount: float = 0.99,
     learning_rate: float | Schedule = 0.001,
     epsilon: float | Schedule = Reciprocal(10, 1),  # noqa: B008 - frozen
@@ -98,7 +103,7 @@ def dqn_2015(
     10,000 steps, the lecture every 5.
     """
     return DQN(
-        hidden=hidden,
+        network=network,
         initial_weights="glorot",
         policy=EpsilonGreedy(epsilon),
         discount=discount,

@@ -128,13 +128,10 @@ class QNetwork:
         self._max_gradient_norm = max_gradient_norm
         for kernel, bias in self.layers(kernels.ONLINE):
             before, after = kernel.shape
-            if not isinstance(initial_weights, str):
-                kernel[...] = rng.uniform(0.0, initial_weights, (before, after))
-                continue
-            limit = 1.0 / math.sqrt(before) if initial_weights == "fan_in" else math.sqrt(6.0 / (before + after))
-            kernel[...] = rng.uniform(-limit, limit, (before, after))
+            low, high = first_range(initial_weights, before, after)
+            kernel[...] = rng.uniform(low, high, (before, after))
             if initial_weights == "fan_in" and shape.has_bias:
-                bias[...] = rng.uniform(-limit, limit, after)
+                bias[...] = rng.uniform(low, high, after)
         self.weights[kernels.TARGET] = self.weights[kernels.ONLINE]
 
     def layers(self, row: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -213,6 +210,14 @@ class QNetwork:
         for name, own in self.arrays().items():
             take_over(name, own, arrays[name])
         self.num_updates = num_updates
+
+
+def first_range(initial_weights: float | str, inputs: int, outputs: int) -> tuple[float, float]:
+    """Range in which a kernel's first weights are uniform; that of its biases too for "fan_in"; see `QNetwork`."""
+    if not isinstance(initial_weights, str):
+        return 0.0, float(initial_weights)
+    limit = 1.0 / math.sqrt(inputs) if initial_weights == "fan_in" else math.sqrt(6.0 / (inputs + outputs))
+    return -limit, limit
 
 
 def take_over(name: str, own: np.ndarray, found: Any) -> None:

@@ -25,6 +25,7 @@ class Replay:
 
     Attributes:
         count: steps that are kept.
+        slots: where the steps are that were drawn last, int64 (batch_size,).
         position: where the next step goes.
         rng: as given.
     """
@@ -52,7 +53,7 @@ class Replay:
         self.count = self.position = 0
         self.rng, self._prioritized = rng, prioritized
         self._capacity, self._has_masks = capacity, has_masks
-        self._slots, self._uniforms = np.zeros(batch_size, np.int64), np.zeros(batch_size)
+        self.slots, self._uniforms = np.zeros(batch_size, np.int64), np.zeros(batch_size)
 
     def add(
         self, present: np.ndarray, following: np.ndarray, statistics: np.ndarray, scale: np.ndarray, is_running: bool,
@@ -90,13 +91,13 @@ class Replay:
         """
         self.rng.random(out=self._uniforms)
         if self._prioritized:
-            kernels.draw_by_priority(self.tree, self.count, self._uniforms, importance, self._slots, batch.shares)
+            kernels.draw_by_priority(self.tree, self.count, self._uniforms, importance, self.slots, batch.shares)
         else:
             self._uniforms *= self.count
-            self._slots[...] = self._uniforms
+            self.slots[...] = self._uniforms
         newest = self.position - 1 if self.position else self._capacity - 1
         kernels.gather(
-            self.observations, self.next_observations, self.actions, self.rewards, self.ends, self.masks, self._slots,
+            self.observations, self.next_observations, self.actions, self.rewards, self.ends, self.masks, self.slots,
             newest, n_step, discount, scale, self._has_masks, batch.inputs, batch.next_inputs, batch.actions,
             batch.returns, batch.factors, batch.next_masks,
         )  # fmt: skip
@@ -105,7 +106,7 @@ class Replay:
         """Take the errors of what was drawn last for its priorities."""
         if self._prioritized:
             self.largest_priority = kernels.set_priorities(
-                self.tree, self._slots, errors, self._prioritized, self.largest_priority
+                self.tree, self.slots, errors, self._prioritized, self.largest_priority
             )
 
     @property

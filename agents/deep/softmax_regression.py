@@ -14,5 +14,9 @@ class SoftmaxRegression(NeuralClassifier):
     Source: Cox (1966); Kim (2017), Deep Learning Zero to All, lab 7.
     """
 
+    @property
+    def rectified_layers(self) -> tuple[int, ...]:
+        return ()
+
     def _layers(self, layers: Any, task: LabelledTask) -> list[Any]:
         return [layers.Flatten(), layers.Dense(task.num_classes)]

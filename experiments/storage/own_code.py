@@ -43,10 +43,9 @@ def code_of(agent: Any, classes: Iterable[type], factory: Callable[[], Any] | No
     return {name: _fingerprint(thing) for name, thing in sorted(own.items())}
 
 
-def packages_of(agent: Any) -> dict[str, str | None]:
+def packages_of(agent: Agent) -> dict[str, str | None]:
     """Distribution to its installed version, None where there is none, of all that an agent or one in it names."""
-    named = {name for configuration in _configurations(agent) for name in getattr(configuration, "packages", ())}
-    return {name: _version(name) for name in sorted(named)}
+    return {name: _version(name) for name in sorted(agent.needed_packages())}
 
 
 def _version(distribution: str) -> str | None:
