@@ -304,6 +304,11 @@ class TrialTable:
         found = {key: curves[name] for key, curves in self._measured_source(keys) if name in curves}
         return [found[key] for key in keys if key in found]
 
+    def names_measured(self, environment: str, agent: str) -> list[str]:
+        """Names of all curves that a pair's trials have measured along their training."""
+        keys = [record.key for record in self.done(environment, agent)]
+        return list(dict.fromkeys(name for _, curves in self._measured_source(keys) for name in curves))
+
     def curve_grid(self, environment: str, agent: str, over: Literal["episodes", "steps"] | None = None) -> CurveGrid:
         """Points of a pair's learning curves: up to its budget, or up to its longest trial in another unit.
 
