@@ -1,6 +1,8 @@
 """Environments of others, as they come from PyPI, where they are installed: each gives a table."""
 
 import importlib
+import importlib.metadata
+import json
 import math
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import data_equivalence
+from made_up import plan_of
 
 import velodrome as vd
 from velodrome.agents.errors import UnsupportedEnvironmentError
@@ -55,6 +58,16 @@ def needed(world):
     pytest.importorskip(module.removeprefix("my_"))
     importlib.import_module(module)
     return world
+
+
+@each_world
+def test_the_version_of_its_package_is_in_the_keys_of_trials(world):
+    (trial,) = plan_of("random", needed(world), seeds=[1], steps=5).trials
+    keys = plan_of("random", world, seeds=[1], steps=5).keys(trial.agent, trial.environment)
+    (distribution,) = json.loads(keys.specification(1))["packages"].items()
+    module = world.partition(":")[0].removeprefix("my_")
+    assert distribution[0] in importlib.metadata.packages_distributions()[module]
+    assert distribution[1] == importlib.metadata.version(distribution[0])
 
 
 @each_world

@@ -84,5 +84,6 @@ def _steps(curve: Curve, episodes: EpisodeCurves | None) -> np.ndarray | None:
     if curve.unit == "step":
         return curve.at
     if curve.unit == "episode" and episodes is not None and curve.at[-1] <= episodes.episodes:
-        return np.concatenate([[0], np.cumsum(episodes.lengths)])[curve.at]
+        steps: np.ndarray = np.concatenate([[0], np.cumsum(episodes.lengths)])[curve.at]
+        return steps
     return None

@@ -114,7 +114,8 @@ class TrackedTrial:
             return curve.at
         lengths = np.zeros(0, np.int64) if self.curves is None else self.curves.lengths
         if curve.unit == "episode" and len(curve.at) and curve.at[-1] <= len(lengths):
-            return np.concatenate([[0], np.cumsum(lengths)])[curve.at]
+            steps: np.ndarray = np.concatenate([[0], np.cumsum(lengths)])[curve.at]
+            return steps
         return np.zeros(0, np.int64)
 
     def final(self) -> tuple[int, dict[str, float]]:
