@@ -761,10 +761,10 @@ def test_curves_go_into_pictures_and_the_shipped_experiments_can_be_run():
         {"q": small(), "random": "random"}, CART, seeds=5, steps=2_000, evaluate_every=1_000, evaluation_episodes=1,
         workers=0,
     )  # fmt: skip
-    panels = [axes for axes in results.plot(kind="curves").axes if axes.axison]
+    panels = results.plot(kind="curves").axes
     assert [axes.get_ylabel() for axes in panels] == ["exploration", "loss", "mean action value", "updates"]
     assert all(axes.get_lines()[0].get_xdata().tolist() == [1_000, 2_000] for axes in panels)
-    for name, number in (("q_networks", 11), ("dqn", 3 * 9)):
+    for name, number in (("q_networks", 12), ("dqn", 3 * 9)):
         plan = read_experiment(name).plan()
         assert len(plan.trials) == number * 10
         assert all(place.solved_at is not None for place in plan.environments.values())

@@ -15,6 +15,7 @@ from made_up import plan_of
 
 import velodrome as vd
 from velodrome.agents.errors import UnsupportedEnvironmentError
+from velodrome.agents.named_objects import is_own
 from velodrome.experiments.cli.application import main
 from velodrome.experiments.specification.catalogue import CatalogueError
 from velodrome.experiments.specification.environment_configuration import build_environment
@@ -62,12 +63,14 @@ def needed(world):
 
 @each_world
 def test_the_version_of_its_package_is_in_the_keys_of_trials(world):
-    (trial,) = plan_of("random", needed(world), seeds=[1], steps=5).trials
-    keys = plan_of("random", world, seeds=[1], steps=5).keys(trial.agent, trial.environment)
-    (distribution,) = json.loads(keys.specification(1))["packages"].items()
-    module = world.partition(":")[0].removeprefix("my_")
-    assert distribution[0] in importlib.metadata.packages_distributions()[module]
-    assert distribution[1] == importlib.metadata.version(distribution[0])
+    module = needed(world).partition(":")[0].removeprefix("my_")
+    if is_own(module):
+        pytest.skip("it stands where the user's own code does, which is part of the key itself")
+    plan = plan_of("random", world, seeds=[1], steps=5)
+    (trial,) = plan.trials
+    packages = json.loads(plan.keys(trial.agent, trial.environment).specification(1))["packages"]
+    (name,) = set(importlib.metadata.packages_distributions()[module])
+    assert packages == {name: importlib.metadata.version(name)}
 
 
 @each_world

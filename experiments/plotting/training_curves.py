@@ -28,7 +28,7 @@ ROW_HEIGHT = 2.3
 LARGEST_RATIO = 100
 
 
-def draw_training_curves(axes: "Axes", table: TrialTable, environment: str) -> "Axes":
+def draw_training_curves(axes: "Axes", table: TrialTable, environment: str) -> None:
     """Curves along the training on one environment, in small panels that take the place of the axes.
 
     Each agent's mean over seeds with its 95 % band, at the points that all of its trials have.
@@ -50,7 +50,6 @@ def draw_training_curves(axes: "Axes", table: TrialTable, environment: str) -> "
     if not names:
         raise ExperimentError(f"{environment}: nothing but evaluations was measured along the training")
     _draw_panels(axes, environment, curves_of, table.agents)
-    return axes
 
 
 def draw_trial_curves(trial: Trial) -> "Figure | None":
@@ -82,7 +81,12 @@ def _draw_panels(
     figure, place = axes.get_figure(root=True), axes.get_subplotspec()
     if figure is None or place is None:
         raise ExperimentError("the curves of a training are drawn on axes of a figure's grid")
-    axes.set_axis_off()
+    for name, by_agent in curves_of.items():
+        units = {curve.unit for curves in by_agent.values() for curve in curves}
+        if len(units) > 1:
+            several = " and ".join(f"{unit}s" for unit in sorted(units))
+            raise ExperimentError(f"the curves {name!r} count in {several}, which have no common axis")
+    axes.remove()
     grid = place.subgridspec(_num_rows(len(curves_of)), NUM_COLUMNS)
     for number, (name, by_agent) in enumerate(curves_of.items()):
         panel = figure.add_subplot(grid[divmod(number, NUM_COLUMNS)])
@@ -94,10 +98,8 @@ def _draw_panels(
 def _draw_curve(
     axes: "Axes", name: str, by_agent: Mapping[str, Sequence[Curve]], agents: Sequence[str], *, has_labels: bool
 ) -> None:
-    units = list(dict.fromkeys(curve.unit for curves in by_agent.values() for curve in curves))
-    if len(units) > 1:
-        raise ExperimentError(f"the curves {name!r} count in {' and '.join(units)}s, which have no common axis")
-    axes.set_xlabel(UNITS[units[0]], size=TEXT_SIZE)
+    unit = next(curve.unit for curves in by_agent.values() for curve in curves)
+    axes.set_xlabel(UNITS[unit], size=TEXT_SIZE)
     ends: list[EndLabel] = []
     lowest, highest = math.inf, -math.inf
     for agent, curves in by_agent.items():
