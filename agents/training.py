@@ -11,9 +11,10 @@ import numpy as np
 
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.generic_loop import Progress
+from velodrome.agents.engine.interruption import counted_cpu_seconds
 from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.stepwise import Learner
-from velodrome.agents.training_log import Curve, TrainingLog
+from velodrome.agents.training_log import TRAINING_CPU_SECONDS, Curve, TrainingLog
 from velodrome.envs.success_rules import SuccessRule
 
 Loop = Literal["auto", "generic", "compiled"]
@@ -83,6 +84,11 @@ class Evaluations:
         every: units between two evaluations.
         num_episodes: the same in episodes, or None.
         num_steps: the same in steps, where it is not in episodes.
+        at: units of the call before each evaluation.
+        values: that it gave, by name.
+        seconds: spent on evaluating.
+        cpu_seconds: the same of the processor.
+        training_cpu_seconds: of the call before each evaluation, without evaluating.
     """
 
     evaluator: Callable[[Any], Mapping[str, float]]
@@ -93,10 +99,13 @@ class Evaluations:
     at: list[int] = field(default_factory=list)
     values: dict[str, list[float]] = field(default_factory=dict)
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    training_cpu_seconds: list[float] = field(default_factory=list)
 
-    def take(self, agent: Any, counted: int) -> None:
+    def take(self, agent: Any, counted: int, cpu_started: float) -> None:
         """Evaluate now, after so many episodes or steps of the call; nothing that the agent does later changes."""
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), counted_cpu_seconds()
+        self.training_cpu_seconds.append(cpu - cpu_started - self.cpu_seconds)
         drawn = agent.acting_generator()
         state = None if drawn is None else drawn.bit_generator.state
         with agent.learner.undisturbed():
@@ -109,11 +118,15 @@ class Evaluations:
         for name, values in self.values.items():
             values.append(float(found.get(name, float("nan"))))
         self.seconds += time.perf_counter() - started
+        self.cpu_seconds += counted_cpu_seconds() - cpu
 
     def curves(self) -> tuple[Curve, ...]:
-        """Curves "evaluation_return" and the like."""
+        """Curves "evaluation_return" and the like, and the processor time of the training up to each evaluation."""
         at = np.array(self.at, dtype=np.int64)
-        return tuple(Curve(f"evaluation_{name}", self.unit, at, np.array(self.values[name])) for name in self.values)
+        curves = {f"evaluation_{name}": values for name, values in self.values.items()}
+        if self.at:
+            curves[TRAINING_CPU_SECONDS] = self.training_cpu_seconds
+        return tuple(Curve(name, self.unit, at, np.array(values)) for name, values in curves.items())
 
 
 @dataclass(eq=False)
@@ -153,6 +166,7 @@ class Training:
     parts: list[EpisodeEnds] = field(default_factory=list)
     episodes_an_epoch: int = 0
     started: float = field(default_factory=time.perf_counter)
+    cpu_started: float = field(default_factory=counted_cpu_seconds)
     agent: Any = None
     _episode: int = 0
     _step: int = 0
@@ -201,9 +215,9 @@ class Training:
         if evaluations is not None:
             here = self._episode - binding.first_episode, self._step - binding.first_step
             if _passes(here[0], episodes, evaluations.num_episodes):
-                evaluations.take(agent, self.finished)
+                evaluations.take(agent, self.finished, self.cpu_started)
             elif _passes(here[1], part.steps, evaluations.num_steps):
-                evaluations.take(agent, self.taken)
+                evaluations.take(agent, self.taken, self.cpu_started)
         is_due = self.callback is not None and _passes(self.finished - episodes, episodes, self.callback_every)
         return is_due and says_stop(self.callback(Moment.of(self, agent)))  # type: ignore[misc]
 
@@ -222,6 +236,7 @@ class Training:
             successes = self.rule.successes(ends.returns, ends.lengths, ends.terminated, ends.reported)
             description = self.rule.as_used(ends.reported).description
         evaluating = 0.0 if self.evaluations is None else self.evaluations.seconds
+        cpu_evaluating = 0.0 if self.evaluations is None else self.evaluations.cpu_seconds
         evaluated = () if self.evaluations is None else self.evaluations.curves()
         first_step = self.binding.progress.step - self.taken
         return TrainingLog(
@@ -239,6 +254,7 @@ class Training:
             unfinished_return=self.binding.progress.unfinished_return,
             curves=evaluated + self.binding.learner.curves(first_step),
             epochs=ends.returns.size / self.episodes_an_epoch if self.episodes_an_epoch else 0.0,
+            cpu_seconds=counted_cpu_seconds() - self.cpu_started - cpu_evaluating,
         )
 
 

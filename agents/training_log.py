@@ -8,6 +8,9 @@ import numpy as np
 
 from velodrome.envs.success_rules import INFO, SuccessRule
 
+# The curve of the processor time of the training, in seconds, at each evaluation along it. It is another one each time.
+TRAINING_CPU_SECONDS = "training_cpu_seconds"
+
 
 @dataclass(frozen=True, eq=False)
 class Curve:
@@ -49,6 +52,7 @@ class TrainingLog:
         curves: what else was measured along the training, one curve a name, such as "evaluation_return" and
             "evaluation_success_rate" (`evaluate_every`), or a loss.
         epochs: passes through the labelled examples that were learnt from; 0 where there are none.
+        cpu_seconds: time of the processor in this thread, without compiling and without evaluations along the training.
     """
 
     returns: np.ndarray
@@ -65,6 +69,7 @@ class TrainingLog:
     unfinished_return: float | None = None
     curves: tuple[Curve, ...] = ()
     epochs: float = 0.0
+    cpu_seconds: float = 0.0
 
     @property
     def mean_return(self) -> float:
@@ -106,6 +111,7 @@ class TrainingLog:
             unfinished_return=later.unfinished_return,
             curves=joined_curves((self, later)),
             epochs=self.epochs + later.epochs,
+            cpu_seconds=self.cpu_seconds + later.cpu_seconds,
         )
 
 
@@ -113,13 +119,17 @@ def joined_curves(logs: Sequence[TrainingLog]) -> tuple[Curve, ...]:
     """Curves of logs in a row: those of one name and unit are one, with `at` counted from the first log's start."""
     parts: dict[tuple[str, str], list[Curve]] = {}
     before = {"episode": 0.0, "step": 0.0, "epoch": 0.0}
+    cpu_seconds = 0.0
     for log in logs:
         for curve in log.curves:
             moved = dataclasses.replace(curve, at=curve.at + round(before[curve.unit]))
+            if curve.name == TRAINING_CPU_SECONDS:
+                moved = dataclasses.replace(moved, values=curve.values + cpu_seconds)
             parts.setdefault((curve.name, curve.unit), []).append(moved)
         before["episode"] += log.episodes
         before["step"] += log.steps
         before["epoch"] += log.epochs
+        cpu_seconds += log.cpu_seconds
     return tuple(
         Curve(name, unit, *(np.concatenate([getattr(part, column) for part in found]) for column in ("at", "values")))
         for (name, unit), found in parts.items()
@@ -152,6 +162,7 @@ def join_logs(logs: Sequence[TrainingLog], rule: SuccessRule) -> TrainingLog:
         compile_seconds=sum(log.compile_seconds for log in logs),
         unfinished_return=logs[-1].unfinished_return,
         curves=joined_curves(logs),
+        cpu_seconds=sum(log.cpu_seconds for log in logs),
     )
 
 

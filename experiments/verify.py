@@ -10,7 +10,7 @@ import numpy as np
 
 from velodrome.agents.engine.seeding import check_seed
 from velodrome.agents.errors import check_count
-from velodrome.agents.training_log import Curve
+from velodrome.agents.training_log import TRAINING_CPU_SECONDS, Curve
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.running.crew import check_workers, make_crew
 from velodrome.experiments.running.manager import Manager
@@ -230,7 +230,8 @@ def _curve_differences(stored: EpisodeCurves | None, now: EpisodeCurves | None) 
 
 
 def _measured_differences(stored: Mapping[str, Curve], now: Mapping[str, Curve]) -> Iterator[str]:
-    for name in sorted(stored.keys() | now.keys()):
+    # Times are no results.
+    for name in sorted((stored.keys() | now.keys()) - {TRAINING_CPU_SECONDS}):
         before, after = stored.get(name), now.get(name)
         if before is None or after is None:
             yield f"the curve {name!r} is {'now missing' if after is None else 'not stored'}"

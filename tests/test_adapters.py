@@ -1,6 +1,7 @@
 # ruff: noqa: NPY002 (what all of a process shares is what is looked at)
 """Classes with `learn` and `predict` as agents, without any library installed, and the contract test for agents."""
 
+import json
 import random
 import sys
 
@@ -122,6 +123,25 @@ def test_the_code_of_a_class_and_the_versions_of_packages_are_in_the_key(monkeyp
 def test_keys_of_tabular_agents_hold_no_packages():
     text = TrialKeys(build_agent("q_learning"), LAKE, (), None, Budget(None, 50), None).specification(0)
     assert "packages" not in text
+
+
+def test_the_version_of_the_package_that_an_environment_is_of_is_in_the_key(monkeypatch):
+    import importlib.metadata
+
+    class Foreign(gym.Env):
+        """As from a package that is installed."""
+
+    def specification(*classes):
+        return json.loads(
+            TrialKeys(build_agent("q_learning"), LAKE, classes, None, Budget(None, 50), None).specification(0)
+        )
+
+    own = specification(Foreign)
+    assert "packages" not in own
+    Foreign.__module__ = "pytest"
+    assert specification(Foreign)["packages"] == {"pytest": importlib.metadata.version("pytest")}
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.1")
+    assert specification(Foreign, gym.wrappers.TimeLimit)["packages"] == {"pytest": "1.1"}
 
 
 def test_an_upgrade_runs_its_trials_again(tmp_path, monkeypatch):

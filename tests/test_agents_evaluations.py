@@ -21,11 +21,15 @@ def test_evaluations_change_no_bit_and_come_at_multiples_however_training_is_div
         curves.append({curve.name: curve for curve in log.curves})
     assert differences(runs[0], runs[1]) == differences(runs[0], runs[2]) == []
     assert curves[0] == {}
-    assert set(curves[1]) == {"evaluation_return", "evaluation_success_rate"}
+    assert set(curves[1]) == {"evaluation_return", "evaluation_success_rate", "training_cpu_seconds"}
+    for run in curves[1:]:
+        seconds = run["training_cpu_seconds"].values
+        assert (np.diff(seconds, prepend=0.0) > 0).all()
     for name, curve in curves[1].items():
         assert curve.unit == unit.removesuffix("s")
         assert curve.at.tolist() == curves[2][name].at.tolist() == [70, 140, 210, 280]
-        assert curve.values.tobytes() == curves[2][name].values.tobytes()
+        if name != "training_cpu_seconds":
+            assert curve.values.tobytes() == curves[2][name].values.tobytes()
 
 
 def test_a_callback_gets_a_moment_that_is_the_number_of_finished_episodes():

@@ -317,5 +317,12 @@ def test_a_run_draws_what_was_learnt(command):
 def test_figures_are_refused_before_training_where_there_is_nothing_to_draw(command):
     code, out, err = command("run", "q_learning", LAKE, "--episodes", "5", "--figures", "pictures")
     assert (code, out) == (2, "")
-    assert err == f"velodrome: --figures are of labelled examples, and {LAKE} has none\n"
+    nothing = f"--figures: q_learning measures nothing of its training, and {LAKE} has no labelled examples"
+    assert err == f"velodrome: {nothing}: give --evaluate-every\n"
     assert not Path("pictures").exists()
+
+
+def test_the_curves_of_a_training_are_drawn_without_labelled_examples(command):
+    budget = ("--episodes", "40", "--evaluate-every", "20")
+    assert command("run", "q_learning", LAKE, *budget, "--figures", "pictures")[0] == 0
+    assert [path.name for path in Path("pictures").iterdir()] == ["curves.png"]

@@ -118,7 +118,10 @@ def test_a_reader_may_table_any_number_that_trials_have(lakes):
         ({"name": "steps", "compute": len}, "measure 'steps': a trial has that number already; give it another name"),
         ({"name": "regret", "compute": len}, "measure 'regret': a trial has that number already"),
         ({"name": "mine", "compute": 3}, "measure 'mine': compute must be a function, got 3"),
-        ({"name": "mine", "aggregate": "men"}, "aggregate must be one of mean, median, iqm, got 'men': did you mean"),
+        (
+            {"name": "mine", "aggregate": "men"},
+            "aggregate must be one of mean, median, iqm, share, censored_median, got 'men': did you mean",
+        ),
         ({"name": "mine", "limits": (1, 0)}, "measure 'mine': limits must be increasing, got"),
         ({"name": "mine", "heading": "{name}"}, "heading and explanation must be one line without braces"),
         ({"name": "mine", "explanation": "a\nb"}, "heading and explanation must be one line without braces"),

@@ -63,7 +63,7 @@ def lakes():
 
 
 def evaluated(results, at=(100, 200, 300), unit="episode"):
-    """Results with evaluations during training: success grows from 0 to that at the end."""
+    """Results with evaluations during training: success grows from 0 to that at the end; and with losses."""
     final = {record.key: record.number("greedy_success_rate") for record in results.records}
 
     def source(keys):
@@ -74,7 +74,8 @@ def evaluated(results, at=(100, 200, 300), unit="episode"):
                 {
                     f"evaluation_{name}": Curve(f"evaluation_{name}", unit, np.array(at), values)
                     for name in ("success_rate", "return")
-                },
+                }
+                | {"loss": Curve("loss", "step", np.array(at), 1 - values)},
             )
 
     return dataclasses.replace(results, _measured_source=source)

@@ -3,6 +3,7 @@
 import builtins
 import dataclasses
 import importlib.util
+import math
 import subprocess
 import sys
 from collections import deque
@@ -11,6 +12,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 
+from velodrome.agents.training_log import Curve
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.tracking.tracker import GuardedTracker, TrackedTrial, TrackingWarning, open_tracker
@@ -121,6 +123,35 @@ def test_final_numbers_stand_at_the_last_step_of_training():
 def test_what_is_not_known_is_not_told():
     trial = done(metrics={"steps": 5, "episodes": 1, "greedy_success_rate": float("nan"), "train_seconds": 0.0})
     assert trial.final() == (5, {"time/episodes": 1.0, "time/total_timesteps": 5.0})
+
+
+def test_what_was_measured_along_the_training_stands_between_the_rollout():
+    steps = np.arange(1, 301) * 10
+    measured = (
+        Curve("loss", "step", steps, np.linspace(2, 1, 300)),
+        Curve("exploration", "step", np.array([10, 20]), np.array([0.5, math.nan])),
+        Curve("updates", "step", np.array([10, 20]), np.array([3.0, 4.0])),
+        Curve("evaluation_return", "episode", np.array([1, 2]), np.array([0.1, 0.2])),
+        Curve("training_cpu_seconds", "episode", np.array([1, 2]), np.array([0.01, 0.02])),
+        Curve("surprise", "epoch", np.array([1]), np.array([1.0])),
+    )
+    curves = curves_of([1.0, 2.0], [3, 10])
+    trial = dataclasses.replace(done(curves=curves), measured=measured)
+    points = trial.along()
+    assert [step for step, _ in points] == sorted({step for step, _ in points})
+    told = {tag: [(step, values[tag]) for step, values in points if tag in values] for _, now in points for tag in now}
+    assert told["train/loss"][0] == (10, 2.0)
+    assert told["train/loss"][-1] == (3000, 1.0)
+    assert len(told["train/loss"]) == 100
+    assert told["rollout/exploration_rate"] == [(10, 0.5)]
+    assert told["train/n_updates"] == [(10, 3.0), (20, 4.0)]
+    # Counted in episodes, which ended after 3 and 13 steps; training went on to 20.
+    assert told["eval/mean_reward"] == [(3, 0.1), (13, 0.2)]
+    assert told["time/training_cpu_seconds"] == [(3, 0.01), (13, 0.02)]
+    assert [(step, values["rollout/ep_rew_mean"]) for step, values in trial.rollout()] == told["rollout/ep_rew_mean"]
+    assert "train/surprise" not in told
+    at_the_end = dataclasses.replace(trial, measured=(Curve("evaluation_return", "step", np.array([20]), np.ones(1)),))
+    assert all("eval/mean_reward" not in values for _, values in at_the_end.along())
 
 
 def test_parameters_are_flat_and_name_the_labels():

@@ -35,6 +35,7 @@ from velodrome.agents.deep.q_learner import ObservationReader
 from velodrome.agents.deep.q_model import Batch, NetworkShape, QNetwork
 from velodrome.agents.deep.replay import Replay
 from velodrome.experiments.specification.catalogue import build_agent
+from velodrome.experiments.specification.experiment_file import read_experiment
 from velodrome.experiments.trials.checkpoints import train_with_checkpoints
 from velodrome.policies import ConfigurationError, EpsilonGreedy, Greedy, Linear, Policy, RandomNoise, Softmax
 
@@ -750,3 +751,46 @@ def test_presets_are_configurations_of_dqn():
         assert str(build_agent(name)) == str(made)
         assert str(build_agent(str(made))) == str(made)
     assert dataclasses.replace(dqn_2013(), target_every=5).target_every == 5
+
+
+# As a user meets it: in an experiment
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("batch_size=0", "batch_size must be a whole number of at least 1, got 0"),
+        ("gradient_steps=-1", "gradient_steps must be a whole number of at least 1, got -1"),
+        ("learning_starts=-5", "learning_starts must be a whole number of at least 0, got -5"),
+        ("max_gradient_norm=0", "max_gradient_norm must be a number in (0, inf), got 0"),
+        ("n_step=2.5", "n_step must be a whole number of at least 1, got 2.5"),
+        ("terminal_reward='x'", "terminal_reward must be a finite number, got 'x'"),
+        ("learning_rate=linear(0.1, -0.1, 20)", "learning_rate must stay in [0, inf), but linear(start=0.1, end=-0.1"),
+        ("discount=1.5", "discount must be a number in [0, 1], got 1.5"),
+    ],
+)
+def test_more_mistakes_are_one_line(option, message):
+    line = message_of((ConfigurationError, ValueError), build_agent, f"dqn({option})")
+    assert line.startswith(f"dqn: {message}")
+
+
+def test_a_trial_whose_loss_is_no_number_fails_alone():
+    agents = {"explodes": small(learning_rate=1e30, max_gradient_norm=None), "random": "random"}
+    with pytest.warns(match="trials failed, the first: explodes on CartPole-v1, seed 0: .*the loss is .* at step "):
+        results = vd.compare(agents, CART, seeds=5, steps=100, evaluation_episodes=1, workers=0)
+    assert {record.agent for record in results.failures} == {"explodes"}
+    assert len(results.done(CART, "random")) == 5
+
+
+def test_curves_go_into_pictures_and_the_shipped_experiments_can_be_run():
+    results = vd.compare(
+        {"q": small(), "random": "random"}, CART, seeds=5, steps=2_000, evaluate_every=1_000, evaluation_episodes=1,
+        workers=0,
+    )  # fmt: skip
+    panels = results.plot(kind="curves").axes
+    assert [axes.get_ylabel() for axes in panels] == ["exploration", "loss", "mean action value", "updates"]
+    assert all(axes.get_lines()[0].get_xdata().tolist() == [1_000, 2_000] for axes in panels)
+    for name, number in (("q_networks", 12), ("dqn", 3 * 9)):
+        plan = read_experiment(name).plan()
+        assert len(plan.trials) == number * 10
+        assert all(place.solved_at is not None for place in plan.environments.values())

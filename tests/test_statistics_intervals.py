@@ -211,6 +211,23 @@ def test_wilson_is_scipys():
     assert statistics.wilson_interval(0, 10).low == 0.0
 
 
+def test_the_exact_interval_is_of_beta_distributions_and_covers_whatever_the_rate_is():
+    for trials in (1, 2, 10, 30):
+        intervals = [statistics.exact_interval(count, trials) for count in range(trials + 1)]
+        for count, found in enumerate(intervals):
+            low = stats.beta.ppf(0.025, count, trials - count + 1) if count else 0.0
+            high = stats.beta.ppf(0.975, count + 1, trials - count) if count < trials else 1.0
+            assert (found.low, found.high) == pytest.approx((low, high), abs=1e-12)
+        lows, highs = (np.array([getattr(one, end) for one in intervals]) for end in ("low", "high"))
+        for rate in (0.003, 0.05, 0.3, 0.5, 0.99):
+            drawn = np.random.default_rng(trials).binomial(trials, rate, 20_000)
+            assert ((lows[drawn] <= rate) & (rate <= highs[drawn])).mean() > 0.945
+    none_of_30 = statistics.exact_interval(0, 30)
+    assert (none_of_30.low, none_of_30.high) == (0.0, pytest.approx(0.1157, abs=1e-4))
+    with pytest.raises(StatisticsError, match=r"successes: must be between 0 and trials \(3\), got 4"):
+        statistics.exact_interval(4, 3)
+
+
 def test_a_hierarchical_interval_is_wider_than_that_of_the_rates_and_nears_it_with_episodes():
     rates = np.array([2, 5, 7, 9, 6, 3]) / 10
     alone = statistics.bootstrap_interval(rates, method="expanded percentile")

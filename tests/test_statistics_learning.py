@@ -40,6 +40,25 @@ def test_seeds_that_never_reach_the_rate_count():
     assert half.median is not None
 
 
+@pytest.mark.parametrize("number", [7, 12, 31])
+def test_the_censored_median_is_that_of_kaplan_and_meier(number):
+    times = np.sort(np.random.default_rng(number).permutation(40)[:number].astype(float))
+    for budget in (5.0, 20.0, 40.0):
+        given = np.where(times <= budget, times, math.inf)
+        sample = stats.CensoredData.right_censored(np.minimum(times, budget), times > budget)
+        survival = stats.ecdf(sample).sf
+        reached = survival.quantiles[survival.probabilities <= 0.5 + 1e-12]
+        found, _ = statistics.censored_median(given)
+        first = reached[0] if len(reached) else math.inf
+        if number % 2 or math.isinf(found):
+            assert found == first or number % 2 == 0
+        else:
+            # With an even number the estimator has its value on a stretch, of which this is the middle.
+            assert first <= found
+    with pytest.raises(statistics.StatisticsError, match="times: must be one or more numbers"):
+        statistics.censored_median([1.0, math.nan])
+
+
 def test_the_interval_of_the_median_covers_and_is_exact():
     size, hits = 15, 0
     for _ in range(400):

@@ -1,6 +1,8 @@
 """Environments of others, as they come from PyPI, where they are installed: each gives a table."""
 
 import importlib
+import importlib.metadata
+import json
 import math
 import sys
 from pathlib import Path
@@ -9,9 +11,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import data_equivalence
+from made_up import plan_of
 
 import velodrome as vd
 from velodrome.agents.errors import UnsupportedEnvironmentError
+from velodrome.agents.named_objects import is_own
 from velodrome.experiments.cli.application import main
 from velodrome.experiments.specification.catalogue import CatalogueError
 from velodrome.experiments.specification.environment_configuration import build_environment
@@ -55,6 +59,18 @@ def needed(world):
     pytest.importorskip(module.removeprefix("my_"))
     importlib.import_module(module)
     return world
+
+
+@each_world
+def test_the_version_of_its_package_is_in_the_keys_of_trials(world):
+    module = needed(world).partition(":")[0].removeprefix("my_")
+    if is_own(module):
+        pytest.skip("it stands where the user's own code does, which is part of the key itself")
+    plan = plan_of("random", world, seeds=[1], steps=5)
+    (trial,) = plan.trials
+    packages = json.loads(plan.keys(trial.agent, trial.environment).specification(1))["packages"]
+    (name,) = set(importlib.metadata.packages_distributions()[module])
+    assert packages == {name: importlib.metadata.version(name)}
 
 
 @each_world

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 
 from velodrome.checks import VelodromeError
@@ -89,7 +89,32 @@ def current_interruption() -> Interruption | None:
     return _current.get()
 
 
-def not_counted() -> AbstractContextManager[None]:
+class _ThreadTimes(threading.local):
+    """Processor time of one thread that does not count, in seconds, and whether such time is passing now."""
+
+    uncounted = 0.0
+    is_uncounted = False
+
+
+_times = _ThreadTimes()
+
+
+@contextmanager
+def not_counted() -> Iterator[None]:
     """Time inside does not count as that of the training in this thread: imports, for instance, come once a process."""
     interruption = current_interruption()
-    return nullcontext() if interruption is None else interruption.not_counted()
+    with nullcontext() if interruption is None else interruption.not_counted():
+        if _times.is_uncounted:
+            yield
+            return
+        started, _times.is_uncounted = time.thread_time(), True
+        try:
+            yield
+        finally:
+            _times.uncounted += time.thread_time() - started
+            _times.is_uncounted = False
+
+
+def counted_cpu_seconds() -> float:
+    """Processor time of this thread so far, without what does not count; differences of it are times of a training."""
+    return time.thread_time() - _times.uncounted

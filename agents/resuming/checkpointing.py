@@ -134,7 +134,7 @@ class Checkpoint:
         return agent
 
 
-_LOG_ENTRIES = ("success_rule", "steps", "loop", "seconds", "seed", "notes", "compile_seconds")
+_LOG_ENTRIES = ("success_rule", "steps", "loop", "seconds", "seed", "notes", "compile_seconds", "cpu_seconds")
 
 
 class CheckpointFolder:

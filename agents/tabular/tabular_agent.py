@@ -16,6 +16,7 @@ from velodrome.agents.engine.compiled_training import Run, run_compiled_loop, ru
 from velodrome.agents.engine.compiler import NotCompilableError, is_ours
 from velodrome.agents.engine.environment_answers import read_flag, read_reward
 from velodrome.agents.engine.episode_ends import EpisodeEnds
+from velodrome.agents.engine.interruption import counted_cpu_seconds
 from velodrome.agents.engine.sampled_model import SampledModel
 from velodrome.agents.engine.seeding import Streams, environment_generator
 from velodrome.agents.errors import UnsupportedEnvironmentError, check_budget, environment_label
@@ -272,7 +273,7 @@ class TabularAgent(Agent):
             BudgetError, NotCompilableError, TrainingInterruptedError, UnsupportedEnvironmentError: see `train`.
         """
         episodes, steps = check_budget(episodes, steps)
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), counted_cpu_seconds()
         trainings, runs = [], []
         for agent, sampled, seed in zip(agents, models, seeds, strict=True):
             training = Training("auto")
@@ -284,13 +285,14 @@ class TabularAgent(Agent):
             runs.append(Run(sampled, agent.learner, training.binding.progress))
         parts = run_together(runs, episodes=episodes, steps=steps)
         all_steps = sum(part.steps for part in parts if isinstance(part, EpisodeEnds))
-        ended = time.perf_counter()
+        ended, cpu_seconds = time.perf_counter(), counted_cpu_seconds() - cpu_started
         logs: list[TrainingLog | VelodromeError] = []
         for agent, training, part in zip(agents, trainings, parts, strict=True):
             if isinstance(part, EpisodeEnds):
                 # Its share of the time.
                 seconds = (ended - started - part.compile_seconds) * part.steps / max(all_steps, 1)
                 training.started = time.perf_counter() - part.compile_seconds - seconds
+                training.cpu_started = counted_cpu_seconds() - cpu_seconds * part.steps / max(all_steps, 1)
                 training.add(part, agent)
                 logs.append(training.log())
             else:

@@ -157,7 +157,7 @@ def run(
             labelled examples.
         evaluate_every: episodes, steps or epochs, as the budget counts, between evaluations along the training.
         save: folder to save the trained agent in.
-        figures: folder for pictures of what was learnt from labelled examples, and where it fails.
+        figures: folder for pictures of the training's curves, and of what was learnt from labelled examples.
         render: after training, show one greedy episode in a window (human) or as text (ansi).
         json: print one JSON object instead of text.
     """

@@ -49,12 +49,12 @@ def run_command(
     learner, configuration = build_agent(agent), build_environment(environment)
     if epochs is not None or figures is not None:
         profile = EnvironmentProfile.of(configuration.label, configuration.make, success)
+        if profile.contents.num_examples is None and evaluate_every is None and learner.keeps_table:
+            raise _nothing_to_draw(learner.name, profile.label)
         if epochs is not None:
             episodes = profile.episodes_of(learner, epochs)
             if evaluate_every is not None:
                 evaluate_every *= profile.episodes_of(learner, 1)
-        if profile.contents.num_examples is None:
-            raise ExperimentError(f"--figures are of labelled examples, and {profile.label} has none")
     if save is not None:
         check_folder(save, "--save")
     if figures is not None:
@@ -105,9 +105,18 @@ def _write_figures(trial: Trial, folder: Path) -> None:
         drawn = trial_figures(trial)
     except Exception as error:
         raise ExperimentError(f"--figures {folder}: {reason_of(error)}") from error
+    if not drawn:
+        raise _nothing_to_draw(trial.trained.name, trial.profile.label)
     for name, figure in drawn.items():
         with secondary(f"--figures {folder}: {name} is not drawn"):
             write_figure(figure, folder / f"{name}.png")
+
+
+def _nothing_to_draw(agent: str, environment: str) -> ExperimentError:
+    return ExperimentError(
+        f"--figures: {agent} measures nothing of its training, and {environment} has no labelled examples: "
+        "give --evaluate-every"
+    )
 
 
 def _print_trial(agent: str, trial: Trial, figures: Path | None) -> None:

@@ -1,5 +1,6 @@
 """Evaluation curves: the greedy policy's success rate or return along the training, with bands."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +31,7 @@ _METRICS = {
     "success_rate": ("greedy success rate", "best_success_rate"),
     "return": ("greedy return", "best_return"),
 }
-_UNITS = {"episode": "episode", "step": "environment step", "epoch": "epoch"}
+UNITS = {"episode": "episode", "step": "environment step", "epoch": "epoch"}
 
 
 def draw_evaluation_curves(axes: "Axes", table: TrialTable, environment: str, metric: str | None = None) -> "Axes":
@@ -61,13 +62,13 @@ def draw_evaluation_curves(axes: "Axes", table: TrialTable, environment: str, me
         raise ExperimentError(f"{environment}: evaluations count in {several}, which have no common axis")
     (unit,) = units
     ylabel, best_column = _METRICS[metric]
-    dress(axes, environment, _UNITS[unit], f"{ylabel} (evaluated during training)")
+    dress(axes, environment, UNITS[unit], f"{ylabel} (evaluated during training)")
     longest, limits = 1, []
     ends: list[EndLabel] = []
     for place, (agent, curves) in enumerate(curves_of.items()):
         if not curves:
             continue
-        at, values = _on_common_points(curves)
+        at, values = on_common_points(curves)
         if not len(at):
             continue
         style = line_style(place)
@@ -115,7 +116,7 @@ def _evaluations(table: TrialTable, environment: str, agent: str, metric: str) -
     return [curve for curve in curves if len(curve.at) and np.isfinite(curve.values).all()]
 
 
-def _on_common_points(curves: list[Curve]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def on_common_points(curves: Sequence[Curve]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Points that all trials have, (num_points,), and their values, (num_trials, num_points)."""
     at = curves[0].at
     for curve in curves[1:]:

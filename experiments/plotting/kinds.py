@@ -10,10 +10,11 @@ from velodrome.experiments.plotting.plot_kind import PlotKind
 from velodrome.experiments.plotting.profiles import PROFILES
 from velodrome.experiments.plotting.regret import REGRET
 from velodrome.experiments.plotting.sweep import SWEEP
+from velodrome.experiments.plotting.training_curves import CURVES
 
 # In the order of the report.
 KINDS: dict[str, PlotKind] = {
-    kind.name: kind for kind in (LEARNING, EVALUATION, SCORES, REGRET, PROFILES, IMPROVEMENT, SWEEP)
+    kind.name: kind for kind in (LEARNING, EVALUATION, CURVES, SCORES, REGRET, PROFILES, IMPROVEMENT, SWEEP)
 }
 
 

@@ -1,4 +1,4 @@
-"""The pictures of one trial whose environment has labelled examples: what was learnt, and where it fails."""
+"""The pictures of one trial: curves of its training; of labelled examples what was learnt, and where it fails."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +26,7 @@ from velodrome.experiments.plotting.prediction_strip import (
     shown_predictions,
 )
 from velodrome.experiments.plotting.style import own_style
+from velodrome.experiments.plotting.training_curves import draw_trial_curves
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.example_evaluation import guesses_of
 from velodrome.experiments.trials.trial import Trial
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
 
 
 def trial_figures(trial: Trial, *, only: Sequence[str] | None = None) -> "dict[str, Figure]":
-    """Every picture that applies to a trial, by name; none where its environment has no labelled examples.
+    """Every picture that applies to a trial, by name; most are of labelled examples.
 
+    - "curves": what was measured along the training, such as losses and evaluations;
     - "accuracy": of each epoch of training, and in evaluation;
     - "confusion": true by guessed class, of all examples of the environment that is evaluated on;
     - "mistakes": the most confident ones among them, of agents that give logits, on images;
@@ -50,10 +52,17 @@ def trial_figures(trial: Trial, *, only: Sequence[str] | None = None) -> "dict[s
     Raises:
         ExperimentError: an unknown name.
     """
-    wanted = list(FIGURES) if only is None else list(only)
+    names = ["curves", *FIGURES]
+    wanted = names if only is None else list(only)
     for name in wanted:
-        if name not in FIGURES:
-            raise ExperimentError(f"only must name {', '.join(FIGURES)}, got {name!r}{closest(name, FIGURES)}")
+        if name not in names:
+            raise ExperimentError(f"only must name {', '.join(names)}, got {name!r}{closest(name, names)}")
+    with own_style():
+        curves = draw_trial_curves(trial) if "curves" in wanted else None
+    return ({} if curves is None else {"curves": curves}) | _of_examples(trial, wanted)
+
+
+def _of_examples(trial: Trial, wanted: Sequence[str]) -> "dict[str, Figure]":
     with _made(trial.profile) as env:
         learnt = getattr(env.unwrapped, "examples", None)
         if not isinstance(learnt, LabelledExamples) or not trial.trained.can_act:

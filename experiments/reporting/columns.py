@@ -10,7 +10,7 @@ from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.titles import margin_title, overall_title
 from velodrome.experiments.results.analysis import Analysis, EnvironmentAnalysis, Margin
 from velodrome.experiments.results.comparison import Comparison
-from velodrome.experiments.results.numbers import MISSING, count, estimate, is_known, percent, share, speed
+from velodrome.experiments.results.numbers import MISSING, count, estimate, is_known, number, percent, share, speed
 from velodrome.experiments.results.rows import comparison_row
 from velodrome.experiments.trials.measures import MEASURES, Measure
 
@@ -19,7 +19,7 @@ VERSUS_BEST, VERSUS_BASELINE = "vs best", "vs baseline"
 # Behind a difference that is not one of what decides, but of greedy return.
 BY_RETURN = "(return)"
 _ENDS = ("mean", "low", "high")
-_AGGREGATES = {"mean": "{heading}", "median": "{heading} (median)", "iqm": "{heading} (IQM)"}
+_AGGREGATES = {"median": "{heading} (median)", "iqm": "{heading} (IQM)"}
 Row = dict[str, Any]
 
 
@@ -139,8 +139,8 @@ def shown_beside(one: EnvironmentAnalysis) -> list[Measure]:
 
 
 def heading_of(measure: Measure) -> str:
-    """Of the measure's column: its heading, and how seeds are aggregated where that is not the mean."""
-    return _AGGREGATES[measure.aggregate].format(heading=measure.heading)
+    """Of the measure's column: its heading, and how seeds are aggregated where it does not say that itself."""
+    return _AGGREGATES.get(measure.aggregate, "{heading}").format(heading=measure.heading)
 
 
 def _same(one: float, other: float) -> bool:
@@ -155,7 +155,20 @@ def _mean_column(heading: str, name: str, is_rate: bool) -> Column:
 def _measure_column(measure: Measure) -> Column:
     name, parts = measure.name, (measure.aggregate, "low", "high")
     centre, low, high = (f"{name}_{part}" for part in parts)
+    if measure.aggregate == "censored_median":
+        return Column(
+            heading_of(measure), lambda row: _time(row[centre], row[low], row[high], row.get(f"{name}_more_than"))
+        )
     return Column(heading_of(measure), lambda row: estimate(row[centre], row[low], row[high], measure.is_rate))
+
+
+def _time(median: float, low: float, high: float, more_than: float | None) -> str:
+    """A median of times with its interval, or what it is above where it was not reached."""
+    if median == np.inf:
+        return number(median) if more_than is None or not is_known(more_than) else f"> {number(more_than)}"
+    if is_known(low) and high == np.inf:
+        return f"{number(median)} [{number(low)}, {number(high)}]"
+    return estimate(median, low, high, is_rate=False)
 
 
 def _iqm_column(is_rate: bool) -> Column:

@@ -255,6 +255,9 @@ def _environment(one: EnvironmentAnalysis, settings: Settings, words: Words) -> 
             parts.append(words("some of them over {number} sampled episodes", number=number))
         else:
             parts.append(words("greedy policies evaluated over {number} sampled episodes", number=number))
+    if one.environment in settings.solved_at:
+        reached = score(settings.solved_at[one.environment], is_rate=False)
+        parts.append(words("solved at a greedy return of {value}", value=reached))
     parts.append(words("compared by {measure}", measure=words(one.measure.heading)))
     if is_known(one.best):
         parts.append(words("best possible {value}", value=score(one.best, one.measure.is_rate)))

@@ -66,7 +66,7 @@ def sort_key(text: str) -> str:
     """Number by which a cell is sorted: its first one in full, "" where there is none."""
     if text in _REFERENCES:
         return "0"
-    if text.startswith(("∞", "-∞")):
+    if text.startswith(("∞", "-∞", ">")):
         return "-Infinity" if text.startswith("-") else "Infinity"
     found = _NUMBER.match(text)
     if found is None:

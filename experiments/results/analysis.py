@@ -215,7 +215,19 @@ def _analysed(
         regrets = np.empty(0) if reason else training_regrets(table, environment, label)
         own = [record for record in records[label] if record.is_done]
         rows.append(
-            agent_row(environment, label, own, comparison, measure, threshold, reached, regrets, limits, measures)
+            agent_row(
+                environment,
+                label,
+                own,
+                records[label],
+                comparison,
+                measure,
+                threshold,
+                reached,
+                regrets,
+                limits,
+                measures,
+            )
         )
     best, random = (
         next((float(number) for one in done if not math.isnan(number := one.number(column))), math.nan)

@@ -102,6 +102,7 @@ def _seeds(parts: "Sequence[JoinedPart]", pair: Pair) -> list[int]:
 def _settings(parts: "Sequence[JoinedPart]", pairs: Sequence[Pair], records: Sequence[TrialRecord]) -> Settings:
     rules: dict[str, str] = {}
     contents: dict[str, LabelledContent] = {}
+    solved_at: dict[str, float] = {}
     for part in parts:
         settings = part.results.settings
         for old, new in part.environments.items():
@@ -110,6 +111,8 @@ def _settings(parts: "Sequence[JoinedPart]", pairs: Sequence[Pair], records: Seq
                 rules.setdefault(new, rule)
             if old in settings.contents:
                 contents.setdefault(new, settings.contents[old])
+            if old in settings.solved_at:
+                solved_at.setdefault(new, settings.solved_at[old])
     seeds, own_seeds = common_seeds({pair: some for pair in pairs if (some := _seeds(parts, pair))})
     budget, own_budgets = _budgets(parts, [pair for pair in pairs if any(pair in part.pairs for part in parts)])
     measures = {measure.name: measure for part in parts for measure in part.results.settings.measures}
@@ -126,6 +129,7 @@ def _settings(parts: "Sequence[JoinedPart]", pairs: Sequence[Pair], records: Seq
         contents=contents,
         metric=metrics.pop() if len(metrics) == 1 else None,
         measures=tuple(measures.values()),
+        solved_at=solved_at,
         origin="joined",
     )
 

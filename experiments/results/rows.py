@@ -15,6 +15,8 @@ from velodrome.experiments.statistics import (
     EpisodesToThreshold,
     Interval,
     best_interval,
+    censored_median,
+    exact_interval,
     iqm,
     mean,
     median,
@@ -30,6 +32,7 @@ def agent_row(
     environment: str,
     agent: str,
     done: Sequence[TrialRecord],
+    ended: Sequence[TrialRecord],
     comparison: Comparison,
     measure: Measure,
     threshold: Threshold | None,
@@ -44,6 +47,7 @@ def agent_row(
         environment: label.
         agent: label.
         done: its trials that are done.
+        ended: these, and those that failed.
         comparison: of the environment's agents.
         measure: that decides.
         threshold: to be reached in training.
@@ -59,8 +63,10 @@ def agent_row(
     row["decided_by"] = measure.name
     row |= _decisive(agent, comparison)
     for name, one in measures.items():
-        values = np.array([record.number(one.column) for record in done], dtype=np.float64)
+        values = _numbers(ended, one.column)
         row |= _part(name, values, limits[name], one.aggregate)
+        if one.followed:
+            row[f"{name}_more_than"] = _more_than(values, _numbers(ended, one.followed))
     row |= _limits(done)
     best = _first(done, measure.best_column)
     row["share_of_best"] = _share(row["greedy_success_rate_mean"], row["best_success_rate"])
@@ -119,7 +125,13 @@ def _part(
     if not len(present):
         return {f"{name}_{part}": _UNKNOWN for part in parts}
     low = high = _UNKNOWN
-    if np.isfinite(present).all():
+    if aggregate == "share":
+        centre = float(present.mean())
+        low, high = ends(exact_interval(int(present.sum()), len(present), level=LEVEL))
+    elif aggregate == "censored_median":
+        centre, interval = censored_median(present, level=LEVEL)
+        low, high = ends(interval)
+    elif np.isfinite(present).all():
         centre = float(present.mean()) if aggregate == "mean" else _AGGREGATES[aggregate](present)
         low, high = ends(best_interval(present, _AGGREGATES[aggregate], level=LEVEL).limited(limits, centre))
     else:
@@ -127,6 +139,17 @@ def _part(
             centre = float(present.mean())
     numbers = (centre, low, high, float(present.min()), float(present.max()))
     return {f"{name}_{part}": number for part, number in zip(parts, numbers, strict=True)}
+
+
+def _numbers(records: Sequence[TrialRecord], column: str) -> NDArray[np.float64]:
+    return np.array([record.number(column) for record in records], dtype=np.float64)
+
+
+def _more_than(times: NDArray[np.float64], followed: NDArray[np.float64]) -> float:
+    """The median of times that never came, and so of those for which trials were followed, is not below this."""
+    known = ~np.isnan(times)
+    least = np.where(np.isfinite(times), times, followed)[known]
+    return float(np.median(least)) if len(least) else _UNKNOWN
 
 
 def _most_regret(done: Sequence[TrialRecord], limits: tuple[float, float]) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from velodrome.experiments.results.solved import SOLVED
 from velodrome.experiments.statistics import SequentialState
 from velodrome.experiments.trials.measures import MEASURES, Measure
 
@@ -102,6 +103,7 @@ class Settings:
         sequential: where a run until decided stands; None for other runs.
         metric: name of the measure that decides between agents; None for the usual one.
         measures: a user's own.
+        solved_at: environment to the greedy return at which it counts as solved.
         origin: whence results came that no store of ours holds, such as "frame" or "joined"; otherwise empty.
     """
 
@@ -120,6 +122,7 @@ class Settings:
     sequential: Sequential | None = None
     metric: str | None = None
     measures: tuple[Measure, ...] = ()
+    solved_at: Mapping[str, float] = field(default_factory=dict)
     origin: str = ""
 
     @classmethod
@@ -153,12 +156,13 @@ class Settings:
             sequential=_sequential(data["sequential"]) if "sequential" in data else None,
             metric=data.get("metric"),
             measures=tuple(Measure.from_data(measure) for measure in data.get("measures", ())),
+            solved_at=data.get("solved_at", {}),
         )
 
     @property
     def all_measures(self) -> dict[str, Measure]:
-        """By name: those of every experiment, and a user's own."""
-        return MEASURES | {measure.name: measure for measure in self.measures}
+        """By name: those of every experiment, those of what counts as solved, and a user's own."""
+        return MEASURES | (SOLVED if self.solved_at else {}) | {measure.name: measure for measure in self.measures}
 
     @property
     def pairs(self) -> list[Pair]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from velodrome.agents.training_log import Curve
 from velodrome.experiments.results.settings import Settings
+from velodrome.experiments.results.solved import solved_numbers
 from velodrome.experiments.storage.curves import CurveGrid
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.store import Store, StoredExperiment, StoreError
@@ -179,6 +180,7 @@ class TrialTable:
         rows = store.trials([key for key, *_ in experiment.trials])
         own = columns_of(experiment.settings)
         records: list[TrialRecord] = []
+        solved = _solved_numbers(store, experiment, settings, rows)
         remarks: dict[tuple[str, str], list[str]] = {}
         specifications: dict[str, str] = {}
         for key, agent, environment, seed in experiment.trials:
@@ -186,6 +188,7 @@ class TrialTable:
             if row is None:
                 continue
             specifications.setdefault(agent, row["specification"])
+            row = {**row, **solved.get((key, environment), {})}
             records.append(TrialRecord.of_row(agent, environment, seed, row, own))
             for note in json.loads(row["notes"]):
                 remarks.setdefault((environment, note), []).append(agent)
@@ -301,6 +304,11 @@ class TrialTable:
         found = {key: curves[name] for key, curves in self._measured_source(keys) if name in curves}
         return [found[key] for key in keys if key in found]
 
+    def names_measured(self, environment: str, agent: str) -> list[str]:
+        """Names of all curves that a pair's trials have measured along their training."""
+        keys = [record.key for record in self.done(environment, agent)]
+        return list(dict.fromkeys(name for _, curves in self._measured_source(keys) for name in curves))
+
     def curve_grid(self, environment: str, agent: str, over: Literal["episodes", "steps"] | None = None) -> CurveGrid:
         """Points of a pair's learning curves: up to its budget, or up to its longest trial in another unit.
 
@@ -351,6 +359,27 @@ def equally_long(rows: Sequence[NDArray[np.bool_] | None]) -> NDArray[np.bool_] 
     """Successes of trials with as many episodes as one array, (num_trials, num_episodes); None of any others."""
     known = [row for row in rows if row is not None]
     return np.stack(known) if known and len(known) == len(rows) and len(set(map(len, known))) == 1 else None
+
+
+def _solved_numbers(
+    store: Store, experiment: StoredExperiment, settings: Settings, rows: Mapping[str, Mapping[str, Any]]
+) -> dict[tuple[str, str], dict[str, float]]:
+    """Numbers of `SOLVED` by key and environment, for the trials in environments that count as solved at a return."""
+    trials = {
+        (key, environment): settings.solved_at[environment]
+        for key, _, environment, _ in experiment.trials
+        if environment in settings.solved_at and key in rows
+    }
+    keys = [key for key, _ in trials]
+    measured = dict(store.measured_curves(keys))
+    in_episodes = [key for key, curves in measured.items() if any(curve.unit == "episode" for curve in curves.values())]
+    episodes = dict(store.curves(in_episodes))
+    return {
+        (key, environment): solved_numbers(
+            measured.get(key, {}), episodes.get(key), threshold, is_done=rows[key]["status"] == "done"
+        )
+        for (key, environment), threshold in trials.items()
+    }
 
 
 def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:

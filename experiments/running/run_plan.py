@@ -220,6 +220,7 @@ def _telling(plan: Plan, trackers: Sequence[Tracker]) -> OutcomeCallback:
             plan.name, trial.agent, trial.environment, trial.seed, trial.key, json.loads(specification),
             outcome.status, outcome.error, outcome.metrics,
             None if outcome.curves is None else EpisodeCurves.unpack(outcome.curves, outcome.metrics["episodes"]),
+            outcome.measured,
         )  # fmt: skip
         for tracker in trackers:
             tracker.trial(tracked)

@@ -105,7 +105,15 @@ def _plain_list(given: Any) -> Any:
     return list(given) if isinstance(given, tuple) else given
 
 
+def _finite_number(given: Any) -> float:
+    is_number = isinstance(given, int | float | np.integer | np.floating) and not isinstance(given, bool)
+    if not is_number or not np.isfinite(given):
+        raise ValueError(f"must be a finite number, got {shown(given)}")
+    return float(given)
+
+
 Count = Annotated[int, BeforeValidator(_whole_number)]
+Return = Annotated[float, BeforeValidator(_finite_number)]
 
 
 class Entry(CheckedModel):
@@ -228,6 +236,7 @@ class EnvironmentEntry(_Trained):
         steps: training steps of its trials, likewise; one budget alone.
         epochs: passes through its labelled examples, likewise.
         success: success rule instead of the experiment's and the environment's own.
+        solved_at: greedy return at which it counts as solved, before the experiment's.
     """
 
     shorthand: ClassVar[str] = "environment"
@@ -236,6 +245,7 @@ class EnvironmentEntry(_Trained):
         description=_AN_ENVIRONMENT
     )
     success: str | None = None
+    solved_at: Return | None = None
     _profiles: dict[tuple[str, str | None], EnvironmentProfile] = PrivateAttr(default_factory=dict)
 
     @property

@@ -26,6 +26,7 @@ from velodrome.experiments.specification.entries import (
     EnvironmentEntry,
     LearnerEntry,
     PolicyEntry,
+    Return,
     budgets_in,
     is_alone,
     mistakes_about_places,
@@ -58,6 +59,7 @@ DEFAULT_LEARNER = "q_learning"
 MOST_SEEDS = 1_000_000
 _SEVERAL = "a table of label = expression, or a list of expressions"
 _NO_POLICIES = "learners are crossed with policies: give policies too, or give the learners under agents"
+_NOT_EVALUATED = "is reached in evaluations along the training: give evaluate_every too"
 _MOST_PAIRS_TOLD = 3
 _LONGEST_LIST = 80
 
@@ -74,6 +76,7 @@ class ExperimentFields(TypedDict, total=False):
     seeds: int | Iterable[int] | None
     evaluation_episodes: int | None
     success: str | None
+    solved_at: float | None
     metric: str | None
     name: str | None
     description: str | None
@@ -107,6 +110,8 @@ class Experiment(CheckedModel):
         evaluation_episodes: sampled episodes of the greedy policy where its value can neither be computed nor be asked
             of all labelled examples.
         success: success rule instead of the environments' own, such as "return > 0".
+        solved_at: greedy return, of the evaluations along the training, at which an environment counts as solved;
+            tables then have the share of seeds that solved it and fell back, and the steps and seconds that it took.
         metric: what decides between agents, such as "greedy_return"; greedy success where there is a success rule, or
             else greedy return, if None.
 
@@ -130,6 +135,7 @@ class Experiment(CheckedModel):
     seeds: int | list[int] = 30
     evaluation_episodes: Count = 100
     success: str | None = None
+    solved_at: Return | None = None
     metric: str | None = None
     _crossed: frozenset[str] = PrivateAttr()
     _plan: Plan = PrivateAttr()
@@ -233,8 +239,12 @@ class Experiment(CheckedModel):
                 continue
             name, make, is_expression = entry.named
             environments[label] = PlannedEnvironment(
-                label, name, make, profile, rule, entry.episodes, entry.steps, entry.epochs, is_expression
-            )
+                label, name, make, profile, rule, entry.episodes, entry.steps, entry.epochs, is_expression,
+                self.solved_at if entry.solved_at is None else entry.solved_at,
+            )  # fmt: skip
+            if environments[label].solved_at is not None and self.evaluate_every is None:
+                owner = () if entry.solved_at is None else ("environments", label)
+                mistakes.append(Mistake((*owner, "solved_at"), _NOT_EVALUATED))
         _refuse(mistakes)
         plan = Plan(
             self.name,

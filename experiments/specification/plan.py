@@ -45,6 +45,7 @@ class PlannedEnvironment:
         make: makes a new environment.
         profile: what is known of it.
         success: the experiment's rule for it, or None.
+        solved_at: greedy return at which it counts as solved, or None.
         episodes: its own budget, or None.
         steps: its own budget, or None.
         epochs: its own budget, or None.
@@ -60,6 +61,7 @@ class PlannedEnvironment:
     steps: int | None = None
     epochs: int | None = None
     is_expression: bool = True
+    solved_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -216,6 +218,11 @@ class Plan:
             settings["evaluate_every"] = self.evaluate_every
         if self.metric is not None:
             settings["metric"] = self.metric
+        solved_at = {
+            label: place.solved_at for label, place in self.environments.items() if place.solved_at is not None
+        }
+        if solved_at:
+            settings["solved_at"] = solved_at
         if self.factors:
             settings["factors"] = {label: dict(levels) for label, levels in self.factors.items()}
         return settings

@@ -27,6 +27,7 @@ from velodrome.experiments.statistics.interval import Interval
 from velodrome.experiments.statistics.learning_curves import (
     EpisodesToThreshold,
     area_under_curve,
+    censored_median,
     cumulative_regret,
     episodes_to_threshold,
 )
@@ -49,7 +50,11 @@ from velodrome.experiments.statistics.sequential import look
 from velodrome.experiments.statistics.sequential_design import SequentialDesign, SequentialPair, SequentialState
 from velodrome.experiments.statistics.sign_flip_intervals import sign_flip_interval
 from velodrome.experiments.statistics.student_intervals import t_interval
-from velodrome.experiments.statistics.success_intervals import hierarchical_success_interval, wilson_interval
+from velodrome.experiments.statistics.success_intervals import (
+    exact_interval,
+    hierarchical_success_interval,
+    wilson_interval,
+)
 
 __all__ = [
     "Aggregate",
@@ -68,10 +73,12 @@ __all__ = [
     "best_interval",
     "bootstrap_interval",
     "by_seed",
+    "censored_median",
     "compact_letters",
     "compare_all_pairs",
     "cumulative_regret",
     "episodes_to_threshold",
+    "exact_interval",
     "hierarchical_success_interval",
     "holm",
     "iqm",

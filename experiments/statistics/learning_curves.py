@@ -96,9 +96,34 @@ def episodes_to_threshold(
         blocks = (as_scores(curve, f"curves[{index}]")[np.newaxis] for index, curve in rows)
     episodes = np.concatenate([_first_at(block, threshold, window) for block in blocks])
     number, reached = len(episodes), int(np.isfinite(episodes).sum())
-    middle = np.sort(episodes)[[(number - 1) // 2, number // 2]]
-    median = float(middle.mean()) if np.isfinite(middle).all() else None
-    return EpisodesToThreshold(episodes, reached, reached / number, median, _median_interval(episodes, level))
+    median, interval = censored_median(episodes, level=level)
+    return EpisodesToThreshold(episodes, reached, reached / number, None if math.isinf(median) else median, interval)
+
+
+def censored_median(times: ArrayLike, *, level: float = 0.95) -> tuple[float, Interval]:
+    """Median of times of which some never came, infinite where half or more never did, and its interval.
+
+    Where all seeds were followed equally long, this is the median of Kaplan and Meier's estimator (with an even number
+    of seeds the middle between its two). The interval lies between two order statistics and needs no assumption: with k
+    from the binomial distribution, P(k ≤ Binomial(n, 1/2) ≤ n - k) ≥ level. With fewer than six seeds there is none at
+    95 %. Its upper end is infinite where the median may lie beyond the budget.
+
+    Args:
+        times: of each seed, infinite where it never came, (num_seeds,).
+        level: coverage of the interval.
+
+    Raises:
+        StatisticsError: no times, or one that is no number.
+
+    Source: Kaplan & Meier (1958), "Nonparametric Estimation from Incomplete Observations"; Conover (1999), "Practical
+    Nonparametric Statistics", section 3.2.
+    """
+    check_level(level)
+    values = np.asarray(times, dtype=np.float64)
+    if values.ndim != 1 or not len(values) or np.isnan(values).any():
+        raise StatisticsError("times: must be one or more numbers, infinite where something never came")
+    middle = np.sort(values)[[(len(values) - 1) // 2, len(values) // 2]]
+    return float(middle.mean()), _median_interval(values, level)
 
 
 def _first_at(curves: Array, threshold: float, window: int) -> Array:

@@ -5,7 +5,8 @@ import hashlib
 import importlib.metadata
 import inspect
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any
@@ -43,9 +44,29 @@ def code_of(agent: Any, classes: Iterable[type], factory: Callable[[], Any] | No
     return {name: _fingerprint(thing) for name, thing in sorted(own.items())}
 
 
-def packages_of(agent: Agent) -> dict[str, str | None]:
-    """Distribution to its installed version, None where there is none, of all that an agent or one in it names."""
-    return {name: _version(name) for name in sorted(agent.needed_packages())}
+def packages_of(agent: Agent, classes: Iterable[type] = ()) -> dict[str, str | None]:
+    """Distribution to its installed version, None where there is none, of all that decide a trial's results.
+
+    Args:
+        agent: it and those in it name theirs.
+        classes: of the environment and its wrappers, from other packages than ours and Gymnasium.
+    """
+    named = set(agent.needed_packages())
+    modules = {cls.__module__ for base in classes for cls in base.__mro__ if not is_own(cls.__module__)}
+    others = {module.partition(".")[0] for module in modules} - _KNOWN_MODULES
+    for module in others:
+        named.update(_distributions().get(module, ()))
+    return {name: _version(name) for name in sorted(named)}
+
+
+# What gymnasium's base classes bring along decides nothing.
+_KNOWN_MODULES = {"velodrome", "gymnasium", "numpy", *sys.stdlib_module_names}
+
+
+@functools.lru_cache(maxsize=1)
+def _distributions() -> Mapping[str, list[str]]:
+    """Top-level module to the distributions that it is of; reading them all takes a while, and few trials need it."""
+    return importlib.metadata.packages_distributions()
 
 
 def _version(distribution: str) -> str | None:

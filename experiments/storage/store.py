@@ -3,7 +3,6 @@
 import hashlib
 import json
 import sqlite3
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velodrome.agents.resuming.whole_files import remove_abandoned
-from velodrome.agents.training_log import Curve
+from velodrome.agents.training_log import TRAINING_CPU_SECONDS, Curve
 from velodrome.checks import closest
 from velodrome.experiments.storage.episode_curves import (
     CurvesError,
@@ -505,12 +504,12 @@ class Store:
             batch = keys[first : first + _BATCH]
             rows = self.trials(batch)
             curves = dict(self.packed_curves(batch))
-            # The row has their checksum; that they match it is seen by reading them.
-            deque(self._packed_measured(batch), maxlen=0)
+            # The row has their checksum; that they match it is seen by reading them. Times are no results.
+            measured = {key: measured_content(packed) for key, packed in self._packed_measured(batch)}
             for key in batch:
                 digest.update(repr([rows[key][column] for column in CONTENT_COLUMNS]).encode())
                 digest.update(repr(curves.get(key)).encode())
-                digest.update(further_content(rows[key]).encode())
+                digest.update(further_content(rows[key] | {"measured_sha256": measured.get(key)}).encode())
         return digest.hexdigest()
 
     def _owners(self, keys: Sequence[str]) -> dict[str, str]:
@@ -533,6 +532,12 @@ def curves_sha256(packed: PackedCurves) -> str:
 def measured_sha256(packed: Iterable[PackedCurve]) -> str:
     """SHA-256 (hex) of measured curves in order of names."""
     return text_sha256(repr([tuple(curve) for curve in packed]))
+
+
+def measured_content(packed: Iterable[PackedCurve]) -> str | None:
+    """SHA-256 (hex) of measured curves without those of times, which are others each time; None if none is left."""
+    results = [curve for curve in packed if curve.name != TRAINING_CPU_SECONDS]
+    return measured_sha256(results) if results else None
 
 
 def stored_measured(connection: sqlite3.Connection, key: str) -> tuple[PackedCurve, ...]:

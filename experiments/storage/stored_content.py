@@ -29,6 +29,7 @@ _SETTINGS: Kind = {
     "contents?": {str: {"learnt?": str, "digest?": str, "num_examples?": int, "num_guesses?": int, "evaluated?": str}},
     "factors?": {str: {str: str}},
     "metric?": str,
+    "solved_at?": {str: (float, int)},
     "measures?": [
         {
             "name": str,

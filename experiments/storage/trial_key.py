@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from velodrome.agents.agent import Agent
@@ -28,7 +28,8 @@ class TrialKeys:
     evaluation protocol, the seed and the version of results. Where the environment reads images or a text, a digest of
     them is added, and where the user's own code takes part (a policy or agent class, an environment's factory, a method
     put in the place of one of Gymnasium's) a fingerprint of it, so that what was edited is run again.
-    Likewise the versions of the packages that the agent names, so that it is run again with others.
+    Likewise the versions of the packages that the agent names and that the environment's classes are of, so that it is
+    run again with others.
     Labels, workers and time-outs are not part of it.
 
     Args:
@@ -50,7 +51,7 @@ class TrialKeys:
         self,
         agent: Agent,
         environment: str,
-        classes: Iterable[type],
+        classes: Collection[type],
         factory: Callable[[], Any] | None,
         budget: Budget,
         success: str | None,
@@ -85,7 +86,7 @@ class TrialKeys:
             self._shared["largest_pixel"] = largest_pixel
         if code:
             self._shared["code"] = code
-        packages = packages_of(agent)
+        packages = packages_of(agent, classes)
         if packages:
             self._shared["packages"] = packages
         before, after = canonical_json(self._shared | {"seed": "?"}).split('"seed":"?"')

@@ -95,7 +95,7 @@ class MLflowTracker:
     def _log(self, identifier: str, trial: TrackedTrial, now: int) -> None:
         from mlflow.entities import Metric, Param
 
-        points = [*trial.rollout(self.max_points), trial.final()]
+        points = [*trial.along(self.max_points), trial.final()]
         metrics = [Metric(tag, value, now, step) for step, values in points for tag, value in values.items()]
         parameters = [Param(name, str(value)[:MAX_VALUE]) for name, value in trial.parameters().items()]
         # MLflow's client splits what a server takes only in parts.

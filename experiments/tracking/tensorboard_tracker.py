@@ -53,7 +53,7 @@ class TensorBoardTracker:
         # finds for complete, and would hide what only other agents have. Without it, it collects them itself.
         _, session_start, _ = hparams(trial.parameters(), {})
         events = [(0, session_start)]
-        events += [(step, _scalars(values)) for step, values in [*trial.rollout(self.max_points), trial.final()]]
+        events += [(step, _scalars(values)) for step, values in [*trial.along(self.max_points), trial.final()]]
         if trial.status != "done":
             events.append((0, text("status", f"**{trial.status}**: {trial.error}")))
         events.append((last_step, _session_end(trial.status == "done")))

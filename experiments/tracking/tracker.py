@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from velodrome.agents.training_log import TRAINING_CPU_SECONDS, Curve
 from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
@@ -20,6 +21,14 @@ TRACKERS = ("tensorboard", "wandb", "mlflow")
 # Stable-Baselines3's `stats_window_size`: rollout means are over so many of the latest episodes.
 WINDOW_EPISODES = 100
 MAX_POINTS = 100
+# Stable-Baselines3's tags of what is measured along the training; others are "train/NAME".
+_TAGS = {
+    "evaluation_return": "eval/mean_reward",
+    "evaluation_success_rate": "eval/success_rate",
+    "exploration": "rollout/exploration_rate",
+    "updates": "train/n_updates",
+    TRAINING_CPU_SECONDS: "time/training_cpu_seconds",
+}
 
 
 class TrackingWarning(UserWarning):
@@ -41,6 +50,7 @@ class TrackedTrial:
         error: what went wrong, in one line; empty if done.
         metrics: numbers and words of `Trial.metrics`; empty unless done.
         curves: training, episode by episode; None unless done.
+        measured: what else was measured along the training, one curve a name.
     """
 
     experiment: str
@@ -53,6 +63,7 @@ class TrackedTrial:
     error: str
     metrics: dict[str, Any]
     curves: EpisodeCurves | None
+    measured: tuple[Curve, ...] = ()
 
     def parameters(self) -> dict[str, str | float | bool]:
         """Labels and the specification as one flat dictionary, nested names joined by dots; lists as JSON."""
@@ -77,6 +88,35 @@ class TrackedTrial:
         means = {tag: _means_of_latest(values, ends) for tag, values in columns.items()}
         steps = np.cumsum(curves.lengths)[ends - 1]
         return [(int(step), {tag: float(means[tag][row]) for tag in means}) for row, step in enumerate(steps)]
+
+    def along(self, max_points: int = MAX_POINTS) -> list[tuple[int, dict[str, float]]]:
+        """All that is known along the training, in order of environment steps: `rollout`, and what was measured.
+
+        Curves have at most `max_points` points each. Those that are counted in epochs are left out, and so are
+        evaluations at the end, where `final` has better ones.
+        """
+        points: dict[int, dict[str, float]] = {}
+        for step, means in self.rollout(max_points):
+            points.setdefault(step, {}).update(means)
+        end, final = self.final()
+        for curve in self.measured:
+            tag = _TAGS.get(curve.name, f"train/{curve.name}")
+            steps, values = self._steps_of(curve), curve.values
+            places = np.unique(np.linspace(0, len(steps) - 1, min(max_points, len(steps))).round().astype(int))
+            for step, value in zip(steps[places].tolist(), values[places].tolist(), strict=True):
+                if math.isfinite(value) and not (step >= end and tag in final):
+                    points.setdefault(step, {})[tag] = value
+        return sorted(points.items())
+
+    def _steps_of(self, curve: Curve) -> np.ndarray:
+        """Environment steps before each point of a curve; none where they are not known."""
+        if curve.unit == "step":
+            return curve.at
+        lengths = np.zeros(0, np.int64) if self.curves is None else self.curves.lengths
+        if curve.unit == "episode" and len(curve.at) and curve.at[-1] <= len(lengths):
+            steps: np.ndarray = np.concatenate([[0], np.cumsum(lengths)])[curve.at]
+            return steps
+        return np.zeros(0, np.int64)
 
     def final(self) -> tuple[int, dict[str, float]]:
         """Environment steps of the training, and the numbers known at its end by tag; none for a failed trial."""

@@ -91,7 +91,7 @@ class WandbTracker:
         )
         exit_code = 1
         try:
-            for step, values in [*trial.rollout(self.max_points), trial.final()]:
+            for step, values in [*trial.along(self.max_points), trial.final()]:
                 if values:
                     run.log(values, step=step)
             run.summary.update({"status": trial.status} | ({"error": trial.error} if trial.error else {}))

@@ -10,7 +10,7 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.texts import is_printable
 from velodrome.experiments.trials.trial import Trial
 
-AggregateName = Literal["mean", "median", "iqm"]
+AggregateName = Literal["mean", "median", "iqm", "share", "censored_median"]
 # Columns of the trial table, and starts of other columns of the comparison table.
 _TAKEN = (
     "agent", "environment", "seed", "status", "episodes", "steps", "loop", "train_mean_return",
@@ -18,6 +18,7 @@ _TAKEN = (
     "best_success_rate", "best_return", "random_success_rate", "random_return", "success_rule", "train_seconds",
     "steps_per_second", "wall_seconds", "cpu_seconds", "error", "error_place", "key", "rank", "letters", "seeds",
     "failed", "no_score", "decided_by", "iqm", "difference", "regret", "episodes_to_threshold", "mean",
+    "solved", "fell_back", "steps_to_solve", "cpu_seconds_to_solve", "evaluated_steps", "evaluated_cpu_seconds",
     "specification", "provenance", "notes", "finished_at", "error_traceback", "curves_sha256", "experiment", "checksum",
 )  # fmt: skip
 
@@ -34,7 +35,9 @@ class Measure:
             measure that reads what every trial has, under `column`.
         column: of the trial table; the name if empty.
         is_rate: whether it is a share between 0 and 1, printed as .123; other numbers have four digits.
-        aggregate: of the seeds in its column. What decides between agents is compared by the mean.
+        aggregate: of the seeds in its column: "mean", "median" or "iqm"; "share" of numbers that are 0 or 1, with its
+            exact interval; "censored_median" of times that are infinite where something never came. What decides
+            between agents is compared by the mean.
         limits: smallest and largest possible value, infinite where not known.
         higher_is_better: whether more is better.
         best_column: of the trial table, its value for the best possible policy; empty if not known.
@@ -42,6 +45,7 @@ class Measure:
         twin: name of the success rate that it repeats where all returns are 0 and 1: it then has the same limits, and
             tables leave it out.
         is_shown: whether tables have its column where it does not decide.
+        followed: column of how long each trial was followed, for times that never came; empty if not known.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Measure:
     random_column: str = ""
     twin: str = ""
     is_shown: bool = True
+    followed: str = ""
 
     def __post_init__(self) -> None:
         """Check the arguments.
