@@ -78,7 +78,7 @@ class Bricks(gym.Env[NDArray[np.uint8], int]):
     v0: first version.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 15}  # noqa: RUF012
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 20}  # noqa: RUF012
     action_names: ClassVar[tuple[str, ...]] = ("stay", "left", "right")
 
     def __init__(self, sticky_actions: float = 0.0, render_mode: str | None = None) -> None:
