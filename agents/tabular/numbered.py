@@ -15,12 +15,7 @@ from velodrome.agents.agent import Agent, Loop
 from velodrome.agents.engine.environment_answers import shown
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.seeding import Streams
-from velodrome.agents.errors import (
-    AgentFailureError,
-    EnvironmentFailureError,
-    UnsupportedEnvironmentError,
-    environment_label,
-)
+from velodrome.agents.errors import EnvironmentFailureError, UnsupportedEnvironmentError, environment_label
 from velodrome.agents.named_objects import NamedObject, find, is_name, own_object
 from velodrome.agents.tabular.q_learning import QLearning
 from velodrome.agents.tabular.tabular_agent import TabularAgent
@@ -108,16 +103,18 @@ class Numbered(Agent):
         Raises:
             ConfigurationError: there is none of that name; one line.
         """
-        found: Any = find(self.name, self.features, may_import=True)  # type: ignore[arg-type]
+        assert isinstance(self.features, str)
+        found = find(self.name, self.features, may_import=True)
         if not callable(found):
             raise ConfigurationError(f"{self.name}: features={self.features} must be a function, got {shown(found)}")
-        return found
+        function: Callable[[Any], Any] = found
+        return function
 
     def seen(self, observation: Any) -> Any:
         """What is numbered for an observation: its features, or itself.
 
         Raises:
-            AgentFailureError: the function raised; one line.
+            EnvironmentFailureError: the function raised; one line.
         """
         if self._function is None:
             return observation
@@ -127,7 +124,7 @@ class Numbered(Agent):
             raise
         except Exception as error:
             asked = f"{self.name}: features={self.features} on observation {shown(observation)}"
-            raise AgentFailureError(f"{asked} raised {one_line(error)}") from error
+            raise EnvironmentFailureError(f"{asked} raised {one_line(error)}") from error
 
     def view_of(self, env: Any) -> Any:
         if self.features is not None:
@@ -229,9 +226,10 @@ def _readable(owner: str, name: Any) -> Callable[[Any], Any]:
         ConfigurationError: it is neither.
     """
     module, _, path = str(name).partition(":")
-    if module == envs.__name__ and path in envs.__all__ and isinstance(getattr(envs, path), FunctionType):
-        ours: Callable[[Any], Any] = getattr(envs, path)
-        return ours
+    if module == envs.__name__ and path.isidentifier() and not path.startswith("_"):
+        ours = getattr(envs, path, None)
+        if isinstance(ours, FunctionType):
+            return ours
     own: Callable[[Any], Any] = own_object(owner, name)
     return own
 

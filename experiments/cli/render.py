@@ -97,7 +97,7 @@ def _mode(render: str) -> str:
 
 
 def _show(env: gym.Env[object, object], mode: str, stream: TextIO, frames: list[Any]) -> None:
-    frame = env.render()
+    frame: Any = env.render()
     if mode == "ansi":
         print(*map(_coloured, _COLOUR.split(str(frame))), sep="", file=stream)
     elif mode == "rgb_array":
