@@ -257,7 +257,7 @@ def test_the_shipped_experiment_runs(capsys):
 
 
 def pictures_of(path):
-    """Pictures of a film, each as often as it is shown for the shortest time."""
+    """The pictures of a film."""
     with Image.open(path) as film:
         return [np.asarray(film.convert("RGB")) for number in range(film.n_frames) if film.seek(number) is None]
 
