@@ -4,6 +4,11 @@ from .applications.recommender_session import RecommenderSession as RecommenderS
 from .applications.thermal_zone import ThermalZone as ThermalZone
 from .applications.warehouse import Warehouse as Warehouse
 from .bernoulli_bandit import BernoulliBandit as BernoulliBandit
+from .bricks import (
+    Bricks as Bricks,
+    ball_from_paddle as ball_from_paddle,
+    follow_the_ball as follow_the_ball,
+)
 from .chain import Chain as Chain
 from .deep_sea import DeepSea as DeepSea
 from .discretize import Discretize as Discretize

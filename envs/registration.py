@@ -9,6 +9,7 @@ _ENVIRONMENTS = {
     "velodrome/AdServer-v0": ("velodrome.envs.applications.ad_server:AdServer", 1000),
     "velodrome/AssetPosition-v0": ("velodrome.envs.applications.asset_position:AssetPosition", 60),
     "velodrome/BernoulliBandit-v0": ("velodrome.envs.bernoulli_bandit:BernoulliBandit", None),
+    "velodrome/Bricks-v0": ("velodrome.envs.bricks:Bricks", 500),
     "velodrome/Chain-v0": ("velodrome.envs.chain:Chain", 100),
     "velodrome/ClairvoyantAdServer-v0": ("velodrome.envs.applications.ad_server:ClairvoyantAdServer", 1000),
     "velodrome/Classification-v0": ("velodrome.envs.labelled.classification:Classification", None),

@@ -10,7 +10,7 @@ import velodrome as vd
 from velodrome.agents import Agent, BinnedActions, Discretized, Numbered, QLearning, SimpleCNN
 from velodrome.agents.errors import EnvironmentFailureError
 from velodrome.agents.resuming.environment_streams import environment_streams, restore_environment_streams
-from velodrome.agents.resuming.saving import SavedAgentError
+from velodrome.agents.resuming.saving import SavedAgentError, read_agent, write_agent
 from velodrome.agents.tabular.numbered import digest_of
 from velodrome.policies import ConfigurationError, EpsilonGreedy
 
@@ -184,3 +184,67 @@ def test_a_saved_agent_that_does_not_fit_together_is_refused(tmp_path):
     with pytest.raises(SavedAgentError, match="holds a numbered agent, not q_learning"):
         QLearning.load(tmp_path)
     assert isinstance(Agent.load(tmp_path), Numbered)
+
+
+# Entries that writing an agent adds.
+ADDED = ("format", "version", "sha256", "manifest_sha256")
+
+
+def corner(observation):
+    return bool(observation["picture"][2, 2]), int(observation["picture"].argmax())
+
+
+def failing(observation):
+    raise KeyError("corner")
+
+
+def test_features_are_numbered_instead_of_what_is_seen(tmp_path):
+    plain, seen = Numbered(learner(), limit=20), Numbered(learner(), limit=20, features=corner)
+    for agent in (plain, seen):
+        agent.train(room(), episodes=50, seed=0)
+    assert np.array_equal(plain.action_values, seen.action_values)
+    assert str(seen).endswith("limit=20, features='test_agents_numbered:corner')")
+    seen.save(tmp_path / "seen")
+    again = Agent.load(tmp_path / "seen")
+    observation, _ = room().reset(seed=1)
+    assert again.act(observation) == seen.act(observation)
+    assert list(seen.named_code()) == ["features=test_agents_numbered:corner"]
+    for agent in (seen, again):
+        agent.train(room(), episodes=20)
+    assert np.array_equal(again.action_values, seen.action_values)
+
+
+def test_features_of_our_environments_are_loaded_and_none_of_others(tmp_path):
+    agent = Numbered(features="velodrome.envs:ball_from_paddle")
+    agent.train(gym.make("velodrome/Bricks-v0"), steps=300, seed=0)
+    assert 10 < agent.num_met < 200
+    agent.save(tmp_path)
+    assert Agent.load(tmp_path).num_met == agent.num_met
+    entries, arrays = read_agent(tmp_path)
+    for name in ("os:getcwd", "velodrome.envs:make.importlib.import_module", "velodrome.envs:__getattr__"):
+        entries["agent"]["features"] = name
+        write_agent(tmp_path / "forged", {key: value for key, value in entries.items() if key not in ADDED}, arrays)
+        with pytest.raises(SavedAgentError) as caught:
+            Agent.load(tmp_path / "forged")
+        assert f"{name} is no function or class of your own" in str(caught.value) or "has no" in str(caught.value)
+        assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("features", "reason"),
+    [
+        (
+            "test_agents_numbered:cornr",
+            "numbered: module 'test_agents_numbered' has no 'cornr': did you mean 'corner'?",
+        ),
+        ("test_agents_numbered:np.pi", "features=test_agents_numbered:np.pi must be a function, got 3.14"),
+        (failing, "features=test_agents_numbered:failing on observation {'picture': "),
+        ("corner", "features must be a function, or a name such as 'my_features:corner', got 'corner'"),
+        (3, "features must be a function, or a name such as 'my_features:corner', got 3"),
+    ],
+)
+def test_features_that_are_none_are_refused_in_one_line(features, reason):
+    with pytest.raises((ConfigurationError, EnvironmentFailureError)) as caught:
+        Numbered(learner(), features=features).train(room(), episodes=1)
+    assert reason in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

@@ -1,25 +1,28 @@
 """A tabular agent that numbers observations as it meets them."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
+from types import FunctionType
 from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from velodrome import envs
 from velodrome.agents.agent import Agent, Loop
 from velodrome.agents.engine.environment_answers import shown
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.errors import EnvironmentFailureError, UnsupportedEnvironmentError, environment_label
+from velodrome.agents.named_objects import NamedObject, find, is_name, own_object
 from velodrome.agents.tabular.q_learning import QLearning
 from velodrome.agents.tabular.tabular_agent import TabularAgent
 from velodrome.agents.tabular.tabular_learner import TabularLearner, TabularTask
 from velodrome.agents.training import Training
 from velodrome.agents.unfit_spaces import actions_refused
-from velodrome.checks import ConfigurationError, check_integer
+from velodrome.checks import ConfigurationError, VelodromeError, check_integer, one_line
 from velodrome.policies.configuration import parameters_of
 
 # Bytes of a digest that stands for an observation: two of a million are the same less than once in 1e26 tables.
@@ -39,6 +42,8 @@ class Numbered(Agent):
     Args:
         agent: a tabular agent without action masks.
         limit: rows of its own that it gives at most.
+        features: `features(observation)`, what a row is given for instead of the observation itself, such as a few
+            numbers computed from a picture: a function, or its name "module:function"; None for the observation.
 
     Raises:
         ConfigurationError: the agent is not tabular, or a parameter is none that could be.
@@ -47,6 +52,7 @@ class Numbered(Agent):
     # Any agent here, so that expressions may name one; `__post_init__` refuses those without a table.
     agent: Agent = field(default_factory=QLearning, kw_only=False)
     limit: int = 10_000
+    features: str | Callable[[Any], Any] | None = None
 
     can_checkpoint: ClassVar[bool] = True
 
@@ -56,6 +62,14 @@ class Numbered(Agent):
         if self.agent.action_mask:
             raise ConfigurationError(f"{self.name}: agent must learn without action masks, got {self.agent}")
         check_integer(f"{self.name}: limit", self.limit, minimum=1, maximum=_MOST_ROWS)
+        if callable(self.features):
+            self.features = NamedObject.of(self.features)
+        if self.features is not None and not (isinstance(self.features, str) and is_name(str(self.features))):
+            raise ConfigurationError(
+                f"{self.name}: features must be a function, or a name such as 'my_features:corner', "
+                f"got {self.features!r}"
+            )
+        self._function: Callable[[Any], Any] | None = None
         self._inner: TabularAgent = type(self.agent)(**parameters_of(self.agent))
         self._numbers: dict[bytes, int] = {}
 
@@ -80,8 +94,42 @@ class Numbered(Agent):
     def result_version(self) -> int:
         return self.agent.result_version
 
+    def named_code(self) -> dict[str, Any]:
+        return self.agent.named_code() | ({} if self.features is None else {f"features={self.features}": self._found()})
+
+    def _found(self) -> Callable[[Any], Any]:
+        """The function `features`.
+
+        Raises:
+            ConfigurationError: there is none of that name; one line.
+        """
+        assert isinstance(self.features, str)
+        found = find(self.name, self.features, may_import=True)
+        if not callable(found):
+            raise ConfigurationError(f"{self.name}: features={self.features} must be a function, got {shown(found)}")
+        function: Callable[[Any], Any] = found
+        return function
+
+    def seen(self, observation: Any) -> Any:
+        """What is numbered for an observation: its features, or itself.
+
+        Raises:
+            EnvironmentFailureError: the function raised; one line.
+        """
+        if self._function is None:
+            return observation
+        try:
+            return self._function(observation)
+        except VelodromeError:
+            raise
+        except Exception as error:
+            asked = f"{self.name}: features={self.features} on observation {shown(observation)}"
+            raise EnvironmentFailureError(f"{asked} raised {one_line(error)}") from error
+
     def view_of(self, env: Any) -> Any:
-        return NumberedObservations(env, self._numbers, self.limit)
+        if self.features is not None:
+            self._function = self._found()
+        return NumberedObservations(env, self._numbers, self.limit, self.seen)
 
     def task_of(self, env: Any) -> TabularTask:
         if not isinstance(env.action_space, spaces.Discrete):
@@ -121,7 +169,7 @@ class Numbered(Agent):
         return self._table_agent.acting_generator()
 
     def _number_of(self, observation: Any) -> int:
-        return self._numbers.get(digest_of(observation), self.limit)
+        return self._numbers.get(digest_of(self.seen(observation)), self.limit)
 
     def _numbers_of(self, observations: Any) -> np.ndarray:
         return np.array([self._number_of(observation) for observation in observations], dtype=np.int64)
@@ -135,6 +183,8 @@ class Numbered(Agent):
         met = arrays[_MET]
         if met.dtype != np.uint8 or met.shape[1:] != (_DIGEST_SIZE,) or len(met) > self.limit:
             raise ValueError(f"array {_MET} has shape {met.shape} and dtype {met.dtype}")
+        if self.features is not None and self._function is None:
+            self._function = _readable(self.name, self.features)
         super().set_state(entries, self._inner.readable(entries, arrays))
         self._numbers.update({row.tobytes(): number for number, row in enumerate(met)})
 
@@ -146,16 +196,19 @@ class NumberedObservations(gym.ObservationWrapper[int, Any, Any]):
         env: any environment.
         numbers: by digest, added to.
         limit: different observations that are numbered; all others are number `limit`.
+        seen: `seen(observation)`, what is numbered for it.
     """
 
-    def __init__(self, env: gym.Env[Any, Any], numbers: dict[bytes, int], limit: int) -> None:
+    def __init__(
+        self, env: gym.Env[Any, Any], numbers: dict[bytes, int], limit: int, seen: Callable[[Any], Any]
+    ) -> None:
         super().__init__(env)
-        self._numbers, self._limit, self.is_full = numbers, limit, False
+        self._numbers, self._limit, self._seen, self.is_full = numbers, limit, seen, False
         self.observation_space = spaces.Discrete(limit + 1)  # type: ignore[assignment]
 
     def observation(self, observation: Any) -> int:
         """Number of an observation."""
-        digest = digest_of(observation)
+        digest = digest_of(self._seen(observation))
         number = self._numbers.get(digest)
         if number is None:
             number = len(self._numbers)
@@ -164,6 +217,21 @@ class NumberedObservations(gym.ObservationWrapper[int, Any, Any]):
             else:
                 number, self.is_full = self._limit, True
         return number
+
+
+def _readable(owner: str, name: Any) -> Callable[[Any], Any]:
+    """Function that a saved agent may call: of the user's own, or a public one of our environments.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    module, _, path = str(name).partition(":")
+    if module == envs.__name__ and path.isidentifier() and not path.startswith("_"):
+        ours = getattr(envs, path, None)
+        if isinstance(ours, FunctionType):
+            return ours
+    own: Callable[[Any], Any] = own_object(owner, name)
+    return own
 
 
 def digest_of(observation: Any) -> bytes:

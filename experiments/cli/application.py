@@ -139,7 +139,7 @@ def run(
     evaluate_every: Whole | None = None,
     save: Path | None = None,
     figures: Path | None = None,
-    render: Literal["human", "ansi"] | None = None,
+    render: str | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Train one agent on one environment and evaluate what it learnt.
@@ -158,7 +158,8 @@ def run(
         evaluate_every: episodes, steps or epochs, as the budget counts, between evaluations along the training.
         save: folder to save the trained agent in.
         figures: folder for pictures of the training's curves, and of what was learnt from labelled examples.
-        render: after training, show one greedy episode in a window (human) or as text (ansi).
+        render: after training, show one greedy episode: in a window (human), as text (ansi), or as a film in the file
+            of this name, which ends with .gif, or with .apng or .png for an animated PNG.
         json: print one JSON object instead of text.
     """
     from velodrome.experiments.cli.run import run_command

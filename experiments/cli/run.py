@@ -46,6 +46,8 @@ def run_command(
     shown_figures = figures
     # What is named may change the current folder.
     save, figures = (None if folder is None else folder.absolute() for folder in (save, figures))
+    if render is not None and Path(render).suffix:
+        render = str(Path(render).absolute())
     learner, configuration = build_agent(agent), build_environment(environment)
     if epochs is not None or figures is not None:
         profile = EnvironmentProfile.of(configuration.label, configuration.make, success)
@@ -63,9 +65,9 @@ def run_command(
         option = "--figures" if render is None else f"--render {render}"
         raise ExperimentError(f"{option}: {learner.name} cannot act, so that there is nothing to show")
     if render is not None:
-        from velodrome.experiments.cli.render import check_render_mode
+        from velodrome.experiments.cli.render import check_render
 
-        check_render_mode(configuration, render)
+        check_render(configuration, render)
     with DelayedProgress(agent, "episodes") as progress:
         total = episodes or 0
         trial = run(
