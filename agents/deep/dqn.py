@@ -17,12 +17,13 @@ from velodrome.agents.deep.q_learner import (
     network_shape,
     replay_bytes,
 )
+from velodrome.agents.deep.q_training import compiled_environment, reason_other_learner, run_q_loop
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
 from velodrome.agents.stepwise import Spaces
 from velodrome.agents.tabular.known_masks import masks_of_model
-from velodrome.agents.training import Training
+from velodrome.agents.training import Loop, Training
 from velodrome.checks import ConfigurationError, check_choice, check_flag, check_integer, check_number
 from velodrome.envs.make import make_environment
 from velodrome.policies.epsilon_greedy import EpsilonGreedy
@@ -200,9 +201,39 @@ class DQN(Agent):
         learner = self.learner
         if not training.parts:
             learner.points.clear()
-        ends = super().run_training(training)
+        ends = super().run_training(training) if training.plan is None else self._run_compiled(training)
         compile_seconds, learner.compile_seconds = learner.compile_seconds, 0.0
         return dataclasses.replace(ends, compile_seconds=ends.compile_seconds + compile_seconds)
+
+    def plan_loop(self, loop: Loop, env: Any, success: str | None, notes: list[str]) -> Any:
+        if loop == "generic":
+            return None
+        place = "its class is your own" if type(self) is not DQN else compiled_environment(self._options, env, success)
+        if not isinstance(place, str):
+            return place
+        if loop == "compiled":
+            raise UnsupportedEnvironmentError(f"loop='compiled' is not possible: {place}")
+        return None
+
+    def _run_compiled(self, training: Training) -> EpisodeEnds:
+        binding = training.binding
+        reason = reason_other_learner(binding.learner)
+        if reason is not None:
+            if training.loop == "compiled":
+                raise UnsupportedEnvironmentError(f"loop='compiled' is not possible: {reason}")
+            training.plan = None
+            return super().run_training(training)
+        reset_seed, training.reset_seed = training.reset_seed, None
+        return run_q_loop(
+            binding.learner,
+            training.plan,
+            binding.view,
+            binding.progress,
+            episodes=training.episodes_now,
+            steps=training.steps_now,
+            first_reset_seed=None if binding.progress.in_episode else reset_seed,
+            episodes_before=binding.progress.episode - binding.first_episode,
+        )
 
     @property
     def action_values(self) -> np.ndarray | None:

@@ -312,7 +312,7 @@ class QLearner(StepwiseLearner):
         """Start an episode at `observation`."""
         row = self.reader.read(observation)
         if not kernels.see(row, self._present, self.statistics, self.scale, self.is_running):
-            raise _not_finite(observation)
+            raise not_finite(observation)
         if self.options.action_mask:
             self._mask = self._read_mask()
 
@@ -346,7 +346,7 @@ class QLearner(StepwiseLearner):
         if not self.replay.add(
             self._present, row, self.statistics, self.scale, self.is_running, self._action, reward, end, mask
         ):
-            raise _not_finite(observation)
+            raise not_finite(observation)
         self._mask = mask
         self.step = step = self.step + 1
         if step >= options.learning_starts and step % options.train_every == 0:
@@ -430,10 +430,7 @@ class QLearner(StepwiseLearner):
         )  # fmt: skip
         loss, value = network.learn(rate)
         if not math.isfinite(loss):
-            raise DivergedError(
-                f"{options.name}: the loss is {loss} at step {self.step} with learning_rate={rate:g}: "
-                "give a smaller learning_rate"
-            )
+            raise diverged(options.name, loss, self.step, rate)
         self.replay.learnt(network.batch.errors)
         self._loss_sum += loss
         self._value_sum += value
@@ -548,5 +545,13 @@ def check_memory(options: QOptions, task: Spaces, reader: ObservationReader) -> 
         )
 
 
-def _not_finite(observation: Any) -> EnvironmentFailureError:
+def not_finite(observation: Any) -> EnvironmentFailureError:
+    """That an observation holds numbers that are not finite."""
     return EnvironmentFailureError(f"observation {shown(observation)} holds numbers that are not finite")
+
+
+def diverged(name: str, loss: float, step: int, learning_rate: float) -> DivergedError:
+    """That the loss of an agent is not finite at a step."""
+    return DivergedError(
+        f"{name}: the loss is {loss} at step {step} with learning_rate={learning_rate:g}: give a smaller learning_rate"
+    )
