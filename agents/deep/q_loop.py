@@ -7,9 +7,11 @@ whose episodes its caller begins, or a transition model.
 
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 
 from velodrome.agents.deep import matrix_product, q_kernels as kernels
@@ -18,6 +20,11 @@ from velodrome.agents.engine import classic_control, compiled_loop, numba_cache
 from velodrome.agents.engine.compiled_loop import outcome_of, start_state
 from velodrome.agents.engine.compiled_stream import STATE_WORDS, close_stream, open_stream
 from velodrome.agents.engine.compiler import inlined_policy
+from velodrome.policies.epsilon_greedy import EpsilonGreedy
+from velodrome.policies.greedy import Greedy
+from velodrome.policies.random_noise import RandomNoise
+from velodrome.policies.softmax import Softmax
+from velodrome.policies.uniform import Uniform
 
 # Kind of environment beside those of `classic_control`.
 MODEL = -1
@@ -41,11 +48,12 @@ NO_FAILURE, BAD_PARAMETER, NOT_FINITE, BAD_RATE, BAD_POINT, DIVERGED = range(6)
 class Settings(NamedTuple):
     """What a loop does, of the options of an agent; see `DQN` and `q_kernels.learn`.
 
-    `target_every` is 0 where there is no target network. Of the clocks of both schedules it is said whether they are
+    `policy` is a place in `POLICIES`. `target_every` is 0 where there is no target network. Of the clocks of both schedules it is said whether they are
     "episode".
     """
 
     kind: int
+    policy: int
     time_limit: int
     is_running: bool
     learning_starts: int
@@ -91,24 +99,54 @@ class Memory(NamedTuple):
     slots: np.ndarray
 
 
-_loops: dict[Callable[..., Any], Callable[..., Any]] = {}
+# The policies that explore without Python, all in the one loop, which takes long to compile.
+POLICIES: tuple[Callable[..., Any], ...] = (
+    EpsilonGreedy(ties="random").select,
+    EpsilonGreedy(ties="first").select,
+    Greedy(ties="random").select,
+    Greedy(ties="first").select,
+    Softmax().select,
+    RandomNoise(ties="random").select,
+    RandomNoise(ties="first").select,
+    Uniform().select,
+)
 
 
-def q_loop(select: Callable[..., Any]) -> Callable[..., Any]:
-    """The loop that explores by a policy's selection function; Numba compiles it on its first call."""
-    found = _loops.get(select)
-    if found is None:
-        found = _loops[select] = _build(select, inlined_policy(select) + _fingerprint())
-    return found
+(
+    _epsilon_greedy_random, _epsilon_greedy_first, _greedy_random, _greedy_first, _softmax, _noise_random, _noise_first,
+    _uniform,
+) = POLICIES  # fmt: skip
 
 
-def _fingerprint() -> str:
-    """Fingerprint of what is compiled into the loop: Numba itself looks at this file alone."""
+@numba.extending.register_jitable(forceinline=True)
+def _select(policy, values, counts, parameter, rng):
+    if policy == 0:
+        return _epsilon_greedy_random(values, counts, parameter, rng)
+    if policy == 1:
+        return _epsilon_greedy_first(values, counts, parameter, rng)
+    if policy == 2:
+        return _greedy_random(values, counts, parameter, rng)
+    if policy == 3:
+        return _greedy_first(values, counts, parameter, rng)
+    if policy == 4:
+        return _softmax(values, counts, parameter, rng)
+    if policy == 5:
+        return _noise_random(values, counts, parameter, rng)
+    if policy == 6:
+        return _noise_first(values, counts, parameter, rng)
+    return _uniform(values, counts, parameter, rng)
+
+
+@cache
+def q_loop() -> Callable[..., Any]:
+    """The loop; Numba compiles it on its first call, or finds it on disk."""
+    # Numba itself looks at this file alone.
     files = [str(module.__file__) for module in (kernels, matrix_product, classic_control, compiled_loop)]
-    return "".join(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files)
+    contents = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files]
+    return _build("".join([inlined_policy(select) for select in POLICIES] + contents))
 
 
-def _build(select: Callable[..., Any], fingerprint: str) -> Callable[..., Any]:
+def _build(fingerprint: str) -> Callable[..., Any]:
     def loop(
         settings, constants, state, model, words, registers, numbers, memory, batch, parameters, rates, bases, points,
         returns, lengths, ends, outcomes,
@@ -149,7 +187,7 @@ def _build(select: Callable[..., Any], fingerprint: str) -> Callable[..., Any]:
                     break
                 for choice in range(num_actions):
                     shown_values[choice] = values[choice]
-                action = np.int64(select(shown_values, no_counts, parameter, rng))
+                action = np.int64(_select(settings.policy, shown_values, no_counts, parameter, rng))
             if is_model:
                 pair = np.uint64(at_state) * np.uint64(num_actions) + np.uint64(action)
                 outcome = outcome_of(model, pair, environment, False)

@@ -9,7 +9,7 @@ from velodrome.agents.deep.q_learner import CURVE_EVERY, QLearner, QOptions, div
 from velodrome.agents.deep.q_model import QNetwork
 from velodrome.agents.deep.replay import Replay
 from velodrome.agents.engine.classic_control import NO_LIMIT, ClassicControl
-from velodrome.agents.engine.compiler import compile_now, is_ours
+from velodrome.agents.engine.compiler import compile_now
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.generic_loop import Progress
 from velodrome.agents.engine.interruption import current_interruption
@@ -31,7 +31,9 @@ def compiled_environment(options: QOptions, env: gym.Env[Any, Any], success: str
         return f"{options.name} honours action masks"
     if options.prioritized:
         return f"{options.name} draws by priorities"
-    if not is_ours(options.policy.select):
+    from velodrome.agents.deep.q_loop import POLICIES
+
+    if options.policy.select not in POLICIES:
         return f"{options.policy.name} is a policy of your own"
     if isinstance(env.observation_space, gym.spaces.Discrete):
         return SampledModel.of(env, success)
@@ -109,7 +111,7 @@ class _Run:
         from velodrome.agents.engine.compiled_stream import STATE_WORDS, read_generator
 
         self._learner, self._place, self._env, self._progress, self._before = learner, place, env, progress, before
-        self._loop, self._function = q_loop, q_loop.q_loop(learner.options.policy.select)
+        self._loop, self._function = q_loop, q_loop.q_loop()
         self.begins_outside = isinstance(place, ClassicControl)
         self._model = place.model if isinstance(place, SampledModel) else _no_model()
         self._arrays = ModelArrays.of(self._model)
@@ -227,6 +229,7 @@ class _Run:
         limit = place.time_limit if isinstance(place, ClassicControl) else self._model.time_limit
         return self._loop.Settings(
             kind=place.kind if isinstance(place, ClassicControl) else self._loop.MODEL,
+            policy=self._loop.POLICIES.index(options.policy.select),
             time_limit=NO_LIMIT if limit is None else limit,
             is_running=learner.is_running,
             learning_starts=int(options.learning_starts),
