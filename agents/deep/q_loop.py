@@ -34,8 +34,8 @@ ENVIRONMENT, EXPLORATION, REPLAY = 0, STATE_WORDS, 2 * STATE_WORDS
 
 # Places of the whole numbers, int64, and of the others, float64, in which a loop leaves off and continues.
 (
-    STATE, IN_EPISODE, LENGTH, EPISODE, STEP, LAST_EPISODE, LAST_STEP, FINISHED, COUNT, POSITION, UPDATES, UPDATES_SINCE,
-    POINTS, FAILURE,
+    STATE, IN_EPISODE, LENGTH, EPISODE, STEP, LAST_EPISODE, LAST_STEP, FINISHED, COUNT, POSITION, UPDATES,
+    UPDATES_SINCE, POINTS, FAILURE,
 ) = range(14)  # fmt: skip
 NUM_REGISTERS = 14
 RETURN, LOSS_SUM, VALUE_SUM, LOSS, RATE = range(5)
@@ -48,8 +48,8 @@ NO_FAILURE, BAD_PARAMETER, NOT_FINITE, BAD_RATE, BAD_POINT, DIVERGED = range(6)
 class Settings(NamedTuple):
     """What a loop does, of the options of an agent; see `DQN` and `q_kernels.learn`.
 
-    `policy` is a place in `POLICIES`. `target_every` is 0 where there is no target network. Of the clocks of both schedules it is said whether they are
-    "episode".
+    `policy` is a place in `POLICIES`. `target_every` is 0 where there is no target network. Of the clocks of both
+    schedules it is said whether they are "episode".
     """
 
     kind: int
