@@ -128,6 +128,19 @@ def test_the_loops_agree_for_all_options_and_budgets(options, budgets, name):
     assert_loops_agree(lambda: small(**options), lambda: gym.make(name, max_episode_steps=30), *budgets)
 
 
+@pytest.mark.parametrize("rule", [None, "return > 0", "return >= 20", "terminated"])
+def test_successes_are_the_same_by_every_rule(rule):
+    for name in (LAKE, CLIFF, CAR) if rule is None else (LAKE, CART):
+        assert_loops_agree(
+            small, lambda name=name: gym.make(name, max_episode_steps=40), ("episodes", 40), success=rule
+        )
+    found = [
+        small(train_every=50).train(gym.make(LAKE), steps=5000, seed=1, loop=loop, success=rule).successes.tolist()
+        for loop in ("auto", "compiled", "generic")
+    ]
+    assert found[0] == found[1] == found[2]
+
+
 @pytest.mark.parametrize("name", [CART, LAKE])
 def test_evaluations_and_callbacks_come_at_the_same_moments(name):
     found = []
@@ -152,8 +165,9 @@ def test_a_checkpointed_training_goes_on_in_either_loop(name, tmp_path):
     whole = small()
     log = whole.train(gym.make(name), episodes=30, seed=4, loop="generic")
     agent, checkpointed = train_with_checkpoints(
-        small(), lambda: gym.make(name), folder=tmp_path, key="k", every_seconds=0.001, seed=4, episodes=30
-    )
+        small(), lambda: gym.make(name), folder=tmp_path, key="k", every_seconds=0.001, seed=4, episodes=30,
+        loop="compiled",
+    )  # fmt: skip
     assert checkpointed.loop == "compiled"
     assert np.array_equal(log.returns, checkpointed.returns)
     assert state_of(agent) == state_of(whole)
@@ -215,17 +229,27 @@ class Child(DQN):
 @pytest.mark.parametrize(
     ("agent", "env", "words"),
     [
-        (small(prioritized=0.5), CART, "dqn draws by priorities"),
-        (small(action_mask=True), TAXI, "dqn honours action masks"),
-        (small(policy=Own()), CART, "own is a policy of your own"),
-        (Child(hidden=(4,)), CART, "its class is your own"),
-        (small(), "Blackjack-v1", "Blackjack-v1 has no compiled step"),
-        (small(), gym.wrappers.RecordEpisodeStatistics(gym.make(CART)), "wrapper RecordEpisodeStatistics may"),
+        (small(prioritized=0.5, train_every=50), CART, "dqn draws by priorities"),
+        (small(action_mask=True, train_every=50), TAXI, "dqn honours action masks"),
+        (small(policy=Own(), train_every=50), CART, "own is a policy of your own"),
+        (Child(hidden=(4,), train_every=50), CART, "its class is your own"),
+        (small(train_every=50), "Blackjack-v1", "Blackjack-v1 has no compiled step"),
+        (
+            small(train_every=50),
+            gym.wrappers.RecordEpisodeStatistics(gym.make(CART)),
+            "wrapper RecordEpisodeStatistics may",
+        ),
     ],
 )
 def test_the_generic_loop_takes_what_the_compiled_one_does_not(agent, env, words):
-    log = agent.train(env, steps=20, seed=0)
+    log = agent.train(env, steps=5000, seed=0)
     assert (log.loop, log.notes) == ("generic", ())
     with pytest.raises(UnsupportedEnvironmentError, match=words):
         agent.train(env, steps=20, loop="compiled")
-    assert agent.train(env, steps=20).loop == "generic"
+
+
+def test_short_trainings_are_not_worth_compiling():
+    agent, env = small(train_every=50), gym.make(LAKE)
+    loops = [agent.train(env, **budget).loop for budget in ({"steps": 4999}, {"steps": 5000}, {"episodes": 50})]
+    assert loops == ["generic", "compiled", "compiled"]
+    assert agent.train(env, steps=5000, loop="generic").loop == "generic"

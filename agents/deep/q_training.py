@@ -16,13 +16,21 @@ from velodrome.agents.engine.interruption import current_interruption
 from velodrome.agents.engine.sampled_model import SampledModel
 from velodrome.agents.errors import EnvironmentFailureError, environment_label
 from velodrome.agents.tabular.schedule_table import ScheduleTable
+from velodrome.agents.training import Training
 from velodrome.envs.goals import knows_goal
 from velodrome.envs.model.model_sampling import read_position, write_position
 from velodrome.envs.model.transition_model import TransitionModel
 from velodrome.envs.success_rules import NOT_REPORTED, report_of
 
+# Compiling the loop, once a machine, takes seconds: shorter trainings are not worth it.
+_WORTH_STEPS, _WORTH_EPISODES = 5_000, 50
 # Steps of one compiled call: the wait for an interruption, and what is known ahead of the schedules.
 _CHUNK = 1 << 12
+
+
+def is_worth_compiling(training: Training) -> bool:
+    """Whether the budget of a call of `train` is so large that "auto" takes the compiled loop."""
+    return (training.steps or 0) >= _WORTH_STEPS or (training.episodes or 0) >= _WORTH_EPISODES
 
 
 def compiled_environment(options: QOptions, env: gym.Env[Any, Any], success: str | None) -> Any:
