@@ -226,7 +226,7 @@ class DQN(Agent):
 
     def _run_compiled(self, training: Training) -> EpisodeEnds | None:
         """Run in the compiled loop; None where the generic one is to run."""
-        binding = training.binding
+        binding, learner = training.binding, self.learner
         if training.loop == "generic" or (training.loop == "auto" and not is_worth_compiling(training)):
             return None
         place = training.plan
@@ -237,14 +237,14 @@ class DQN(Agent):
                 place.rule = training.rule
             # What was asked for in vain is not asked for again by the next part.
             training.plan = place
-        reason = place if isinstance(place, str) else reason_other_learner(binding.learner)
+        reason = place if isinstance(place, str) else reason_other_learner(learner)
         if reason is not None:
             if training.loop == "compiled":
                 raise UnsupportedEnvironmentError(f"loop='compiled' is not possible: {reason}")
             return None
         reset_seed, training.reset_seed = training.reset_seed, None
         return run_q_loop(
-            binding.learner,
+            learner,
             place,
             binding.view,
             binding.progress,

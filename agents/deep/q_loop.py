@@ -256,7 +256,7 @@ def _build(fingerprint: str) -> Callable[..., Any]:
                 point[3], point[4] = parameter, registers[UPDATES]
                 if updates_since:
                     point[1], point[2] = loss_sum / updates_since, value_sum / updates_since
-                loss_sum, value_sum, updates_since = 0.0, 0.0, 0  # type: ignore[assignment]
+                loss_sum, value_sum, updates_since = 0.0, 0.0, 0
                 num_points += 1
             total += reward
             if end != kernels.GOES_ON:
@@ -264,7 +264,7 @@ def _build(fingerprint: str) -> Callable[..., Any]:
                 outcomes[finished] = outcome
                 finished += 1
                 episode += 1
-                in_episode = 0  # type: ignore[assignment]
+                in_episode = 0
         close_stream(environment, words, ENVIRONMENT)
         close_stream(rng, words, EXPLORATION)
         close_stream(draws, words, REPLAY)

@@ -92,8 +92,8 @@ class Replay:
         if self._prioritized:
             kernels.draw_by_priority(self.tree, self.count, self._uniforms, importance, self._slots, batch.shares)
         else:
-            self._uniforms *= self.count
-            self._slots[...] = self._uniforms
+            # Whole numbers of what was multiplied as float64.
+            np.multiply(self._uniforms, self.count, out=self._slots, casting="unsafe")
         newest = self.position - 1 if self.position else self._capacity - 1
         kernels.gather(
             self.observations, self.next_observations, self.actions, self.rewards, self.ends, self.masks, self._slots,

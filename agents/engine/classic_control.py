@@ -22,6 +22,8 @@ from velodrome.envs.model.model_sampling import elapsed_steps_of, reason_wrapped
 from velodrome.envs.wrapper_chain import name_of, time_limit_of
 
 CART_POLE, MOUNTAIN_CAR, ACROBOT = range(3)
+# Steps of an episode without a time limit.
+NO_LIMIT = 1 << 62
 
 _compiled = partial(compiled, error_model="numpy")
 
@@ -224,7 +226,9 @@ class ClassicControl:
         if reason is not None:
             return reason
         values = tuple(_hashable(getattr(unwrapped, name)) for name in _CONSTANTS[kind])
-        reason = _reason_not_plain(kind, values) or _reason_other_spaces(unwrapped) or _reason_unequal(kind, values)
+        reason = (
+            _reason_not_plain(kind, values) or _reason_other_spaces(kind, unwrapped) or _reason_unequal(kind, values)
+        )
         if reason is not None:
             return reason
         limit = time_limit_of(env)
@@ -241,9 +245,6 @@ class ClassicControl:
         if self.kind == CART_POLE and terminated:
             unwrapped.steps_beyond_terminated = 0
         write_wrappers(self.environment, elapsed_steps)
-
-
-NO_LIMIT = 1 << 62
 
 
 def _hashable(value: Any) -> Any:
@@ -277,15 +278,15 @@ def _as_numbers(kind: int, values: tuple[Any, ...]) -> np.ndarray:
     return np.array(numbers, dtype=np.float64)
 
 
-@lru_cache(maxsize=64)
-def _spaces_of(kind: type) -> tuple[gym.Space[Any], gym.Space[Any]]:
-    made = kind()
+@lru_cache(maxsize=3)
+def _spaces_of(kind: int) -> tuple[gym.Space[Any], gym.Space[Any]]:
+    made: Any = _CLASSES[kind]()
     return made.observation_space, made.action_space
 
 
-def _reason_other_spaces(unwrapped: Any) -> str | None:
+def _reason_other_spaces(kind: int, unwrapped: Any) -> str | None:
     spaces = unwrapped.observation_space, unwrapped.action_space
-    return None if spaces == _spaces_of(type(unwrapped)) else "its spaces were changed"
+    return None if spaces == _spaces_of(kind) else "its spaces were changed"
 
 
 @lru_cache(maxsize=64)
