@@ -22,12 +22,19 @@ from velodrome.agents.deep.q_learner import (
     network_task,
     replay_bytes,
 )
+from velodrome.agents.deep.q_training import (
+    compiled_environment,
+    is_worth_compiling,
+    reason_other_learner,
+    run_q_loop,
+)
 from velodrome.agents.engine.episode_ends import EpisodeEnds
+from velodrome.agents.engine.sampled_model import SampledModel
 from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
 from velodrome.agents.stepwise import Spaces
 from velodrome.agents.tabular.known_masks import masks_of_model
-from velodrome.agents.training import Training
+from velodrome.agents.training import Loop, Training
 from velodrome.agents.unfit_spaces import actions_refused, observations_refused
 from velodrome.checks import ConfigurationError, check_choice, check_flag, check_integer, check_number
 from velodrome.envs.make import make_environment
@@ -235,8 +242,51 @@ class DQN(Agent):
         learner = self.learner
         if not training.parts:
             learner.points.clear()
-        ends = super().run_training(training)
+        ends = self._run_compiled(training) or super().run_training(training)
         return dataclasses.replace(ends, compile_seconds=ends.compile_seconds + learner.take_compile_seconds())
+
+    def plan_loop(self, loop: Loop, env: Any, success: str | None, notes: list[str]) -> Any:
+        if loop != "compiled":
+            # Whether "auto" is worth compiling depends on the budget.
+            return None
+        place = self._compiled_place(env, success)
+        if isinstance(place, str):
+            raise UnsupportedEnvironmentError(f"loop='compiled' is not possible: {place}")
+        return place
+
+    def _compiled_place(self, env: Any, success: str | None = None) -> Any:
+        """What the compiled loop steps in place of an environment, or the reason why it cannot."""
+        return "its class is your own" if type(self) is not DQN else compiled_environment(self._options, env, success)
+
+    def _run_compiled(self, training: Training) -> EpisodeEnds | None:
+        """Run in the compiled loop; None where the generic one is to run."""
+        binding, learner = training.binding, self.learner
+        if training.loop == "generic" or (training.loop == "auto" and not is_worth_compiling(training)):
+            return None
+        place = training.plan
+        if place is None:
+            place = self._compiled_place(binding.view)
+            if isinstance(place, SampledModel):
+                assert training.rule is not None
+                place.rule = training.rule
+            # What was asked for in vain is not asked for again by the next part.
+            training.plan = place
+        reason = place if isinstance(place, str) else reason_other_learner(learner)
+        if reason is not None:
+            if training.loop == "compiled":
+                raise UnsupportedEnvironmentError(f"loop='compiled' is not possible: {reason}")
+            return None
+        reset_seed, training.reset_seed = training.reset_seed, None
+        return run_q_loop(
+            learner,
+            place,
+            binding.view,
+            binding.progress,
+            episodes=training.episodes_now,
+            steps=training.steps_now,
+            first_reset_seed=None if binding.progress.in_episode else reset_seed,
+            episodes_before=binding.progress.episode - binding.first_episode,
+        )
 
     @property
     def action_values(self) -> np.ndarray | None:

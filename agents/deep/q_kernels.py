@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from velodrome.agents.deep.matrix_product import add_product
 from velodrome.agents.engine.numba_cache import compiled
 
 # A division that may raise is not done by vectors.
@@ -33,24 +34,6 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
 _LEAST = 1e-30
 # Squared gradients are summed in so many partial sums.
 _LANES = 16
-
-
-@_compiled
-def add_product(left, right, result):
-    """Add left (M, K) times right (K, N) to result (M, N): four terms at a time, each row of the result in one go."""
-    terms = left.shape[1]
-    fours = terms // 4 * 4
-    for row in range(left.shape[0]):
-        factors, sums = left[row], result[row]
-        for term in range(0, fours, 4):
-            a, b, c, d = factors[term], factors[term + 1], factors[term + 2], factors[term + 3]
-            first, second, third, fourth = right[term], right[term + 1], right[term + 2], right[term + 3]
-            for column in range(sums.shape[0]):
-                sums[column] += a * first[column] + b * second[column] + c * third[column] + d * fourth[column]
-        for term in range(fours, terms):
-            factor, rest = factors[term], right[term]
-            for column in range(sums.shape[0]):
-                sums[column] += factor * rest[column]
 
 
 @_compiled

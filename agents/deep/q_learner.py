@@ -332,7 +332,7 @@ class QLearner(StepwiseLearner):
         """Start an episode at `observation`."""
         row = self.reader.read(observation)
         if not kernels.see(row, self._present, self.statistics, self.scale, self.is_running):
-            raise _not_finite(observation)
+            raise not_finite(observation)
         if self.options.action_mask:
             self._mask = self._read_mask()
 
@@ -366,7 +366,7 @@ class QLearner(StepwiseLearner):
         if not self.replay.add(
             self._present, row, self.statistics, self.scale, self.is_running, self._action, reward, end, mask
         ):
-            raise _not_finite(observation)
+            raise not_finite(observation)
         self._mask = mask
         self.step = step = self.step + 1
         if step >= options.learning_starts and step % options.train_every == 0:
@@ -480,10 +480,7 @@ class QLearner(StepwiseLearner):
 
     def _take(self, loss: float, value: float, rate: float) -> None:
         if not math.isfinite(loss):
-            raise DivergedError(
-                f"{self.options.name}: the loss is {loss} at step {self.step} with learning_rate={rate:g}: "
-                "give a smaller learning_rate"
-            )
+            raise diverged(self.options.name, loss, self.step, rate)
         self._loss_sum += loss
         self._value_sum += value
         self._updates_since += 1
@@ -622,5 +619,13 @@ def check_memory(options: QOptions, task: Spaces, reader: ObservationReader) -> 
         )
 
 
-def _not_finite(observation: Any) -> EnvironmentFailureError:
+def not_finite(observation: Any) -> EnvironmentFailureError:
+    """That an observation holds numbers that are not finite."""
     return EnvironmentFailureError(f"observation {shown(observation)} holds numbers that are not finite")
+
+
+def diverged(name: str, loss: float, step: int, learning_rate: float) -> DivergedError:
+    """That the loss of an agent is not finite at a step."""
+    return DivergedError(
+        f"{name}: the loss is {loss} at step {step} with learning_rate={learning_rate:g}: give a smaller learning_rate"
+    )

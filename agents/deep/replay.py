@@ -93,8 +93,8 @@ class Replay:
         if self._prioritized:
             kernels.draw_by_priority(self.tree, self.count, self._uniforms, importance, self.slots, batch.shares)
         else:
-            self._uniforms *= self.count
-            self.slots[...] = self._uniforms
+            # Whole numbers of what was multiplied as float64.
+            np.multiply(self._uniforms, self.count, out=self.slots, casting="unsafe")
         newest = self.position - 1 if self.position else self._capacity - 1
         kernels.gather(
             self.observations, self.next_observations, self.actions, self.rewards, self.ends, self.masks, self.slots,

@@ -8,6 +8,7 @@ from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from velodrome.agents.engine.classic_control import has_fallen, moved_cart
 from velodrome.agents.engine.numba_cache import compiled
 
 
@@ -32,7 +33,7 @@ class CartPoleCopies(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._constants = np.array(
             [
                 alone.gravity, alone.masspole, alone.total_mass, alone.length, alone.polemass_length, alone.force_mag,
-                alone.tau, alone.x_threshold, alone.theta_threshold_radians,
+                alone.tau, alone.x_threshold, alone.theta_threshold_radians, alone.kinematics_integrator == "euler",
             ]
         )  # fmt: skip
         # Rows: position, velocity, angle and angular velocity.
@@ -69,7 +70,6 @@ def _advance(
     state, cosines, sines, actions, were_over, steps, limit, constants, observations, rewards, terminated, truncated
 ):
     """One step of every copy whose episode goes on; returns how many begin another instead."""
-    gravity, pole_mass, mass, length, pole_moment, force_size, tau, far, tilted = constants
     num_begins = 0
     for copy in range(len(actions)):
         if were_over[copy]:
@@ -77,20 +77,15 @@ def _advance(
             steps[copy], rewards[copy], terminated[copy], truncated[copy] = 0, 0.0, False, False
             continue
         x, x_dot, theta, theta_dot = state[0, copy], state[1, copy], state[2, copy], state[3, copy]
-        cosine, sine = cosines[copy], sines[copy]
-        force = force_size if actions[copy] == 1 else -force_size
-        push = (force + pole_moment * (theta_dot * theta_dot) * sine) / mass
-        turn = (gravity * sine - cosine * push) / (length * (4.0 / 3.0 - pole_mass * (cosine * cosine) / mass))
-        acceleration = push - pole_moment * turn * cosine / mass
-        x = x + tau * x_dot
-        x_dot = x_dot + tau * acceleration
-        theta = theta + tau * theta_dot
-        theta_dot = theta_dot + tau * turn
+        force = constants[5] if actions[copy] == 1 else -constants[5]
+        x, x_dot, theta, theta_dot = moved_cart(
+            x, x_dot, theta, theta_dot, cosines[copy], sines[copy], force, constants
+        )
         state[0, copy], state[1, copy], state[2, copy], state[3, copy] = x, x_dot, theta, theta_dot
         observations[copy, 0], observations[copy, 1] = np.float32(x), np.float32(x_dot)
         observations[copy, 2], observations[copy, 3] = np.float32(theta), np.float32(theta_dot)
         steps[copy] += 1
         rewards[copy] = 1.0
-        terminated[copy] = x < -far or x > far or theta < -tilted or theta > tilted
+        terminated[copy] = has_fallen(x, theta, constants)
         truncated[copy] = steps[copy] >= limit
     return num_begins

@@ -98,6 +98,12 @@ def compiled_vector_step(
     return step
 
 
+def inlined_policy(select: Callable[..., Any]) -> str:
+    """Let compiled loops inline a policy's own selection function; returns the fingerprint of what is inlined."""
+    with _lock:
+        return _fingerprint(select) + _inlined(select)
+
+
 def compiled_greedy(greedy: Callable[..., Any], ties: str) -> Callable[..., Any]:
     """The compiled function by which tables act greedily side by side; see `build_greedy`."""
     with _lock:

@@ -30,13 +30,23 @@ def reason_not_sampled_from_model(env: gym.Env[Any, Any]) -> str | None:
     outcome = argmax(cumulative > uniform), index 0 if none exceeds it. Asking changes nothing.
     """
     unwrapped = env.unwrapped
+    return (
+        reason_wrapped(env)
+        or _reason_by_class(unwrapped)
+        or _reason_by_generator(unwrapped)
+        or _reason_by_render_mode(unwrapped)
+    )
+
+
+def reason_wrapped(env: gym.Env[Any, Any]) -> str | None:
+    """Why the wrappers of an environment may do more than limit the time and check, None where they do not."""
     for layer in wrappers_of(env):
         if type(layer) not in _KNOWN_WRAPPERS or not keeps_spaces(layer):
             return f"wrapper {type(layer).__name__} may change steps"
         changed = replaced_on_instance(layer, DYNAMICS) or reason_steps_change(layer)
         if changed is not None:
             return changed
-    return _reason_by_class(unwrapped) or _reason_by_generator(unwrapped) or _reason_by_render_mode(unwrapped)
+    return None
 
 
 def _reason_by_class(unwrapped: gym.Env[Any, Any]) -> str | None:
@@ -116,8 +126,13 @@ def write_position(env: gym.Env[Any, Any], state: int, elapsed_steps: int, last_
         # Only rendering turns the taxi, and only a fickle passenger has a fickle step.
         unwrapped.taxi_orientation = 0
         unwrapped.fickle_step = False
+    write_wrappers(env, int(elapsed_steps))
+
+
+def write_wrappers(env: gym.Env[Any, Any], elapsed_steps: int) -> None:
+    """Make the wrappers of `env` look as if so many steps of this episode had gone through them."""
     for layer in wrappers_of(env):
-        _write_wrapper(layer, int(elapsed_steps))
+        _write_wrapper(layer, elapsed_steps)
 
 
 def _write_wrapper(layer: Any, elapsed_steps: int) -> None:
@@ -141,7 +156,18 @@ def read_position(env: gym.Env[Any, Any]) -> EnvironmentPosition:
         ValueError: if the environment has no integer state, or was not reset.
     """
     state = getattr(env.unwrapped, "s", None)
-    counted: list[Any] = [layer._elapsed_steps for layer in wrappers_of(env) if isinstance(layer, wrappers.TimeLimit)]
-    if state is None or int(state) < 0 or None in counted:
+    if state is None or int(state) < 0:
         raise ValueError(f"{name_of(env)} has no position: reset it first")
-    return EnvironmentPosition(int(state), int(counted[0]) if counted else 0)
+    return EnvironmentPosition(int(state), elapsed_steps_of(env))
+
+
+def elapsed_steps_of(env: gym.Env[Any, Any]) -> int:
+    """Steps of this episode as the time limit of `env` counts them, 0 where there is none.
+
+    Raises:
+        ValueError: it was not reset.
+    """
+    counted: list[Any] = [layer._elapsed_steps for layer in wrappers_of(env) if isinstance(layer, wrappers.TimeLimit)]
+    if None in counted:
+        raise ValueError(f"{name_of(env)} has no position: reset it first")
+    return int(counted[0]) if counted else 0
