@@ -6,6 +6,7 @@ from .baselines.rule import Rule as Rule
 from .binned_actions import BinnedActions as BinnedActions
 from .deep.char_rnn import CharRNN as CharRNN
 from .deep.convolutional_networks import DeepCNN as DeepCNN, ModernCNN as ModernCNN, SimpleCNN as SimpleCNN
+from .deep.distributions import Categorical as Categorical, Distribution as Distribution, Quantile as Quantile
 from .deep.dqn import DQN as DQN
 from .deep.ensemble import Ensemble as Ensemble
 from .deep.keras_agent import KerasAgent as KerasAgent

@@ -1,5 +1,6 @@
 from .char_rnn import CharRNN as CharRNN
 from .convolutional_networks import DeepCNN as DeepCNN, ModernCNN as ModernCNN, SimpleCNN as SimpleCNN
+from .distributions import Categorical as Categorical, Distribution as Distribution, Quantile as Quantile
 from .dqn import DQN as DQN
 from .ensemble import Ensemble as Ensemble
 from .keras_agent import KerasAgent as KerasAgent
