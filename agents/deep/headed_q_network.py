@@ -1,6 +1,7 @@
 """A Q-network with noisy weights, a distribution of returns, or several heads."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -79,7 +80,7 @@ class HeadedQNetwork:
                 if shape.has_bias:
                     bias[...] = _FIRST_DEVIATION / math.sqrt(len(kernel))
         self.weights[:, TARGET] = self.weights[:, ONLINE]
-        # Of the networks that learn, value and choose; and of the one that acts.
+        # Of the networks that value, choose and learn; and of the one that acts.
         self._is_noisy, rows = is_noisy, 3 if is_noisy else 0
         num_normals = sum(shape.sizes[:-1]) + sum(shape.sizes[1:])
         self._normals = np.zeros((rows, num_normals if is_noisy else 0), np.float32)
@@ -134,7 +135,7 @@ class HeadedQNetwork:
             self._fill(self.weights, observations, scale, self.head, self.head + 1, result)
 
     def _fill(
-        self, weights: np.ndarray, observations: np.ndarray, scale: np.ndarray, first: int, last: int, result: np.ndarray
+        self, weights: np.ndarray, observations: np.ndarray, scale: np.ndarray, first: int, last: int, result: Any
     ) -> None:
         kernels.values_of(
             weights, self.priors, self._prior_scale, self._sizes, observations, scale, first, last, *self._meaning,
@@ -177,8 +178,8 @@ class HeadedQNetwork:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Networks, moments and powers of the optimiser, and priors."""
-        priors = {"priors": self.priors} if self._num_heads > 1 else {}
-        return {"weights": self.weights[:, :GRADIENT], "powers": self.powers} | priors
+        found = {"weights": self.weights[:, :GRADIENT], "powers": self.powers}
+        return found | {"priors": self.priors} if self._num_heads > 1 else found
 
     def restore(self, arrays: dict[str, np.ndarray], num_updates: int) -> None:
         """Take over what `arrays` gave.

@@ -164,11 +164,12 @@ def forward(
     num_atoms = atoms.shape[0] // num_actions
     nothing = values[:0]
     atoms[:] = np.float32(0.0)
-    if prior.shape[0]:
-        kernels.forward(prior, sizes, is_symbol, False, inputs, hidden, turned, outputs, nothing)
-        _add_atoms(outputs, is_dueling, num_actions, np.float32(prior_scale), atoms)
-    kernels.forward(weights, sizes, is_symbol, False, inputs, hidden, turned, outputs, nothing)
-    _add_atoms(outputs, is_dueling, num_actions, np.float32(1.0), atoms)
+    for turn in range(2 if prior.shape[0] else 1):
+        # The network itself comes last, for its hidden layers are to stay.
+        is_prior = turn == 0 and prior.shape[0] > 0
+        network, factor = prior if is_prior else weights, prior_scale if is_prior else 1.0
+        kernels.forward(network, sizes, is_symbol, False, inputs, hidden, turned, outputs, nothing)
+        _add_atoms(outputs, is_dueling, num_actions, np.float32(factor), atoms)
     chances = np.empty(num_atoms)
     for action in range(num_actions):
         own = atoms[action * num_atoms : (action + 1) * num_atoms]
@@ -259,34 +260,25 @@ def _learn_one(
     atoms = np.empty((num_actions * num_atoms, number), np.float32)
     next_atoms = np.empty((num_actions * num_atoms, number), np.float32)
     values = np.empty((num_actions, number), np.float32)
-    chosen_by = np.empty((num_actions, number), np.float32)
     is_noisy = noises.shape[0] > 0
-    # Means and deviations, and a network each to learn, to value and to choose.
     num_weights = noises.shape[1] if is_noisy else weights.shape[1]
-    online = noisy[0] if is_noisy else weights[kernels.ONLINE]
-    valuing = noisy[1] if is_noisy else weights[kernels.TARGET if has_target else kernels.ONLINE]
-    choosing = noisy[2] if is_noisy else weights[kernels.ONLINE]
-    forward(
-        valuing, prior, prior_scale, sizes, is_symbol, is_dueling, kind, support, next_inputs, hidden, turned, outputs,
-        next_atoms, values,
-    )  # fmt: skip
-    if is_double and (has_target or is_noisy):
-        forward(
-            choosing, prior, prior_scale, sizes, is_symbol, is_dueling, kind, support, next_inputs, hidden, turned,
-            outputs, atoms, chosen_by,
-        )  # fmt: skip
-    else:
-        chosen_by[:] = values
+    # Of the networks that value, choose and learn.
+    rows = (kernels.TARGET if has_target else kernels.ONLINE, kernels.ONLINE, kernels.ONLINE)
+    online = weights[kernels.ONLINE]
     best = np.empty(number, np.int64)
-    for row in range(number):
-        best[row], most = 0, np.float32(-np.inf)
-        for action in range(num_actions):
-            if (not has_masks or next_masks[row, action]) and chosen_by[action, row] > most:
-                best[row], most = action, chosen_by[action, row]
-    forward(
-        online, prior, prior_scale, sizes, is_symbol, is_dueling, kind, support, inputs, hidden, turned, outputs, atoms,
-        values,
-    )  # fmt: skip
+    for turn in range(3):
+        online = noisy[turn] if is_noisy else weights[rows[turn]]
+        if turn == 1 and not (is_double and (has_target or is_noisy)):
+            continue
+        forward(
+            online, prior, prior_scale, sizes, is_symbol, is_dueling, kind, support,
+            inputs if turn == 2 else next_inputs, hidden, turned, outputs, next_atoms if turn == 0 else atoms, values,
+        )  # fmt: skip
+        for row in range(number if turn < 2 else 0):
+            best[row], most = 0, np.float32(-np.inf)
+            for action in range(num_actions):
+                if (not has_masks or next_masks[row, action]) and values[action, row] > most:
+                    best[row], most = action, values[action, row]
     deltas = outputs
     deltas[:] = np.float32(0.0)
     loss = total = 0.0
@@ -333,7 +325,7 @@ def _learn_one(
     )  # fmt: skip
     if is_noisy:
         for weight in range(num_weights):
-            gradient[num_weights + weight] = gradient[weight] * noises[0, weight]
+            gradient[num_weights + weight] = gradient[weight] * noises[2, weight]
     kernels.step_of_optimizer(weights, powers, optimizer, learning_rate, max_gradient_norm)
     return loss / number, total / number
 
@@ -362,32 +354,35 @@ def learn(
         errors: float32 (B,), filled with the error of the value, or with the loss of a distribution, of each step; of
             several heads with the mean of the sizes of their errors.
         heads: uint8 (B, num_heads), which steps are whose; (0, 0) where there is one head.
-        normals: float32 (3, numbers of `_noise`): of the networks that learn, value and choose; (0, 0) without noise.
+        normals: float32 (3, numbers of `_noise`): of the networks that value, choose and learn; (0, 0) without noise.
         noises: float32 (3, num_weights), to be filled, or (0, 0).
         noisy: float32 (3, num_weights), to be filled with the noisy weights, or (0, 0).
         priors: float32 (num_heads, num_weights), or (num_heads, 0) for none.
         prior_scale: factor of the priors' outputs.
         kind: see `forward`.
         support: see `forward`.
-        is_symbol: as the rest see `q_kernels.learn`.
+        is_symbol: see `q_kernels.learn`.
+        is_dueling: likewise.
+        has_bias: likewise.
+        has_masks: likewise.
+        is_double: likewise.
+        has_target: likewise.
+        is_huber: likewise, of action values.
+        optimizer: likewise.
+        learning_rate: likewise.
+        max_gradient_norm: likewise.
     """
     num_heads = weights.shape[0]
     if normals.shape[0]:
         for place in range(3):
-            row = kernels.TARGET if place == 1 and has_target else kernels.ONLINE
+            row = kernels.TARGET if place == 0 and has_target else kernels.ONLINE
             perturb(weights[0, row], sizes, normals[place], noises[place], noisy[place])
-    if num_heads == 1:
-        return _learn_one(
-            weights[0], noisy, noises, priors[0], prior_scale, sizes, powers[0], inputs, next_inputs, actions, returns,
-            factors, next_masks, shares, errors, kind, support, is_symbol, is_dueling, has_bias, has_masks, is_double,
-            has_target, is_huber, optimizer, learning_rate, max_gradient_norm,
-        )  # fmt: skip
     number = inputs.shape[0]
     errors[:] = np.float32(0.0)
     learning = np.zeros(number, np.float32)
     loss = total = 0.0
     for head in range(num_heads):
-        rows = np.flatnonzero(heads[:, head])
+        rows = np.flatnonzero(heads[:, head]) if num_heads > 1 else np.arange(number)
         if rows.shape[0]:
             own_errors = np.empty(rows.shape[0], np.float32)
             own_loss, own_value = _learn_one(
@@ -399,7 +394,7 @@ def learn(
             loss += own_loss
             total += own_value
             for place in range(rows.shape[0]):
-                errors[rows[place]] += abs(own_errors[place])
+                errors[rows[place]] += abs(own_errors[place]) if num_heads > 1 else own_errors[place]
                 learning[rows[place]] += np.float32(1.0)
     for row in range(number):
         errors[row] /= max(learning[row], np.float32(1.0))

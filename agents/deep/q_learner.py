@@ -255,16 +255,16 @@ class QLearner(StepwiseLearner):
         self.scale = reader.fixed_scale(options.scaling)
         self.statistics = np.zeros((3, reader.size))
         shape = network_shape(options, task, reader)
-        given: dict[str, Any] = dict(
-            initial_weights=options.initial_weights,
-            batch_size=options.batch_size,
-            is_double=options.double,
-            has_target=options.target_every is not None,
-            has_masks=options.action_mask,
-            is_huber=options.loss == "huber",
-            optimizer=kernels.SGD if options.optimizer == "sgd" else kernels.ADAM,
-            max_gradient_norm=math.inf if options.max_gradient_norm is None else float(options.max_gradient_norm),
-        )
+        given: dict[str, Any] = {
+            "initial_weights": options.initial_weights,
+            "batch_size": options.batch_size,
+            "is_double": options.double,
+            "has_target": options.target_every is not None,
+            "has_masks": options.action_mask,
+            "is_huber": options.loss == "huber",
+            "optimizer": kernels.SGD if options.optimizer == "sgd" else kernels.ADAM,
+            "max_gradient_norm": math.inf if options.max_gradient_norm is None else float(options.max_gradient_norm),
+        }
         self.network: QNetwork | HeadedQNetwork
         if options.is_headed:
             self.network = headed = HeadedQNetwork(

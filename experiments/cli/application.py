@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 @app.command(name="list")
 def list_names(kind: Kind | None = None, /) -> None:
-    """Show what can be named: agents, policies, schedules, distributions, environments, their wrappers, and experiments.
+    """Show what can be named: agents, policies, schedules, distributions, environments, wrappers, and experiments.
 
     Args:
         kind: only this kind.

@@ -1,4 +1,4 @@
-"""The names that expressions may use, what they build (agents, policies, schedules, distributions), and what they take."""
+"""The names that expressions may use, what they build (agents, policies, schedules …), and what they take."""
 
 import contextlib
 import dataclasses

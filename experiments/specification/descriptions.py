@@ -51,8 +51,7 @@ class CatalogueEntry(NamedTuple):
 
 
 def describe(kind: str) -> list[CatalogueEntry]:
-    """Every name of `kind`: "agents", "policies", "schedules", "distributions", "environments", "wrappers" or
-    "experiments".
+    """Every name of `kind`: one of the catalogue such as "agents" or "policies", "environments" or "experiments".
 
     Raises:
         CatalogueError: there is no such kind.
