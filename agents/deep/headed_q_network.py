@@ -178,7 +178,7 @@ class HeadedQNetwork:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Networks, moments and powers of the optimiser, and priors."""
-        found = {"weights": self.weights[:, :GRADIENT], "powers": self.powers}
+        found: dict[str, np.ndarray] = {"weights": self.weights[:, :GRADIENT], "powers": self.powers}
         return found | {"priors": self.priors} if self._num_heads > 1 else found
 
     def restore(self, arrays: dict[str, np.ndarray], num_updates: int) -> None:
