@@ -96,27 +96,28 @@ def exponentials(numbers):
 
 
 @_compiled
-def _largest(logits, row):
-    """Largest of the logits (N, B) of a row."""
-    largest = logits[0, row]
+def _chances(logits, chances, largest, totals):
+    """Fill chances float64 (N, B) with what the probabilities of logits (N, B) are in proportion to.
+
+    Args:
+        logits: of N returns for each of B rows.
+        chances: exponentials of the logits minus the largest of their row.
+        largest: float64 (B,), filled with the largest of each row.
+        totals: float64 (B,), filled with the sum of each row's chances.
+    """
+    number = logits.shape[1]
+    for row in range(number):
+        largest[row], totals[row] = float(logits[0, row]), 0.0
     for atom in range(1, logits.shape[0]):
-        largest = max(largest, logits[atom, row])
-    return largest
-
-
-@_compiled
-def _probabilities(logits, row, result):
-    """Fill result float64 (N,) with the probabilities of the logits (N, B) of a row; returns -log of their scale."""
-    largest = float(_largest(logits, row))
-    for atom in range(result.shape[0]):
-        result[atom] = float(logits[atom, row]) - largest
-    exponentials(result)
-    total = 0.0
-    for atom in range(result.shape[0]):
-        total += result[atom]
-    for atom in range(result.shape[0]):
-        result[atom] /= total
-    return largest, total
+        for row in range(number):
+            largest[row] = max(largest[row], float(logits[atom, row]))
+    for atom in range(logits.shape[0]):
+        own = chances[atom]
+        for row in range(number):
+            own[row] = float(logits[atom, row]) - largest[row]
+        exponentials(own)
+        for row in range(number):
+            totals[row] += own[row]
 
 
 @_compiled
@@ -170,16 +171,18 @@ def forward(
         network, factor = prior if is_prior else weights, prior_scale if is_prior else 1.0
         kernels.forward(network, sizes, is_symbol, False, inputs, hidden, turned, outputs, nothing)
         _add_atoms(outputs, is_dueling, num_actions, np.float32(factor), atoms)
-    chances = np.empty(num_atoms)
+    chances = np.empty((num_atoms if kind == CATEGORICAL else 0, number))
+    largest, totals, means = np.empty(number), np.empty(number), np.empty(number)
     for action in range(num_actions):
         own = atoms[action * num_atoms : (action + 1) * num_atoms]
         if kind == CATEGORICAL:
+            _chances(own, chances, largest, totals)
+            means[:] = 0.0
+            for atom in range(num_atoms):
+                for row in range(number):
+                    means[row] += chances[atom, row] * float(support[atom])
             for row in range(number):
-                _probabilities(own, row, chances)
-                mean = 0.0
-                for atom in range(num_atoms):
-                    mean += chances[atom] * float(support[atom])
-                values[action, row] = np.float32(mean)
+                values[action, row] = np.float32(means[row] / totals[row])
         else:
             for row in range(number):
                 values[action, row] = own[0, row]
@@ -210,19 +213,23 @@ def _value_slopes(estimate, target, is_huber, slopes):
 def _quantile_slopes(quantiles, targets, slopes):
     """Quantile Huber loss of quantiles (N,) and targets (N,): a sum over the first of means over the second."""
     number = quantiles.shape[0]
-    loss = 0.0
-    for atom in range(number):
-        share, quantile = (atom + 0.5) / number, quantiles[atom]
-        total = slope = 0.0
-        for other in range(number):
-            error = targets[other] - quantile
+    losses = np.zeros(number)
+    slopes[:] = 0.0
+    for other in range(number):
+        target = targets[other]
+        # The sums are over the outer loop, so that vectors can do the inner one.
+        for atom in range(number):
+            error = target - quantiles[atom]
             size = abs(error)
             inside = min(size, 1.0)
+            share = (atom + 0.5) / number
             weight = share if error >= 0.0 else 1.0 - share
-            total += weight * inside * (size - 0.5 * inside)
-            slope -= weight * max(-1.0, min(error, 1.0))
-        loss += total / number
-        slopes[atom] = slope / number
+            losses[atom] += weight * inside * (size - 0.5 * inside)
+            slopes[atom] -= weight * max(-1.0, min(error, 1.0))
+    loss = 0.0
+    for atom in range(number):
+        loss += losses[atom] / number
+        slopes[atom] /= number
     return loss
 
 
@@ -285,20 +292,29 @@ def _learn_one(
     estimates, targets, chances, slopes = (
         np.empty(num_atoms), np.empty(num_atoms), np.empty(num_atoms), np.empty(num_atoms),
     )  # fmt: skip
+    # Of the actions that were taken, and of the best that followed.
+    own, following = np.empty((num_atoms, number), np.float32), np.empty((num_atoms, number), np.float32)
+    for atom in range(num_atoms):
+        for row in range(number):
+            own[atom, row] = atoms[actions[row] * num_atoms + atom, row]
+            following[atom, row] = next_atoms[best[row] * num_atoms + atom, row]
+    columns = number if kind == CATEGORICAL else 0
+    own_chances, next_chances = np.empty((num_atoms, columns)), np.empty((num_atoms, columns))
+    largest, totals, next_totals = np.empty(columns), np.empty(columns), np.empty(columns)
+    if kind == CATEGORICAL:
+        _chances(following, next_chances, largest, next_totals)
+        _chances(own, own_chances, largest, totals)
     for row in range(number):
         action, reward, factor = actions[row], float(returns[row]), float(factors[row])
         total += float(values[action, row])
-        own = atoms[action * num_atoms : (action + 1) * num_atoms]
-        following = next_atoms[best[row] * num_atoms : (best[row] + 1) * num_atoms]
         if kind == CATEGORICAL:
-            _probabilities(following, row, chances)
-            _project(chances, reward, factor, support, targets)
-            largest, scale = _probabilities(own, row, estimates)
-            each = 0.0
             for atom in range(num_atoms):
-                each -= targets[atom] * (float(own[atom, row]) - largest)
-                slopes[atom] = estimates[atom] - targets[atom]
-            each += math.log(scale)
+                chances[atom] = next_chances[atom, row] / next_totals[row]
+            _project(chances, reward, factor, support, targets)
+            each = math.log(totals[row])
+            for atom in range(num_atoms):
+                each -= targets[atom] * (float(own[atom, row]) - largest[row])
+                slopes[atom] = own_chances[atom, row] / totals[row] - targets[atom]
             errors[row] = np.float32(each)
         else:
             for atom in range(num_atoms):
