@@ -11,6 +11,7 @@ from .deep.convolutional_networks import (
     PlainCNN as PlainCNN,
     SimpleCNN as SimpleCNN,
 )
+from .deep.distributions import Categorical as Categorical, Distribution as Distribution, Quantile as Quantile
 from .deep.dqn import DQN as DQN
 from .deep.ensemble import Ensemble as Ensemble
 from .deep.keras_agent import KerasAgent as KerasAgent

@@ -10,6 +10,7 @@ import pytest
 from velodrome.agents import NStepQ, QLearning
 from velodrome.experiments.specification.catalogue import (
     AGENTS,
+    DISTRIBUTIONS,
     POLICIES,
     SCHEDULES,
     CatalogueError,
@@ -59,6 +60,7 @@ def test_the_catalogue_has_the_names_of_the_design():
         *("constant", "best_constant", "rule", "sb3", "script"),
     ]
     assert list(POLICIES) == ["greedy", "epsilon_greedy", "random_noise", "softmax", "ucb", "uniform"]
+    assert list(DISTRIBUTIONS) == ["quantile", "categorical"]
     assert list(SCHEDULES) == [*("constant", "linear", "exponential", "harmonic", "stepped_harmonic", "reciprocal")]
     # A constant schedule and a constant action: where each may stand, the other may not.
     assert sorted(name for _, name in NAMES if [other for _, other in NAMES].count(name) > 1) == ["constant"] * 2

@@ -13,7 +13,7 @@ import velodrome as vd
 from velodrome.agents import Agent, QLearning
 from velodrome.experiments.cli import run as run_commands
 from velodrome.experiments.cli.application import main
-from velodrome.experiments.specification.catalogue import AGENTS, POLICIES, SCHEDULES
+from velodrome.experiments.specification.catalogue import AGENTS, DISTRIBUTIONS, POLICIES, SCHEDULES
 
 DETERMINISTIC = "FrozenLake-v1(is_slippery=False)"
 EXPERIMENT = """
@@ -65,7 +65,12 @@ def strict(text):
 
 def test_list_shows_every_name(command):
     everything = command("list")
-    for kind, names in (("agents", AGENTS), ("policies", POLICIES), ("schedules", SCHEDULES)):
+    for kind, names in (
+        ("agents", AGENTS),
+        ("policies", POLICIES),
+        ("schedules", SCHEDULES),
+        ("distributions", DISTRIBUTIONS),
+    ):
         text = command("list", kind)
         assert text in everything
         assert re.findall(r"^  (\w+)\(", text, re.MULTILINE) == list(names)

@@ -18,7 +18,7 @@ from velodrome.envs.labelled.datasets.mnist import find_file
 from velodrome.experiments.cli.application import main
 from velodrome.experiments.compare import compare
 from velodrome.experiments.reporting.tables import format_table
-from velodrome.experiments.specification.catalogue import AGENTS, POLICIES, SCHEDULES
+from velodrome.experiments.specification.catalogue import AGENTS, DISTRIBUTIONS, POLICIES, SCHEDULES
 from velodrome.experiments.specification.experiment_file import read_experiment
 
 ROOT = Path(__file__).parents[1]
@@ -139,7 +139,7 @@ def test_every_public_name_is_told_in_the_docs(room):
 
 def test_every_name_of_the_catalogue_is_told_in_the_docs():
     told = "\n".join(read(page) for page in DOCS)
-    names = [*AGENTS, *POLICIES, *SCHEDULES, *envs.list_environments()]
+    names = [*AGENTS, *POLICIES, *SCHEDULES, *DISTRIBUTIONS, *envs.list_environments()]
     ours = [name for name in names if not name.endswith(("-v0", "-v1", "-v4")) or name.startswith("velodrome/")]
     assert [name for name in ours if not re.search(rf"\b{re.escape(name)}\b", told)] == []
 

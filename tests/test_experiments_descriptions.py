@@ -6,6 +6,7 @@ from velodrome.agents import DynaQ
 from velodrome.envs import list_environments
 from velodrome.experiments.specification.catalogue import (
     AGENTS,
+    DISTRIBUTIONS,
     POLICIES,
     SCHEDULES,
     WRAPPERS,
@@ -15,10 +16,10 @@ from velodrome.experiments.specification.catalogue import (
 from velodrome.experiments.specification.descriptions import describe
 from velodrome.policies.configuration import to_data
 
-CATALOGUES = {"agents": AGENTS, "policies": POLICIES, "schedules": SCHEDULES}
+CATALOGUES = {"agents": AGENTS, "policies": POLICIES, "schedules": SCHEDULES, "distributions": DISTRIBUTIONS}
 
 
-@pytest.mark.parametrize("kind", ["agents", "policies", "schedules", "environments", "wrappers"])
+@pytest.mark.parametrize("kind", ["agents", "policies", "schedules", "distributions", "environments", "wrappers"])
 def test_everything_is_described(kind):
     entries = describe(kind)
     for name, signature, summary in entries:

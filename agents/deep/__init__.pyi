@@ -5,6 +5,7 @@ from .convolutional_networks import (
     PlainCNN as PlainCNN,
     SimpleCNN as SimpleCNN,
 )
+from .distributions import Categorical as Categorical, Distribution as Distribution, Quantile as Quantile
 from .dqn import DQN as DQN
 from .ensemble import Ensemble as Ensemble
 from .keras_agent import KerasAgent as KerasAgent

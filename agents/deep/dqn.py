@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from velodrome.agents.agent import Agent
+from velodrome.agents.deep.distributions import Distribution
 from velodrome.agents.deep.keras_agent import KerasAgent
 from velodrome.agents.deep.mlp import MLP
 from velodrome.agents.deep.neural_classifier import NeuralClassifier, layers_of
@@ -18,6 +19,7 @@ from velodrome.agents.deep.q_learner import (
     QOptions,
     check_memory,
     is_readable,
+    network_bytes,
     network_shape,
     network_task,
     replay_bytes,
@@ -96,6 +98,17 @@ class DQN(Agent):
             learnt, not in the log; None leaves it.
         action_mask: honour `info["action_mask"]`: actions it forbids are neither explored nor bootstrapped from. A
             mask may depend on more than the observation; then `act` must be given it, as `action_mask=`.
+        noisy: all weights are means and deviations, and learnt; fresh Gaussian noise for each action and each batch
+            makes the action values that are explored with. The policy explores besides, so that it should be
+            `greedy`. Greedy actions are chosen by the means alone (Fortunato et al. 2018).
+        distribution: of returns, `Quantile` or `Categorical`, that is learnt instead of action values, which are its
+            means; None for none. It has a loss of its own, by which steps are prioritized, too.
+        heads: networks that learn apart, each from its own steps, and of which one, drawn for each episode, acts; the
+            policy explores besides, so that it should be `greedy`. Greedy actions are chosen by the mean of the heads'
+            values (Osband et al. 2016).
+        prior_scale: factor of the outputs of a network that never learns, which each of several heads has of its own
+            and adds to its values (Osband et al. 2018).
+        head_share: probability that a step is one that a head learns from, drawn for each of several heads.
 
     Raises:
         ConfigurationError: a parameter is out of range, or the policy needs visit counts.
@@ -104,7 +117,7 @@ class DQN(Agent):
     CartPole. Deviations: 1. Adam instead of RMSProp, and no reward clipping; 2. dense layers, and observations scaled
     by running statistics; 3. the squared error with a limit on the gradient's norm, instead of clipped errors; 4.
     double Q-learning and 5-step returns; 5. n-step returns begin at every step of the replay, and are shorter at its
-    newest ones.
+    newest ones; 6. heads share no layers, as in Osband et al. (2018); those of 2016 share convolutional ones.
     """
 
     # Any agent here, so that expressions may name one; `__post_init__` refuses those that are no classifiers.
@@ -132,6 +145,11 @@ class DQN(Agent):
     importance: float | Schedule = 0.4
     terminal_reward: float | None = None
     action_mask: bool = False
+    noisy: bool = False
+    distribution: Distribution | None = None
+    heads: int = 1
+    prior_scale: float = 3.0
+    head_share: float = 0.5
 
     name: ClassVar[str] = "dqn"
     can_checkpoint: ClassVar[bool] = True
@@ -170,7 +188,7 @@ class DQN(Agent):
         if self.target_every is not None:
             check_integer(f"{name}: target_every", self.target_every, minimum=1)
         check_number(f"{name}: target_rate", self.target_rate, 0.0, 1.0, open_low=True)
-        for flag in ("bias", "double", "dueling", "action_mask"):
+        for flag in ("bias", "double", "dueling", "action_mask", "noisy"):
             check_flag(f"{name}: {flag}", getattr(self, flag))
         check_number(f"{name}: prioritized", self.prioritized, 0.0)
         self._check_schedule("importance", self.importance, 1.0)
@@ -183,6 +201,7 @@ class DQN(Agent):
                         f"{name}: {option.name}={to_expression(getattr(self, option.name))} is for layers of ours: "
                         f"a keras.Model gives the action values as they are, leave it at {option.default!r}"
                     )
+        self._check_heads()
 
     def _keras_agent(self, network: Any) -> KerasAgent:
         """A model of the user's, or a function that makes one, as an agent."""
@@ -192,6 +211,29 @@ class DQN(Agent):
                 f"got {network!r}"
             )
         return KerasAgent(model=network)
+
+    def _check_heads(self) -> None:
+        name = self.name
+        if self.distribution is not None and not isinstance(self.distribution, Distribution):
+            raise ConfigurationError(
+                f"{name}: distribution must be quantile(), categorical(low, high) or None, got {self.distribution!r}"
+            )
+        if self.distribution is not None and self.loss != "squared":
+            raise ConfigurationError(
+                f"{name}: loss={self.loss!r} is one of action values, and {self.distribution} has its own: "
+                "leave one of them out"
+            )
+        check_integer(f"{name}: heads", self.heads, minimum=1)
+        check_number(f"{name}: prior_scale", self.prior_scale, 0.0)
+        check_number(f"{name}: head_share", self.head_share, 0.0, 1.0, open_low=True)
+        if self.heads > 1 and (self.noisy or self.distribution is not None):
+            other = "noisy=True" if self.noisy else f"distribution={self.distribution}"
+            raise ConfigurationError(f"{name}: heads={self.heads} and {other} do not combine: take one of them")
+        if self._options.is_headed and self._classifier.rectified_layers is None:
+            raise ConfigurationError(
+                f"{name}: noisy, distribution and heads are for dense networks such as mlp(hidden=[64, 64]), "
+                f"got network={to_expression(self.network)}"
+            )
 
     def _check_schedule(self, parameter: str, value: Any, high: float) -> None:
         schedule = as_schedule(self.name, parameter, value, 0.0, high)
@@ -331,7 +373,7 @@ class DQN(Agent):
             return learner.greedy_action(reader.row(observation))
         is_batch = reader.is_batch(observation)
         rows = reader.read_batch(observation) if is_batch else reader.row(observation)[np.newaxis]
-        values = learner.network.values(rows, learner.scale)
+        values = learner.exploring_values(rows) if explore else learner.network.values(rows, learner.scale)
         masks = None
         if self.action_mask:
             states = rows[:, 0].astype(np.int64) if reader.is_symbol else np.zeros(len(rows), np.int64)
@@ -365,9 +407,15 @@ class DQN(Agent):
             lines, num_weights = [classifier._describe(seen)], classifier._network(seen).model.count_params()
         memory = replay_bytes(options, task, reader)
         # A checkpoint has each observation once; and the networks with the optimiser's moments.
-        kept = memory - self.replay * reader.size * np.dtype(reader.dtype).itemsize + 16 * num_weights
+        kept = (
+            memory - self.replay * reader.size * np.dtype(reader.dtype).itemsize + network_bytes(options, num_weights)
+        )
         line = (
             f"replay: {self.replay:,} steps, {memory / 2**20:,.1f} MiB in memory; "
             f"a checkpoint has up to {kept / 2**20:,.1f} MiB before it is compressed"
         )
+        if self.noisy:
+            lines.append("noisy: as many deviations")
+        if self.heads > 1:
+            lines.append(f"heads: {self.heads} such networks, and as many priors")
         return "\n".join([*lines, line])

@@ -3,7 +3,6 @@
 import math
 import time
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -13,6 +12,8 @@ from gymnasium import spaces
 
 from velodrome.agents.deep import q_kernels as kernels
 from velodrome.agents.deep.bandit_learner import NoVisitCounts
+from velodrome.agents.deep.distributions import Distribution
+from velodrome.agents.deep.headed_q_network import HeadedQNetwork
 from velodrome.agents.deep.keras_q_network import KerasQNetwork
 from velodrome.agents.deep.labelled_task import LabelledTask, ObservationError, numbers
 from velodrome.agents.deep.neural_classifier import NeuralClassifier
@@ -40,8 +41,8 @@ from velodrome.policies.schedules import Schedule, as_schedule
 
 _NO_COUNTS: Any = NoVisitCounts()
 
-# Streams of the agent: first weights, exploration, and what is drawn from the replay.
-_WEIGHTS, _EXPLORATION, _REPLAY = 0, 1, 2
+# Streams of the agent: first weights, exploration, what is drawn from the replay, and noise and heads.
+_WEIGHTS, _EXPLORATION, _REPLAY, _HEADS = 0, 1, 2, 3
 
 # Steps between two points of the curves.
 CURVE_EVERY = 1000
@@ -226,6 +227,16 @@ class QOptions:
     importance: float | Schedule
     terminal_reward: float | None
     action_mask: bool
+    noisy: bool
+    distribution: Distribution | None
+    heads: int
+    prior_scale: float
+    head_share: float
+
+    @property
+    def is_headed(self) -> bool:
+        """Whether the network has noisy weights, a distribution of returns or several heads."""
+        return self.noisy or self.distribution is not None or self.heads > 1
 
 
 class QLearner(StepwiseLearner):
@@ -254,27 +265,45 @@ class QLearner(StepwiseLearner):
         self.is_running = options.scaling == "running" and reader.is_scalable
         self.scale = reader.fixed_scale(options.scaling)
         self.statistics = np.zeros((3, reader.size))
-        make: Any = QNetwork
+        shape = network_shape(options, task, reader)
+        given: dict[str, Any] = {
+            "initial_weights": options.initial_weights,
+            "batch_size": options.batch_size,
+            "is_double": options.double,
+            "has_target": options.target_every is not None,
+            "has_masks": options.action_mask,
+            "is_huber": options.loss == "huber",
+            "optimizer": kernels.SGD if options.optimizer == "sgd" else kernels.ADAM,
+            "max_gradient_norm": math.inf if options.max_gradient_norm is None else float(options.max_gradient_norm),
+        }
+        self.network: QNetwork | HeadedQNetwork | KerasQNetwork
         if options.network.rectified_layers is None:
-            make = partial(
-                KerasQNetwork,
+            self.network = KerasQNetwork(
+                shape,
+                self._generator(_WEIGHTS),
                 classifier=options.network,
                 task=network_task(options, task, reader),
                 streams=streams,
                 gradient_steps=options.gradient_steps,
+                **given,
             )
-        self.network = make(
-            network_shape(options, task, reader),
-            np.random.Generator(np.random.PCG64(streams.sequence(_WEIGHTS))),
-            initial_weights=options.initial_weights,
-            batch_size=options.batch_size,
-            is_double=options.double,
-            has_target=options.target_every is not None,
-            has_masks=options.action_mask,
-            is_huber=options.loss == "huber",
-            optimizer=kernels.SGD if options.optimizer == "sgd" else kernels.ADAM,
-            max_gradient_norm=math.inf if options.max_gradient_norm is None else float(options.max_gradient_norm),
-        )
+            self._fill_exploring = self.network.values_of_one
+        elif options.is_headed:
+            self.network = headed = HeadedQNetwork(
+                shape,
+                self._generator(_WEIGHTS),
+                self._generator(_HEADS),
+                is_noisy=options.noisy,
+                distribution=options.distribution,
+                num_heads=options.heads,
+                prior_scale=options.prior_scale,
+                head_share=options.head_share,
+                **given,
+            )
+            self._fill_exploring = headed.exploring_values_of_one
+        else:
+            self.network = QNetwork(shape, self._generator(_WEIGHTS), **given)
+            self._fill_exploring = self.network.values_of_one
         self.replay = Replay(
             options.replay,
             reader.size,
@@ -282,8 +311,9 @@ class QLearner(StepwiseLearner):
             self._num_actions,
             has_masks=options.action_mask,
             prioritized=float(options.prioritized),
-            rng=self._replay_generator(),
+            rng=self._generator(_REPLAY),
             batch_size=options.batch_size,
+            num_heads=options.heads if options.heads > 1 else 0,
         )
         policy, name = options.policy, options.name
         self._select, self._takes_list = policy.select, policy.indexes_only
@@ -311,14 +341,16 @@ class QLearner(StepwiseLearner):
             self.replay.compile(self.network.batch, self.scale, self.statistics)
         self.compile_seconds = time.perf_counter() - started
 
-    def _replay_generator(self) -> np.random.Generator:
-        return np.random.Generator(np.random.PCG64(self._streams.sequence(_REPLAY)))
+    def _generator(self, index: int) -> np.random.Generator:
+        return np.random.Generator(np.random.PCG64(self._streams.sequence(index)))
 
     def enter(self, task: Spaces, environment: Any, *, is_resumed: bool = False) -> None:
         self.forget_episode()
         if not is_resumed and self._streams.environments == 1:
             # A seed was given, which begins all streams anew.
-            self.replay.rng = self._replay_generator()
+            self.replay.rng = self._generator(_REPLAY)
+            if isinstance(self.network, HeadedQNetwork):
+                self.network.stream = self._generator(_HEADS)
         if self.options.action_mask:
             self.action_masks.enter(environment)
             self.watch_info = self.action_masks.watch if self.action_masks.rows is None else None
@@ -335,13 +367,15 @@ class QLearner(StepwiseLearner):
             raise not_finite(observation)
         if self.options.action_mask:
             self._mask = self._read_mask()
+        if self.options.heads > 1:
+            self.network.draw_head()  # type: ignore[union-attr]
 
     def choose(self) -> int:
         """Action for the present observation by the exploration policy; a random one before `learning_starts`."""
         if self.step < self.options.learning_starts:
             action = self._random_action()
         else:
-            self.network.values_of_one(self._present, self.scale, self._values)
+            self._fill_exploring(self._present, self.scale, self._values)
             action = self.explore(self._values, self._mask)
         self._action = action
         return action + self._start
@@ -367,6 +401,8 @@ class QLearner(StepwiseLearner):
             self._present, row, self.statistics, self.scale, self.is_running, self._action, reward, end, mask
         ):
             raise not_finite(observation)
+        if options.heads > 1:
+            self.replay.give_to(self.network.draw_learning_heads())  # type: ignore[union-attr]
         self._mask = mask
         self.step = step = self.step + 1
         if step >= options.learning_starts and step % options.train_every == 0:
@@ -418,6 +454,13 @@ class QLearner(StepwiseLearner):
                 f"the policy chose action {action!r}, but there are actions 0 to {len(shown_values) - 1}"
             )
         return int(action) if mask is None else available[int(action)]
+
+    def exploring_values(self, rows: np.ndarray) -> np.ndarray:
+        """Action values float32 (B, num_actions) that are explored with: with noise, or of the head that acts."""
+        network = self.network
+        if isinstance(network, HeadedQNetwork):
+            return network.exploring_values(rows, self.scale)
+        return network.values(rows, self.scale)
 
     def greedy_action(self, row: np.ndarray) -> int:
         """Action of the largest value for one observation as the reader gives it, from the action space's start.
@@ -477,6 +520,8 @@ class QLearner(StepwiseLearner):
         self.replay.draw(
             batch, n_step=options.n_step, discount=float(options.discount), scale=self.scale, importance=importance
         )
+        if options.heads > 1:
+            self.replay.fill_heads(self.network.batch_heads)  # type: ignore[union-attr]
 
     def _take(self, loss: float, value: float, rate: float) -> None:
         if not math.isfinite(loss):
@@ -539,6 +584,10 @@ class QLearner(StepwiseLearner):
         }
         arrays = {f"network/{name}": array for name, array in self.network.arrays().items()}
         arrays |= {f"replay/{name}": array for name, array in replay.arrays().items()}
+        if isinstance(self.network, HeadedQNetwork):
+            entries["heads"] = {
+                "acting": self.network.head, "stream": dict(self.network.stream.bit_generator.state),
+            }  # fmt: skip
         if self.is_running:
             arrays |= {"statistics": self.statistics, "scale": self.scale}
         by_state = self.action_masks.by_state
@@ -555,6 +604,10 @@ class QLearner(StepwiseLearner):
             float(replay["largest_priority"]),
         )
         self.replay.rng.bit_generator.state = replay["stream"]
+        if isinstance(self.network, HeadedQNetwork):
+            heads = entries["heads"]
+            self.network.head = min(whole_number(heads, "acting"), self.options.heads - 1)
+            self.network.stream.bit_generator.state = heads["stream"]
         # An episode that was under way is not kept.
         self.replay.cut()
         if self.is_running:
@@ -578,6 +631,7 @@ def network_shape(options: QOptions, task: Spaces, reader: ObservationReader) ->
         is_symbol=reader.is_symbol,
         is_dueling=options.dueling,
         has_bias=options.bias,
+        num_atoms=1 if options.distribution is None else options.distribution.num_atoms,
     )
 
 
@@ -596,11 +650,18 @@ def network_task(options: QOptions, task: Spaces, reader: ObservationReader) -> 
     )
 
 
+def network_bytes(options: QOptions, num_weights: int) -> int:
+    """Size of the networks of all heads in a checkpoint, with the optimiser's moments and with priors."""
+    number = num_weights * options.heads
+    return 16 * number * (2 if options.noisy else 1) + (4 * number if options.heads > 1 else 0)
+
+
 def replay_bytes(options: QOptions, task: Spaces, reader: ObservationReader) -> int:
     """Memory of a full replay, in bytes."""
     assert isinstance(task.action_space, spaces.Discrete)
     step = 2 * reader.size * np.dtype(reader.dtype).itemsize + 9
     step += int(task.action_space.n) if options.action_mask else 0
+    step += options.heads if options.heads > 1 else 0
     number: int = options.replay * (step + (32 if options.prioritized else 0))
     return number
 

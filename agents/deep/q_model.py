@@ -51,6 +51,7 @@ class NetworkShape:
         is_symbol: whether an observation is a symbol, counted from 0.
         is_dueling: whether it estimates the state's value and the actions' advantages.
         has_bias: whether its layers have biases.
+        num_atoms: outputs for each action, and for the state's value.
     """
 
     num_inputs: int
@@ -59,11 +60,12 @@ class NetworkShape:
     is_symbol: bool
     is_dueling: bool
     has_bias: bool
+    num_atoms: int = 1
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Number of inputs, of each hidden layer's units and of the outputs."""
-        return (self.num_inputs, *self.hidden, self.num_actions + self.is_dueling)
+        return (self.num_inputs, *self.hidden, (self.num_actions + self.is_dueling) * self.num_atoms)
 
     @property
     def num_weights(self) -> int:
@@ -126,25 +128,12 @@ class QNetwork:
             shape.is_symbol, shape.is_dueling, shape.has_bias, has_masks, is_double, has_target, is_huber, optimizer,
         )  # fmt: skip
         self._max_gradient_norm = max_gradient_norm
-        for kernel, bias in self.layers(kernels.ONLINE):
-            before, after = kernel.shape
-            low, high = first_range(initial_weights, before, after)
-            kernel[...] = rng.uniform(low, high, (before, after))
-            if initial_weights == "fan_in" and shape.has_bias:
-                bias[...] = rng.uniform(low, high, after)
+        draw_weights(self.layers(kernels.ONLINE), rng, initial_weights, shape.has_bias)
         self.weights[kernels.TARGET] = self.weights[kernels.ONLINE]
 
     def layers(self, row: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Views of a row of the weights: each layer's kernel float32 (inputs, outputs) and bias (outputs,)."""
-        found, place, flat = [], 0, self.weights[row]
-        sizes = self.shape.sizes
-        for number, (before, after) in enumerate(pairwise(sizes)):
-            kernel = flat[place : place + before * after]
-            is_last = number == len(sizes) - 2
-            view = kernel.reshape(after, before).T if is_last else kernel.reshape(before, after)
-            found.append((view, flat[place + before * after : place + (before + 1) * after]))
-            place += (before + 1) * after
-        return found
+        return layers_in(self.weights[row], self.shape.sizes)
 
     def values_of_one(self, observation: np.ndarray, scale: np.ndarray, values: np.ndarray) -> None:
         """Fill values float32 (num_actions,) with those of an observation, scaled first."""
@@ -218,6 +207,30 @@ def first_range(initial_weights: float | str, inputs: int, outputs: int) -> tupl
         return 0.0, float(initial_weights)
     limit = 1.0 / math.sqrt(inputs) if initial_weights == "fan_in" else math.sqrt(6.0 / (inputs + outputs))
     return -limit, limit
+
+
+def layers_in(flat: np.ndarray, sizes: tuple[int, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Views of a network's weights (num_weights,): each layer's kernel (inputs, outputs) and bias (outputs,)."""
+    found, place = [], 0
+    for number, (before, after) in enumerate(pairwise(sizes)):
+        kernel = flat[place : place + before * after]
+        is_last = number == len(sizes) - 2
+        view = kernel.reshape(after, before).T if is_last else kernel.reshape(before, after)
+        found.append((view, flat[place + before * after : place + (before + 1) * after]))
+        place += (before + 1) * after
+    return found
+
+
+def draw_weights(
+    layers: list[tuple[np.ndarray, np.ndarray]], rng: np.random.Generator, initial_weights: float | str, has_bias: bool
+) -> None:
+    """Draw the first weights of layers; see `QNetwork`."""
+    for kernel, bias in layers:
+        before, after = kernel.shape
+        low, high = first_range(initial_weights, before, after)
+        kernel[...] = rng.uniform(low, high, (before, after))
+        if initial_weights == "fan_in" and has_bias:
+            bias[...] = rng.uniform(low, high, after)
 
 
 def take_over(name: str, own: np.ndarray, found: Any) -> None:

@@ -39,6 +39,8 @@ def compiled_environment(options: QOptions, env: gym.Env[Any, Any], success: str
         return f"{options.name} honours action masks"
     if options.prioritized:
         return f"{options.name} draws by priorities"
+    if options.is_headed:
+        return f"{options.name} has noisy weights, a distribution of returns or several heads"
     from velodrome.agents.deep.q_loop import POLICIES
 
     if options.policy.select not in POLICIES:

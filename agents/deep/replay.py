@@ -22,6 +22,7 @@ class Replay:
         prioritized: exponent of the priorities; 0 draws uniformly.
         rng: stream of what is drawn.
         batch_size: steps that are drawn.
+        num_heads: heads that each step is given to, or not; 0 for none to choose among.
 
     Attributes:
         count: steps that are kept.
@@ -41,6 +42,7 @@ class Replay:
         prioritized: float,
         rng: np.random.Generator,
         batch_size: int,
+        num_heads: int = 0,
     ) -> None:
         # Zeros that nobody has written to take no memory yet.
         self.observations = np.zeros((capacity, observation_size), dtype)
@@ -48,6 +50,7 @@ class Replay:
         self.actions, self.rewards = np.zeros(capacity, np.int32), np.zeros(capacity, np.float32)
         self.ends = np.zeros(capacity, np.uint8)
         self.masks = np.zeros((capacity if has_masks else 0, num_actions), np.uint8)
+        self.heads = np.zeros((capacity if num_heads else 0, num_heads), np.uint8)
         self.tree = np.zeros(2 * _power_of_two(capacity) if prioritized else 0)
         self.largest_priority = 1.0
         self.count = self.position = 0
@@ -73,6 +76,14 @@ class Replay:
             self.position = place + 1 if place + 1 < self._capacity else 0
             self.count = max(self.count, place + 1)
         return is_finite
+
+    def give_to(self, heads: np.ndarray) -> None:
+        """Give the newest step to some heads, bool (num_heads,)."""
+        self.heads[self.position - 1] = heads
+
+    def fill_heads(self, heads: np.ndarray) -> None:
+        """Fill heads uint8 (B, num_heads) with those that the steps drawn last were given to."""
+        self.heads.take(self._slots, axis=0, out=heads)
 
     def cut(self) -> None:
         """Let the newest step be the last of its episode, which nobody goes on with."""
@@ -124,6 +135,8 @@ class Replay:
         kept["last_observations"] = self.next_observations[: self.count][~self._continues]
         if self._has_masks:
             kept["masks"] = self.masks[: self.count]
+        if len(self.heads):
+            kept["heads"] = self.heads[: self.count]
         if self._prioritized:
             leaves = len(self.tree) // 2
             kept["priorities"] = self.tree[leaves : leaves + self.count]
@@ -140,7 +153,7 @@ class Replay:
         self.count, self.position, self.largest_priority = count, position, largest_priority
         if not count:
             return
-        for name in (*_ARRAYS, *(["masks"] if self._has_masks else [])):
+        for name in (*_ARRAYS, *(["masks"] if self._has_masks else []), *(["heads"] if len(self.heads) else [])):
             take_over(name, getattr(self, name)[:count], arrays[name])
         continues = self._continues
         following = np.roll(self.observations[:count], -1, axis=0)

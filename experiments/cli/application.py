@@ -13,7 +13,7 @@ from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
 from velodrome.experiments.cli.streams import heed_width, leave, make_printable, replacement_lines, say
 
-Kind = Literal["agents", "policies", "schedules", "environments", "wrappers", "experiments"]
+Kind = Literal["agents", "policies", "schedules", "distributions", "environments", "wrappers", "experiments"]
 TOO_MANY_FILES = (
     "too many open files: this process may not open as many as it needs; allow more, such as with `ulimit -n 1024`, "
     "and give the same command again"
@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 @app.command(name="list")
 def list_names(kind: Kind | None = None, /) -> None:
-    """Show what can be named: agents, policies, schedules, environments, wrappers around them, and experiments.
+    """Show what can be named: agents, policies, schedules, distributions, environments, wrappers, and experiments.
 
     Args:
         kind: only this kind.

@@ -1,4 +1,4 @@
-"""The names that expressions may use, what they build (agents, policies and schedules), and what they take."""
+"""The names that expressions may use, what they build (agents, policies, schedules …), and what they take."""
 
 import contextlib
 import dataclasses
@@ -15,6 +15,7 @@ from gymnasium import wrappers
 
 from velodrome import agents, envs, policies
 from velodrome.agents.agent import Agent
+from velodrome.agents.deep.distributions import Distribution
 from velodrome.checks import ConfigurationError, VelodromeError, closest
 from velodrome.envs.unimported_modules import NoSuchModuleError, add_current_directory, unimported_module
 from velodrome.experiments.specification.expression import Call, parse_expression, parse_value
@@ -64,6 +65,7 @@ SCHEDULES = Catalogue(
     policies, constant="Constant", linear="Linear", exponential="Exponential", harmonic="Harmonic",
     stepped_harmonic="SteppedHarmonic", reciprocal="Reciprocal",
 )  # fmt: skip
+DISTRIBUTIONS = Catalogue(agents, quantile="Quantile", categorical="Categorical")
 
 # They take a function; an expression is of plain values.
 _TAKE_FUNCTIONS = {"TransformAction", "TransformObservation", "TransformReward"}
@@ -74,12 +76,17 @@ WRAPPERS: ChainMap[str, Any] = ChainMap(
     Catalogue(wrappers, **{name: name for name in _GYMNASIUMS}),
     Catalogue(envs, discretize="Discretize", tile_coding="TileCoding", observation="ObservationPart"),
 )
-_CATALOGUES: dict[str, Catalogue] = {"agent": AGENTS, "policy": POLICIES, "schedule": SCHEDULES}
-_BASES: dict[str, type[Configuration]] = {"agent": Agent, "policy": Policy, "schedule": Schedule}
+_CATALOGUES: dict[str, Catalogue] = {
+    "agent": AGENTS, "policy": POLICIES, "schedule": SCHEDULES, "distribution": DISTRIBUTIONS,
+}  # fmt: skip
+_BASES: dict[str, type[Configuration]] = {
+    "agent": Agent, "policy": Policy, "schedule": Schedule, "distribution": Distribution,
+}  # fmt: skip
 # Where a name of the second kind belongs when the first was wanted.
 _PLACES = {
     ("agent", "policy"): "q_learning(policy={}(...))",
     ("agent", "schedule"): "q_learning(learning_rate={}(...))",
+    ("agent", "distribution"): "dqn(distribution={}(...))",
     ("policy", "schedule"): "epsilon_greedy(epsilon={}(...))",
 }
 _HIDDEN_ARGUMENTS = ("render_mode",)
@@ -130,7 +137,7 @@ def build_schedule(expression: str | Call) -> Schedule:
 
 
 def factory_of(name: str, kinds: Sequence[str]) -> Factory:
-    """The class or function that a name stands for, among agents, policies or schedules; modules are imported.
+    """The class or function that a name stands for, in the catalogues of some kinds; modules are imported.
 
     Raises:
         CatalogueError: there is none of these kinds.
@@ -144,7 +151,7 @@ def call_of(expression: str | Call) -> Call:
 
 
 def kind_of(name: str, wanted: Sequence[str] = ()) -> str | None:
-    """Kind of a name of the catalogue, "agent", "policy" or "schedule", one that is wanted where it has several.
+    """Kind of a name of the catalogue, such as "agent" or "policy", one that is wanted where it has several.
 
     None for other names.
     """

@@ -13,6 +13,7 @@ from velodrome.checks import closest
 from velodrome.envs.make import list_environments
 from velodrome.experiments.specification.catalogue import (
     AGENTS,
+    DISTRIBUTIONS,
     POLICIES,
     SCHEDULES,
     WRAPPERS,
@@ -22,7 +23,8 @@ from velodrome.experiments.specification.catalogue import (
 )
 
 _CATALOGUES: dict[str, Mapping[str, Factory]] = {
-    "agents": AGENTS, "policies": POLICIES, "schedules": SCHEDULES, "wrappers": WRAPPERS,
+    "agents": AGENTS, "policies": POLICIES, "schedules": SCHEDULES, "distributions": DISTRIBUTIONS,
+    "wrappers": WRAPPERS,
 }  # fmt: skip
 # Gymnasium's docstrings rarely begin with a line that says what there is to learn.
 _SUMMARIES = {
@@ -49,7 +51,7 @@ class CatalogueEntry(NamedTuple):
 
 
 def describe(kind: str) -> list[CatalogueEntry]:
-    """Every name of `kind`: "agents", "policies", "schedules", "environments", "wrappers" or "experiments".
+    """Every name of `kind`: one of the catalogue such as "agents" or "policies", "environments" or "experiments".
 
     Raises:
         CatalogueError: there is no such kind.
