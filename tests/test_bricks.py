@@ -11,7 +11,7 @@ from gymnasium.utils.env_checker import check_env
 from PIL import Image
 
 import velodrome as vd
-from velodrome.agents import DQN
+from velodrome.agents import DQN, MLP
 from velodrome.agents.engine.seeding import environment_seed
 from velodrome.envs import Bricks, ball_from_paddle, follow_the_ball, list_environments
 from velodrome.experiments.cli.application import main
@@ -236,7 +236,7 @@ def test_mistakes_are_named_in_one_line(mistake, reason):
 
 
 def test_a_replay_keeps_its_pictures_as_bytes():
-    agent = DQN(hidden=(16,), learning_starts=50, replay=1000)
+    agent = DQN(network=MLP(hidden=(16,)), learning_starts=50, replay=1000)
     agent.train(gym.make(BRICKS), steps=200, seed=0)
     assert agent.learner.replay.observations.dtype == np.uint8
     assert "replay: 1,000 steps, 0.8 MiB in memory" in agent.describe()

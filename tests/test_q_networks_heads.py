@@ -14,7 +14,7 @@ from gymnasium import spaces
 from hypothesis import given, settings, strategies as st
 
 import velodrome as vd
-from velodrome.agents import DQN, Agent, Categorical, Quantile
+from velodrome.agents import DQN, MLP, Agent, Categorical, Quantile, SoftmaxRegression
 from velodrome.agents.deep import q_heads, q_kernels as kernels
 from velodrome.agents.deep.headed_q_network import HeadedQNetwork
 from velodrome.agents.deep.q_model import NetworkShape, layers_in
@@ -57,7 +57,7 @@ TRAINED = {
 
 def small(**options):
     """A DQN that costs nearly nothing, and learns from the first steps on."""
-    few = {"hidden": (8,), "batch_size": 8, "replay": 64, "learning_starts": 10, "target_every": 20}
+    few = {"network": MLP(hidden=(8,)), "batch_size": 8, "replay": 64, "learning_starts": 10, "target_every": 20}
     return DQN(**few | options)
 
 
@@ -372,7 +372,7 @@ class Coin(gym.Env):
 @pytest.mark.parametrize("distribution", [Quantile(8), Categorical(-5, 25, 7)])
 def test_the_distribution_of_a_return_is_learnt(distribution):
     agent = small(
-        hidden=(), distribution=distribution, learning_rate=0.02, train_every=1, batch_size=64, replay=2000,
+        network=SoftmaxRegression(), distribution=distribution, learning_rate=0.02, train_every=1, batch_size=64, replay=2000,
         dueling=True,
     )  # fmt: skip
     agent.train(Coin(), steps=3000, seed=0)
@@ -564,7 +564,7 @@ def test_mistakes_are_one_line(expression, message):
 
 
 def test_distributions_are_spelt_as_expressions(tmp_path):
-    agent = build_agent("dqn(hidden=[4], distribution=categorical(0, 20, num_atoms=5))")
+    agent = build_agent("dqn(network=mlp(hidden=[4]), distribution=categorical(0, 20, num_atoms=5))")
     assert agent.distribution == Categorical(0, 20, 5)
     assert str(build_agent(str(agent))) == str(agent)
     assert build_agent("dqn(distribution=quantile(7))").distribution == Quantile(7)

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from velodrome.agents import DQN, DivergedError, UnsupportedEnvironmentError, dqn_2015, q_network
+from velodrome.agents import (
+    DQN,
+    MLP,
+    DivergedError,
+    SoftmaxRegression,
+    UnsupportedEnvironmentError,
+    dqn_2015,
+    q_network,
+)
 from velodrome.experiments.trials.checkpoints import train_with_checkpoints
 from velodrome.policies import (
     ConfigurationError,
@@ -29,7 +37,7 @@ LAKE, CLIFF, TAXI = "FrozenLake-v1", "CliffWalking-v1", "Taxi-v4"
 
 
 def small(**options):
-    few = {"hidden": (8,), "batch_size": 8, "replay": 64, "learning_starts": 10, "target_every": 20}
+    few = {"network": MLP(hidden=(8,)), "batch_size": 8, "replay": 64, "learning_starts": 10, "target_every": 20}
     return DQN(**few | options)
 
 
@@ -72,7 +80,7 @@ def test_the_loops_agree_in_every_environment(name):
     assert_loops_agree(small, lambda: gym.make(name, max_episode_steps=70), *budgets)
 
 
-@pytest.mark.parametrize("agent", [q_network, dqn_2015, lambda: DQN(learning_starts=100, hidden=(17, 33))])
+@pytest.mark.parametrize("agent", [q_network, dqn_2015, lambda: DQN(learning_starts=100, network=MLP(hidden=(17, 33)))])
 def test_the_loops_agree_for_presets(agent):
     name = LAKE if agent is q_network else CART
     assert_loops_agree(agent, lambda: gym.make(name), ("episodes", 12), ("steps", 150))
@@ -91,7 +99,7 @@ POLICIES = [
 OPTIONS = st.fixed_dictionaries(
     {},
     optional={
-        "hidden": st.sampled_from([(), (5,), (16,), (7, 6)]),
+        "network": st.sampled_from([SoftmaxRegression(), *[MLP(hidden=units) for units in [(5,), (16,), (7, 6)]]]),
         "policy": st.sampled_from(POLICIES),
         "bias": st.booleans(),
         "discount": st.sampled_from([0.0, 0.9, 1.0]),
@@ -232,7 +240,7 @@ class Child(DQN):
         (small(prioritized=0.5, train_every=50), CART, "dqn draws by priorities"),
         (small(action_mask=True, train_every=50), TAXI, "dqn honours action masks"),
         (small(policy=Own(), train_every=50), CART, "own is a policy of your own"),
-        (Child(hidden=(4,), train_every=50), CART, "its class is your own"),
+        (Child(network=MLP(hidden=(4,)), train_every=50), CART, "its class is your own"),
         (small(train_every=50), "Blackjack-v1", "Blackjack-v1 has no compiled step"),
         (
             small(train_every=50),

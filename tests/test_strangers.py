@@ -157,7 +157,7 @@ def test_learners_of_stable_baselines3_take_what_they_show(world):
 
 def test_a_q_network_takes_the_planes_of_minatar():
     needed(MINATAR)
-    agent = "dqn(hidden=[128, 128], learning_starts=50, replay=1000)"
+    agent = "dqn(network=mlp(hidden=[128, 128]), learning_starts=50, replay=1000)"
     trial = vd.run(agent, f"TimeLimit({MINATAR}, 20)", steps=1000, seed=0, evaluation_episodes=2)
     assert trial.log.steps == 1000
     assert {curve.name: curve.values[-1] for curve in trial.measured}["updates"] > 200

@@ -488,6 +488,7 @@ class QLearner(StepwiseLearner):
 
     def _learn(self) -> None:
         network = self.network
+        assert not isinstance(network, KerasQNetwork)
         rate = self._rate()
         self._draw(network.batch)
         loss, value = network.learn(rate)

@@ -235,6 +235,7 @@ class _Run:
     def _settings_of(self, learner: QLearner) -> Any:
         options, place = learner.options, self._place
         network = learner.network
+        assert isinstance(network, QNetwork)
         is_symbol, is_dueling, has_bias, _, is_double, has_target, is_huber, optimizer = network._options
         limit = place.time_limit if isinstance(place, ClassicControl) else self._model.time_limit
         return self._loop.Settings(
@@ -265,10 +266,11 @@ class _Run:
 
     def _memory_of(self, learner: QLearner) -> Any:
         network, replay = learner.network, learner.replay
+        assert isinstance(network, QNetwork)
         return self._loop.Memory(
             network.weights, network._sizes, network.powers, network._work, network._one, learner._present,
             np.zeros_like(learner._present), learner._values, learner.statistics, learner.scale, replay.observations,
-            replay.next_observations, replay.actions, replay.rewards, replay.ends, replay.masks, replay._slots,
+            replay.next_observations, replay.actions, replay.rewards, replay.ends, replay.masks, replay.slots,
         )  # fmt: skip
 
     def _read_learner(self) -> None:

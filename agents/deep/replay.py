@@ -83,7 +83,7 @@ class Replay:
 
     def fill_heads(self, heads: np.ndarray) -> None:
         """Fill heads uint8 (B, num_heads) with those that the steps drawn last were given to."""
-        self.heads.take(self._slots, axis=0, out=heads)
+        self.heads.take(self.slots, axis=0, out=heads)
 
     def cut(self) -> None:
         """Let the newest step be the last of its episode, which nobody goes on with."""
