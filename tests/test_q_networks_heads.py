@@ -372,8 +372,8 @@ class Coin(gym.Env):
 @pytest.mark.parametrize("distribution", [Quantile(8), Categorical(-5, 25, 7)])
 def test_the_distribution_of_a_return_is_learnt(distribution):
     agent = small(
-        network=SoftmaxRegression(), distribution=distribution, learning_rate=0.02, train_every=1, batch_size=64, replay=2000,
-        dueling=True,
+        network=SoftmaxRegression(), distribution=distribution, learning_rate=0.02, train_every=1, batch_size=64,
+        replay=2000, dueling=True,
     )  # fmt: skip
     agent.train(Coin(), steps=3000, seed=0)
     assert np.allclose(agent.action_values[0], [6, 10], atol=1)
