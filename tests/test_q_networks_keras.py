@@ -17,6 +17,7 @@ from velodrome.agents import (
     DQN,
     MLP,
     Agent,
+    DivergedError,
     KerasAgent,
     NeuralBandit,
     PlainCNN,
@@ -450,6 +451,14 @@ def test_models_that_do_not_fit_are_refused():
     assert "model must be a keras.Model" in message_of(ConfigurationError, small, lambda: 3)
     broken = message_of(ConfigurationError, small, lambda: 1 / 0)
     assert broken == "keras_agent: model is to give a keras.Model when called: ZeroDivisionError: division by zero"
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_ends_the_trial_with_its_step():
+    agent = small(MLP(hidden=(4,), dropout=0.5), learning_rate=1e30, max_gradient_norm=None)
+    line = message_of(DivergedError, agent.train, gym.make(CART), steps=500, seed=0)
+    assert line.startswith("dqn: the loss is ")
+    assert line.endswith(" with learning_rate=1e+30: give a smaller learning_rate")
 
 
 # What needs no TensorFlow

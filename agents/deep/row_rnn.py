@@ -14,7 +14,8 @@ from velodrome.checks import check_choice, check_integer
 class RowRNN(NeuralClassifier):
     """A recurrent cell that reads an image row by row from the top, and a dense layer that names what it has read.
 
-    To remember letters from act to act, as in a text, is what `CharRNN` does.
+    To remember letters from act to act, as in a text, is what `CharRNN` does. Where an observation is the last k of
+    another environment (`FrameStackObservation(ENV, k)`), its rows are these.
 
     Args:
         cell: "rnn", "lstm" or "gru".
