@@ -438,6 +438,22 @@ def test_all_of_them_are_evaluated_exactly_and_keep_to_masks(options):
     assert trial.trained.act(np.arange(16), explore=True).shape == (16,)
 
 
+@pytest.mark.slow
+def test_heads_with_priors_find_what_random_actions_do_not():
+    sea = lambda: gym.make("velodrome/DeepSea-v0", size=16)  # noqa: E731
+    options = {
+        "hidden": (32,), "learning_starts": 0, "n_step": 1, "train_every": 2, "target_every": 50,
+        "learning_rate": 0.002,
+    }  # fmt: skip
+    for seed in (10, 11):
+        agent = DQN(heads=10, policy=Greedy(), **options)
+        log = agent.train(sea(), episodes=1000, seed=seed)
+        assert (log.returns[-100:] > 0.5).mean() > 0.9
+        trial = vd.run(DQN(**options), "velodrome/DeepSea-v0(size=16)", episodes=1000, seed=seed)
+        assert trial.log.returns.max() < 0.5
+        assert trial.evaluation.success_rate == 0
+
+
 # The same bits again
 
 
