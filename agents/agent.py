@@ -145,7 +145,8 @@ class Agent(Configuration, ABC):
             steps: number of environment steps to take, at least 1.
             epochs: number of passes through labelled examples, at least 1.
             seed: seed of the environment's and the agent's streams; fresh entropy at first if None.
-            loop: "compiled" needs an environment with a transition model; "auto" uses it where it can.
+            loop: "compiled" needs an environment with a transition model, or, for a Q-network, one of classic control;
+                "auto" uses it where it can.
             callback: called with a `Moment` every `callback_every` episodes; returning False stops.
             callback_every: in episodes.
             evaluate_every: evaluate the greedy policy whenever so many more episodes, steps or epochs, whichever the

@@ -1,6 +1,7 @@
 """Drives the compiled loop of a Q-network through a budget, from where an agent stands to where it then stands."""
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import gymnasium as gym
 import numpy as np
@@ -24,8 +25,19 @@ from velodrome.envs.success_rules import NOT_REPORTED, report_of
 
 # Compiling the loop, once a machine, takes seconds: shorter trainings are not worth it.
 _WORTH_STEPS, _WORTH_EPISODES = 5_000, 50
-# Steps of one compiled call: the wait for an interruption, and what is known ahead of the schedules.
-_CHUNK = 1 << 12
+# Steps of one compiled call, the first and the longest: the wait for an interruption, and what is known ahead of the
+# schedules.
+_FIRST_CHUNK, _CHUNK = 1 << 9, 1 << 12
+
+# For the loop to be compiled with, where it steps something else.
+_ONE = np.ones(1)
+_NO_MODEL = TransitionModel(
+    num_states=1, num_actions=1, offsets=np.array([0, 1]), probabilities=_ONE, cumulative=_ONE,
+    next_states=np.zeros(1, np.int32), rewards=np.zeros(1), terminated=np.zeros(1, np.bool_),
+    initial_distribution=_ONE, initial_cumulative=_ONE, time_limit=None,
+)  # fmt: skip
+
+_arrays: WeakKeyDictionary[TransitionModel, Any] = WeakKeyDictionary()
 
 
 def is_worth_compiling(training: Training) -> bool:
@@ -92,7 +104,7 @@ def run_q_loop(
         run.begin_episode(first_reset_seed)
     elif progress.in_episode:
         run.read_environment()
-    taken = finished = 0
+    taken, finished, chunk = 0, 0, _FIRST_CHUNK
     interruption = current_interruption()
     try:
         while taken != steps and (finished != episodes or progress.in_episode):
@@ -101,10 +113,10 @@ def run_q_loop(
             if not progress.in_episode and run.begins_outside:
                 run.begin_episode(None)
             part = run.go_on(
-                _CHUNK if steps is None else min(_CHUNK, steps - taken),
-                _CHUNK if episodes is None else min(_CHUNK, episodes - finished),
+                chunk if steps is None else min(chunk, steps - taken),
+                chunk if episodes is None else min(chunk, episodes - finished),
             )
-            taken, finished = taken + part[0], finished + part[1]
+            taken, finished, chunk = taken + part[0], finished + part[1], min(2 * chunk, _CHUNK)
     finally:
         run.leave()
     return run.ends(taken)
@@ -123,8 +135,10 @@ class _Run:
         self._learner, self._place, self._env, self._progress, self._before = learner, place, env, progress, before
         self._loop, self._function = q_loop, q_loop.q_loop()
         self.begins_outside = isinstance(place, ClassicControl)
-        self._model = place.model if isinstance(place, SampledModel) else _no_model()
-        self._arrays = ModelArrays.of(self._model)
+        self._model = place.model if isinstance(place, SampledModel) else _NO_MODEL
+        if self._model not in _arrays:
+            _arrays[self._model] = ModelArrays.of(self._model)
+        self._arrays = _arrays[self._model]
         self._constants = place.constants if isinstance(place, ClassicControl) else np.zeros(1)
         self._settings, self._memory = self._settings_of(learner), self._memory_of(learner)
         self._registers, self._numbers = np.zeros(q_loop.NUM_REGISTERS, np.int64), np.zeros(q_loop.NUM_NUMBERS)
@@ -182,8 +196,8 @@ class _Run:
             episodes = 1
         registers[loop.LAST_STEP], registers[loop.LAST_EPISODE] = step + steps, episode + episodes
         registers[loop.IN_EPISODE], numbers[loop.RETURN] = progress.in_episode, progress.episode_return
-        parameters = self._parameters.covering(step, episode)
-        rates = self._rates.covering(step, episode)
+        parameters = self._parameters.covering(step, episode, max(steps, episodes))
+        rates = self._rates.covering(step, episode, max(steps, episodes))
         self._bases[0], self._bases[1] = self._parameters.base, self._rates.base
         arguments = (
             self._settings, self._constants, self._state, self._arrays, self._words, registers, numbers, self._memory,
@@ -324,21 +338,11 @@ class _Window:
         self._table, self.base = table, 0
         self._values = np.empty(0)
 
-    def covering(self, step: int, episode: int) -> np.ndarray:
-        """Values of all that a call may come to."""
+    def covering(self, step: int, episode: int, number: int) -> np.ndarray:
+        """Values of all that so many steps or episodes may come to."""
         now = episode if self._table.clock == "episode" else step
         # One more: a point of the curves reads the value of the step that follows it.
-        if now < self.base or now + _CHUNK + 1 > self.base + len(self._values):
+        if now < self.base or now + number + 1 > self.base + len(self._values):
             self.base = now
-            self._values = self._table.window(now, now + 4 * _CHUNK)
+            self._values = self._table.window(now, now + 2 * number + 1)
         return self._values
-
-
-def _no_model() -> TransitionModel:
-    """A model for the loop to be compiled with, where it steps something else."""
-    one = np.ones(1)
-    return TransitionModel(
-        num_states=1, num_actions=1, offsets=np.array([0, 1]), probabilities=one, cumulative=one,
-        next_states=np.zeros(1, np.int32), rewards=np.zeros(1), terminated=np.zeros(1, np.bool_),
-        initial_distribution=one, initial_cumulative=one, time_limit=None,
-    )  # fmt: skip
