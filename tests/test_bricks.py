@@ -247,7 +247,7 @@ def test_a_replay_keeps_its_pictures_as_bytes():
 def test_the_shipped_experiment_runs(capsys):
     experiment = read_experiment("bricks")
     assert experiment.steps == 100_000
-    arguments = ["--seeds", "1", "--steps", "1100", "--evaluation-episodes", "1", "--workers", "0", "--quiet", "--json"]
+    arguments = ["--seeds", "1", "--steps", "300", "--evaluation-episodes", "1", "--workers", "0", "--quiet", "--json"]
     assert main(["compare", "bricks", *arguments]) == 0
     printed = capsys.readouterr().out
     assert all(f'"{label}"' in printed for label in experiment.agents)
