@@ -492,7 +492,7 @@ def test_a_kind_of_ones_own_is_drawn_and_registered(lakes, monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "options", "line"),
     [
-        ("score", {}, "kind must be one of learning, evaluation, curves, scores, .* got 'score': did you mean 'scores'"),
+        ("score", {}, "kind must be one of learning, evaluation, curves, .* got 'score': did you mean 'scores'"),
         ("learning", {"metric": "returns"}, "metric must be one of success_rate, return, got 'returns': did you mean"),
         ("scores", {"metric": "train_returns"}, "metric must be one of .*: did you mean 'train_return'"),
         ("scores", {"environment": "slipery ice"}, "environment must be one of .*: did you mean 'slippery ice'"),
