@@ -443,7 +443,7 @@ def test_evaluations_are_means_over_seeds_with_bands_and_the_best_possible(lakes
 def test_measured_curves_come_in_the_order_of_the_seeds(lakes):
     curves = lakes.measured_curves(ICE, "large steps", "evaluation_return")
     assert [curve.values[-1] for curve in curves] == list(scores(lakes, ICE, "large steps"))
-    assert lakes.measured_curves(ICE, "large steps", "loss") == []
+    assert lakes.measured_curves(ICE, "large steps", "surprise") == []
 
 
 def test_where_no_evaluation_is_stored_that_is_said(pulls, lakes):
@@ -492,7 +492,7 @@ def test_a_kind_of_ones_own_is_drawn_and_registered(lakes, monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "options", "line"),
     [
-        ("score", {}, "kind must be one of learning, evaluation, scores, .* got 'score': did you mean 'scores'"),
+        ("score", {}, "kind must be one of learning, evaluation, curves, .* got 'score': did you mean 'scores'"),
         ("learning", {"metric": "returns"}, "metric must be one of success_rate, return, got 'returns': did you mean"),
         ("scores", {"metric": "train_returns"}, "metric must be one of .*: did you mean 'train_return'"),
         ("scores", {"environment": "slipery ice"}, "environment must be one of .*: did you mean 'slippery ice'"),
