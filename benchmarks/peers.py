@@ -26,9 +26,10 @@ REQUIREMENTS = {
     "rlberry-scool": ["rlberry-scool"],
     # Of other benchmarks.
     "PyMAB": ["pymab"],
-    "jax": ["jax"],
+    "jax": ["jax", "flax", "optax", "gymnasium"],
     "rliable": ["rliable", "pandas<3"],
     "torch": ["torch", "numpy"],
+    "stable-baselines3": ["stable-baselines3"],
 }
 DISTRIBUTIONS = {"MushroomRL": "mushroom-rl"}
 REASON = "reason.txt"

@@ -48,6 +48,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "cnn_training": ["--rounds", "5", "--torch-python", "{torch}"],
     "recurrent_training": ["--rounds", "3", "--torch-python", "{torch}"],
     "acting": ["--rounds", "3", "--torch-python", "{torch}"],
+    "q_networks": ["--rounds", "3", "--sb3-python", "{stable-baselines3}", "--jax-python", "{jax}"],
 }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-SHARED = {"measuring", "peer_networks", "tables"}
+SHARED = {"measuring", "peer_networks", "peer_q_networks", "tables"}
 COMMANDS = sorted(path for path in BENCHMARKS.glob("*.py") if path.stem not in SHARED)
 
 
