@@ -81,8 +81,10 @@ def data(cell, kind):
 @pytest.mark.slow
 def test_results_are_a_table_a_verdict_and_a_picture(cells):
     (html,) = data(cells[0], "text/html")
-    assert html.count("<table>") >= 2 and "FrozenLake-v1" in html
-    assert "q_learning" in html and "data:image/png;base64," in html
+    assert html.count("<table>") >= 2
+    assert "FrozenLake-v1" in html
+    assert "q_learning" in html
+    assert "data:image/png;base64," in html
     (text,) = data(cells[0], "text/plain")
     assert text == "<Results 'comparison': 3 agents, 2 environments, 30 trials>"
 
@@ -102,15 +104,19 @@ def test_figures_display_without_magic(cells, number):
 @pytest.mark.slow
 def test_a_trial_is_a_small_table_and_one_line(cells):
     (html,) = data(cells[4], "text/html")
-    assert "greedy success rate" in html and "<script" not in html
+    assert "greedy success rate" in html
+    assert "<script" not in html
     lines = "".join(output.get("text", "") for output in cells[5].outputs).splitlines()
-    assert len(lines) == 2 and lines[0].startswith("<Trial q_learning(policy=") and len(lines[0]) < 200
+    assert len(lines) == 2
+    assert lines[0].startswith("<Trial q_learning(policy=")
+    assert len(lines[0]) < 200
 
 
 @pytest.mark.slow
 def test_an_agent_of_a_cell_is_compared(cells):
     (html,) = data(cells[6], "text/html")
-    assert "still" in html and "right" in html
+    assert "still" in html
+    assert "right" in html
 
 
 def test_without_a_notebook_all_of_it_is_there():
@@ -120,17 +126,20 @@ def test_without_a_notebook_all_of_it_is_there():
     assert results.plot()._repr_png_().startswith(b"\x89PNG")
     assert repr(results) == "<Results 'comparison': 2 agents, 1 environment, 4 trials>"
     trial = vd.run("q_learning", "FrozenLake-v1", episodes=5)
-    assert "greedy success rate" in trial._repr_html_() and repr(trial).startswith("<Trial q_learning on FrozenLake-v1")
+    assert "greedy success rate" in trial._repr_html_()
+    assert repr(trial).startswith("<Trial q_learning on FrozenLake-v1")
 
 
 def test_labels_are_escaped():
     results = vd.compare({"<b>&": "random"}, ["FrozenLake-v1"], episodes=5, seeds=2)
-    assert "&lt;b&gt;&amp;" in results._repr_html_() and "<b>&" not in results._repr_html_()
+    assert "&lt;b&gt;&amp;" in results._repr_html_()
+    assert "<b>&" not in results._repr_html_()
 
 
 def test_the_full_table_has_all_and_the_short_one_what_decides():
     results = vd.compare(["q_learning", "random"], ["FrozenLake-v1"], episodes=20, seeds=3)
     short, full = results.table(), results.table(full=True)
-    assert len(short.columns) <= 10 and len(full.columns) > 50
+    assert len(short.columns) <= 10
+    assert len(full.columns) > 50
     assert set(short.columns) <= set(full.columns)
     assert (short == full[short.columns]).all(axis=None) or short.equals(full[short.columns])
