@@ -48,10 +48,12 @@ def _fields(configuration: Configuration) -> tuple[dataclasses.Field[Any], ...]:
     Raises:
         ConfigurationError: its class is no dataclass.
     """
-    if not dataclasses.is_dataclass(configuration):
-        name = type(configuration).__name__
-        raise ConfigurationError(f"{name} must be a dataclass: write @dataclass(frozen=True) above class {name}")
-    return dataclasses.fields(configuration)
+    cls: type = type(configuration)
+    if not dataclasses.is_dataclass(cls):
+        raise ConfigurationError(
+            f"{cls.__name__} must be a dataclass: write @dataclass(frozen=True) above class {cls.__name__}"
+        )
+    return dataclasses.fields(cls)
 
 
 def _kind(base: type[Configuration]) -> str:

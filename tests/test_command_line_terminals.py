@@ -20,10 +20,10 @@ from rich.text import Text
 import velodrome as vd
 from velodrome.experiments.cli.application import main
 from velodrome.experiments.cli.render import play
-from velodrome.experiments.cli.terminal import Terminal
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.reporting.report import report_html
 from velodrome.experiments.reporting.tables import format_table, terminal_table
+from velodrome.experiments.reporting.terminal import Terminal
 from velodrome.experiments.texts import is_printable, visible, visible_json, visible_line
 
 # Clears the screen, renames the window, rings, and does the same for terminals that read eight bits.

@@ -7,6 +7,7 @@ import pytest
 from nbclient import NotebookClient
 
 import velodrome as vd
+from velodrome.experiments.running.run_progress import RunProgress
 
 CELLS = [
     """
@@ -128,6 +129,17 @@ def test_without_a_notebook_all_of_it_is_there():
     trial = vd.run("q_learning", "FrozenLake-v1", episodes=5)
     assert "greedy success rate" in trial._repr_html_()
     assert repr(trial).startswith("<Trial q_learning on FrozenLake-v1")
+
+
+def test_progress_is_shown_unless_it_is_silenced(monkeypatch):
+    shown = []
+    monkeypatch.setattr(RunProgress, "__call__", lambda self, status: shown.append(status.finished))
+    vd.compare("random", "FrozenLake-v1", episodes=2, seeds=2, progress=False)
+    assert not shown
+    vd.compare("random", "FrozenLake-v1", episodes=2, seeds=2)
+    assert shown[-1] == 2
+    with pytest.raises(vd.VelodromeError, match="progress must be True, False or a function of a RunStatus, got 'no'"):
+        vd.compare("random", "FrozenLake-v1", episodes=2, seeds=2, progress="no")
 
 
 def test_labels_are_escaped():

@@ -109,7 +109,7 @@ def list_names(kind: Kind | None = None, /) -> None:
     """
     from rich.text import Text
 
-    from velodrome.experiments.cli.terminal import Terminal
+    from velodrome.experiments.reporting.terminal import Terminal
     from velodrome.experiments.specification.descriptions import describe
 
     console = Terminal(highlight=False, soft_wrap=not sys.stdout.isatty())
@@ -374,7 +374,7 @@ def verify(
         workers: trials that run at the same time, all cores by default; 0 runs them in this process, one by one.
         quiet: show no progress.
     """
-    from velodrome.experiments.cli.run_progress import RunProgress
+    from velodrome.experiments.running.run_progress import RunProgress
     from velodrome.experiments.running.stopping import stoppable
     from velodrome.experiments.verify import verify as run_again
 

@@ -15,10 +15,10 @@ from velodrome.experiments.cli.folders import check_folder, experiment_folder
 from velodrome.experiments.cli.kept_picture import write_learning_curves
 from velodrome.experiments.cli.secondary import secondary
 from velodrome.experiments.cli.streams import holds_all, say
-from velodrome.experiments.cli.terminal import Terminal
 from velodrome.experiments.cli.without_file import fields_without_file, one_experiment
 from velodrome.experiments.errors import AllTrialsFailedError
 from velodrome.experiments.reporting.tables import format_table, table_data, terminal_table
+from velodrome.experiments.reporting.terminal import Terminal
 from velodrome.experiments.results.analysis import AnalysisOptions
 from velodrome.experiments.results.numbers import json_ready
 from velodrome.experiments.results.results import Results
@@ -62,8 +62,8 @@ def compare_command(
         quiet: show no progress.
         as_json: print JSON in place of the table.
     """
-    from velodrome.experiments.cli.run_progress import RunProgress
     from velodrome.experiments.running.run_plan import RunOptions, run_plan
+    from velodrome.experiments.running.run_progress import RunProgress
     from velodrome.experiments.running.run_until_decided import UntilDecided, run_until_decided
     from velodrome.experiments.tracking.tracker import open_tracker
 

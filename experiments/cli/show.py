@@ -35,7 +35,7 @@ def table_command(
         # Substitutes for letters are no JSON.
         say(json.dumps(json.loads(text), indent=2) if table_format == "json" and not holds_all(sys.stdout) else text)
         return
-    from velodrome.experiments.cli.terminal import Terminal
+    from velodrome.experiments.reporting.terminal import Terminal
 
     console = Terminal(highlight=False)
     console.print(terminal_table(results, console.width, options))

@@ -1,10 +1,10 @@
 """Figures that notebooks display and scripts can show, with no setting up."""
 
 import io
-import sys
-from typing import Any
 
 from matplotlib.figure import Figure
+
+from velodrome.experiments.texts import is_notebook
 
 
 class DisplayedFigure(Figure):
@@ -22,16 +22,11 @@ class DisplayedFigure(Figure):
         Args:
             warn: as matplotlib's; there is nothing to warn of.
         """
-        if not _display(self):
+        if is_notebook():
+            from IPython.display import display
+
+            display(self)  # type: ignore[no-untyped-call]
+        else:
             from PIL import Image
 
             Image.open(io.BytesIO(self._repr_png_())).show()
-
-
-def _display(shown: Any) -> bool:
-    """Display something below a notebook's cell; False where this is none."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if getattr(shell, "kernel", None) is None:
-        return False
-    sys.modules["IPython.display"].display(shown)
-    return True
