@@ -23,6 +23,7 @@ def table_command(
     table_format: str,
     options: AnalysisOptions,
     digest: str | None = None,
+    explain: bool = False,
 ) -> None:
     """`velodrome table`: print stored results."""
     from velodrome.experiments.reporting.tables import format_table, terminal_table
@@ -38,7 +39,7 @@ def table_command(
     from velodrome.experiments.reporting.terminal import Terminal
 
     console = Terminal(highlight=False)
-    console.print(terminal_table(results, console.width, options))
+    console.print(terminal_table(results, console.width, options, explain=explain))
 
 
 def plot_command(
