@@ -19,6 +19,6 @@ agents = {
 }
 results = vd.compare(agents, POLE, seeds=seeds, episodes=episodes, evaluation_episodes=20)
 columns = ["agent", "train_return_mean", "greedy_return_mean", "greedy_success_rate_mean", "evaluation", "loop"]
-print(results.table()[columns].to_string(index=False))
+print(results.table(full=True)[columns].to_string(index=False))
 for note in results.notes:
     print(note)

@@ -24,7 +24,7 @@ results = vd.compare(
     name="deep sea",
 )  # fmt: skip
 columns = ["agent", "train_success_rate_mean", "greedy_success_rate_mean", "greedy_return_mean", "best_return"]
-print(results.table()[columns].to_string(index=False))
+print(results.table(full=True)[columns].to_string(index=False))
 for margin in results.analysis().margins:
     print(f"\ngreedy success of each {margin.factor}, mean over the {margin.num_averaged} it was crossed with:")
     for level in margin.comparison.agents:

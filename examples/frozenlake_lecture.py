@@ -17,6 +17,6 @@ print("action values (left, down, right, up):")
 print(trial.trained.action_values)
 
 results = vd.compare(["random", "dummy_q", "noise_q", "epsilon_greedy_q"], LAKE, seeds=30, episodes=episodes)
-print(results.table()[["agent", "train_success_rate_mean", "greedy_success_rate_mean"]].to_string(index=False))
+print(results.table(full=True)[["agent", "train_success_rate_mean", "greedy_success_rate_mean"]].to_string(index=False))
 results.plot().savefig("frozenlake_lecture.png")
 print("frozenlake_lecture.png")

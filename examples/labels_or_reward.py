@@ -19,7 +19,7 @@ agents = {
 }
 results = vd.compare(agents, digits, seeds=seeds, epochs=epochs, name="labels or reward")
 columns = ["agent", "letters", "greedy_success_rate_mean", "train_success_rate_mean", "regret_mean"]
-print(results.table()[columns].to_string(index=False))
+print(results.table(full=True)[columns].to_string(index=False))
 
 trial = vd.run(agents["from reward"], digits, epochs=epochs, seed=0)
 print(f"test images right: {trial.evaluation.success_rate:.3f} of {trial.evaluation.episodes}")

@@ -39,4 +39,4 @@ if __name__ == "__main__":
         episodes=1000,
     )
     columns = ["agent", "greedy_return_mean", "best_return", "random_return", "evaluation", "loop"]
-    print(results.table()[columns].to_string(index=False))
+    print(results.table(full=True)[columns].to_string(index=False))

@@ -38,4 +38,4 @@ if __name__ == "__main__":
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
     results = vd.compare(agents, ["FrozenLake-v1(is_slippery=False)", "FrozenLake-v1"], seeds=seeds, episodes=2000)
     columns = ["environment", "agent", "train_success_rate_mean", "greedy_success_rate_mean", "loop"]
-    print(results.table()[columns].to_string(index=False))
+    print(results.table(full=True)[columns].to_string(index=False))

@@ -62,7 +62,7 @@ results = vd.compare(
     workers=2,
 )
 columns = ["agent", "environment", "train_return_mean", "greedy_return_mean", "greedy_success_rate_mean", "evaluation"]
-print(results.table()[columns].to_string(index=False))
+print(results.table(full=True)[columns].to_string(index=False))
 for note in results.notes:
     print(note)
 print("results")

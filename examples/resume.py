@@ -20,7 +20,7 @@ for seeds in (few, 2 * few):
         agents, "velodrome/BernoulliBandit-v0", seeds=seeds, episodes=500, out="results", progress=seen.append
     )
     print(f"{seeds} seeds: {seen[-1].total} trials, {seen[-1].reused} of them from the store")
-    print(results.table()[["agent", "seeds", "train_return_mean", "train_return_low", "train_return_high"]])
+    print(results.table(full=True)[["agent", "seeds", "train_return_mean", "train_return_low", "train_return_high"]])
 
 # A trial that failed would stand here with what happened where; retry_failed=True runs it again.
 print([failure.error for failure in results.failures])

@@ -7,6 +7,7 @@ from typing import Any, Unpack
 from velodrome.checks import closest
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.running.run_plan import RunOptionFields, RunOptions, run_plan
+from velodrome.experiments.running.run_progress import shown_progress
 from velodrome.experiments.running.run_until_decided import UntilDecided, run_until_decided
 from velodrome.experiments.specification.experiment import Agents, Environments, Experiment, ExperimentFields
 from velodrome.experiments.specification.experiment_file import read_experiment
@@ -80,7 +81,9 @@ def compare(
     plan = _experiment(agents, environments, given).plan()
     if metric is not None:
         plan = replace(plan, metric=metric)
-    return run_plan(plan, options) if rule is None else run_until_decided(plan, options, rule)
+    with shown_progress(options.progress, plan.name) as progress:
+        options = replace(options, progress=progress)
+        return run_plan(plan, options) if rule is None else run_until_decided(plan, options, rule)
 
 
 def _experiment(agents: Any, environments: Any, fields: dict[str, Any]) -> Experiment:

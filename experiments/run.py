@@ -1,5 +1,6 @@
 """One agent against one environment, once."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from velodrome.agents.agent import Agent, Callback, Loop
 from velodrome.agents.engine.seeding import check_seed
 from velodrome.agents.errors import check_budget_or_epochs, check_count, environment_label
 from velodrome.envs.environment_copy import NotCopiedError, copied
+from velodrome.experiments.running.progress import DelayedProgress, is_terminal
 from velodrome.experiments.specification.entries import NamedEnvironment, read_agent, read_environment
 from velodrome.experiments.specification.environment_configuration import EnvironmentConfiguration
 from velodrome.experiments.specification.made_again import difference_when_made_again
@@ -30,6 +32,7 @@ def run(
     evaluate_every: int | None = None,
     callback: Callback | None = None,
     callback_every: int = 100,
+    progress: bool = True,
 ) -> Trial:
     """Train an agent on an environment and evaluate its greedy policy.
 
@@ -49,6 +52,8 @@ def run(
             epochs, as the budget counts; see `Trial.measured`.
         callback: called every `callback_every` episodes with the number finished; returning False stops.
         callback_every: in episodes.
+        progress: whether a bar is shown on a terminal, where there is a budget of episodes, no `callback`, and it takes
+            more than a second.
 
     Raises:
         ValueError: a budget, seed, expression or environment that is not allowed; one line.
@@ -76,18 +81,22 @@ def run(
         episodes = profile.episodes_of(learner, epochs)
         if evaluate_every is not None:
             evaluate_every *= profile.episodes_of(learner, 1)
-    return run_trial(
-        label,
-        learner,
-        profile,
-        Budget(episodes, steps, evaluation_episodes, epochs, evaluate_every),
-        seed,
-        loop=loop,
-        environment=given,
-        callback=callback,
-        callback_every=callback_every,
-        note=note,
-    )
+    with DelayedProgress(label, "episodes") as bar:
+        if progress and callback is None and episodes is not None and is_terminal(sys.stderr):
+            total = episodes
+            callback, callback_every = (lambda moment: bar.update(moment, total)), max(1, total // 100)
+        return run_trial(
+            label,
+            learner,
+            profile,
+            Budget(episodes, steps, evaluation_episodes, epochs, evaluate_every),
+            seed,
+            loop=loop,
+            environment=given,
+            callback=callback,
+            callback_every=callback_every,
+            note=note,
+        )
 
 
 def _like(env: gym.Env[Any, Any]) -> NamedEnvironment:

@@ -1,6 +1,7 @@
 """Texts from outside: their control characters are shown, never sent to the terminal that prints them."""
 
 import shlex
+import sys
 import unicodedata
 from collections.abc import Iterable
 
@@ -53,3 +54,9 @@ def command_line(words: Iterable[str]) -> str:
         f'"{word}"' if "'" in word and not any(letter in word for letter in '"\\$`!') else shlex.quote(word)
         for word in words
     )
+
+
+def is_notebook() -> bool:
+    """Whether this runs in a notebook's kernel."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return getattr(shell, "kernel", None) is not None

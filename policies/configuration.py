@@ -39,7 +39,21 @@ class Configuration:
 
     def _parameters(self) -> dict[str, Any]:
         """Parameters by name, in the order of the signature."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}  # type: ignore[arg-type]
+        return {f.name: getattr(self, f.name) for f in _fields(self) if f.init}
+
+
+def _fields(configuration: Configuration) -> tuple[dataclasses.Field[Any], ...]:
+    """Fields of a configuration.
+
+    Raises:
+        ConfigurationError: its class is no dataclass.
+    """
+    cls: type = type(configuration)
+    if not dataclasses.is_dataclass(cls):
+        raise ConfigurationError(
+            f"{cls.__name__} must be a dataclass: write @dataclass(frozen=True) above class {cls.__name__}"
+        )
+    return dataclasses.fields(cls)
 
 
 def _kind(base: type[Configuration]) -> str:
@@ -70,7 +84,7 @@ def to_expression(value: Any) -> str:
     Parameters that have their default are left out.
     """
     if isinstance(value, Configuration):
-        defaults = {f.name: f.default for f in dataclasses.fields(value)}  # type: ignore[arg-type]
+        defaults = {f.name: f.default for f in _fields(value)}
         given = [
             f"{name}={to_expression(item)}"
             for name, item in parameters_of(value).items()
@@ -92,7 +106,7 @@ def to_data(value: Any) -> Any:
     Equal configurations give equal data: a whole number for a real parameter becomes a float.
     """
     if isinstance(value, Configuration):
-        reals = {f.name for f in dataclasses.fields(value) if _is_real(f.type)}  # type: ignore[arg-type]
+        reals = {f.name for f in _fields(value) if _is_real(f.type)}
         items = {
             key: float(item) if key in reals and isinstance(item, int) and not isinstance(item, bool) else to_data(item)
             for key, item in parameters_of(value).items()

@@ -116,13 +116,13 @@ def test_a_table_a_plot_and_a_report_say_that_greedy_numbers_are_absent(place, c
     agents = {"the program": f"script('{COMMAND}')", "still": "constant(0)", "stay": "constant(1)"}
     results = vd.compare(agents, LAKE, seeds=2, steps=100, evaluate_every=50, out="kept", workers=0)
     assert not results.failures
-    rows = results.table().set_index("agent")
+    rows = results.table(full=True).set_index("agent")
     assert np.isnan(
         rows.loc["the program", ["greedy_success_rate_mean", "greedy_return_mean", "difference"]].tolist()
     ).all()
     assert (rows.loc["the program", "no_score"], rows.loc["the program", "verdict"]) == (2, "not compared")
     assert rows.loc["stay", "verdict"] != "not compared"
-    by_training = results.table(metric="train_return").set_index("agent")
+    by_training = results.table(full=True, metric="train_return").set_index("agent")
     assert by_training.loc["the program", "rank"] == 1
     assert by_training.loc["the program", "no_score"] == 0
     capsys.readouterr()

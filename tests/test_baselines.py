@@ -232,7 +232,7 @@ def test_nothing_is_imported_to_read_a_rule(rules):
     del sys.modules["my_rules"]
     (rules / "my_rules.py").write_text("raise SystemExit('imported')")
     assert build_known_agent("rule('my_rules:hold')").function == "my_rules:hold"
-    vd.Results.load("kept").table()
+    vd.Results.load("kept").table(full=True)
     assert one_line(SavedAgentError, Agent.load, "agent").endswith(
         "rule: my_rules:hold is not imported: import it before loading"
     )
@@ -303,7 +303,7 @@ def test_verify_runs_rules_again(rules, capsys):
 def test_a_table_is_ranked_against_a_baseline(rules, capsys):
     agents = {"mine": "rule('my_rules:hold')", "nothing": "constant(0)", "best": "best_constant"}
     results = vd.compare(agents, LAKE, seeds=8, episodes=2, out="kept", workers=0)
-    rows = results.table(baseline="nothing").set_index("agent")
+    rows = results.table(full=True, baseline="nothing").set_index("agent")
     assert rows.loc["nothing", "verdict"] == "reference"
     assert (rows.loc["mine", "verdict"], rows.loc["best", "verdict"]) == ("different", "not distinguishable")
     assert rows.loc["mine", "difference"] == rows.loc["mine", "greedy_success_rate_mean"] == 1.0

@@ -20,10 +20,10 @@ from rich.text import Text
 import velodrome as vd
 from velodrome.experiments.cli.application import main
 from velodrome.experiments.cli.render import play
-from velodrome.experiments.cli.terminal import Terminal
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.reporting.report import report_html
 from velodrome.experiments.reporting.tables import format_table, terminal_table
+from velodrome.experiments.reporting.terminal import Terminal
 from velodrome.experiments.texts import is_printable, visible, visible_json, visible_line
 
 # Clears the screen, renames the window, rings, and does the same for terminals that read eight bits.
@@ -295,3 +295,30 @@ def test_the_report_shows_labels_and_runs_nothing(results):
     assert "<b>x</b>" not in page
     assert "&lt;b&gt;x&lt;/b&gt;" in page
     assert not COMMANDS.search(page)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands(capsys, shell):
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(word in script for word in ("velodrome", "compare", "until-decided"))
+
+
+def test_the_terminal_explains_words_only_when_asked(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    command = ["compare", "q_learning", "q_learning(discount=0.5)", "random", "--on", "FrozenLake-v1", "--quiet"]
+    command += ["--episodes", "20", "--seeds", "12", "--out", str(tmp_path)]
+    assert main(command) == 0
+    short = capsys.readouterr().out
+    assert "Interquartile mean" not in short
+    assert "Training: 20 episodes in each trial." in short
+    assert "of best" in short.splitlines()[2]
+    assert main(["table", str(tmp_path), "--explain"]) == 0
+    assert "Interquartile mean" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_agents_that_do_the_same_are_named(tmp_path, capsys):
+    command = ["compare", "a=q_learning", "b=q_learning(discount=0.99)", "--on", "FrozenLake-v1", "--quiet"]
+    assert main([*command, "--episodes", "20", "--seeds", "3", "--out", str(tmp_path)]) == 0
+    told = capsys.readouterr().out.replace("\n", " ")
+    assert "identical: The same numbers with every seed: a and b." in told

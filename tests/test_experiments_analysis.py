@@ -89,7 +89,7 @@ def test_random_never_reaches_the_threshold_and_says_so(wind):
 def test_the_reference_is_the_best_or_the_baseline(lakes, wind):
     assert wind.comparison.reference == "stochastic" == wind.rows[0]["agent"]
     assert wind.rows[0]["verdict"] == "reference"
-    table = lakes.table(baseline="random").set_index(["environment", "agent"])
+    table = lakes.table(full=True, baseline="random").set_index(["environment", "agent"])
     assert (table["compared_with"] == "random").all()
     row = table.loc["wind", "stochastic"]
     scores = scores_of(lakes, "wind")
@@ -97,7 +97,7 @@ def test_the_reference_is_the_best_or_the_baseline(lakes, wind):
     assert row["difference"] == expected.estimate > 0
     assert (row["difference_low"], row["difference_high"]) == (expected.interval.low, expected.interval.high)
     assert row["verdict"] == "different"
-    mirrored = lakes.table(baseline="stochastic").set_index(["environment", "agent"]).loc["wind", "random"]
+    mirrored = lakes.table(full=True, baseline="stochastic").set_index(["environment", "agent"]).loc["wind", "random"]
     assert mirrored["difference"] == -row["difference"]
     assert (mirrored["difference_low"], mirrored["difference_high"]) == (
         -row["difference_high"],
@@ -107,12 +107,12 @@ def test_the_reference_is_the_best_or_the_baseline(lakes, wind):
 
 
 def test_another_measure_decides_when_asked(lakes):
-    table = lakes.table(metric="train_success_rate")
+    table = lakes.table(full=True, metric="train_success_rate")
     assert (table["decided_by"] == "train_success_rate").all()
     for _, rows in table.groupby("environment"):
         assert rows["train_success_rate_mean"].is_monotonic_decreasing
-    returns = lakes.table(metric="greedy_return")
-    pd.testing.assert_series_equal(returns["greedy_return_mean"], lakes.table()["greedy_return_mean"])
+    returns = lakes.table(full=True, metric="greedy_return")
+    pd.testing.assert_series_equal(returns["greedy_return_mean"], lakes.table(full=True)["greedy_return_mean"])
 
 
 def test_agents_that_score_alike_share_a_letter_and_are_ordered_by_the_rest(lakes):
@@ -129,7 +129,7 @@ def test_overall_scores_are_normalised_by_the_best_and_the_random_policy(lakes):
     assert overall.is_normalised
     random = next(one for one in overall.comparison.agents if one.label == "random")
     assert random.mean == pytest.approx(0, abs=1e-12)
-    rows = lakes.table().set_index(["environment", "agent"])
+    rows = lakes.table(full=True).set_index(["environment", "agent"])
     shares = [
         (row["greedy_success_rate_mean"] - row["random_success_rate"])
         / (row["best_success_rate"] - row["random_success_rate"])
@@ -283,7 +283,7 @@ def test_margins_are_means_over_the_other_factor_seed_by_seed(lakes):
 )
 def test_options_that_do_not_fit_get_a_line(lakes, options, message):
     with pytest.raises(ExperimentError, match=message) as error:
-        lakes.table(**options)
+        lakes.table(full=True, **options)
     assert "\n" not in str(error.value)
 
 
@@ -308,7 +308,7 @@ def test_footnotes_say_where_intervals_are_not_to_be_trusted(seeds, said):
 
 def test_without_success_rule_return_decides_and_the_table_says_what_it_can():
     some = vd.compare(["random", "q_learning"], "velodrome/Chain-v0", seeds=6, episodes=20)
-    table = some.table()
+    table = some.table(full=True)
     assert (table["decided_by"] == "greedy_return").all()
     assert table["greedy_success_rate_mean"].isna().all()
     assert table["threshold"].isna().all()
@@ -334,7 +334,7 @@ def test_a_table_of_failures_says_what_failed_and_compares_nobody():
     assert "discretize(CartPole-v1, bins=2): no trial is done." in text
     assert "| hostile_agents:HopefulPlanner | 2 |" in text
     assert "Letters" not in text
-    assert (some.table()["verdict"] == "not compared").all()
+    assert (some.table(full=True)["verdict"] == "not compared").all()
 
 
 def test_one_seed_counts_once_over_several_environments():
@@ -371,7 +371,7 @@ def by_steps():
 
 def test_an_agent_that_takes_its_time_has_no_regret_to_boast_of(by_steps):
     # Stuck at a wall, each of its episodes lasts 100 steps: 20 of them fall short of 1, hundreds of the random agent's.
-    table = by_steps.table()
+    table = by_steps.table(full=True)
     assert table["regret_mean"].isna().all()
     notes = "\n".join(footnotes(by_steps))
     assert f"no regret: {EPISODES_DIFFER} ({LAKE})." in notes
@@ -380,7 +380,7 @@ def test_an_agent_that_takes_its_time_has_no_regret_to_boast_of(by_steps):
 
 def test_regret_stands_under_a_budget_of_steps_where_all_episodes_are_as_long():
     some = vd.compare(["random", "q_learning"], "velodrome/RiverSwim-v0", seeds=3, steps=2010)
-    table = some.table().set_index("agent")
+    table = some.table(full=True).set_index("agent")
     for agent in ("random", "q_learning"):
         curves = list(some.episode_curves("velodrome/RiverSwim-v0", agent))
         assert [curve.episodes for curve in curves] == [100] * 3
@@ -393,7 +393,7 @@ def test_regret_stands_under_a_budget_of_steps_where_all_episodes_are_as_long():
 def test_budgets_of_different_numbers_of_episodes_have_no_regret():
     agents = {"few": {"agent": "random", "episodes": 5}, "many": {"agent": "random", "episodes": 50}}
     results = vd.compare(agents, LAKE, seeds=2, episodes=5)
-    assert results.table()["regret_mean"].isna().all()
+    assert results.table(full=True)["regret_mean"].isna().all()
     assert any(note.startswith(f"no regret: {NUMBERS_DIFFER}") for note in footnotes(results))
 
 
@@ -425,7 +425,7 @@ def test_the_mean_of_a_log_counts_what_is_under_way():
 
 def rows_of(column, values, **known):
     frame = pd.DataFrame({"environment": "lake", "agent": "A", "seed": range(len(values)), column: values} | known)
-    return vd.Results.from_frame(frame).table().iloc[0]
+    return vd.Results.from_frame(frame).table(full=True).iloc[0]
 
 
 def test_intervals_stay_within_what_is_possible():

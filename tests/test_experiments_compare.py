@@ -107,7 +107,7 @@ def test_environments_may_be_factories():
 
     results = compare(["q_learning"], [lake, SLIPPERY])
     assert results.environments == ["lake", SLIPPERY]
-    table = results.table().set_index("environment")
+    table = results.table(full=True).set_index("environment")
     assert table.loc["lake", "greedy_success_rate_mean"] == table.loc[SLIPPERY, "greedy_success_rate_mean"]
 
 

@@ -98,7 +98,7 @@ def read_all(folder):
 
     def read():
         results = vd.Results.load(folder)
-        results.table()
+        results.table(full=True)
         assert all(results._curve_source([record.key for record in results.records]))
         str(results)
 

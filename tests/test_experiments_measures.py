@@ -60,7 +60,7 @@ def test_a_measure_has_a_column_in_every_table_and_an_explanation_below(lakes):
     expected = lakes.frame().groupby("agent")["mean_length"].mean()
     assert frame.set_index("agent")["mean_length_mean"].to_dict() == pytest.approx(expected.to_dict())
     assert "length of episodes" in report_html(lakes)
-    table = lakes.table().set_index("agent")
+    table = lakes.table(full=True).set_index("agent")
     assert (table["mean_length_low"] <= table["mean_length_mean"]).all()
 
 
@@ -97,18 +97,18 @@ def test_missing_trials_count_as_the_worst_where_less_is_better(lakes):
 
 def test_a_reader_may_table_any_number_that_trials_have(lakes):
     measure = Measure("loop_steps", "steps", column="steps", aggregate="median")
-    table = lakes.table(measures=measure).set_index("agent")
+    table = lakes.table(full=True, measures=measure).set_index("agent")
     medians = lakes.frame().groupby("agent")["steps"].median()
     assert table["loop_steps_median"].to_dict() == medians.to_dict()
     assert "steps (median)" in format_table(lakes, "markdown", AnalysisOptions(measures=(measure,)))
     with pytest.raises(ExperimentError, match=r"metric loop_steps: agents are compared by means, not by its median"):
-        lakes.table(measures=measure, metric="loop_steps")
+        lakes.table(full=True, measures=measure, metric="loop_steps")
     with pytest.raises(
         ExperimentError, match=r"no trial has the number 'stepz': did you mean 'steps'.*compare\(measur"
     ):
-        lakes.table(measures=Measure("stepz"))
+        lakes.table(full=True, measures=Measure("stepz"))
     with pytest.raises(ExperimentError, match=r"metric must be one of .*mean_length, got 'mean_lenght': did you mean"):
-        lakes.table(metric="mean_lenght")
+        lakes.table(full=True, metric="mean_lenght")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_results_from_elsewhere_may_be_measured_too(lakes):
     frame = pd.DataFrame(
         {"agent": ["A", "B"], "environment": "Maze", "seed": 0, "greedy_mean_return": [1.0, 2.0]}
     ).assign(evaluation_episodes=[5, 7])
-    table = from_frame(frame).table(measures=[measure], metric="evaluation_episodes")
+    table = from_frame(frame).table(full=True, measures=[measure], metric="evaluation_episodes")
     assert list(table["agent"]) == ["B", "A"]
 
 

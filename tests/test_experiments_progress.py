@@ -10,8 +10,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from velodrome.experiments.cli.progress import DelayedProgress, duration_text, rate_text
-from velodrome.experiments.cli.run_progress import RunProgress, TimeLeft
+from velodrome.experiments.running.progress import DelayedProgress, duration_text, rate_text
+from velodrome.experiments.running.run_progress import RunProgress, TimeLeft
 from velodrome.experiments.running.run_status import AgentStatus, RunStatus
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
@@ -451,7 +451,7 @@ def test_the_bar_of_one_trial_stays_out_of_a_log_file(monkeypatch):
 
 CHILD = """
 import sys
-import velodrome.experiments.cli.run_progress as module
+import velodrome.experiments.running.run_progress as module
 from velodrome.experiments.running.run_status import AgentStatus, RunStatus
 
 assert "rich" not in sys.modules, "importing the display must not import rich"

@@ -115,7 +115,7 @@ def test_the_frame_has_one_row_a_trial(results):
 
 
 def test_the_table_summarises_the_frame(results):
-    table = results.table().set_index(["environment", "agent"])
+    table = results.table(full=True).set_index(["environment", "agent"])
     grouped = results.frame().groupby(["environment", "agent"])
     fields = {"train_success_rate": "train_success_rate", "greedy_success_rate": "greedy_success_rate"}
     fields |= {"train_return": "train_mean_return", "greedy_return": "greedy_mean_return"}
@@ -140,7 +140,7 @@ def test_the_table_summarises_the_frame(results):
 
 
 def test_the_table_ranks_by_greedy_success_in_each_environment(results):
-    table = results.table()
+    table = results.table(full=True)
     assert list(table["environment"].unique()) == ["ice", "slippery ice"]
     for _, rows in table.groupby("environment"):
         assert rows["greedy_success_rate_mean"].is_monotonic_decreasing
@@ -262,12 +262,12 @@ def test_infinities_and_nans_are_stored(endless, tmp_path):
 def test_a_return_of_minus_infinity_is_summarised_without_a_warning(endless):
     rows = {row["agent"]: row for row in endless.rows()}
     assert rows["stuck"]["greedy_return_mean"] == rows["stuck"]["greedy_return_min"] == -math.inf
-    assert endless.table()["agent"].tolist() == ["planner", "stuck"]
+    assert endless.table(full=True)["agent"].tolist() == ["planner", "stuck"]
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in subtract")
 def test_a_return_of_minus_infinity_is_ranked_last_and_printed(endless):
-    assert endless.table()["agent"].tolist() == ["planner", "stuck"]
+    assert endless.table(full=True)["agent"].tolist() == ["planner", "stuck"]
     assert "| -∞ |" in format_table(endless, "markdown")
     assert r"-$\infty$" in format_table(endless, "latex")
     rows = json.loads(format_table(endless, "json"))["rows"]
@@ -340,11 +340,11 @@ def test_failed_trials_are_counted_beside_those_that_are_done(failing):
     }
     assert len(failing.failures) == 18
     assert set(failing.frame()["status"]) == {"done", "failed"}
-    table = failing.table().set_index(["environment", "agent"])
+    table = failing.table(full=True).set_index(["environment", "agent"])
     assert table.loc[("pole", "planner"), "greedy_success_rate_mean":"greedy_success_rate_max"].isna().all()
     assert table.loc[("pole", "by chance"), "greedy_return_mean"] > 0
     # Who has no result is ranked last.
-    assert failing.table()["agent"].tolist()[:2] == ["by chance", "planner"]
+    assert failing.table(full=True)["agent"].tolist()[:2] == ["by chance", "planner"]
 
 
 def test_a_column_shows_who_failed_and_only_where_somebody_did(failing, results):
@@ -421,7 +421,7 @@ def test_an_unfinished_experiment_says_so_and_shows_what_there_is(tmp_path):
 def test_an_experiment_without_any_trial_yet_can_be_shown(tmp_path, table_format):
     some = interrupted(tmp_path, after=0, seeds=2, episodes=5)
     assert (some.records, some.rows(), some.failures) == ([], [], [])
-    assert len(some.table()) == len(some.frame()) == 0
+    assert len(some.table(full=True)) == len(some.frame()) == 0
     if table_format != "csv":
         assert "Not finished: 4 of 4 trials" in format_table(some, table_format)
     assert "Not finished: 4 of 4 trials" in printed(some, 80)
@@ -452,7 +452,7 @@ def test_budgets_of_their_own_are_told():
 
 def test_csv_holds_every_number(results):
     read = pd.read_csv(io.StringIO(format_table(results, "csv")))
-    pd.testing.assert_frame_equal(read, results.table(), check_dtype=False, rtol=0, atol=0)
+    pd.testing.assert_frame_equal(read, results.table(full=True), check_dtype=False, rtol=0, atol=0)
 
 
 def test_json_holds_every_number(results):
@@ -473,7 +473,7 @@ def test_markdown_tables_read_back(results):
         heading, rule, *lines = ([cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines())
         assert heading[:4] == ["agent", "letters", "greedy success", "training success"]
         assert set(map(len, lines)) == {len(heading)} == {len(rule)}
-        table = results.table()
+        table = results.table(full=True)
         rows = table[table["environment"] == environment]
         assert [line[0].replace("¦", "|") for line in lines] == rows["agent"].tolist()
         means = [float(line[2].split()[0]) for line in lines]

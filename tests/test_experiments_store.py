@@ -52,7 +52,7 @@ def contents(folder):
     with Store.open_for_reading(folder) as store:
         digest = store.content_digest()
     results = Results.load(folder)
-    table = results.table().to_csv()
+    table = results.table(full=True).to_csv()
     curves = [
         (curve.returns.tobytes(), curve.lengths.tobytes())
         for environment in results.environments

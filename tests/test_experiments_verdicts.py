@@ -164,7 +164,7 @@ def test_no_agent_beats_another_by_failing_where_it_would_lose():
     assert "10 of the 20 trials of A failed" in text
     assert "유의하게 높" not in korean
     assert "빠진 시도를 가장 나쁜 점수로 치면 그렇지 않습니다" in korean
-    table = results.table()
+    table = results.table(full=True)
     assert table["letters"].tolist() == ["a", "a"]
     assert table.loc[1, "verdict"] == "not distinguishable"
     assert table.loc[1, "p_value"] > 0.05
@@ -211,7 +211,7 @@ def test_equal_success_on_every_seed_is_decided_by_return(success):
     assert "nothing tells them apart" not in text
     assert "탐욕 정책의 리턴으로 비교합니다" in text_of(results, "ko")
     assert "탐욕 정책의 리턴 1.99" in text_of(results, "ko")
-    table = results.table()
+    table = results.table(full=True)
     assert table["letters"].tolist() == ["a", "b"]
     assert table["is_by_return"].tolist() == [False, True]
     assert table.loc[1, "difference"] == pytest.approx(-1.991)
@@ -239,7 +239,7 @@ def test_the_return_of_equal_successes_is_decided_at_the_level_of_the_whole_tabl
             for agent in "ABCD"
             for seed, value in enumerate(rng.normal(0, 1, 8))
         ]
-        letters = Results.from_frame(pd.DataFrame(rows)).table()["letters"]
+        letters = Results.from_frame(pd.DataFrame(rows)).table(full=True)["letters"]
         false += len(set(letters)) > 1
     assert false <= 60 * 0.05 + 3 * np.sqrt(60 * 0.05 * 0.95)
 
@@ -249,7 +249,7 @@ def test_trials_without_a_score_are_not_counted_among_the_seeds():
     frame = frame[["environment", "agent", "seed", "greedy_success_rate", "train_success_rate"]]
     frame.loc[(frame["agent"] == "A") & (frame["seed"] >= 5), "greedy_success_rate"] = np.nan
     results = Results.from_frame(frame)
-    table = results.table()
+    table = results.table(full=True)
     assert table[["seeds", "failed", "no_score"]].to_numpy().tolist() == [[5, 0, 7], [12, 0, 0]]
     assert "7 of the 12 trials of A have no greedy success and are left out" in text_of(results)
     assert "시도 12개 중 7개는" in text_of(results, "ko")
@@ -260,7 +260,7 @@ def test_a_score_above_the_best_possible_is_said_to_be_one():
     scores = {"A": spread(0.75, 0, 20), "B": spread(0.5, 1, 20)}
     near = results_of(scores, best_success_rate=0.74)
     assert "A scores above the best possible greedy success, .740, as sampled episodes can by luck" in text_of(near)
-    assert near.table()["share_of_best"].tolist()[0] == 1.0
+    assert near.table(full=True)["share_of_best"].tolist()[0] == 1.0
     assert any(line.startswith("of best: ") and line.endswith("A.") for line in footnotes(near))
     far = results_of(scores, best_success_rate=0.6)
     assert "by more than luck: that best is not the best of what was evaluated" in text_of(far)

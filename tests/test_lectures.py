@@ -37,7 +37,7 @@ def table():
     results = vd.compare(AGENTS, [DETERMINISTIC, SLIPPERY], seeds=SEEDS, episodes=EPISODES)
     assert set(results.frame()["evaluation"]) == {"exact"}
     assert set(results.frame()["loop"]) == {"compiled"}
-    return results.table().set_index(["agent", "environment"])
+    return results.table(full=True).set_index(["agent", "environment"])
 
 
 @pytest.mark.parametrize(("agent", "environment", "mean", "tolerance", "smallest", "largest"), TRAINING)

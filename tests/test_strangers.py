@@ -82,7 +82,7 @@ def test_each_gives_a_table_and_the_same_with_the_same_seeds(world):
     for _ in range(2):
         results = vd.compare(agents, expression, seeds=2, steps=2 * limit, evaluation_episodes=2, workers=0)
         assert not results.failures
-        rows.append(results.table().set_index("agent")[["greedy_return_mean", "train_return_mean"]])
+        rows.append(results.table(full=True).set_index("agent")[["greedy_return_mean", "train_return_mean"]])
     assert set(rows[0].index) == {*agents}
     assert not rows[0].isna().to_numpy().any()
     assert rows[0].equals(rows[1])

@@ -109,7 +109,7 @@ def list_names(kind: Kind | None = None, /) -> None:
     """
     from rich.text import Text
 
-    from velodrome.experiments.cli.terminal import Terminal
+    from velodrome.experiments.reporting.terminal import Terminal
     from velodrome.experiments.specification.descriptions import describe
 
     console = Terminal(highlight=False, soft_wrap=not sys.stdout.isatty())
@@ -198,6 +198,7 @@ def compare(
     track: list[str] | None = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
+    explain: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Train every agent on every environment over many seeds; print the table, draw the plot.
 
@@ -237,6 +238,7 @@ def compare(
         track: report every trial to a tracker: tensorboard, wandb or mlflow, each with :ARGUMENT; may be repeated.
         quiet: show no progress.
         json: print one JSON object with all rows and pairs instead of the table.
+        explain: explain the words of the table below it.
     """
     from velodrome.experiments.cli.compare import compare_command
     from velodrome.experiments.results.analysis import AnalysisOptions
@@ -253,6 +255,7 @@ def compare(
     return compare_command(
         experiment, on or (), changes=changes, out=out, until_decided=until_decided, max_seeds=max_seeds,
         options=options, run_options=run_options, track=track or (), quiet=quiet, as_json=json,
+        explain=explain,
     )  # fmt: skip
 
 
@@ -266,6 +269,7 @@ def table(
     threshold: float | None = None,
     difference: float | None = None,
     digest: str | None = None,
+    explain: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Print the comparison table of stored results; of several stores in one table.
 
@@ -280,12 +284,15 @@ def table(
         difference: smallest difference that matters.
         digest: content digest that was published with the results, as `velodrome verify` prints it; where the store
             has another, that is said instead of a table, with exit code 2.
+        explain: explain the words of the table below it, on the terminal; the other formats do so always.
     """
     from velodrome.experiments.cli.show import table_command
     from velodrome.experiments.results.analysis import AnalysisOptions
 
     options = AnalysisOptions(metric=metric, baseline=baseline, threshold=threshold, difference=difference)
-    table_command(directories, experiment=experiment, table_format=format, options=options, digest=digest)
+    table_command(
+        directories, experiment=experiment, table_format=format, options=options, digest=digest, explain=explain
+    )
 
 
 @app.command
@@ -375,7 +382,7 @@ def verify(
         workers: trials that run at the same time, all cores by default; 0 runs them in this process, one by one.
         quiet: show no progress.
     """
-    from velodrome.experiments.cli.run_progress import RunProgress
+    from velodrome.experiments.running.run_progress import RunProgress
     from velodrome.experiments.running.stopping import stoppable
     from velodrome.experiments.verify import verify as run_again
 
@@ -401,6 +408,18 @@ def repair(directory: Path, /) -> None:
 
     for line in repair_store(directory).lines():
         say(line)
+
+
+@app.command
+def completion(shell: Literal["bash", "zsh", "fish"]) -> None:
+    """Print the script by which a shell completes commands, options and their values.
+
+    For bash: velodrome completion bash >> ~/.bash_completion
+
+    Args:
+        shell: which.
+    """
+    print(app.generate_completion(prog_name="velodrome", shell=shell))
 
 
 @app.command

@@ -15,10 +15,10 @@ from velodrome.experiments.cli.folders import check_folder, experiment_folder
 from velodrome.experiments.cli.kept_picture import write_learning_curves
 from velodrome.experiments.cli.secondary import secondary
 from velodrome.experiments.cli.streams import holds_all, say
-from velodrome.experiments.cli.terminal import Terminal
 from velodrome.experiments.cli.without_file import fields_without_file, one_experiment
 from velodrome.experiments.errors import AllTrialsFailedError
 from velodrome.experiments.reporting.tables import format_table, table_data, terminal_table
+from velodrome.experiments.reporting.terminal import Terminal
 from velodrome.experiments.results.analysis import AnalysisOptions
 from velodrome.experiments.results.numbers import json_ready
 from velodrome.experiments.results.results import Results
@@ -46,6 +46,7 @@ def compare_command(
     track: Sequence[str],
     quiet: bool,
     as_json: bool,
+    explain: bool,
 ) -> int:
     """`velodrome compare`: run what is missing of an experiment, print its table; returns 1 if trials failed.
 
@@ -61,9 +62,10 @@ def compare_command(
         track: trackers, as texts.
         quiet: show no progress.
         as_json: print JSON in place of the table.
+        explain: whether the table's words are explained.
     """
-    from velodrome.experiments.cli.run_progress import RunProgress
     from velodrome.experiments.running.run_plan import RunOptions, run_plan
+    from velodrome.experiments.running.run_progress import RunProgress
     from velodrome.experiments.running.run_until_decided import UntilDecided, run_until_decided
     from velodrome.experiments.tracking.tracker import open_tracker
 
@@ -98,7 +100,7 @@ def compare_command(
         data = table_data(results, options) | {"failed": len(results.failures)}
         print(visible_json(json.dumps(json_ready(data), indent=2, ensure_ascii=not holds_all(sys.stdout))))
     else:
-        _print(results, options, shown, given, has_file=fields is not None)
+        _print(results, options, shown, given, has_file=fields is not None, explain=explain)
     if not results.failures:
         return 0
     asked_for: dict[str, Any] = {"on": on} | changes | {"out": given, "track": track}
@@ -111,10 +113,12 @@ def compare_command(
     return 1
 
 
-def _print(results: Results, options: AnalysisOptions, folder: Path, out: Path, *, has_file: bool) -> None:
+def _print(
+    results: Results, options: AnalysisOptions, folder: Path, out: Path, *, has_file: bool, explain: bool
+) -> None:
     """The table with its verdict, and where everything is."""
     console = Terminal(highlight=False)
-    console.print(terminal_table(results, console.width, options))
+    console.print(terminal_table(results, console.width, options, explain=explain))
     if not any(row["seeds"] for row in results.rows(options)):
         return
     console.print(Text(f"Table and plot: {folder}; trials: {out / STORE_FILE}"), soft_wrap=True)

@@ -11,10 +11,9 @@ from rich.text import Text
 from velodrome.agents.agent import Loop
 from velodrome.agents.errors import check_budget_or_epochs
 from velodrome.experiments.cli.folders import check_folder
-from velodrome.experiments.cli.progress import DelayedProgress
 from velodrome.experiments.cli.secondary import reason_of, secondary
-from velodrome.experiments.cli.terminal import Terminal
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.reporting.terminal import Terminal
 from velodrome.experiments.results.numbers import MISSING, json_ready
 from velodrome.experiments.run import run
 from velodrome.experiments.specification.catalogue import build_agent
@@ -68,21 +67,17 @@ def run_command(
         from velodrome.experiments.cli.render import check_render
 
         check_render(configuration, render)
-    with DelayedProgress(agent, "episodes") as progress:
-        total = episodes or 0
-        trial = run(
-            learner,
-            configuration,
-            episodes=episodes,
-            steps=steps,
-            seed=seed,
-            loop=loop,
-            success=success,
-            evaluation_episodes=evaluation_episodes,
-            evaluate_every=evaluate_every,
-            callback=(lambda finished: progress.update(finished, total)) if total else None,
-            callback_every=max(1, total // 100),
-        )
+    trial = run(
+        learner,
+        configuration,
+        episodes=episodes,
+        steps=steps,
+        seed=seed,
+        loop=loop,
+        success=success,
+        evaluation_episodes=evaluation_episodes,
+        evaluate_every=evaluate_every,
+    )
     if as_json:
         print(json.dumps(json_ready({**trial.record(), "agent": agent, "notes": list(trial.log.notes)}), indent=2))
     else:

@@ -23,6 +23,7 @@ def table_command(
     table_format: str,
     options: AnalysisOptions,
     digest: str | None = None,
+    explain: bool = False,
 ) -> None:
     """`velodrome table`: print stored results."""
     from velodrome.experiments.reporting.tables import format_table, terminal_table
@@ -35,10 +36,10 @@ def table_command(
         # Substitutes for letters are no JSON.
         say(json.dumps(json.loads(text), indent=2) if table_format == "json" and not holds_all(sys.stdout) else text)
         return
-    from velodrome.experiments.cli.terminal import Terminal
+    from velodrome.experiments.reporting.terminal import Terminal
 
     console = Terminal(highlight=False)
-    console.print(terminal_table(results, console.width, options))
+    console.print(terminal_table(results, console.width, options, explain=explain))
 
 
 def plot_command(

@@ -84,7 +84,7 @@ def draw_evaluation_curves(axes: "Axes", table: TrialTable, environment: str, me
             at[known], low[known], high[known], color=style["color"], alpha=band_opacity(len(table.agents)), linewidth=0
         )
         longest = max(longest, int(at[-1]))
-        ends.append(EndLabel(float(values[:, -1].mean()), agent, style["color"]))
+        ends.append(EndLabel(float(values[:, -1].mean()), agent, style["color"], values.mean(axis=0).tobytes()))
     if not ends:
         raise ExperimentError(f"{environment}: the trials of no agent were evaluated at common points")
     best = reference(table, environment, best_column)

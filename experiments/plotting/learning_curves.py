@@ -102,7 +102,8 @@ def draw_learning_curves(
             # A band of two seeds may be so wide that nothing else could be seen.
             limits.append(max(low[known].min(), np.nanmin(curves)))
             limits.append(min(high[known].max(), np.nanmax(curves)))
-        ends.append(EndLabel(float(finite[-max(1, len(finite) // 10) :].mean()), agent, style["color"]))
+        end = float(finite[-max(1, len(finite) // 10) :].mean())
+        ends.append(EndLabel(end, agent, style["color"], mean.tobytes()))
     if not ends:
         say(axes, _nothing(table, environment, num_curves))
     best = reference(table, environment, best_column)

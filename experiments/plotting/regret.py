@@ -69,7 +69,7 @@ def draw_regret(axes: "Axes", table: TrialTable, environment: str, over: str | N
                 x, *mean_band(curves), color=style["color"], alpha=band_opacity(len(table.agents)), linewidth=0
             )
         limits += [np.nanmin(curves), np.nanmax(curves)]
-        ends.append(EndLabel(float(mean[np.isfinite(mean)][-1]), agent, style["color"]))
+        ends.append(EndLabel(float(mean[np.isfinite(mean)][-1]), agent, style["color"], mean.tobytes()))
     if not ends:
         raise ExperimentError(f"{environment}: these results have no learning curves, so there is no regret to draw")
     axes.set_xlim(0, longest)

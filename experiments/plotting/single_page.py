@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 def new_figure(height: float, width: float = WIDTH) -> "Figure":
     """An empty figure of so many inches, known to no global list."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), dpi=120, layout=ConstrainedLayoutEngine())
+    from velodrome.experiments.plotting.displayed_figure import DisplayedFigure
+
+    figure = DisplayedFigure(figsize=(width, height), dpi=120, layout=ConstrainedLayoutEngine())
     FigureCanvasAgg(figure)
     return figure
 

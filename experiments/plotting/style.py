@@ -26,11 +26,19 @@ MOST_LABEL_LINES = 4
 
 
 class EndLabel(NamedTuple):
-    """Text beside the right end of a line, which ends at `value` in data coordinates."""
+    """Text beside the right end of a line.
+
+    Attributes:
+        value: where the line ends, in data coordinates.
+        text: of the label.
+        colour: of the line.
+        line: its points; lines that lie on each other get one label.
+    """
 
     value: float
     text: str
     colour: str
+    line: bytes = b""
 
 
 @contextmanager
@@ -140,7 +148,7 @@ def label_ends(axes: "Axes", ends: Sequence[EndLabel]) -> None:
     from matplotlib.lines import Line2D
 
     beside = axes.get_yaxis_transform()
-    ordered = sorted(ends)
+    ordered = sorted(_merged(ends))
     texts = [wrapped(end.text) for end in ordered]
     low, high = axes.get_ylim()
     points = axes.get_window_extent().height / axes.figure.dpi * 72
@@ -156,6 +164,15 @@ def label_ends(axes: "Axes", ends: Sequence[EndLabel]) -> None:
                 label="_leader",
             )
         )  # fmt: skip
+
+
+def _merged(ends: Sequence[EndLabel]) -> list[EndLabel]:
+    """Labels, those of lines that lie on each other in one, in the colour of the last, which is seen."""
+    merged: dict[tuple[float, bytes, str], EndLabel] = {}
+    for end in ends:
+        key = (end.value, end.line, "" if end.line else end.text)
+        merged[key] = end._replace(text=f"{merged[key].text} = {end.text}") if key in merged else end
+    return list(merged.values())
 
 
 def _apart(values: Sequence[float], heights: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from velodrome.experiments.results.numbers import MISSING, count, estimate, is_k
 from velodrome.experiments.results.rows import comparison_row
 from velodrome.experiments.trials.measures import MEASURES, Measure
 
-FAILED, NO_SCORE, REWARD_A_GUESS = "failed", "no score", "reward a guess"
+FAILED, NO_SCORE, REWARD_A_GUESS, OF_BEST = "failed", "no score", "reward a guess", "of best"
 VERSUS_BEST, VERSUS_BASELINE = "vs best", "vs baseline"
 # Behind a difference that is not one of what decides, but of greedy return.
 BY_RETURN = "(return)"
@@ -72,7 +72,7 @@ def _environment_section(one: EnvironmentAnalysis) -> Section:
         _measure_column(measure),
         *[difference] * comes_first,
         *_columns_of_others(one),
-        Column("of best", lambda row: percent(row["share_of_best"]) if is_known(row["share_of_best"]) else MISSING),
+        Column(OF_BEST, lambda row: percent(row["share_of_best"]) if is_known(row["share_of_best"]) else MISSING),
         *[difference] * (not comes_first),
         _iqm_column(measure.is_rate),
         _mean_column("regret", "regret", is_rate=False),

@@ -27,10 +27,17 @@ UNSEEN = 0.05
 
 
 class Fact(NamedTuple):
-    """A subject, and what is true of it."""
+    """A subject, and what is true of it.
+
+    Attributes:
+        term: the subject.
+        text: what is true of it.
+        is_glossary: whether it is the meaning of a word, the same for all experiments.
+    """
 
     term: str
     text: str
+    is_glossary: bool = False
 
 
 def how_it_was_run(results: TrialTable, analysis: Analysis, words: Words) -> list[Fact]:
@@ -58,7 +65,7 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
             "Of {seeds} that all score the same nothing is known of what happens with fewer than {share} of seeds.",
             seeds=words.seeds([most]), share=percent(1 - UNSEEN ** (1 / most)),
         )  # fmt: skip
-    facts = [Fact("[ ]", brackets)]
+    facts = [Fact("[ ]", brackets, is_glossary=fewest >= ENOUGH_SEEDS and most <= 1)]
     everything = [one.comparison for one in (*scored, analysis.overall, *analysis.margins) if one is not None]
     untested = [one for one in everything if one.num_untested]
     if untested:
@@ -66,10 +73,10 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
         facts.append(Fact(words("no letters"), too_many(largest, words)))
     compared = [one for one in scored if len(one.comparison.compared) > 1]
     if compared:
-        facts.append(Fact(words("letters"), _letters(compared, words)))
+        facts.append(Fact(words("letters"), _letters(compared, words), is_glossary=True))
         rare = _rare_seeds([one.comparison for one in compared], words)
         facts += [Fact(words("rare seeds"), rare)] if rare else []
-        facts.append(Fact(words("vs best / baseline"), _differences(compared, words)))
+        facts.append(Fact(words("vs best / baseline"), _differences(compared, words), is_glossary=True))
         pairs = [pair for one in compared for pair in one.comparison.pairs.values()]
         if any(pair.is_by_return for pair in pairs):
             text = words("Agents with the same greedy success on every seed are compared by greedy return.")
@@ -82,12 +89,12 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
             "difference of just this size: one of half the size takes four times as many. In parentheses: the fewest "
             "and the most that it may be, for so few seeds tell the spread only roughly (90 %)."
         )
-        facts.append(Fact(words("settle"), settle))
-    facts += [Fact(words(heading_of(one)), words(one.explanation)) for one in _explained(scored)]
+        facts.append(Fact(words("settle"), settle, is_glossary=True))
+    facts += [Fact(words(heading_of(one)), words(one.explanation), is_glossary=True) for one in _explained(scored)]
     rows = [row for one in scored for row in one.rows]
     if any(tells_reward_a_guess(one) for one in scored):
         text = words("Mean reward of a step of the greedy policy: of a text, the share of its letters guessed right.")
-        facts.append(Fact(words("reward a guess"), text))
+        facts.append(Fact(words("reward a guess"), text, is_glossary=True))
     over = [row for row in rows if row["greedy_success_rate_mean"] > row["best_success_rate"] * (1 + ROUNDING)]
     if over:
         text = words(
@@ -96,12 +103,11 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
         )  # fmt: skip
         facts.append(Fact(words("of best"), text))
     if any(is_known(row["iqm"]) for row in rows):
-        facts.append(
-            Fact("IQM", words("Interquartile mean: of the middle half of the seeds, so that no outlier decides."))
-        )
+        text = words("Interquartile mean: of the middle half of the seeds, so that no outlier decides.")
+        facts.append(Fact("IQM", text, is_glossary=True))
     if any(is_known(row["regret_mean"]) for row in rows):
         regret = words("What the returns in training fall short of the best expected return, summed over all episodes.")
-        facts.append(Fact(words("regret"), regret))
+        facts.append(Fact(words("regret"), regret, is_glossary=True))
     facts += [Fact(words("no regret"), text) for text in _without_regret(scored, words)]
     windows = sorted({one.threshold.window for one in scored if one.threshold is not None})
     if windows:
@@ -110,17 +116,30 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
             "half of the seeds or more never did.",
             window=", ".join(str(window) for window in windows),
         )  # fmt: skip
-        facts.append(Fact(words("episodes to a rate"), text))
+        facts.append(Fact(words("episodes to a rate"), text, is_glossary=True))
     if analysis.overall is not None and analysis.overall.is_normalised:
         text = words("Shares of the way from the random policy (0) to the best possible one (1).")
-        facts.append(Fact(words("normalised score"), text))
+        facts.append(Fact(words("normalised score"), text, is_glossary=True))
     if analysis.overall is not None:
         about = _about_overall(analysis, words)
         facts += [Fact(words("over all environments"), about)] if about else []
     if analysis.margins:
         text = words("Means over the other factor, seed by seed; they hide how policy and learner act together.")
-        facts.append(Fact(words("margins"), text))
+        facts.append(Fact(words("margins"), text, is_glossary=True))
     return facts
+
+
+def identical_agents(results: TrialTable, words: Words) -> list[Fact]:
+    """Agents that measured the same with every seed, as two spellings of one agent do."""
+    groups: dict[Any, list[str]] = {}
+    for agent in results.agents:
+        records = [record for one in results.environments for record in results.trials(one, agent)]
+        # Seeds are few where chance alone makes two agents do the same.
+        if len({record.seed for record in records}) > 1 and all(record.is_done for record in records):
+            numbers = [(one.environment, one.seed, *map(repr, one.measures.values())) for one in records]
+            groups.setdefault(tuple(numbers), []).append(agent)
+    text = "The same numbers with every seed: {agents}."
+    return [Fact(words("identical"), words(text, agents=words.names(same))) for same in groups.values() if same[1:]]
 
 
 def too_many(comparison: Comparison, words: Words) -> str:

@@ -1,6 +1,6 @@
 """Notes below a table, which a reader must know to trust it."""
 
-from velodrome.experiments.reporting.facts import how_it_was_run, how_to_read
+from velodrome.experiments.reporting.facts import how_it_was_run, how_to_read, identical_agents
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.results.analysis import Analysis, AnalysisOptions, analyse
 from velodrome.experiments.results.learning import unfinished_shares
@@ -12,19 +12,21 @@ LARGE_SHARE = 0.1
 MOST_CAUSES = 5
 
 
-def footnotes(results: TrialTable, options: AnalysisOptions | None = None) -> list[str]:
+def footnotes(results: TrialTable, options: AnalysisOptions | None = None, *, explain: bool = True) -> list[str]:
     """Notes below a table: how it was run, what is missing, how to read it, remarks of trials.
 
     Args:
         results: of an experiment.
         options: with which the table was made.
+        explain: whether the words are explained that mean the same in all tables.
 
     Raises:
         ExperimentError: options that do not fit.
     """
     analysis, words = analyse(results, options), Words()
-    facts = [*how_it_was_run(results, analysis, words), *how_to_read(analysis, words)]
-    notes = [f"{fact.term}: {fact.text.removesuffix('.')}." for fact in facts]
+    facts = [*how_it_was_run(results, analysis, words), *identical_agents(results, words)]
+    facts += how_to_read(analysis, words)
+    notes = [f"{fact.term}: {fact.text.removesuffix('.')}." for fact in facts if explain or not fact.is_glossary]
     return [*_what_is_missing(results, analysis), *_what_was_cut(results), *notes, *results.notes]
 
 

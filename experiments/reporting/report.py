@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from velodrome.agents.resuming.whole_files import write_whole
-from velodrome.experiments.reporting.facts import how_it_was_run, how_to_read
+from velodrome.experiments.reporting.facts import how_it_was_run, how_to_read, identical_agents
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.report_extent import drawn_part
 from velodrome.experiments.reporting.report_figures import report_figures
@@ -83,7 +83,7 @@ def _contents(results: TrialTable, analysis: Analysis, options: AnalysisOptions,
         "failures": _failures(results, words),
         "notes": [without_home(note) for note in results.notes],
         "run": how_it_was_run(results, analysis, words),
-        "reading": how_to_read(analysis, words),
+        "reading": [*identical_agents(results, words), *how_to_read(analysis, words)],
         "provenance": [_provenance(way, words) for way in results.provenance],
         "commands": _commands(results),
         "agents": _expressions(results.settings.agents),

@@ -58,7 +58,7 @@ class SentenceParts:
 
     def told(self, outcome: PairOutcome) -> dict[str, str]:
         """Fields of a template on a pair."""
-        difference = numbers.estimate(outcome.estimate, outcome.low, outcome.high, outcome.pair.is_rate)
+        difference = numbers.estimate(outcome.estimate, outcome.low, outcome.high, self._is_share(outcome))
         if outcome.pair.is_by_return:
             difference = self.words("{difference} in greedy return", difference=difference)
         return {
@@ -82,7 +82,11 @@ class SentenceParts:
 
     def rounded(self, value: float, outcome: PairOutcome) -> str:
         """A difference with as many decimals as that of a pair."""
-        return numbers.rounded(value, outcome.low, outcome.high, outcome.pair.is_rate)
+        return numbers.rounded(value, outcome.low, outcome.high, self._is_share(outcome))
+
+    def _is_share(self, outcome: PairOutcome) -> bool:
+        """Whether a pair's difference is written as the scores are, in shares of 1."""
+        return self.scale.is_rate and not outcome.pair.is_by_return
 
     def names(self, agents: Sequence[AgentScores]) -> str:
         """Agents as a list."""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from velodrome.experiments.reporting.columns import FAILED, NO_SCORE, Section, sections_of
+from velodrome.experiments.reporting.columns import FAILED, NO_SCORE, OF_BEST, Section, sections_of
 from velodrome.experiments.reporting.footnotes import footnotes
 from velodrome.experiments.reporting.verdicts import verdict_lines, verdicts
 from velodrome.experiments.results.analysis import Analysis, AnalysisOptions, analyse
@@ -96,8 +96,16 @@ def _pair_row(environment: str, pair: AgentPair) -> dict[str, Any]:
     return row | {"detectable_difference": pair.detectable}
 
 
-def terminal_table(results: TrialTable, width: int = 80, options: AnalysisOptions | None = None) -> "RenderableType":
+def terminal_table(
+    results: TrialTable, width: int = 80, options: AnalysisOptions | None = None, *, explain: bool = False
+) -> "RenderableType":
     """The comparison as rich tables, what they say in words, and footnotes; columns that do not fit are left out.
+
+    Args:
+        results: of an experiment.
+        width: of the terminal, in characters.
+        options: of the table.
+        explain: whether the words are explained that mean the same in all tables.
 
     Raises:
         ExperimentError: options that do not fit.
@@ -115,7 +123,7 @@ def terminal_table(results: TrialTable, width: int = 80, options: AnalysisOption
         title = visible_line(f"{verdict.title}: ") if verdict.title else ""
         parts.append(Text.assemble((title, "bold"), visible_line(" ".join(verdict.sentences[:TERMINAL_SENTENCES]))))
     parts.append(Text())
-    notes = footnotes(results, options)
+    notes = footnotes(results, options, explain=explain)
     if left_out:
         notes.append(f"For want of width without: {', '.join(left_out)}.")
     parts.extend(Text(visible(note), style="dim") for note in notes)
@@ -129,6 +137,17 @@ def _terminal_section(section: Section, width: int) -> "tuple[Table, list[str]]"
     from rich.table import Table
     from rich.text import Text
 
+    names = [visible_line(row["agent"]) for row in section.rows]
+    longest = max(map(cell_len, [section.subject, *names]))
+    columns = [(column.heading, [visible_line(column.cell(row)) for row in section.rows]) for column in section.columns]
+    least = FEWEST_COLUMNS - 1 + sum(heading in (FAILED, NO_SCORE) for heading, _ in columns)
+    missing: list[str] = []
+    while columns and _room_for_agents(columns, width) < min(
+        longest, MOST_FOR_AGENTS if len(columns) > least else LEAST_FOR_AGENTS
+    ):
+        # The last is the least telling, but for the share of the best, which stays while others are there to go.
+        place = -2 if columns[-1][0] == OF_BEST and len(columns) > least + 1 else -1
+        missing.insert(0, columns.pop(place)[0])
     table = Table(
         title=Text(visible_line(section.title)),
         title_justify="left",
@@ -136,29 +155,20 @@ def _terminal_section(section: Section, width: int) -> "tuple[Table, list[str]]"
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
-    names = [visible_line(row["agent"]) for row in section.rows]
-    longest = max(map(cell_len, [section.subject, *names]))
-    table.add_column(section.subject, overflow="fold")
-    for column in section.columns:
-        table.add_column(column.heading, justify="right", no_wrap=True)
-    for name, row in zip(names, section.rows, strict=True):
-        table.add_row(Text(name), *[Text(visible_line(column.cell(row))) for column in section.columns])
-    least = FEWEST_COLUMNS + sum(column.heading in (FAILED, NO_SCORE) for column in section.columns)
-    missing: list[str] = []
-    while len(table.columns) > 1 and _room_for_agents(table, width) < min(
-        longest, MOST_FOR_AGENTS if len(table.columns) > least else LEAST_FOR_AGENTS
-    ):
-        missing.insert(0, str(table.columns.pop().header))
-    table.columns[0].width = max(1, min(longest, _room_for_agents(table, width)))
+    table.add_column(section.subject, overflow="fold", width=max(1, min(longest, _room_for_agents(columns, width))))
+    for heading, _ in columns:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for number, name in enumerate(names):
+        table.add_row(Text(name), *[Text(cells[number]) for _, cells in columns])
     return table, missing
 
 
-def _room_for_agents(table: "Table", width: int) -> int:
-    """Columns of the terminal that are left for agents beside all other columns of a table."""
+def _room_for_agents(columns: Sequence[tuple[str, Sequence[str]]], width: int) -> int:
+    """Columns of the terminal that are left for agents beside all other columns of a table: headings and cells."""
     from rich.cells import cell_len
 
-    cells = [[column.header, *column._cells] for column in table.columns[1:]]
-    return width + 1 - 3 * len(table.columns) - sum(max(cell_len(str(cell)) for cell in column) for column in cells)
+    taken = sum(max(map(cell_len, [heading, *cells])) for heading, cells in columns)
+    return width - 2 - 3 * len(columns) - taken
 
 
 def _no_formula(text: str) -> str:

@@ -87,9 +87,25 @@ class Results(TrialTable):
         """One row for each environment and agent with trials, in the order of the experiment; NaN for the unknown."""
         return self.analysis(options).rows_in_order(self.agents)
 
+    def __repr__(self) -> str:
+        """Return the name, and how much there is, in one line."""
+        return f"<Results {self.name!r}: {self._extent()}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the table that people read, the verdict in words and the learning curves."""
+        from velodrome.experiments.reporting.notebook import results_html
+
+        return results_html(self, self._extent())
+
+    def _extent(self) -> str:
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        counts = {"agents": len(self.agents), "environments": len(self.environments), "trials": len(self.records)}
+        return ", ".join(_counted(number, what) for what, number in counts.items()) + failed
+
     def table(
         self,
         *,
+        full: bool = False,
         metric: str | None = None,
         baseline: str | None = None,
         threshold: float | None = None,
@@ -102,6 +118,7 @@ class Results(TrialTable):
         Agents that share a letter are not distinguishable at a family-wise error of 5 %.
 
         Args:
+            full: all columns, some 60; by default those that say who is better, by what and by how much.
             metric: greedy_success_rate, greedy_return, train_success_rate, train_return, or the name of a measure of
                 your own; by default greedy success where there is a success rule, or else greedy return.
             baseline: agent that the others are compared with; by default the best on each environment.
@@ -118,7 +135,9 @@ class Results(TrialTable):
             metric=metric, baseline=baseline, threshold=threshold, difference=difference,
             measures=checked_measures(measures),
         )  # fmt: skip
-        return pd.DataFrame([row for one in self.analysis(options).environments for row in one.rows])
+        analysis = self.analysis(options)
+        frame = pd.DataFrame([row for one in analysis.environments for row in one.rows])
+        return frame if full or frame.empty else frame[_telling_columns(analysis, frame)]
 
     def plot(
         self,
@@ -166,6 +185,19 @@ class Results(TrialTable):
         from velodrome.experiments.reporting.report import write_report
 
         return write_report(self, Path(path), options=options, language=language)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what.removesuffix('s') if number == 1 else what}"
+
+
+def _telling_columns(analysis: Analysis, frame: "DataFrame") -> list[str]:
+    """Columns of the short table."""
+    measures = dict.fromkeys(one.measure.name for one in analysis.environments)
+    columns = ["environment", "agent", "letters", "seeds"]
+    columns += [name for name in ("failed", "no_score") if frame[name].any()]
+    columns += [f"{name}_{end}" for name in measures for end in ("mean", "low", "high")]
+    return columns + [name for name in ("difference", "share_of_best") if frame[name].notna().any()]
 
 
 def _copy(source: Store | Path, identifier: int, directory: Path) -> None:

@@ -43,7 +43,8 @@ class RunOptions:
         retry_failed: run the failed trials of the store again.
         strict: refuse to run where the checks before running find something.
         track: trackers that hear of every trial, such as a TensorBoardTracker.
-        progress: called with the state of the run, a few times a second.
+        progress: True for bars on a terminal and in a notebook, False for none, or a function that is called with the
+            state of the run, a few times a second.
         measures: of the user's own, computed of each trial as it ends, and stored with it. Trials that are stored
             already are not run again for them.
     """
@@ -57,7 +58,7 @@ class RunOptions:
     retry_failed: bool = False
     strict: bool = False
     track: Tracker | Sequence[Tracker] = ()
-    progress: ProgressCallback | None = None
+    progress: ProgressCallback | bool | None = True
     measures: tuple[Measure, ...] = ()
 
     @property
@@ -78,7 +79,7 @@ class RunOptionFields(TypedDict, total=False):
     retry_failed: bool
     strict: bool
     track: Tracker | Sequence[Tracker]
-    progress: ProgressCallback | None
+    progress: ProgressCallback | bool | None
     measures: Iterable[Measure] | Measure
 
 
@@ -154,7 +155,7 @@ class RunSession:
         """Run what is missing of a plan; progress counts its trials and of those of the plans before."""
         options, before = self._options, self._status
         progress = None
-        if options.progress is not None:
+        if callable(options.progress):
             progress = partial(_tell_sum, options.progress, before)
         manager = Manager(
             plan, self.store, self._provenance, retry_failed=options.retry_failed,

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,6 +75,24 @@ class Trial:
     evaluation: Evaluation
     trained: Agent
 
+    def __repr__(self) -> str:
+        """Return who learnt where, for how long, and how well it does, in one line."""
+        counts = f"{self.log.episodes:,} episodes, {self.log.steps:,} steps"
+        return f"<Trial {self.agent} on {self.profile.label}, seed {self.seed}: {counts}; {self._scores()}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the trial's numbers as a table."""
+        shown = {"agent": self.agent, "environment": self.profile.label, "seed": self.seed} | self.metrics()
+        rows = [(name.replace("_", " "), value) for name, value in shown.items() if value == value and value != ""]
+        cells = "".join(f"<tr><th>{escape(name)}</th><td>{_cell(value)}</td></tr>" for name, value in rows)
+        return f"<table><caption>{escape(repr(self))}</caption>{cells}</table>"
+
+    def _scores(self) -> str:
+        greedy = self.evaluation
+        scores = {"success": greedy.success_rate, "return": greedy.mean_return}
+        known = [f"greedy {name} {value:.4g}" for name, value in scores.items() if value is not None and value == value]
+        return f"{' and '.join(known)} ({greedy.method})" if known else greedy.method
+
     @property
     def measured(self) -> tuple[Curve, ...]:
         """Curves along the training, such as "evaluation_return" with `evaluate_every`."""
@@ -106,6 +125,12 @@ class Trial:
         """Agent, environment, seed, `metrics` and the speed, as one flat, JSON-ready row."""
         identity = {"agent": self.agent, "environment": self.profile.label, "seed": self.seed}
         return identity | self.metrics() | {"steps_per_second": self.log.steps_per_second}
+
+
+def _cell(value: Any) -> str:
+    return escape(
+        f"{value:.6g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,12 +4,14 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from velodrome.experiments.cli.progress import DELAY_SECONDS, duration_text, is_terminal, rate_text
-from velodrome.experiments.running.run_status import AgentStatus, RunStatus
+from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.running.progress import DELAY_SECONDS, duration_text, is_terminal, rate_text
+from velodrome.experiments.running.run_status import AgentStatus, ProgressCallback, RunStatus
+from velodrome.experiments.texts import is_notebook
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +26,8 @@ LONGEST_BAR, SHORTEST_BAR = 40, 6
 DISPENSABLE = ("compiled", "reused", "steps", "rate", "left")
 # Loading from disk what was compiled before is not mentioned.
 LEAST_COMPILE_SECONDS = 1.0
+# Characters of a line below a notebook's cell.
+_CELL_WIDTH = 100
 # Evidence older than this many seconds, and this many trials, counts half.
 HALF_LIFE_SECONDS, HALF_LIFE_TRIALS = 30.0, 7.0
 
@@ -31,12 +35,13 @@ HALF_LIFE_SECONDS, HALF_LIFE_TRIALS = 30.0, 7.0
 class RunProgress:
     """Shows where a running experiment stands, on standard error: the manager's `progress` callback.
 
-    On a terminal, bars of the experiment and of its agents appear after a second and disappear at the end, also when an
-    exception ends it. Elsewhere a line is written after five seconds and then every ten.
+    On a terminal and in a notebook, bars of the experiment and of its agents appear after a second and disappear at the
+    end, also when an exception ends it. Elsewhere a line is written after five seconds and then every ten.
 
     Args:
         title: the experiment's name.
         quiet: show nothing at all.
+        has_lines: whether lines are written where there is neither a terminal nor a notebook.
         console: to write to; standard error by default.
         clock: seconds, increasing.
     """
@@ -46,17 +51,19 @@ class RunProgress:
         title: str,
         *,
         quiet: bool = False,
+        has_lines: bool = True,
         console: "Console | None" = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._title = title
-        self._silent = quiet
+        self._silent, self._has_lines = quiet, has_lines
         self._console = console
         self._clock = clock
         self._started: float | None = None
         self._next_look = self._next_line = 0.0
         self._time_left = TimeLeft()
         self._live: Live | None = None
+        self._cell: Any = None
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +75,8 @@ class RunProgress:
         if self._live is not None:
             with suppress(OSError):
                 self._live.stop()
+        if self._cell is not None:
+            self._cell.update({"text/plain": ""}, raw=True)
 
     def __call__(self, status: RunStatus) -> None:
         """Take notice of `status`; cheap enough to be called after every trial."""
@@ -90,18 +99,34 @@ class RunProgress:
             self._silent = True
 
     def _show(self, status: RunStatus, facts: dict[str, str], now: float) -> None:
+        if self._console is None and is_notebook():
+            self._draw_in_cell(status, facts)
+            return
         if self._console is None:
-            from velodrome.experiments.cli.terminal import Terminal
+            from velodrome.experiments.reporting.terminal import Terminal
 
             # FORCE_COLOR, which build servers set, makes rich take their log files for terminals.
             self._console = Terminal(stderr=True, force_interactive=None if is_terminal(sys.stderr) else False)
         if self._console.is_interactive:
             self._draw(_display(self._title, status, facts, self._console))
-        elif now >= self._next_line:
+        elif self._has_lines and now >= self._next_line:
             self._next_line = now + LINE_SECONDS
             percent = f" ({100 * status.finished // status.total} %)" if status.total else ""
             done = f"velodrome: {status.finished:,} of {status.total:,} trials{percent}"
             print(", ".join([done, *facts.values()]), file=self._console.file, flush=True)
+
+    def _draw_in_cell(self, status: RunStatus, facts: dict[str, str]) -> None:
+        """Show the bars below a notebook's cell, in the place of those before."""
+        from IPython.display import display
+        from rich.console import Console
+
+        # A console of its own: nothing is written to it, it gives the bars their size.
+        console = Console(width=_CELL_WIDTH, height=MOST_AGENTS, force_jupyter=False)
+        bars = {"text/plain": _display(self._title, status, facts, console).plain}
+        if self._cell is None:
+            self._cell = display(bars, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._cell.update(bars, raw=True)
 
     def _draw(self, display: "Text") -> None:
         if self._live is None:
@@ -117,6 +142,25 @@ class RunProgress:
             )
             self._live.start()
         self._live.update(display, refresh=True)
+
+
+def shown_progress(
+    progress: ProgressCallback | bool | None, title: str
+) -> AbstractContextManager[ProgressCallback | None]:
+    """Callback of what a user asked for: bars on a terminal and in a notebook (True), a function, or nothing.
+
+    Args:
+        progress: as asked for.
+        title: the experiment's name.
+
+    Raises:
+        ExperimentError: it is neither.
+    """
+    if progress is True:
+        return RunProgress(title, has_lines=False)
+    if not (progress is False or progress is None or callable(progress)):
+        raise ExperimentError(f"progress must be True, False or a function of a RunStatus, got {progress!r}")
+    return nullcontext(progress or None)
 
 
 class TimeLeft:

@@ -82,7 +82,7 @@ class DelayedProgress:
     def _start(self, total: int) -> "Progress":
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        from velodrome.experiments.cli.terminal import Terminal
+        from velodrome.experiments.reporting.terminal import Terminal
 
         console = Terminal(stderr=True)
         self._progress = Progress(
