@@ -67,8 +67,8 @@ class Bricks(gym.Env[NDArray[np.uint8], int]):
     after 500 steps; a way that breaks all bricks in 284 steps at most is known from every start.
 
     ## Arguments
-    `sticky_actions=0.0`: probability with which a step repeats the last action instead of the given one. Without it
-    nothing but the start is random.
+    `sticky_actions=0.0`: probability with which a step repeats the last action instead of the given one, which
+    no observation shows. Without it nothing but the start is random.
 
     ## Reference
     After Breakout (Atari, 1976), with rules of its own. Sticky actions: Machado et al. (2018), Revisiting the Arcade
