@@ -61,7 +61,7 @@ def results(tmp_path_factory):
 
 
 def row_of(results, agent):
-    return results.table().set_index("agent").loc[agent]
+    return results.table(full=True).set_index("agent").loc[agent]
 
 
 def test_shares_have_exact_intervals_and_times_are_censored(results):
@@ -117,7 +117,7 @@ def test_tables_footnotes_and_the_report_tell_them(results):
 
 def test_without_it_nothing_new_is_shown():
     results = vd.compare(["q_learning", "random"], LAKE, seeds=5, episodes=40, evaluate_every=20, workers=0)
-    assert not [column for column in results.table().columns if "solve" in column or "fell" in column]
+    assert not [column for column in results.table(full=True).columns if "solve" in column or "fell" in column]
     assert not [column for column in results.frame().columns if "solve" in column or "evaluated" in column]
     assert "solved" not in format_table(results, "markdown")
 
