@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from numba.core.errors import TypingError
 
 from velodrome.agents import (
     DQN,
@@ -225,6 +226,34 @@ def test_what_goes_wrong_is_said_in_the_same_words():
             progress = agent.binding.progress
             found.append((str(caught.value), agent.learner.step, progress.step, progress.episode, progress.in_episode))
         assert found[0] == found[1]
+
+
+def plain_product(left, right, result):
+    """Four terms at a time, added up from the first to the last, each rounded to float32."""
+    whole = left.shape[1] // 4 * 4
+    for term in range(0, whole, 4):
+        parts = [left[:, place, None] * right[place] for place in range(term, term + 4)]
+        result += ((parts[0] + parts[1]) + parts[2]) + parts[3]
+    for term in range(whole, left.shape[1]):
+        result += left[:, term, None] * right[term]
+
+
+@settings(max_examples=40)
+@given(rows=st.integers(1, 11), terms=st.integers(1, 21), columns=st.integers(1, 40), seed=st.integers(0, 99))
+def test_products_have_the_bits_of_plain_ones(rows, terms, columns, seed):
+    rng = np.random.default_rng(seed)
+    left, right, result = (
+        rng.normal(size=shape).astype(np.float32) for shape in ((rows, terms), (terms, columns), (rows, columns))
+    )
+    expected = result.copy()
+    plain_product(left, right, expected)
+    add_product(left, right, result)
+    assert result.tobytes() == expected.tobytes()
+
+
+def test_products_of_other_numbers_are_refused():
+    with pytest.raises(TypingError, match="a product needs float32 in rows"):
+        add_product(np.ones((2, 2)), np.ones((2, 2)), np.ones((2, 2)))
 
 
 class Own(Policy):
