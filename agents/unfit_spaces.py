@@ -16,7 +16,7 @@ from velodrome.envs.space_parts import parts_of
 _MOST_BINNED_DIMENSIONS = 31
 # Smaller pictures do not pass through the three convolutions of the network that Mnih et al. (2015) give for pictures.
 _SMALLEST_SIDE = 36
-_NETWORK = "sb3('DQN')"
+_NETWORK = "dqn"
 
 
 def described(space: gym.Space[Any]) -> str:
@@ -102,7 +102,7 @@ def _observation_advice(
     if _is_picture(space):
         has_bytes = space.dtype == np.uint8 and len(space.shape) == 3
         is_large = has_bytes and sorted(space.shape)[1] >= _SMALLEST_SIDE
-        networks = "sb3('DQN', policy='CnnPolicy')" if is_large else f"sb3('DQN'){as_met}"
+        networks = "sb3('DQN', policy='CnnPolicy')" if is_large else f"{_NETWORK}{as_met}"
         return (
             f"a table is too small for pictures, take an agent with a network, neural_bandit where an episode is one "
             f"step, {networks}"
@@ -111,7 +111,7 @@ def _observation_advice(
         return f"cut them into bins, discretize({label}, bins=10) or discretized({name}, bins=10)"
     return (
         f"too many for a table of bins, look at a few with discretized({name}, bins=4, dimensions=[0, 1]), or take an "
-        "agent with a network, sb3('DQN')"
+        f"agent with a network, {_NETWORK}"
     )
 
 

@@ -19,6 +19,7 @@ from velodrome.agents import (
     dqn_2015,
     q_network,
 )
+from velodrome.agents.deep.matrix_product import add_product
 from velodrome.experiments.trials.checkpoints import train_with_checkpoints
 from velodrome.policies import (
     ConfigurationError,
