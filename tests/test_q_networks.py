@@ -794,3 +794,31 @@ def test_curves_go_into_pictures_and_the_shipped_experiments_can_be_run():
         plan = read_experiment(name).plan()
         assert len(plan.trials) == number * 10
         assert all(place.solved_at is not None for place in plan.environments.values())
+
+
+@pytest.mark.parametrize(
+    "space", [spaces.Box(0, 1, (3, 2), bool), spaces.MultiBinary(5), spaces.Box(0, 255, (2, 2), np.uint8)]
+)
+def test_flags_and_bytes_are_kept_as_bytes_and_nothing_else_is_taken_for_them(space):
+    class Flags(gym.Env):
+        observation_space, action_space = space, spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            space.seed(seed)
+            return space.sample(), {}
+
+        def step(self, action):
+            return space.sample(), 1.0, False, True, {}
+
+    agent = small()
+    agent.train(Flags(), steps=30, seed=0)
+    assert agent.learner.replay.observations.dtype == np.uint8
+    one = space.sample()
+    many = np.stack([one, one])
+    assert agent.act(many).tolist() == [agent.act(one)] * 2
+    for wrong in (many * 0 + 0.5, many.astype(np.int64) * 0 - 1):
+        with pytest.raises(ObservationError, match="is none of"):
+            agent.act(wrong)
+        with pytest.raises(ObservationError, match="is none of"):
+            agent.act(wrong[0])

@@ -70,7 +70,7 @@ class ObservationReader:
         self.is_symbol = isinstance(space, spaces.Discrete)
         self.is_box = isinstance(space, spaces.Box)
         self.size = 1 if self.is_symbol else spaces.flatdim(space)
-        is_bytes = self.is_box and space.dtype == np.uint8
+        is_bytes = isinstance(space, spaces.MultiBinary) or (self.is_box and space.dtype in (np.uint8, np.bool_))
         self.dtype: Any = np.uint8 if is_bytes else np.float32
         self.is_scalable = isinstance(space, spaces.Box) and space.dtype.kind == "f"
         self._shape: tuple[int, ...] = (self.size,) if space.shape is None or self.is_symbol else space.shape
@@ -120,7 +120,7 @@ class ObservationReader:
         array = numbers(observation)
         if array.shape != self._shape:
             raise ObservationError(f"an observation has shape {self._shape}, got {array.shape}")
-        if self.dtype == np.uint8 and array.dtype != np.uint8 and not space.contains(array.astype(np.uint8)):
+        if self.dtype == np.uint8 and array.dtype != space.dtype and not _are_held(array, space):
             raise ObservationError(f"observation {shown(observation)} is none of {space}")
         with np.errstate(over="ignore"):
             return np.ascontiguousarray(array, self.dtype).reshape(self.size)
@@ -156,6 +156,8 @@ class ObservationReader:
             batch = numbers(observations)
             if batch.shape[1:] != self._shape or batch.ndim != len(self._shape) + 1:
                 raise ObservationError(f"a batch has observations of shape {self._shape}, got {batch.shape[1:]}")
+            if self.dtype == np.uint8 and batch.dtype != self.space.dtype and not _are_held(batch, self.space):
+                raise ObservationError(f"observation {shown(observations)} is none of {self.space}")
             rows = np.ascontiguousarray(batch, self.dtype).reshape(len(batch), self.size)
             if not np.isfinite(rows).all():
                 raise ObservationError("observations must be finite numbers")
@@ -196,6 +198,11 @@ def is_readable(space: gym.Space[Any]) -> bool:
     except (NotImplementedError, ValueError):
         return False
     return True
+
+
+def _are_held(array: np.ndarray, space: Any) -> bool:
+    """Whether numbers of another dtype, of one observation or a batch, are such as a Box of bytes or flags holds."""
+    return bool(((array >= space.low) & (array <= space.high) & (array == np.floor(array))).all())
 
 
 @dataclass(frozen=True, kw_only=True)
