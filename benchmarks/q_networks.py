@@ -172,7 +172,7 @@ def main() -> None:
         return serve(given.worker)
     load = measuring.Load(given)
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    pythons = {}
+    pythons: dict[str, Any] = {}
     if load.has_peer(given.sb3_python, "stable_baselines3"):
         pythons |= {"sb3": given.sb3_python, "pytorch": given.sb3_python}
     else:
