@@ -44,7 +44,7 @@ WORKS = (
     Work(
         "64-64, batch 64, every step",
         0.1,
-        PLAIN | {"hidden": (64, 64), "learning_rate": 1e-3, "loss": "huber", "train_every": 1},
+        PLAIN | {"network": MLP(hidden=(64, 64)), "learning_rate": 1e-3, "loss": "huber", "train_every": 1},
         {
             "sb3": {
                 "learning_rate": 1e-3,
@@ -65,7 +65,7 @@ WORKS = (
         0.04,
         PLAIN
         | {
-            "hidden": (256, 256),
+            "network": MLP(hidden=(256, 256)),
             "learning_rate": 2.3e-3,
             "loss": "huber",
             "train_every": 256,
@@ -80,7 +80,7 @@ WORKS = (
         0.05,
         PLAIN
         | {
-            "hidden": (120, 84),
+            "network": MLP(hidden=(120, 84)),
             "learning_rate": 2.5e-4,
             "max_gradient_norm": None,
             "batch_size": 128,
@@ -172,7 +172,7 @@ def main() -> None:
         return serve(given.worker)
     load = measuring.Load(given)
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    pythons = {}
+    pythons: dict[str, Any] = {}
     if load.has_peer(given.sb3_python, "stable_baselines3"):
         pythons |= {"sb3": given.sb3_python, "pytorch": given.sb3_python}
     else:

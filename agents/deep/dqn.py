@@ -116,7 +116,7 @@ class DQN(Agent):
     Source: Mnih et al. (2015), Human-level control through deep reinforcement learning; the defaults were chosen on
     CartPole. Deviations: 1. Adam instead of RMSProp, and no reward clipping; 2. dense layers, and observations scaled
     by running statistics; 3. the squared error with a limit on the gradient's norm, instead of clipped errors; 4.
-    double Q-learning and 5-step returns; 5. n-step returns begin at every step of the replay, and are shorter at its
+    double Q-learning and 10-step returns; 5. n-step returns begin at every step of the replay, and are shorter at its
     newest ones; 6. heads share no layers, as in Osband et al. (2018); those of 2016 share convolutional ones.
     """
 
@@ -134,13 +134,13 @@ class DQN(Agent):
     batch_size: int = 64
     replay: int = 100_000
     learning_starts: int = 1_000
-    train_every: int = 4
+    train_every: int = 2
     gradient_steps: int = 1
     target_every: int | None = 500
     target_rate: float = 1.0
     double: bool = True
     dueling: bool = False
-    n_step: int = 5
+    n_step: int = 10
     prioritized: float = 0.0
     importance: float | Schedule = 0.4
     terminal_reward: float | None = None
