@@ -26,6 +26,7 @@ class Work(NamedTuple):
     Attributes:
         what: shown.
         epsilon: constant.
+        hidden: units of the hidden layers.
         ours: other options of `DQN`.
         peers: arguments of each, by its name.
         goal: how many times as fast we mean to be.
@@ -33,6 +34,7 @@ class Work(NamedTuple):
 
     what: str
     epsilon: float
+    hidden: tuple[int, int]
     ours: dict[str, Any]
     peers: dict[str, dict[str, Any]]
     goal: float
@@ -44,7 +46,8 @@ WORKS = (
     Work(
         "64-64, batch 64, every step",
         0.1,
-        PLAIN | {"network": MLP(hidden=(64, 64)), "learning_rate": 1e-3, "loss": "huber", "train_every": 1},
+        (64, 64),
+        PLAIN | {"learning_rate": 1e-3, "loss": "huber", "train_every": 1},
         {
             "sb3": {
                 "learning_rate": 1e-3,
@@ -63,9 +66,9 @@ WORKS = (
     Work(
         "256-256, batch 64, 128 every 256 steps",
         0.04,
+        (256, 256),
         PLAIN
         | {
-            "network": MLP(hidden=(256, 256)),
             "learning_rate": 2.3e-3,
             "loss": "huber",
             "train_every": 256,
@@ -78,9 +81,9 @@ WORKS = (
     Work(
         "120-84, batch 128, every 10 steps",
         0.05,
+        (120, 84),
         PLAIN
         | {
-            "network": MLP(hidden=(120, 84)),
             "learning_rate": 2.5e-4,
             "max_gradient_norm": None,
             "batch_size": 128,
@@ -118,10 +121,10 @@ def velodrome(agent: Any, steps: int) -> measuring.Run:
 def rows_of(
     work: Work, workers: dict[str, measuring.Worker], rounds: int, steps: int, warm_up: int
 ) -> list[measuring.Row]:
-    from velodrome.agents import DQN
+    from velodrome.agents import DQN, MLP
     from velodrome.policies import EpsilonGreedy
 
-    agent = DQN(policy=EpsilonGreedy(work.epsilon), **work.ours)
+    agent = DQN(network=MLP(hidden=work.hidden), policy=EpsilonGreedy(work.epsilon), **work.ours)
     agent.train(ENVIRONMENT, steps=warm_up, seed=0, loop="generic")
     contenders = {"velodrome": lambda: velodrome(agent, steps)}
     for name in work.peers:
