@@ -12,6 +12,7 @@ import numpy as np
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.generic_loop import Progress
 from velodrome.agents.engine.seeding import Streams
+from velodrome.agents.snapshots import SnapshotTaker
 from velodrome.agents.stepwise import Learner
 from velodrome.agents.training_log import Curve, TrainingLog
 from velodrome.envs.success_rules import SuccessRule
@@ -133,6 +134,7 @@ class Training:
         until_steps: likewise, steps of the call.
         notes: remarks for the log.
         agent: that callbacks and evaluations are shown, if it is another one than that which runs the training.
+        snapshots: takes those that were asked for; None for none.
     """
 
     binding: Binding = field(init=False)
@@ -154,6 +156,8 @@ class Training:
     episodes_an_epoch: int = 0
     started: float = field(default_factory=time.perf_counter)
     agent: Any = None
+    snapshots: SnapshotTaker | None = None
+    snapshot_seconds: float = 0.0
     _episode: int = 0
     _step: int = 0
 
@@ -189,6 +193,13 @@ class Training:
             here = self._episode - self.binding.first_episode, self._step - self.binding.first_step
             self.until_episodes = _sooner(self.until_episodes, self.finished, here[0], evaluations.num_episodes)
             self.until_steps = _sooner(self.until_steps, self.taken, here[1], evaluations.num_steps)
+        if self.snapshots is not None:
+            here = self._episode - self.binding.first_episode, self._step - self.binding.first_step
+            moment = self.snapshots.next_after(here[self.snapshots.is_in_steps])
+            if moment is not None and self.snapshots.is_in_steps:
+                self.until_steps = _least(self.until_steps, self.taken + moment - here[1])
+            elif moment is not None:
+                self.until_episodes = _least(self.until_episodes, self.finished + moment - here[0])
 
     def add(self, part: EpisodeEnds, agent: Any) -> bool:
         """Count what was learnt, evaluate and call the callback where that is due; whether training is to stop."""
@@ -204,8 +215,23 @@ class Training:
                 evaluations.take(agent, self.finished)
             elif _passes(here[1], part.steps, evaluations.num_steps):
                 evaluations.take(agent, self.taken)
+        if self.snapshots is not None:
+            now = episodes, part.steps
+            here = self._episode - binding.first_episode, self._step - binding.first_step
+            counted = self.snapshots.is_in_steps
+            if self.snapshots.is_due(here[counted], here[counted] + now[counted]):
+                self.take_snapshot(agent)
         is_due = self.callback is not None and _passes(self.finished - episodes, episodes, self.callback_every)
         return is_due and says_stop(self.callback(Moment.of(self, agent)))  # type: ignore[misc]
+
+    def take_snapshot(self, agent: Any) -> None:
+        """Take one now; where the agent has no action values, none is taken any more, and a note says so."""
+        assert self.snapshots is not None
+        started = time.perf_counter()
+        if not self.snapshots.take(agent, self.finished, self.taken):
+            self.snapshots = None
+            self.notes.append(f"has no snapshots: {agent.name} has no action values of all states")
+        self.snapshot_seconds += time.perf_counter() - started
 
     def end(self) -> None:
         """Let the budget be what was done so far."""
@@ -221,7 +247,7 @@ class Training:
         if self.rule is not None:
             successes = self.rule.successes(ends.returns, ends.lengths, ends.terminated, ends.reported)
             description = self.rule.as_used(ends.reported).description
-        evaluating = 0.0 if self.evaluations is None else self.evaluations.seconds
+        beside = self.snapshot_seconds + (0.0 if self.evaluations is None else self.evaluations.seconds)
         evaluated = () if self.evaluations is None else self.evaluations.curves()
         first_step = self.binding.progress.step - self.taken
         return TrainingLog(
@@ -232,13 +258,14 @@ class Training:
             success_rule=description,
             steps=ends.steps,
             loop=ends.loop,
-            seconds=time.perf_counter() - self.started - ends.compile_seconds - evaluating,
+            seconds=time.perf_counter() - self.started - ends.compile_seconds - beside,
             compile_seconds=ends.compile_seconds,
             seed=self.binding.streams.seed,
             notes=tuple(self.notes),
             unfinished_return=self.binding.progress.unfinished_return,
             curves=evaluated + self.binding.learner.curves(first_step),
             epochs=ends.returns.size / self.episodes_an_epoch if self.episodes_an_epoch else 0.0,
+            snapshots=None if self.snapshots is None else self.snapshots.snapshots(),
         )
 
 
@@ -297,6 +324,10 @@ def _sooner(until: int | None, now: int, here: int, every: int | None) -> int | 
         return until
     due = now + every - here % every
     return due if until is None else min(until, due)
+
+
+def _least(until: int | None, moment: int) -> int:
+    return moment if until is None else min(until, moment)
 
 
 def _passes(before: int, more: int, every: int | None) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from velodrome.agents.snapshots import Snapshots, joined_snapshots
 from velodrome.envs.success_rules import INFO, SuccessRule
 
 
@@ -49,6 +50,7 @@ class TrainingLog:
         curves: what else was measured along the training, one curve a name, such as "evaluation_return" and
             "evaluation_success_rate" (`evaluate_every`), or a loss.
         epochs: passes through the labelled examples that were learnt from; 0 where there are none.
+        snapshots: action values of all states at moments of the training, where they were asked for; else None.
     """
 
     returns: np.ndarray
@@ -65,6 +67,7 @@ class TrainingLog:
     unfinished_return: float | None = None
     curves: tuple[Curve, ...] = ()
     epochs: float = 0.0
+    snapshots: Snapshots | None = None
 
     @property
     def mean_return(self) -> float:
@@ -106,6 +109,7 @@ class TrainingLog:
             unfinished_return=later.unfinished_return,
             curves=joined_curves((self, later)),
             epochs=self.epochs + later.epochs,
+            snapshots=_joined_snapshots((self, later)),
         )
 
 
@@ -152,7 +156,13 @@ def join_logs(logs: Sequence[TrainingLog], rule: SuccessRule) -> TrainingLog:
         compile_seconds=sum(log.compile_seconds for log in logs),
         unfinished_return=logs[-1].unfinished_return,
         curves=joined_curves(logs),
+        snapshots=_joined_snapshots(logs),
     )
+
+
+def _joined_snapshots(logs: Sequence[TrainingLog]) -> Snapshots | None:
+    parts = [log.snapshots for log in logs]
+    return joined_snapshots(parts, [log.episodes for log in logs], [log.steps for log in logs])
 
 
 def joined_successes(logs: Sequence[TrainingLog]) -> np.ndarray | None:

@@ -137,6 +137,7 @@ def run(
     success: str | None = None,
     evaluation_episodes: Whole = 100,
     evaluate_every: Whole | None = None,
+    snapshots: Whole | None = None,
     save: Path | None = None,
     figures: Path | None = None,
     render: Literal["human", "ansi"] | None = None,
@@ -156,6 +157,8 @@ def run(
         evaluation_episodes: sampled episodes where the greedy policy's value cannot be computed, nor be asked of all
             labelled examples.
         evaluate_every: episodes, steps or epochs, as the budget counts, between evaluations along the training.
+        snapshots: moments of the training, from before it to its end, at which the action values of all states are
+            kept for --figures.
         save: folder to save the trained agent in.
         figures: folder for pictures of what was learnt from labelled examples, and where it fails.
         render: after training, show one greedy episode in a window (human) or as text (ansi).
@@ -165,8 +168,8 @@ def run(
 
     run_command(
         agent, environment, episodes=episodes, steps=steps, epochs=epochs, seed=seed, loop=loop, success=success,
-        evaluation_episodes=evaluation_episodes, evaluate_every=evaluate_every, save=save, figures=figures,
-        render=render, as_json=json,
+        evaluation_episodes=evaluation_episodes, evaluate_every=evaluate_every, snapshots=snapshots, save=save,
+        figures=figures, render=render, as_json=json,
     )  # fmt: skip
 
 
@@ -180,6 +183,7 @@ def compare(
     epochs: Whole | None = None,
     evaluation_episodes: Whole | None = None,
     evaluate_every: Whole | None = None,
+    snapshots: Whole | None = None,
     until_decided: Annotated[bool, Parameter(negative="")] = False,
     max_seeds: Whole | None = None,
     metric: str | None = None,
@@ -217,6 +221,8 @@ def compare(
         evaluation_episodes: sampled episodes of every evaluation instead of the experiment's, 100 by default; where a
             policy's value can be computed there are none.
         evaluate_every: episodes, steps or epochs, as the budget counts, between evaluations along each training.
+        snapshots: moments of each training, from before it to its end, at which the action values of all states are
+            stored, such as 50, for `velodrome show`.
         until_decided: add seeds, only to agents of undecided pairs, until every pair is decided; --seeds is then the
             number at the first look.
         max_seeds: the most seeds of an agent, with --until-decided.
@@ -242,7 +248,7 @@ def compare(
 
     changes = {
         "seeds": seeds, "episodes": episodes, "steps": steps, "epochs": epochs,
-        "evaluation_episodes": evaluation_episodes, "evaluate_every": evaluate_every,
+        "evaluation_episodes": evaluation_episodes, "evaluate_every": evaluate_every, "snapshots": snapshots,
     }  # fmt: skip
     run_options = {
         "workers": workers, "cluster": cluster, "trial_timeout": trial_timeout, "trial_memory": trial_memory,

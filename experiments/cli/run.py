@@ -36,6 +36,7 @@ def run_command(
     success: str | None,
     evaluation_episodes: int,
     evaluate_every: int | None,
+    snapshots: int | None,
     save: Path | None,
     figures: Path | None,
     render: str | None,
@@ -78,6 +79,7 @@ def run_command(
             success=success,
             evaluation_episodes=evaluation_episodes,
             evaluate_every=evaluate_every,
+            snapshots=snapshots,
             callback=(lambda finished: progress.update(finished, total)) if total else None,
             callback_every=max(1, total // 100),
         )

@@ -71,6 +71,7 @@ class ExperimentFields(TypedDict, total=False):
     steps: int | None
     epochs: int | None
     evaluate_every: int | None
+    snapshots: int | None
     seeds: int | Iterable[int] | None
     evaluation_episodes: int | None
     success: str | None
@@ -103,6 +104,8 @@ class Experiment(CheckedModel):
         epochs: passes through an environment's labelled examples; an episode is one of them.
         evaluate_every: episodes, steps or epochs (what the budget counts) between two evaluations during training;
             none if None.
+        snapshots: moments of each training, from before it to its end, at which the action values of all states are
+            kept; none if None.
         seeds: how many (0, 1, 2, …), or the seeds themselves.
         evaluation_episodes: sampled episodes of the greedy policy where its value can neither be computed nor be asked
             of all labelled examples.
@@ -127,6 +130,7 @@ class Experiment(CheckedModel):
     steps: Count | None = None
     epochs: Count | None = None
     evaluate_every: Count | None = None
+    snapshots: Count | None = Field(default=None, ge=2)
     seeds: int | list[int] = 30
     evaluation_episodes: Count = 100
     success: str | None = None
@@ -253,6 +257,7 @@ class Experiment(CheckedModel):
             },
             epochs=self.epochs,
             evaluate_every=self.evaluate_every,
+            snapshots=self.snapshots,
             metric=self.metric,
         )
         for environment in environments:

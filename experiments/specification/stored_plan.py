@@ -118,6 +118,7 @@ class StoredPlanMaker:
                 seeds=[trial.seed],
                 evaluation_episodes=evaluation["episodes"],
                 evaluate_every=evaluation.get("every"),
+                snapshots=shared.get("snapshots"),
             ).plan()
         except _NotRepeatableError:
             raise

@@ -10,6 +10,7 @@ import gymnasium as gym
 
 from velodrome.agents.agent import Agent, Callback, Loop
 from velodrome.agents.engine.compiler import NotCompilableError
+from velodrome.agents.snapshots import Snapshots, snapshot_moments
 from velodrome.agents.tabular.tabular_agent import TabularAgent
 from velodrome.agents.training_log import Curve, TrainingLog
 from velodrome.checks import VelodromeError
@@ -32,6 +33,7 @@ class Budget:
         evaluation_episodes: sampled where the value of a policy can neither be computed nor be asked of examples.
         epochs: that the episodes are, where the user counts in them.
         evaluate_every: evaluations along the training have so many episodes, or steps, between them; None for none.
+        snapshots: moments of the training at which the action values of all states are kept; None for none.
     """
 
     episodes: int | None
@@ -39,6 +41,7 @@ class Budget:
     evaluation_episodes: int = 100
     epochs: int | None = None
     evaluate_every: int | None = None
+    snapshots: int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,11 @@ class Trial:
     def measured(self) -> tuple[Curve, ...]:
         """Curves along the training, such as "evaluation_return" with `evaluate_every`."""
         return self.log.curves
+
+    @property
+    def snapshots(self) -> Snapshots | None:
+        """Action values of all states at moments of the training, with `snapshots`; else None."""
+        return self.log.snapshots
 
     def metrics(self) -> dict[str, Any]:
         """Numbers and words of training and evaluation as one flat, JSON-ready row; NaN where there is none."""
@@ -138,6 +146,7 @@ def train_together(
     if (
         not isinstance(agent, TabularAgent)
         or budget.evaluate_every is not None
+        or budget.snapshots is not None
         or not runs_on_model(agent, profile)
         or not agent.trains_together
     ):
@@ -209,6 +218,11 @@ def run_trial(
     }
     if along is not None and not problem:
         training |= {"evaluate_every": budget.evaluate_every, "evaluator": along}
+    if budget.snapshots is not None:
+        # A trial that goes on from a checkpoint has the moments of the whole budget.
+        training["snapshots"] = snapshot_moments(budget.steps or budget.episodes or 0, budget.snapshots)
+        if agent.learns_from == "model":
+            training["snapshots"] = budget.snapshots
     if isinstance(trained, VelodromeError):
         raise trained
     learner = fresh(agent) if trained is None else trained.agent
@@ -232,6 +246,7 @@ def run_trial(
             learner, profile.make, folder=checkpoints.directory / key, key=key, every_seconds=checkpoints.every_seconds,
             seed=seed, episodes=budget.episodes, steps=budget.steps, loop=loop, success=rule,
             after_training=remember, evaluate_every=training.get("evaluate_every"), evaluator=training.get("evaluator"),
+            snapshots=training.get("snapshots"),
         )  # fmt: skip
     if log is None:
         place = profile.make() if environment is None else environment
