@@ -326,6 +326,45 @@ def plot(
 
 
 @app.command
+def show(
+    *what: str,
+    html: Path,
+    on: list[str] | None = None,
+    seeds: Whole | None = None,
+    episodes: Whole | None = None,
+    steps: Whole | None = None,
+    snapshots: Whole | None = None,
+    experiment: str | None = None,
+    language: Literal["en", "ko"] = "en",
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Write a page that plays how agents learn: one HTML file, which needs no server.
+
+    Of a store, trials with snapshots are shown, and nothing is run (but for modules that environments name, which are
+    imported). Of an experiment, or of agents with --on, a few seeds are trained for it, and not stored.
+
+    Args:
+        what: folder of a store that `velodrome compare … --snapshots 100` wrote; or a TOML file or the name of a
+            shipped experiment; or, with --on, agents as expressions.
+        html: page to write.
+        on: environment for these agents, an expression likewise; may be repeated.
+        seeds: number of seeds to train, 6 by default.
+        episodes: training episodes of every trial instead of the experiment's budgets.
+        steps: training steps of every trial instead of the experiment's budgets.
+        snapshots: moments of each training that are shown, 101 by default.
+        experiment: of a store, by its name; the latest by default.
+        language: of the page when it opens, English or Korean; it has both.
+        quiet: show no progress.
+    """
+    from velodrome.experiments.cli.playing_page import playing_page_command
+
+    changes = {"seeds": seeds, "episodes": episodes, "steps": steps, "snapshots": snapshots}
+    playing_page_command(
+        what, on or (), html=html, language=language, experiment=experiment, changes=changes, quiet=quiet
+    )
+
+
+@app.command
 def report(
     *directories: Path,
     experiment: str | None = None,
