@@ -1,4 +1,4 @@
-"""The command line: `velodrome list | run | compare | table | plot | report | verify | repair | export`."""
+"""The command line: `velodrome list | run | compare | table | plot | show | report | verify | repair | export`."""
 
 import errno
 import sys

@@ -12,7 +12,7 @@ from velodrome.experiments.cli.show import load
 from velodrome.experiments.cli.streams import say
 from velodrome.experiments.cli.without_file import fields_without_file, one_experiment
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
-from velodrome.experiments.reporting.playing_page import NO_GRID, ShownMap, shown_map, shown_maps, write_playing_page
+from velodrome.experiments.reporting.playing_page import ShownMap, no_grid, shown_map, shown_maps, write_playing_page
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.specification.descriptions import shipped_experiments
 from velodrome.experiments.specification.experiment import Experiment
@@ -94,7 +94,7 @@ def _trained(
     maps = {label: shown_map(environment.profile) for label, environment in plan.environments.items()}
     found = {label: shown for label, shown in maps.items() if shown is not None}
     if not found:
-        raise ExperimentError(NO_GRID.format(names=", ".join(maps)))
+        raise ExperimentError(no_grid(maps))
     with stoppable(), RunProgress(plan.name, quiet=quiet) as progress:
         return run_plan(plan, RunOptions(progress=progress)), found
 
@@ -103,7 +103,7 @@ def _say_what_is_left_out(results: Results, maps: dict[str, ShownMap]) -> None:
     """A line of warning for each environment without a map, and for each agent without action values."""
     for environment in results.environments:
         if environment not in maps:
-            warnings.warn(f"{NO_GRID.format(names=environment)}: it is left out", ExperimentWarning, stacklevel=2)
+            warnings.warn(f"left out: {no_grid([environment])}", ExperimentWarning, stacklevel=2)
     without = [
         agent for agent in results.agents if not any(results.snapshots(environment, agent) for environment in maps)
     ]

@@ -1,5 +1,7 @@
 """The words of the page that plays."""
 
+from collections.abc import Sequence
+
 from velodrome.experiments.reporting.languages import Words
 
 # Parts that may be hidden, by their names in the address.
@@ -33,7 +35,7 @@ def page_words(words: Words) -> dict[str, str]:
         "asBefore": words("As it was"),
         "back": words("Back"),
         "bestPossible": words("best possible"),
-        "cell": words("row {row}, column {column}", row="{row}", column="{column}"),
+        "cell": words("row {row}, column {column}", row="%r", column="%c"),
         "environment": words("environment"),
         "episode": words("episode"),
         "episodes": words("episodes"),
@@ -101,3 +103,10 @@ def page_words(words: Words) -> dict[str, str]:
         "wall": words("wall"),
         "worldHint": words("Choose a cell of the map to change its reward or put a wall there."),
     }
+
+
+def curve_note(words: Words, numbers: Sequence[int]) -> str:
+    """What the curves of agents with so many seeds each are, and which seed the maps show first."""
+    band = words("Mean over {seeds} in training with its 95 % interval.", seeds=words.seeds(numbers))
+    first = words("The maps show one seed, at first the one on which the agents that are shown differ most.")
+    return f"{band} {first}" if max(numbers) > 1 else band

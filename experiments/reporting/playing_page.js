@@ -88,10 +88,10 @@ function colourOfValue(value, range, colours) {
   return colours.zero;
 }
 
-/** Whether dark letters are read better on a colour than light ones. */
-function isLight(colour) {
+/** Colour in which letters are read best on another. */
+function inkOn(colour) {
   const [red, green, blue] = colour.startsWith("#") ? channels(colour) : colour.match(/\d+/g).map(Number);
-  return 0.299 * red + 0.587 * green + 0.114 * blue > 140;
+  return 0.299 * red + 0.587 * green + 0.114 * blue > 140 ? "#14181c" : "#ffffff";
 }
 
 const rounded = (value) => {
@@ -121,12 +121,14 @@ function drawMap(canvas, map, show, colours) {
     const [middle, centre] = [left + wide / 2, top + high / 2];
     const kind = map.kinds[cell];
     const number = states.get(cell);
-    const isOver = kind === "wall" || kind === "goal" || kind === "hole" || kind === "cliff" || number === undefined;
+    // Where there are several panels, episodes go on at their goals: Taxi's passenger may not be in the taxi yet.
+    const isGoal = kind === "goal" && map.panels.length < 2;
+    const isOver = kind === "wall" || isGoal || kind === "hole" || kind === "cliff" || number === undefined;
     const values = number === undefined ? [] : Array.from({ length: numActions }, (_, action) => map.values(number, action));
     const best = Math.max(...values);
     let fill = colours.zero;
     if (kind === "wall" || number === undefined) fill = colours.wall;
-    else if (kind === "goal") fill = colours.goal;
+    else if (isGoal) fill = colours.goal;
     else if (kind === "hole" || kind === "cliff") fill = colours.hole;
     else if (shows("visits") && map.visits) {
       const visits = values.reduce((sum, _, action) => sum + map.visits(number, action), 0);
@@ -135,17 +137,20 @@ function drawMap(canvas, map, show, colours) {
     pen.fillStyle = fill;
     pen.fillRect(left, top, wide, high);
     if (!isOver && shows("triangles")) drawTriangles(pen, map, values, left, top, wide, high, colours);
-    const ink = isLight(fill) ? "#14181c" : "#ffffff";
+    const ink = inkOn(fill);
+    const inkOf = (action) => (shows("triangles") && !isOver ? inkOn(colourOfValue(values[action], map.range, colours)) : ink);
     const letter = { start: "S", goal: "G", hole: "H", cliff: "×" }[kind];
     if (letter && side > 14) {
       pen.fillStyle = ink;
-      pen.globalAlpha = kind === "start" ? 0.75 : 1;
+      pen.globalAlpha = isOver ? 1 : 0.75;
       pen.font = `600 ${Math.max(9, side * (isOver ? 0.4 : 0.17))}px system-ui, sans-serif`;
       pen.fillText(letter, isOver ? middle : left + side * 0.13, isOver ? centre : top + side * 0.14);
       pen.globalAlpha = 1;
     }
-    const room = shows("triangles") && shows("numbers") ? 0.55 : 1;
-    if (!isOver && shows("arrows")) drawArrows(pen, map, number, middle, centre, side * room, ink);
+    // Numbers stand at the foot, or at all four sides.
+    const room = !shows("numbers") || side < 34 ? 1 : shows("triangles") ? 0.48 : 0.74;
+    const raised = shows("numbers") && !shows("triangles") && side >= 34 ? side * 0.08 : 0;
+    if (!isOver && shows("arrows")) drawArrows(pen, map, number, middle, centre - raised, side * room, inkOf);
     if (!isOver && shows("numbers") && side >= 34) drawNumbers(pen, map, number, values, middle, top, wide, high, show, ink);
     if (map.marks?.(cell)) {
       pen.fillStyle = ink;
@@ -211,7 +216,7 @@ function drawTriangles(pen, map, values, left, top, wide, high, colours) {
 }
 
 /** An arrow for each action of the largest value; of these, those that the tie rule never takes are faint. */
-function drawArrows(pen, map, number, middle, centre, side, ink) {
+function drawArrows(pen, map, number, middle, centre, side, inkOf) {
   let isFirst = true;
   const tied = map.moves.map((_, action) => action).filter((action) => map.isTied(number, action));
   // One arrow alone goes through the middle.
@@ -220,7 +225,7 @@ function drawArrows(pen, map, number, middle, centre, side, ink) {
     const move = map.moves[action];
     pen.globalAlpha = map.ties === "first" && !isFirst ? 0.2 : 1;
     isFirst = false;
-    pen.fillStyle = pen.strokeStyle = ink;
+    pen.fillStyle = pen.strokeStyle = inkOf(action);
     pen.lineWidth = Math.max(1.2, side * 0.045);
     const [down, right] = move ?? [0, 0];
     if (!down && !right) {
@@ -252,7 +257,7 @@ function drawNumbers(pen, map, number, values, middle, top, wide, high, show, in
     map.moves.forEach((move, action) => {
       if (!move) return;
       const [down, right] = move;
-      pen.fillStyle = isLight(colourOfValue(values[action], map.range, map.colours)) ? "#14181c" : "#ffffff";
+      pen.fillStyle = inkOn(colourOfValue(values[action], map.range, map.colours));
       pen.fillText(rounded(values[action]), middle + right * wide * 0.3, top + high * (0.5 + down * 0.38));
     });
     return;
@@ -440,7 +445,7 @@ function drawAgents() {
     drawMap(figure.querySelector("canvas"), mapOf(agent, colours), state.show, colours);
     const trial = trialOf(agent);
     const exploration = trial.exploration?.[snapshotAt(trial, episode())];
-    figure.querySelector("span").textContent = Number.isFinite(exploration) ? `${agent.parameter} ${Number(exploration.toPrecision(2))}` : "";
+    figure.querySelector("span").textContent = agent.parameter && Number.isFinite(exploration) ? `${agent.parameter} ${Number(exploration.toPrecision(2))}` : "";
     figure.querySelector("canvas").setAttribute("aria-label", `${agent.label}, ${words().episode} ${episode()}`);
   });
   const environment = place();
@@ -538,7 +543,7 @@ function drawLive() {
   }
   const at = (number, action) => number * learner.numActions + action;
   drawMap(byId("world"), {
-    rows: world.rows, columns: world.columns, moves: world.moves, kinds, walls: [], colours, range: [low, high],
+    rows: world.rows, columns: world.columns, moves: world.moves, kinds, walls: [], panels: [""], colours, range: [low, high],
     cells: Array.from({ length: world.size }, (_, cell) => cell),
     values: (number, action) => learner.values[at(number, action)],
     isTied: (number, action) => learner.values[at(number, action)] === learner.best(number),
@@ -582,8 +587,8 @@ function buildCellForm() {
   if (!has) return;
   const { world } = training;
   byId("cell-name").textContent = words().cell
-    .replace("{row}", Math.floor(state.cell / world.columns) + 1)
-    .replace("{column}", (state.cell % world.columns) + 1); // prettier-ignore
+    .replace("%r", Math.floor(state.cell / world.columns) + 1)
+    .replace("%c", (state.cell % world.columns) + 1); // prettier-ignore
   byId("cell-reward").value = world.rewards[state.cell];
   byId("cell-wall").checked = world.walls[state.cell];
   byId("cell-wall").disabled = world.starts[state.cell] > 0;
@@ -786,6 +791,7 @@ function refresh() {
   setHidden();
   setPlayer();
   buildCellForm();
+  setHeight();
   drawAgents();
   drawLive();
 }
@@ -826,7 +832,14 @@ function setEnvironment(number) {
   writeAddress();
 }
 
+/** Let the maps be as tall as the window leaves room for, beside the controls that are shown. */
+function setHeight() {
+  const others = document.querySelector("header").offsetHeight + document.querySelector(".player").offsetHeight;
+  byId("maps").style.setProperty("--tallest", `max(14rem, ${innerHeight - others}px - 5.5rem)`);
+}
+
 function draw() {
+  setHeight();
   setPlayer();
   drawAgents();
   drawLive();
@@ -1020,6 +1033,7 @@ function listen() {
   document.addEventListener("keydown", onKey);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
   new ResizeObserver(draw).observe(byId("page"));
+  addEventListener("resize", draw);
   addEventListener("hashchange", () => {
     if (location.hash !== written) start();
   });

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plotting.learning_curves import chosen_metric, mean_of_present
 from velodrome.experiments.reporting.languages import LANGUAGES, Words
 from velodrome.experiments.reporting.live_world import live_world
-from velodrome.experiments.reporting.page_words import KEYS, PARTS, page_words
+from velodrome.experiments.reporting.page_words import KEYS, PARTS, curve_note, page_words
 from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.specification.catalogue import build_agent
 from velodrome.experiments.specification.environment_configuration import build_environment
@@ -34,14 +34,6 @@ MOST_SEEDS, FEWEST_SEEDS, FEWEST_SNAPSHOTS = 6, 3, 25
 # Agents that are shown first, where there are more.
 MOST_SHOWN = 4
 _SYMBOLS = {"epsilon": "ε", "temperature": "τ", "scale": "σ", "confidence": "c"}
-NO_GRID = (
-    "{names}: the states lie on no grid or chain, as those of FrozenLake-v1, CliffWalking-v1, Taxi-v4 or "
-    "velodrome/GridWorld-v0 do"
-)
-NO_SNAPSHOTS = (
-    "{name} has no learning snapshots of agents with action values: give `velodrome compare` --snapshots 100, and its "
-    "agents action values, as q_learning has"
-)
 _LARGEST_INT16, _LARGEST_UINT16 = 2**15 - 1, 2**16 - 1
 
 
@@ -83,6 +75,12 @@ def shown_maps(table: TrialTable) -> dict[str, ShownMap]:
         if shown is not None:
             found[label] = shown
     return found
+
+
+def no_grid(environments: Iterable[str]) -> str:
+    """Why environments have no map, in a line."""
+    known = "FrozenLake-v1, CliffWalking-v1, Taxi-v4 or velodrome/GridWorld-v0"
+    return f"{', '.join(environments)}: the states lie on no grid or chain, as those of {known} do"
 
 
 def write_playing_page(
@@ -161,14 +159,17 @@ def _embedded(data: Any) -> str:
 
 def _data(table: TrialTable, maps: Mapping[str, ShownMap], language: str) -> dict[str, Any]:
     if not maps:
-        raise ExperimentError(NO_GRID.format(names=", ".join(table.environments)))
+        raise ExperimentError(no_grid(table.environments))
     snapshots = {
         environment: {label: found for label in table.agents if (found := table.snapshots(environment, label))}
         for environment in maps
     }
     snapshots = {environment: found for environment, found in snapshots.items() if found}
     if not snapshots:
-        raise ExperimentError(NO_SNAPSHOTS.format(name=table.name))
+        raise ExperimentError(
+            f"{table.name} has no learning snapshots of agents with action values: give `velodrome compare` "
+            "--snapshots 100, and agents that have them, such as q_learning"
+        )
     kept = _as_many_as_fit(snapshots)
     return {
         "name": table.name,
@@ -187,30 +188,30 @@ def _as_many_as_fit(snapshots: Mapping[str, Mapping[str, Mapping[int, Snapshots]
     Raises:
         ExperimentError: two snapshots of one seed are too many.
     """
-    of_seed = [[one for found in agents.values() for one in found.values()] for agents in snapshots.values()]
-    most_seeds = min(MOST_SEEDS, max(len(found) for agents in snapshots.values() for found in agents.values()))
-    most = max(len(one) for found in of_seed for one in found)
-    sizes = [
-        sum(_size_of(next(iter(found.values())).action_values) for found in agents.values())
-        for agents in snapshots.values()
-    ]
-    for seeds, number in (
-        *((seeds, most) for seeds in range(most_seeds, min(FEWEST_SEEDS, most_seeds) - 1, -1)),
-        *((min(FEWEST_SEEDS, most_seeds), number) for number in range(most, min(FEWEST_SNAPSHOTS, most) - 1, -1)),
-        *((seeds, min(FEWEST_SNAPSHOTS, most)) for seeds in range(min(FEWEST_SEEDS, most_seeds), 0, -1)),
-        *((1, number) for number in range(min(FEWEST_SNAPSHOTS, most), 1, -1)),
-    ):
-        if seeds * number * sum(sizes) <= LARGEST_TABLES:
-            return seeds, number
-    raise ExperimentError(
-        f"two tables of each agent take {2 * sum(sizes) / 1e6:,.0f} MB as text, more than {LARGEST_TABLES / 1e6:,.0f}: "
-        "show fewer agents, or a smaller environment"
-    )
+    found = [of_agent for agents in snapshots.values() for of_agent in agents.values()]
+    size = sum(_size_of(next(iter(of_agent.values())).action_values) for of_agent in found)
+    seeds = min(MOST_SEEDS, max(len(of_agent) for of_agent in found))
+    number = max(len(one) for of_agent in found for one in of_agent.values())
+    while seeds * number * size > LARGEST_TABLES:
+        if seeds > FEWEST_SEEDS:
+            seeds -= 1
+        elif number > FEWEST_SNAPSHOTS:
+            number -= 1
+        elif seeds > 1:
+            seeds -= 1
+        elif number > 2:
+            number -= 1
+        else:
+            raise ExperimentError(
+                f"two tables of each agent take {2 * size / 1e6:,.1f} MB as text, more than "
+                f"{LARGEST_TABLES / 1e6:,.1f}: show fewer agents, or a smaller environment"
+            )
+    return seeds, number
 
 
 def _size_of(values: NDArray[np.float32]) -> int:
     """Characters that one snapshot takes: values, ties and visits."""
-    _, num_states, num_actions = values.shape
+    num_states, num_actions = int(values.shape[1]), int(values.shape[2])
     return math.ceil(num_states * (2 * num_actions + _bytes_of_ties(num_actions) + 2) * 4 / 3)
 
 
@@ -231,6 +232,7 @@ def _environment(
     best = records[0].number("best_success_rate" if is_success else "best_return") if records else math.nan
     labels = list(snapshots)
     curves = {label: _curve(table, environment, label, is_success) for label in labels}
+    numbers = [len(table.done(environment, label)) for label in labels]
     layout = shown.layout
     living = [state for state in range(layout.num_states) if layout.kind_of(state) in ("free", "start")]
     lasts = [one.action_values[-1][living] for found in snapshots.values() for one in found.values()]
@@ -256,7 +258,7 @@ def _environment(
         "metric": "success" if is_success else "return",
         "best": None if math.isnan(best) else _rounded(best),
         "curveRange": [0, 1] if is_success else _range(curves.values(), best),
-        "curveNote": {one: _note(Words.of(one), table, environment, labels) for one in LANGUAGES},
+        "curveNote": {one: curve_note(Words.of(one), numbers) for one in LANGUAGES},
         "range": [_rounded(min(0.0, float(values.min()))), _rounded(max(0.0, float(values.max())))],
         "shown": shown_first,
         "seed": seed,
@@ -343,14 +345,6 @@ def _range(curves: Any, best: float) -> list[float]:
         high = max(high, best)
     margin = 0.06 * (high - low) or 1.0
     return [_rounded(float(low - margin)), _rounded(float(high + margin))]
-
-
-def _note(words: Words, table: TrialTable, environment: str, labels: Sequence[str]) -> str:
-    """What the curves are, and which seed the maps show first."""
-    numbers = [len(table.done(environment, label)) for label in labels]
-    band = words("Mean over {seeds} in training with its 95 % interval.", seeds=words.seeds(numbers))
-    first = words("The maps show one seed, at first the one on which the agents that are shown differ most.")
-    return f"{band} {first}" if max(numbers) > 1 else band
 
 
 def _shown_first(labels: Sequence[str], table: TrialTable) -> list[int]:
