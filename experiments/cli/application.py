@@ -1,4 +1,4 @@
-"""The command line: `velodrome list | run | compare | table | plot | report | verify | repair | export`."""
+"""The command line: `velodrome list | run | compare | table | plot | show | report | verify | repair | export`."""
 
 import errno
 import sys
@@ -160,7 +160,8 @@ def run(
         snapshots: moments of the training, from before it to its end, at which the action values of all states are
             kept for --figures.
         save: folder to save the trained agent in.
-        figures: folder for pictures of what was learnt from labelled examples, and where it fails.
+        figures: folder for pictures of what was learnt: the map with values and arrows, or, from labelled examples,
+            where it fails.
         render: after training, show one greedy episode in a window (human) or as text (ansi).
         json: print one JSON object instead of text.
     """
@@ -322,6 +323,47 @@ def plot(
     plot_command(
         directories, experiment=experiment, kind=kind, out=out, metric=metric, environment=environment,
         parameter=parameter, over=over,
+    )  # fmt: skip
+
+
+@app.command
+def show(
+    place: str,
+    /,
+    *,
+    on: str | None = None,
+    kind: list[str] | None = None,
+    agent: str | None = None,
+    environment: str | None = None,
+    seed: Whole | None = None,
+    experiment: str | None = None,
+    out: Path | None = None,
+    format: Literal["png", "svg", "pdf", "text", "latex"] = "png",
+    language: Literal["en", "ko"] = "en",
+) -> None:
+    """Draw what agents learnt on grids and chains: values, arrows, visits, and what the optimum does.
+
+    Nothing is trained again: of stored trials it reads the snapshots that `velodrome compare --snapshots 50` kept, and
+    shows the mean over seeds. An experiment in place of a folder is first run with snapshots, into results. Modules
+    that stored environments name are imported and run.
+
+    Args:
+        place: folder of a store, or of an agent that `velodrome run --save` wrote; or an experiment.
+        on: environment in which a saved agent is shown, such as FrozenLake-v1.
+        kind: of picture: values, action_values, visits, learning, exploration, optimum, or all; may be repeated.
+        agent: only this one, a label of the store.
+        environment: only this one, a label of the store.
+        seed: only the trials with this seed.
+        experiment: its name; the latest by default.
+        out: folder for the pictures; EXPERIMENT/pictures in the store's, or pictures in the agent's by default.
+        format: of the pictures; text or latex prints the table of action values instead.
+        language: of the captions, English or Korean.
+    """
+    from velodrome.experiments.cli.show_learnt import show_command
+
+    show_command(
+        place, on=on, kinds=kind or (), agent=agent, environment=environment, seed=seed, experiment=experiment, out=out,
+        output_format=format, language=language,
     )  # fmt: skip
 
 
