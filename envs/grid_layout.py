@@ -71,6 +71,24 @@ class GridLayout:
         """Whether it is a chain."""
         return self.rows == 1
 
+    @property
+    def acts_in(self) -> NDArray[np.bool_]:
+        """Cells bool (num_panels, rows, columns) in which an agent acts: no walls, holes or cliffs, no goal at the end.
+
+        On several panels a goal is a cell like others, in which there is something to do.
+        """
+        over = ("hole", "wall", "cliff") if len(self.panel_names) > 1 else ("hole", "wall", "cliff", "goal")
+        lies = self.cells[:, 0] >= 0
+        acts = np.zeros(self.kinds.shape, dtype=np.bool_)
+        acts[tuple(self.cells[lies].T)] = True
+        return np.asarray(acts & ~np.isin(self.kinds, over))
+
+    @property
+    def acting_states(self) -> NDArray[np.bool_]:
+        """Whether an agent acts in each state, bool (num_states,)."""
+        panels, rows, columns = self.cells.T
+        return np.asarray((panels >= 0) & self.acts_in[panels, rows, columns])
+
     def kind_of(self, state: int) -> str:
         """Kind of a state's cell; "wall" for one that lies nowhere."""
         panel, row, column = self.cells[state].tolist()
@@ -148,7 +166,7 @@ def _kinds_of_map(unwrapped: Any, num_states: int) -> NDArray[np.str_] | None:
         return kinds if kinds.size == num_states else None
     if isinstance(unwrapped, DeepSea):
         kinds = np.full((unwrapped.size, unwrapped.size), "free", dtype="<U5")
-        kinds[0, 0], kinds[-1, -1] = "start", "goal"
+        kinds[0, 0] = "start"
         # The diver sinks a row a step, and moves at most one column.
         kinds[np.triu_indices(unwrapped.size, 1)] = "wall"
         return kinds
@@ -253,7 +271,7 @@ def _taxi(unwrapped: Any) -> GridLayout:
         kinds[panel][unwrapped.locs[to]] = "goal"
         if at < goals:
             kinds[panel][unwrapped.locs[at]] = "start"
-        panel_names.append(f"{names[at] if at < goals else 'in the taxi'} to {names[to]}")
+        panel_names.append(f"{names[at] if at < goals else 'in taxi'} to {names[to]}")
     walls = tuple(
         ((place_row, place_column), (place_row, place_column + 1))
         for place_row in range(rows)

@@ -526,6 +526,8 @@ def test_command_shows_a_store_without_training(tmp_path, capsys, monkeypatch):
             "has no learning snapshots of agents with action values",
         ),
         (["store"], "q_learning on FrozenLake-v1(is_slippery=False) has no learning snapshots"),
+        (["store", "--kind", "values"], "--kind is of pictures, and --html writes a page"),
+        (["store", "--agent", "x"], "--agent must be one of q_learning, got 'x'"),
         (["store", "--seeds", "3"], "--seeds is for trials to run, and those of store are stored"),
     ],
 )

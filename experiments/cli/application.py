@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
 from velodrome.experiments.cli.streams import heed_width, leave, make_printable, replacement_lines, say
+from velodrome.experiments.errors import ExperimentError
 
 Kind = Literal["agents", "policies", "schedules", "environments", "wrappers", "experiments"]
 TOO_MANY_FILES = (
@@ -160,7 +161,8 @@ def run(
         snapshots: moments of the training, from before it to its end, at which the action values of all states are
             kept for --figures.
         save: folder to save the trained agent in.
-        figures: folder for pictures of what was learnt from labelled examples, and where it fails.
+        figures: folder for pictures of what was learnt: the map with values and arrows, or, from labelled examples,
+            where it fails.
         render: after training, show one greedy episode in a window (human) or as text (ansi).
         json: print one JSON object instead of text.
     """
@@ -328,40 +330,82 @@ def plot(
 @app.command
 def show(
     *what: str,
-    html: Path,
     on: list[str] | None = None,
+    html: Path | None = None,
+    kind: list[str] | None = None,
+    agent: str | None = None,
+    environment: str | None = None,
+    seed: Whole | None = None,
+    experiment: str | None = None,
+    out: Path | None = None,
+    format: Literal["png", "svg", "pdf", "text", "latex"] | None = None,
     seeds: Whole | None = None,
     episodes: Whole | None = None,
     steps: Whole | None = None,
     snapshots: Whole | None = None,
-    experiment: str | None = None,
     language: Literal["en", "ko"] = "en",
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Write a page that plays how agents learn: one HTML file, which needs no server.
+    """Draw what agents learnt on grids and chains: values, arrows, visits, and what the optimum does.
 
-    Of a store, trials with snapshots are shown, and nothing is run (but for modules that environments name, which are
-    imported). Of an experiment, or of agents with --on, a few seeds are trained for it, and not stored.
+    Nothing is trained again: of stored trials it reads the snapshots that `velodrome compare --snapshots 50` kept, and
+    shows the mean over seeds. An experiment in place of a folder is first run with snapshots, into results. Modules
+    that stored environments name are imported and run.
+
+    With --html it writes one page that plays how they learnt, side by side, and needs no server. For an experiment, or
+    agents with --on, a few seeds are trained for it and not stored.
 
     Args:
-        what: folder of a store that `velodrome compare … --snapshots 100` wrote; or a TOML file or the name of a
-            shipped experiment; or, with --on, agents as expressions.
-        html: page to write.
-        on: environment for these agents, an expression likewise; may be repeated.
-        seeds: number of seeds to train, 6 by default.
-        episodes: training episodes of every trial instead of the experiment's budgets.
-        steps: training steps of every trial instead of the experiment's budgets.
-        snapshots: moments of each training that are shown, 101 by default.
-        experiment: of a store, by its name; the latest by default.
-        language: of the page when it opens, English or Korean; it has both.
-        quiet: show no progress.
+        what: folder of a store, or of an agent that `velodrome run --save` wrote; or an experiment; with --html and
+            --on also agents as expressions.
+        on: environment in which a saved agent is shown, such as FrozenLake-v1; with --html, in which agents learn.
+        html: page that plays, to write instead of pictures.
+        kind: of picture: values, action_values, visits, learning, exploration, optimum, or all; may be repeated.
+        agent: only this one, a label of the store.
+        environment: only this one, a label of the store.
+        seed: only the trials with this seed.
+        experiment: its name; the latest by default.
+        out: folder for the pictures; EXPERIMENT/pictures in the store's, or pictures in the agent's by default.
+        format: of the pictures, png by default; text or latex prints the table of action values instead.
+        seeds: with --html, number of seeds to train, 6 by default.
+        episodes: with --html, training episodes of every trial instead of the experiment's budgets.
+        steps: with --html, training steps of every trial, likewise.
+        snapshots: with --html, moments of each training that are shown, 101 by default.
+        language: of the captions, or of the page when it opens, English or Korean.
+        quiet: with --html, show no progress.
     """
-    from velodrome.experiments.cli.playing_page import playing_page_command
-
     changes = {"seeds": seeds, "episodes": episodes, "steps": steps, "snapshots": snapshots}
-    playing_page_command(
-        what, on or (), html=html, language=language, experiment=experiment, changes=changes, quiet=quiet
-    )
+    if html is not None:
+        from velodrome.experiments.cli.playing_page import playing_page_command
+
+        _refuse({"kind": kind, "seed": seed, "out": out, "format": format}, "of pictures, and --html writes a page")
+        playing_page_command(
+            what, on or (), html=html, agent=agent, environment=environment, language=language, experiment=experiment,
+            changes=changes, quiet=quiet,
+        )  # fmt: skip
+        return
+    from velodrome.experiments.cli.show_learnt import show_command
+
+    _refuse(changes | {"quiet": quiet or None}, "of a page: add --html FILE")
+    if len(what) != 1 or len(on or ()) > 1:
+        raise ExperimentError(
+            "give one folder of a store or of a saved agent, such as results, or one experiment; and one --on at most"
+        )
+    show_command(
+        what[0], on=on[0] if on else None, kinds=kind or (), agent=agent, environment=environment, seed=seed,
+        experiment=experiment, out=out, output_format=format or "png", language=language,
+    )  # fmt: skip
+
+
+def _refuse(options: dict[str, Any], why: str) -> None:
+    """Refuse options that were given, where they would do nothing.
+
+    Raises:
+        ExperimentError: there is one.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise ExperimentError(f"--{name} is {why}")
 
 
 @app.command

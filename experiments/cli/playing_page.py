@@ -9,6 +9,7 @@ from typing import Any, Literal
 from velodrome.experiments.cli.folders import check_folder
 from velodrome.experiments.cli.secondary import reason_of
 from velodrome.experiments.cli.show import load
+from velodrome.experiments.cli.show_learnt import chosen
 from velodrome.experiments.cli.streams import say
 from velodrome.experiments.cli.without_file import fields_without_file, one_experiment
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
@@ -17,6 +18,7 @@ from velodrome.experiments.results.results import Results
 from velodrome.experiments.specification.descriptions import shipped_experiments
 from velodrome.experiments.specification.experiment import Experiment
 from velodrome.experiments.specification.experiment_file import read_experiment
+from velodrome.experiments.specification.stored_plan import announce_modules
 from velodrome.experiments.storage.store import STORE_FILE
 
 # Enough for a band, few enough for a lecture to wait for.
@@ -28,6 +30,8 @@ def playing_page_command(
     on: Sequence[str],
     *,
     html: Path,
+    agent: str | None,
+    environment: str | None,
     language: Literal["en", "ko"],
     experiment: str | None,
     changes: dict[str, int | None],
@@ -39,6 +43,8 @@ def playing_page_command(
         names: folder of a store; or an experiment by name or path; or, with `on`, agents as expressions.
         on: environments for these agents.
         html: the page.
+        agent: label of the only agent to show.
+        environment: label of the only environment to show.
         language: of the page when it opens.
         experiment: of the store, by name; the latest if None.
         changes: fields of the experiment in place of its own, where they are not None.
@@ -59,12 +65,18 @@ def playing_page_command(
         given = [f"--{field}" for field, value in changes.items() if value is not None]
         if given:
             raise ExperimentError(f"{given[0]} is for trials to run, and those of {names[0]} are stored")
-        results = load([Path(names[0])], experiment)
-        maps = shown_maps(results)
+        folder = Path(names[0])
+        results = load([folder], experiment)
+        announce_modules(folder, *results.settings.environments.values(), command="show")
+        maps = None
     else:
         if experiment is not None:
             raise ExperimentError("--experiment chooses among those of a store: give its folder")
         results, maps = _trained(names, on, changes, quiet=quiet)
+    agents = chosen("--agent", agent, results.agents)
+    results = results.only(agents, chosen("--environment", environment, results.environments))
+    maps = shown_maps(results) if maps is None else maps
+    maps = {label: shown for label, shown in maps.items() if label in results.environments}
     _say_what_is_left_out(results, maps)
     try:
         write_playing_page(results, page, maps=maps, language=language)
@@ -86,7 +98,9 @@ def _trained(
     from velodrome.experiments.running.run_plan import RunOptions, run_plan
     from velodrome.experiments.running.stopping import stoppable
 
-    changes = {"seeds": SEEDS, "snapshots": SNAPSHOTS} | {name: given for name, given in changes.items() if given}
+    changes = {"seeds": SEEDS, "snapshots": SNAPSHOTS} | {
+        name: given for name, given in changes.items() if given is not None
+    }
     if on:
         plan = Experiment(**fields_without_file(names, on, changes)).plan()
     else:

@@ -54,8 +54,8 @@ def run_command(
             episodes = profile.episodes_of(learner, epochs)
             if evaluate_every is not None:
                 evaluate_every *= profile.episodes_of(learner, 1)
-        if profile.contents.num_examples is None:
-            raise ExperimentError(f"--figures are of labelled examples, and {profile.label} has none")
+        if figures is not None and profile.contents.num_examples is None:
+            _check_map(profile)
     if save is not None:
         check_folder(save, "--save")
     if figures is not None:
@@ -99,12 +99,25 @@ def run_command(
         play(trial.trained, configuration, render, seed, sys.stderr if as_json else sys.stdout)
 
 
+def _check_map(profile: EnvironmentProfile) -> None:
+    """Refuse an environment of which there is nothing to draw, before any training."""
+    from velodrome.experiments.views.learnt import layout_of
+
+    env = profile.make()
+    try:
+        layout_of(env, profile.label)
+    except ExperimentError as error:
+        raise ExperimentError(f"--figures: no labelled examples, and {error}") from None
+    finally:
+        env.close()
+
+
 def _write_figures(trial: Trial, folder: Path) -> None:
     from velodrome.experiments.plotting.figures import write_figure
-    from velodrome.experiments.plotting.trial_figures import trial_figures
+    from velodrome.experiments.views.trial_pictures import pictures_of_trial
 
     try:
-        drawn = trial_figures(trial)
+        drawn = pictures_of_trial(trial)
     except Exception as error:
         raise ExperimentError(f"--figures {folder}: {reason_of(error)}") from error
     for name, figure in drawn.items():

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import gymnasium as gym
 
@@ -19,6 +19,9 @@ from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.evaluation import Evaluation, EvaluationAlong, evaluate
 from velodrome.experiments.trials.evaluation_environment import WrapperState
 from velodrome.policies.configuration import parameters_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 AgentType = TypeVar("AgentType", bound=Agent)
 
@@ -86,6 +89,22 @@ class Trial:
     def snapshots(self) -> Snapshots | None:
         """Action values of all states at moments of the training, with `snapshots`; else None."""
         return self.log.snapshots
+
+    def plot(self, kind: str | None = None, *, language: Literal["en", "ko"] = "en") -> "Figure":
+        """A picture of what was learnt.
+
+        Args:
+            kind: on a grid or a chain "values" (colours, and arrows for the best actions), "action_values", "visits",
+                "learning" (the map as it was learnt) and "exploration", which need `snapshots`, or "optimum"; of
+                labelled examples "accuracy", "confusion", "mistakes", "filters" or "strip". The first of them if None.
+            language: of the captions of maps, English or Korean.
+
+        Raises:
+            ExperimentError: an unknown kind, or nothing to draw: no grid, no action values, no snapshots.
+        """
+        from velodrome.experiments.views.trial_pictures import draw_trial
+
+        return draw_trial(self, kind, language)
 
     def metrics(self) -> dict[str, Any]:
         """Numbers and words of training and evaluation as one flat, JSON-ready row; NaN where there is none."""
