@@ -367,10 +367,10 @@ def show(
         experiment: its name; the latest by default.
         out: folder for the pictures; EXPERIMENT/pictures in the store's, or pictures in the agent's by default.
         format: of the pictures, png by default; text or latex prints the table of action values instead.
-        seeds: with --html, number of seeds to train, 6 by default.
+        seeds: with --html, number of seeds to train, 5 by default.
         episodes: with --html, training episodes of every trial instead of the experiment's budgets.
         steps: with --html, training steps of every trial, likewise.
-        snapshots: with --html, moments of each training that are shown, 101 by default.
+        snapshots: with --html, moments of each training that are shown, 81 by default.
         language: of the captions, or of the page when it opens, English or Korean.
         quiet: with --html, show no progress.
     """

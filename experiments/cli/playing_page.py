@@ -22,7 +22,7 @@ from velodrome.experiments.specification.stored_plan import announce_modules
 from velodrome.experiments.storage.store import STORE_FILE
 
 # Enough for a band, few enough for a lecture to wait for.
-SEEDS, SNAPSHOTS = 6, 101
+SEEDS, SNAPSHOTS = 5, 81
 
 
 def playing_page_command(
