@@ -130,7 +130,7 @@ class Experiment(CheckedModel):
     steps: Count | None = None
     epochs: Count | None = None
     evaluate_every: Count | None = None
-    snapshots: Count | None = Field(default=None, ge=2)
+    snapshots: Count | None = None
     seeds: int | list[int] = 30
     evaluation_episodes: Count = 100
     success: str | None = None
@@ -201,6 +201,13 @@ class Experiment(CheckedModel):
         if success is not None:
             parse_success_rule(success)
         return success
+
+    @field_validator("snapshots")
+    @classmethod
+    def _has_a_start_and_an_end(cls, snapshots: int | None) -> int | None:
+        if snapshots is not None and snapshots < 2:
+            raise ValueError(f"must be at least 2, before training and at its end, got {snapshots}")
+        return snapshots
 
     @field_validator("metric")
     @classmethod

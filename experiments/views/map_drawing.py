@@ -23,6 +23,8 @@ LARGEST_CELL, MAP_WIDTH = 1.3, WIDTH - 1.3
 _WITH_NUMBER, _WITH_NUMBERS = 0.42, 0.85
 _SHORTEST_ARROW = 0.05
 _WALL, _GROUND, _MARK = "#595959", "#e6e6e6", "#262626"
+# An arrow of length 1: along its direction, and across it.
+_ARROW = np.array([[0.08, -0.06], [0.62, -0.06], [0.62, -0.22], [1.0, 0.0], [0.62, 0.22], [0.62, 0.06], [0.08, 0.06]])
 _LETTERS = {"start": "S", "goal": "G"}
 _SIDES = {(0, -1): (0, 3), (1, 0): (3, 2), (0, 1): (2, 1), (-1, 0): (1, 0)}
 # Corners of a cell around its middle, from the upper left one clockwise; y grows downwards.
@@ -79,9 +81,10 @@ class MapDrawing:
     def middles(self) -> NDArray[np.float64]:
         """Middle (x, y) of each state's cell; NaN where it lies nowhere."""
         panel, row, column = self.layout.cells.T
-        found = np.stack([*self._corner(panel)], axis=1) + np.stack([column, row], axis=1)
+        left, top = self._corner(panel)
+        found = np.stack([left + column, top + row], axis=1)
         found[panel < 0] = np.nan
-        return found
+        return np.asarray(found, dtype=np.float64)
 
     def colours(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Colours (..., 4) of numbers; white for those that have none on a logarithmic scale."""
@@ -90,7 +93,7 @@ class MapDrawing:
         )
         if self.is_logarithmic:
             shown[numbers < 1.0] = 1.0
-        return np.asarray(shown)
+        return np.asarray(shown, dtype=np.float64)
 
     def fill(self, numbers: NDArray[np.float64]) -> None:
         """Colour the cells of states in which an agent acts, by a number each."""
@@ -106,12 +109,14 @@ class MapDrawing:
                 self._number(self.middles[state] + (-0.44, -0.44), numbers[state], colours[state], "left", "top")
 
     def arrows(self, weights: NDArray[np.float64], numbers: NDArray[np.float64]) -> None:
-        """An arrow for each action, as long as its weight; actions without direction are letters in the middle.
+        """An arrow for each action, its area by its weight; actions without direction are letters in the middle.
 
         Args:
             weights: (num_states, num_actions), 0 to 1.
             numbers: (num_states,), whose colours are behind the arrows.
         """
+        from matplotlib.collections import PolyCollection
+
         shown, middles = self._shown, self.middles
         inks = self._inks(self.colours(numbers))
         is_moving = np.array([direction is not None for direction in self.layout.directions])
@@ -120,13 +125,15 @@ class MapDrawing:
         # Numbers stand above.
         has_number = self.inches >= _WITH_NUMBER
         middles = middles + np.array([0.0, 0.1 * has_number])
-        lengths = (0.36 if has_number else 0.42) * np.sqrt(weights[states, actions])[:, None] * moves[actions]
+        sizes = (0.36 if has_number else 0.42) * np.sqrt(weights[states, actions])
         if len(states):
-            self.axes.quiver(
-                *middles[states].T, *lengths.T, color=inks[states], angles="xy", scale_units="xy", scale=1.0,
-                units="xy", width=0.045, headwidth=4.0, headlength=4.0, headaxislength=3.6, minlength=0.0, zorder=3,
-                gid="arrows",
-            )  # fmt: skip
+            # Along x and down y in the direction of the move, and across it.
+            along = moves[actions][:, None]
+            aside = along[:, :, ::-1] * (1.0, -1.0)
+            shapes = sizes[:, None, None] * (_ARROW[None, :, :1] * along + _ARROW[None, :, 1:] * aside)
+            self.axes.add_collection(
+                PolyCollection(list(middles[states][:, None] + shapes), facecolors=inks[states], zorder=3, gid="arrows")
+            )
         letters = self._letters()
         for state in np.flatnonzero(shown & (weights[:, ~is_moving] > _SHORTEST_ARROW).any(axis=1)):
             chosen = [action for action in letters if weights[state, action] > _SHORTEST_ARROW]
@@ -134,8 +141,8 @@ class MapDrawing:
                 size = max(4.5, min(TEXT_SIZE + 4, 40 * self.inches)) * float(np.sqrt(weights[state, action]))
                 across = 0.44 * ((place + 1) / (len(chosen) + 1) - 0.5) * (len(chosen) > 1) * 2
                 self.axes.text(
-                    middles[state][0] + across, middles[state][1], letters[action], size=size, color=inks[state], ha="center",
-                    va="center", weight="bold", zorder=4, gid="letter",
+                    middles[state][0] + across, middles[state][1], letters[action], size=size, color=inks[state],
+                    ha="center", va="center", weight="bold", zorder=4, gid="letter",
                 )  # fmt: skip
 
     def triangles(self, values: NDArray[np.float64], best: NDArray[np.bool_]) -> None:

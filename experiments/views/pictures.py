@@ -54,7 +54,7 @@ def _values(learnt: Learnt, words: Words) -> "Figure":
     drawing.arrows(_weights(learnt.action_values), values)
     _colour_bar(figure, drawing, axes, words("value of the state"))
     if learnt.num_seeds > 1:
-        arrows = words("arrows: best actions, an arrow's length shows how many of the seeds choose it")
+        arrows = words("arrows: best actions, the larger, the more of the seeds choose it")
     else:
         arrows = words("arrows: best actions, all of them where several are equally good")
     return finished(figure, _title(learnt, words), arrows, _legend(learnt, words))
@@ -122,7 +122,7 @@ def _learning(learnt: Learnt, words: Words) -> "Figure":
     _colour_bar(figure, drawing, panels, words("value of the state"))
     arrows = words("arrows: best actions, all of them where several are equally good")
     if learnt.num_seeds > 1:
-        arrows = words("arrows: best actions, an arrow's length shows how many of the seeds choose it")
+        arrows = words("arrows: best actions, the larger, the more of the seeds choose it")
     return finished(figure, _title(learnt, words), arrows, _legend(learnt, words))
 
 
@@ -148,9 +148,7 @@ def _exploration(learnt: Learnt, words: Words) -> "Figure":
         dress(axes, ylabel=words("exploration parameter") if part == "parameter" else words("mean Bellman error"))
         axes.set_ylim(bottom=min(0.0, float(np.nanmin(lines))))
     grid[-1].set_xlabel(words("episode"), size=TEXT_SIZE)
-    how = words(
-        "Bellman error: |E[r + γ max Q(s′, a′)] − Q(s, a)|, the expected TD error, over states in which one acts"
-    )
+    how = words("Bellman error: mean of |E[r + γ max Q(s′, a′)] − Q(s, a)|, the expected TD error")
     if learnt.num_seeds > 1:
         how = words("thick: mean of the seeds, thin: each of them") + ("" if errors is None else f"; {how}")
     elif errors is None:
@@ -234,6 +232,8 @@ def _common(learnt: Learnt) -> Snapshots:
         raise ExperimentError(
             f"{learnt.agent} on {learnt.environment} has no snapshots of its training: give snapshots=50"
         )
+    if len(learnt.snapshots[0]) < 2:
+        raise ExperimentError(f"{learnt.agent} did not learn along episodes: it has one snapshot, which values show")
     if len({len(one) for one in learnt.snapshots}) > 1:
         raise ExperimentError(
             f"the trials of {learnt.agent} on {learnt.environment} have different numbers of snapshots"
