@@ -422,12 +422,16 @@ def test_browser_hides_controls_for_lectures(browser, page):
 @pytest.mark.slow
 def test_browser_adapts_to_a_reward_that_is_changed_while_it_learns(browser, page):
     open_at(browser, page, "episode=0&live=1&live-speed=8")
-    wait_for(lambda: browser.execute_script("return velodrome.state.training.returns.length") > 300)
+    wait_for(lambda: browser.execute_script("return velodrome.state.training.returns.number") > 300)
     assert browser.execute_script("return velodrome.state.training.learner.best(0)") > 0
     world = browser.find_element("id", "world")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].focus()", world)
+    world.click()
+    assert state_of(browser, "cell") == 10
+    press(browser, "\ue013", "\ue013", "\ue012", "\ue012")
+    assert state_of(browser, "cell") == 0
     # The second cell of the first row.
-    press(browser, "\ue014", "\ue014")
+    press(browser, "\ue014")
     assert state_of(browser, "cell") == 1
     set_value(browser, "cell-reward", 5)
     wait_for(lambda: browser.execute_script("return velodrome.state.training.learner.best(0)") > 5)

@@ -3,7 +3,8 @@
 
 /** Index of the action across: those to its left and right as one looks along `move`; null where there are none. */
 function sidewaysOf(moves, action) {
-  const isAcross = (other) => moves[other] && moves[other][0] * moves[action][0] + moves[other][1] * moves[action][1] === 0;
+  const isAcross = (other) =>
+    moves[other] && moves[other][0] * moves[action][0] + moves[other][1] * moves[action][1] === 0;
   const [before, after] = [(action + moves.length - 1) % moves.length, (action + 1) % moves.length];
   if (before !== after && isAcross(before) && isAcross(after)) return [before, after];
   const across = moves.map((_, other) => other).filter(isAcross);
@@ -66,7 +67,13 @@ class GridWorld {
 
   step(action, uniform) {
     const outcomes = this.outcomes(this.cell, action);
-    const [, next, reward, terminated] = outcomes[drawn(outcomes.map((outcome) => outcome[0]), uniform)];
+    const [, next, reward, terminated] =
+      outcomes[
+        drawn(
+          outcomes.map((outcome) => outcome[0]),
+          uniform,
+        )
+      ];
     this.cell = next;
     this.steps += 1;
     return { next, reward, terminated, truncated: this.timeLimit !== null && this.steps >= this.timeLimit };
@@ -112,7 +119,8 @@ class Learner {
   greedy(state) {
     const [first, best] = [state * this.numActions, this.best(state)];
     const tied = [];
-    for (let action = 0; action < this.numActions; action++) if (this.values[first + action] === best) tied.push(action);
+    for (let action = 0; action < this.numActions; action++)
+      if (this.values[first + action] === best) tied.push(action);
     if (tied.length === 1 || this.settings.ties === "first") return tied[0];
     return tied[Math.floor(this.draw() * tied.length)];
   }
@@ -146,6 +154,35 @@ class Learner {
   }
 }
 
+const meanOf = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
+
+class Returns {
+  /** Returns of any number of episodes as a curve of at most 400 points: means of 20 episodes, later of 40, 80, …. */
+  constructor() {
+    this.number = 0;
+    this.recent = [];
+    this.block = [];
+    this.size = 20;
+    this.x = [];
+    this.mean = [];
+  }
+
+  add(value) {
+    this.number += 1;
+    this.recent.push(value);
+    if (this.recent.length > 100) this.recent.shift();
+    this.block.push(value);
+    if (this.block.length < this.size) return;
+    this.x.push(this.number);
+    this.mean.push(meanOf(this.block));
+    this.block = [];
+    if (this.x.length < 400) return;
+    this.size *= 2;
+    this.x = this.x.filter((_, place) => place % 2);
+    this.mean = this.x.map((_, place) => (this.mean[2 * place] + this.mean[2 * place + 1]) / 2);
+  }
+}
+
 class LiveTraining {
   /** A learner in a world, a step at a time. Draws for the world and for the learner are streams of their own. */
   constructor(world, settings, worldDraw, learnerDraw) {
@@ -154,7 +191,7 @@ class LiveTraining {
     this.draw = worldDraw;
     this.state = -1;
     this.total = 0;
-    this.returns = [];
+    this.returns = new Returns();
     this.steps = 0;
   }
 
@@ -171,7 +208,7 @@ class LiveTraining {
     this.total += reward;
     this.steps += 1;
     const ended = terminated || truncated;
-    if (ended) this.returns.push(this.total);
+    if (ended) this.returns.add(this.total);
     this.state = ended ? -1 : next;
     return [state, action, reward, next, ended];
   }

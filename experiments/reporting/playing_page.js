@@ -5,20 +5,33 @@ const byId = (id) => document.getElementById(id);
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8];
 const SHOWN = ["values", "arrows", "triangles", "visits", "numbers"];
 const PARTS = data.parts;
+// Of rewards that a reader may give: sums of larger ones might overflow.
+const LARGEST = 1e6;
 // A whole training takes so many seconds at speed 1.
 const SECONDS = 20;
-// Of a curve of the live learner: episodes that one point is the mean of, and points.
-const WINDOW = 20;
-const MOST_POINTS = 400;
 // Live steps a second by the place of the slider.
 const stepsASecond = (place) => Math.round(2 * 10 ** (place / 2));
 
 // ---- What is shown -------------------------------------------------------------------------------------------------
 
 const state = {
-  environment: 0, panel: 0, agents: [], seed: 0, at: 0, speed: 1, show: ["values", "arrows"], hide: [], theme: "",
-  language: data.language, playing: false, cell: -1, live: null, liveRunning: false, liveSpeed: 2, areHiddenShown: false,
-}; // prettier-ignore
+  environment: 0,
+  panel: 0,
+  agents: [],
+  seed: 0,
+  at: 0,
+  speed: 1,
+  show: ["values", "arrows"],
+  hide: [],
+  theme: "",
+  language: data.language,
+  playing: false,
+  cell: -1,
+  live: null,
+  liveRunning: false,
+  liveSpeed: 2,
+  areHiddenShown: false,
+};
 const words = () => data.words[state.language];
 const place = () => data.environments[state.environment];
 const cellKey = (row, column) => row * place().columns + column;
@@ -44,13 +57,18 @@ const lastOf = (numbers, size) => numbers.slice(numbers.length - size);
 /** Episodes at which any trial of the environment was looked at. */
 function stops() {
   const environment = place();
-  environment.stops ??= [...new Set(environment.agents.flatMap((agent) => agent.trials.flatMap((t) => t.episodes)))]
-    .sort((one, other) => one - other); // prettier-ignore
+  environment.stops ??= [
+    ...new Set(environment.agents.flatMap((agent) => agent.trials.flatMap((t) => t.episodes))),
+  ].sort((one, other) => one - other);
   return environment.stops;
 }
 const episode = () => stops()[Math.floor(state.at)];
 /** The last snapshot of a trial that is not after an episode. */
-const snapshotAt = (trial, at) => Math.max(0, trial.episodes.findLastIndex((one) => one <= at));
+const snapshotAt = (trial, at) =>
+  Math.max(
+    0,
+    trial.episodes.findLastIndex((one) => one <= at),
+  );
 const trialOf = (agent) => agent.trials.find((trial) => trial.seed === state.seed) ?? agent.trials[0];
 const seedsOf = (environment) => [...new Set(environment.agents.flatMap((agent) => agent.trials.map((t) => t.seed)))];
 const shownAgents = () => state.agents.map((number) => place().agents[number]).filter(Boolean);
@@ -60,7 +78,9 @@ const shownAgents = () => state.agents.map((number) => place().agents[number]).f
 const colourOf = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const channels = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
 const mixed = (one, other, share) =>
-  `rgb(${channels(one).map((part, at) => Math.round(part + (channels(other)[at] - part) * share)).join(" ")})`;
+  `rgb(${channels(one)
+    .map((part, at) => Math.round(part + (channels(other)[at] - part) * share))
+    .join(" ")})`;
 
 /** Colours of the theme, read once a drawing. */
 function palette() {
@@ -97,7 +117,11 @@ function inkOn(colour) {
 const rounded = (value) => {
   const size = Math.abs(value);
   if (size >= 1e5) return value.toExponential(0).replace("+", "");
-  return size >= 99.95 ? value.toFixed(0) : size >= 9.995 ? value.toFixed(1) : value.toFixed(2).replace(/^(-?)0\./, "$1.");
+  return size >= 99.95
+    ? value.toFixed(0)
+    : size >= 9.995
+      ? value.toFixed(1)
+      : value.toFixed(2).replace(/^(-?)0\./, "$1.");
 };
 
 /**
@@ -124,7 +148,8 @@ function drawMap(canvas, map, show, colours) {
     // Where there are several panels, episodes go on at their goals: Taxi's passenger may not be in the taxi yet.
     const isGoal = kind === "goal" && map.panels.length < 2;
     const isOver = kind === "wall" || isGoal || kind === "hole" || kind === "cliff" || number === undefined;
-    const values = number === undefined ? [] : Array.from({ length: numActions }, (_, action) => map.values(number, action));
+    const values =
+      number === undefined ? [] : Array.from({ length: numActions }, (_, action) => map.values(number, action));
     const best = Math.max(...values);
     let fill = colours.zero;
     if (kind === "wall" || number === undefined) fill = colours.wall;
@@ -138,7 +163,8 @@ function drawMap(canvas, map, show, colours) {
     pen.fillRect(left, top, wide, high);
     if (!isOver && shows("triangles")) drawTriangles(pen, map, values, left, top, wide, high, colours);
     const ink = inkOn(fill);
-    const inkOf = (action) => (shows("triangles") && !isOver ? inkOn(colourOfValue(values[action], map.range, colours)) : ink);
+    const inkOf = (action) =>
+      shows("triangles") && !isOver ? inkOn(colourOfValue(values[action], map.range, colours)) : ink;
     const letter = { start: "S", goal: "G", hole: "H", cliff: "×" }[kind];
     if (letter && side > 14) {
       pen.fillStyle = ink;
@@ -151,7 +177,8 @@ function drawMap(canvas, map, show, colours) {
     const room = !shows("numbers") || side < 34 ? 1 : shows("triangles") ? 0.48 : 0.74;
     const raised = shows("numbers") && !shows("triangles") && side >= 34 ? side * 0.08 : 0;
     if (!isOver && shows("arrows")) drawArrows(pen, map, number, middle, centre - raised, side * room, inkOf);
-    if (!isOver && shows("numbers") && side >= 34) drawNumbers(pen, map, number, values, middle, top, wide, high, show, ink);
+    if (!isOver && shows("numbers") && side >= 34)
+      drawNumbers(pen, map, number, values, middle, top, wide, high, show, ink);
     if (map.marks?.(cell)) {
       pen.fillStyle = ink;
       pen.font = `600 ${Math.max(9, side * 0.2)}px system-ui, sans-serif`;
@@ -176,11 +203,22 @@ function drawMap(canvas, map, show, colours) {
   if (map.chosen >= 0) {
     pen.strokeStyle = colours.accent;
     pen.lineWidth = 3;
-    pen.strokeRect((map.chosen % map.columns) * wide + 1.5, Math.floor(map.chosen / map.columns) * high + 1.5, wide - 3, high - 3);
+    pen.strokeRect(
+      (map.chosen % map.columns) * wide + 1.5,
+      Math.floor(map.chosen / map.columns) * high + 1.5,
+      wide - 3,
+      high - 3,
+    );
   }
   if (map.walker >= 0) {
     pen.beginPath();
-    pen.arc((map.walker % map.columns) * wide + wide / 2, Math.floor(map.walker / map.columns) * high + high / 2, side * 0.17, 0, 7);
+    pen.arc(
+      (map.walker % map.columns) * wide + wide / 2,
+      Math.floor(map.walker / map.columns) * high + high / 2,
+      side * 0.17,
+      0,
+      7,
+    );
     pen.fillStyle = colours.accent;
     pen.fill();
     pen.strokeStyle = colours.page;
@@ -200,8 +238,9 @@ function drawTriangles(pen, map, values, left, top, wide, high, colours) {
     if (!move || (!move[0] && !move[1])) return;
     const [down, right] = move;
     const corner = (across) => [
-      left + wide * (0.5 + 0.5 * (right || across)), top + high * (0.5 + 0.5 * (down || across)),
-    ]; // prettier-ignore
+      left + wide * (0.5 + 0.5 * (right || across)),
+      top + high * (0.5 + 0.5 * (down || across)),
+    ];
     pen.beginPath();
     pen.moveTo(left + wide / 2, top + high / 2);
     pen.lineTo(...corner(-1));
@@ -268,7 +307,8 @@ function drawNumbers(pen, map, number, values, middle, top, wide, high, show, in
   pen.fillText(visits ? shortCount(shown) : rounded(shown), middle, top + high * 0.9);
 }
 
-const shortCount = (count) => (count < 10000 ? String(count) : count < 1e6 ? `${Math.round(count / 1e3)}k` : `${(count / 1e6).toFixed(1)}M`);
+const shortCount = (count) =>
+  count < 10000 ? String(count) : count < 1e6 ? `${Math.round(count / 1e3)}k` : `${(count / 1e6).toFixed(1)}M`;
 
 /** Lines with bands, a dashed line of the best possible, and a marker. */
 function drawCurves(canvas, chart, colours) {
@@ -293,7 +333,8 @@ function drawCurves(canvas, chart, colours) {
     pen.fillText(String(tick), left - size * 0.5, toY(tick));
   }
   pen.textAlign = "center";
-  for (const tick of ticks(chart.from, chart.to, width / 90)) pen.fillText(tick.toLocaleString("en"), toX(tick), bottom + size * 0.9);
+  for (const tick of ticks(chart.from, chart.to, width / 90))
+    pen.fillText(tick.toLocaleString("en"), toX(tick), bottom + size * 0.9);
   for (const x of chart.changes ?? []) {
     pen.setLineDash([2, 3]);
     pen.strokeStyle = colours.quiet;
@@ -353,7 +394,9 @@ function ticks(low, high, about) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
   const first = Math.ceil(low / step - 1e-9);
-  return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, number) => Number(((first + number) * step).toPrecision(9)));
+  return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, number) =>
+    Number(((first + number) * step).toPrecision(9)),
+  );
 }
 
 // Okabe & Ito (2008), as in all our pictures; their black follows the theme.
@@ -390,26 +433,28 @@ function mapOf(agent, colours) {
 function buildMaps() {
   const colours = palette();
   byId("maps").replaceChildren(
-    ...state.agents.filter((number) => place().agents[number]).map((number) => {
-      const agent = place().agents[number];
-      const figure = document.createElement("figure");
-      const caption = document.createElement("figcaption");
-      const swatch = document.createElement("i");
-      swatch.style.background = colourOfAgent(agent.place, colours);
-      const name = document.createElement("b");
-      name.textContent = agent.label;
-      name.title = agent.expression;
-      const facts = document.createElement("span");
-      caption.append(swatch, name, facts);
-      const canvas = document.createElement("canvas");
-      canvas.setAttribute("role", "img");
-      shape(canvas, place());
-      canvas.addEventListener("mousemove", (event) => sayCell(event, canvas, agent));
-      canvas.addEventListener("mouseleave", () => (byId("reading").textContent = ""));
-      figure.append(caption, canvas);
-      return figure;
-    }),
-  ); // prettier-ignore
+    ...state.agents
+      .filter((number) => place().agents[number])
+      .map((number) => {
+        const agent = place().agents[number];
+        const figure = document.createElement("figure");
+        const caption = document.createElement("figcaption");
+        const swatch = document.createElement("i");
+        swatch.style.background = colourOfAgent(agent.place, colours);
+        const name = document.createElement("b");
+        name.textContent = agent.label;
+        name.title = agent.expression;
+        const facts = document.createElement("span");
+        caption.append(swatch, name, facts);
+        const canvas = document.createElement("canvas");
+        canvas.setAttribute("role", "img");
+        shape(canvas, place());
+        canvas.addEventListener("mousemove", (event) => sayCell(event, canvas, agent));
+        canvas.addEventListener("mouseleave", () => (byId("reading").textContent = ""));
+        figure.append(caption, canvas);
+        return figure;
+      }),
+  );
   // Wide maps stand one below another.
   const number = byId("maps").children.length;
   const isWide = place().columns > 1.9 * place().rows;
@@ -425,7 +470,8 @@ function shape(canvas, map) {
 function sayCell(event, canvas, agent) {
   const map = mapOf(agent, palette());
   const number = map.cells.indexOf(cellUnder(event, canvas, map));
-  const parts = number < 0 ? [] : map.actions.map((name, action) => `${name} ${Number(map.values(number, action).toPrecision(4))}`);
+  const parts =
+    number < 0 ? [] : map.actions.map((name, action) => `${name} ${Number(map.values(number, action).toPrecision(4))}`);
   byId("reading").textContent = parts.length ? `${agent.label}: ${parts.join(", ")}` : "";
 }
 
@@ -445,22 +491,45 @@ function drawAgents() {
     drawMap(figure.querySelector("canvas"), mapOf(agent, colours), state.show, colours);
     const trial = trialOf(agent);
     const exploration = trial.exploration?.[snapshotAt(trial, episode())];
-    figure.querySelector("span").textContent = agent.parameter && Number.isFinite(exploration) ? `${agent.parameter} ${Number(exploration.toPrecision(2))}` : "";
+    figure.querySelector("span").textContent =
+      agent.parameter && Number.isFinite(exploration) ? `${agent.parameter} ${Number(exploration.toPrecision(2))}` : "";
     figure.querySelector("canvas").setAttribute("aria-label", `${agent.label}, ${words().episode} ${episode()}`);
   });
   const environment = place();
-  const lines = shownAgents().filter((agent) => agent.curve).map((agent) => ({
-    ...agent.curve, colour: colourOfAgent(agent.place, colours), dash: dashOfAgent(agent.place),
-  })); // prettier-ignore
-  drawCurves(byId("curves"), {
-    lines, from: 0, to: Math.max(1, ...stops(), ...lines.flatMap(({ x }) => x.slice(-1))), range: environment.curveRange,
-    best: environment.best, bestText: words().bestPossible, at: episode(),
-  }, colours); // prettier-ignore
+  const lines = shownAgents()
+    .filter((agent) => agent.curve)
+    .map((agent) => ({
+      ...agent.curve,
+      colour: colourOfAgent(agent.place, colours),
+      dash: dashOfAgent(agent.place),
+    }));
+  drawCurves(
+    byId("curves"),
+    {
+      lines,
+      from: 0,
+      to: Math.max(1, ...stops(), ...lines.flatMap(({ x }) => x.slice(-1))),
+      range: environment.curveRange,
+      best: environment.best,
+      bestText: words().bestPossible,
+      at: episode(),
+    },
+    colours,
+  );
 }
 
 // ---- The world to try ----------------------------------------------------------------------------------------------
 
-const DEFAULTS = { rule: "q_learning", epsilon: 0.1, alpha: 0.5, gamma: 0.95, ties: "random", slip: null, rewards: {}, walls: {} };
+const DEFAULTS = {
+  rule: "q_learning",
+  epsilon: 0.1,
+  alpha: 0.5,
+  gamma: 0.95,
+  ties: "random",
+  slip: null,
+  rewards: {},
+  walls: {},
+};
 
 /** A live training in the environment's world, with the changes that the state names. */
 function buildLive() {
@@ -478,12 +547,22 @@ function buildLive() {
   for (const [cell, isWall] of Object.entries(edits.walls)) if (cell < world.size) world.walls[cell] = isWall;
   // Read at every step, so that changes take effect while it learns.
   const settings = {
-    get rule() { return state.live.rule; },
-    get epsilon() { return state.live.epsilon; },
-    get learningRate() { return state.live.alpha; },
-    get discount() { return state.live.gamma; },
-    get ties() { return state.live.ties; },
-  }; // prettier-ignore
+    get rule() {
+      return state.live.rule;
+    },
+    get epsilon() {
+      return state.live.epsilon;
+    },
+    get learningRate() {
+      return state.live.alpha;
+    },
+    get discount() {
+      return state.live.gamma;
+    },
+    get ties() {
+      return state.live.ties;
+    },
+  };
   state.training = new LiveTraining(world, settings, uniforms(1), uniforms(2));
   state.training.changes = [];
   state.debt = 0;
@@ -491,15 +570,14 @@ function buildLive() {
 }
 
 function changed() {
-  state.training?.changes.push(state.training.returns.length);
+  state.training?.changes.push(state.training.returns.number);
   writeAddress();
   drawLive();
 }
 
 function setReward(cell, reward) {
   if (!state.training || !Number.isFinite(reward)) return;
-  state.live.rewards[cell] = reward;
-  state.training.world.rewards[cell] = reward;
+  state.live.rewards[cell] = state.training.world.rewards[cell] = within(reward, -LARGEST, LARGEST, 0);
   changed();
 }
 
@@ -542,41 +620,50 @@ function drawLive() {
     [low, high] = [Math.min(low, best), Math.max(high, best)];
   }
   const at = (number, action) => number * learner.numActions + action;
-  drawMap(byId("world"), {
-    rows: world.rows, columns: world.columns, moves: world.moves, kinds, walls: [], panels: [""], colours, range: [low, high],
-    cells: Array.from({ length: world.size }, (_, cell) => cell),
-    values: (number, action) => learner.values[at(number, action)],
-    isTied: (number, action) => learner.values[at(number, action)] === learner.best(number),
-    ties: state.live.ties,
-    visits: (number, action) => learner.visits[at(number, action)],
-    mostVisits: Math.max(1, training.steps / 4),
-    marks: (cell) => (world.rewards[cell] !== environment.world.rewards[cell] ? rounded(world.rewards[cell]) : ""),
-    walker: stepsASecond(state.liveSpeed) <= 70 ? (training.state < 0 ? world.cell : training.state) : -1,
-    chosen: state.cell,
-  }, state.show, colours); // prettier-ignore
-  const { x, mean } = smoothed(training.returns);
-  const ends = mean.length ? mean : [0, 1];
-  const [least, most] = [Math.min(0, ...ends), Math.max(...ends, least1(ends))];
-  drawCurves(byId("live-curve"), {
-    lines: [{ x, mean, colour: colours.accent, dash: [] }], from: 0, to: Math.max(1, training.returns.length),
-    range: [least, most], best: null, changes: training.changes,
-  }, colours); // prettier-ignore
-  const last = training.returns.slice(-100);
-  byId("live-facts").textContent =
-    `${words().episodes} ${training.returns.length.toLocaleString("en")} · ${words().steps} ${training.steps.toLocaleString("en")}` +
-    (last.length ? ` · ${words().lastReturns} ${Number((last.reduce((sum, one) => sum + one, 0) / last.length).toPrecision(3))}` : "");
-}
-const least1 = (ends) => (Math.max(...ends) > 0 ? 0 : Math.min(...ends) + 1);
-
-/** Means of `WINDOW` episodes or more, at most so many points. */
-function smoothed(returns) {
-  const size = Math.max(Math.min(WINDOW, Math.ceil(returns.length / 10)), Math.ceil(returns.length / MOST_POINTS));
-  const [x, mean] = [[], []];
-  for (let end = size; end <= returns.length && size; end += size) {
-    x.push(end);
-    mean.push(returns.slice(end - size, end).reduce((sum, one) => sum + one, 0) / size);
-  }
-  return { x, mean };
+  drawMap(
+    byId("world"),
+    {
+      rows: world.rows,
+      columns: world.columns,
+      moves: world.moves,
+      kinds,
+      walls: [],
+      panels: [""],
+      colours,
+      range: [low, high],
+      cells: Array.from({ length: world.size }, (_, cell) => cell),
+      values: (number, action) => learner.values[at(number, action)],
+      isTied: (number, action) => learner.values[at(number, action)] === learner.best(number),
+      ties: state.live.ties,
+      visits: (number, action) => learner.visits[at(number, action)],
+      mostVisits: Math.max(1, training.steps / 4),
+      marks: (cell) => (world.rewards[cell] !== environment.world.rewards[cell] ? rounded(world.rewards[cell]) : ""),
+      walker: stepsASecond(state.liveSpeed) <= 70 ? (training.state < 0 ? world.cell : training.state) : -1,
+      chosen: state.cell,
+    },
+    state.show,
+    colours,
+  );
+  const { x, mean, recent } = training.returns;
+  const least = Math.min(0, ...mean);
+  drawCurves(
+    byId("live-curve"),
+    {
+      lines: [{ x, mean, colour: colours.accent, dash: [] }],
+      from: 0,
+      to: Math.max(1, training.returns.number),
+      range: [least, Math.max(least + 1, ...mean)],
+      best: null,
+      changes: training.changes,
+    },
+    colours,
+  );
+  const facts = [
+    [words().episodes, training.returns.number],
+    [words().steps, training.steps],
+  ];
+  if (recent.length) facts.push([words().lastReturns, Number(meanOf(recent).toPrecision(3))]);
+  byId("live-facts").textContent = facts.map(([word, number]) => `${word} ${number.toLocaleString("en")}`).join(" · ");
 }
 
 function buildCellForm() {
@@ -586,9 +673,9 @@ function buildCellForm() {
   byId("cell-hint").hidden = has;
   if (!has) return;
   const { world } = training;
-  byId("cell-name").textContent = words().cell
-    .replace("%r", Math.floor(state.cell / world.columns) + 1)
-    .replace("%c", (state.cell % world.columns) + 1); // prettier-ignore
+  byId("cell-name").textContent = words()
+    .cell.replace("%r", Math.floor(state.cell / world.columns) + 1)
+    .replace("%c", (state.cell % world.columns) + 1);
   byId("cell-reward").value = world.rewards[state.cell];
   byId("cell-wall").checked = world.walls[state.cell];
   byId("cell-wall").disabled = world.starts[state.cell] > 0;
@@ -603,32 +690,56 @@ function chooseCell(cell) {
 // ---- The address ---------------------------------------------------------------------------------------------------
 
 const list = (text) => (text ? text.split(",") : []);
-const pairs = (text) => Object.fromEntries(list(text).map((part) => part.split(":")).filter(([cell]) => /^\d+$/.test(cell)));
+const pairs = (text) =>
+  Object.fromEntries(
+    list(text)
+      .map((part) => part.split(":"))
+      .filter(([cell]) => /^\d+$/.test(cell)),
+  );
 const within = (number, low, high, otherwise) =>
-  number === null || number === "" || !Number.isFinite(Number(number)) ? otherwise : Math.min(high, Math.max(low, Number(number)));
+  number === null || number === "" || !Number.isFinite(Number(number))
+    ? otherwise
+    : Math.min(high, Math.max(low, Number(number)));
 
 /** The first panel that has states. */
-const firstPanel = (environment) => Math.floor(Math.max(0, environment.cells.find((cell) => cell >= 0)) / (environment.rows * environment.columns));
+const firstPanel = (environment) =>
+  Math.floor(
+    Math.max(
+      0,
+      environment.cells.find((cell) => cell >= 0),
+    ) /
+      (environment.rows * environment.columns),
+  );
 
 /** What the address says, and the page's own choice for all else. */
 function readAddress() {
   const given = new URLSearchParams(location.hash.slice(1));
   state.environment = Math.round(within(given.get("environment"), 0, data.environments.length - 1, 0));
   const environment = place();
-  const numbers = list(given.get("agents")).map(Number).filter((number) => environment.agents[number]);
+  const numbers = list(given.get("agents"))
+    .map(Number)
+    .filter((number) => environment.agents[number]);
   state.agents = given.has("agents") ? [...new Set(numbers)] : [...environment.shown];
   state.panel = Math.round(within(given.get("panel"), 0, environment.panels.length - 1, firstPanel(environment)));
   const seed = Number(given.get("seed") ?? environment.seed);
   state.seed = seedsOf(environment).includes(seed) ? seed : environment.seed;
   const at = within(given.get("episode"), 0, Infinity, 0);
-  state.at = Math.max(0, stops().findLastIndex((one) => one <= at));
+  state.at = Math.max(
+    0,
+    stops().findLastIndex((one) => one <= at),
+  );
   state.speed = SPEEDS.includes(Number(given.get("speed"))) ? Number(given.get("speed")) : 1;
-  state.show = given.has("show") ? list(given.get("show")).filter((what) => SHOWN.includes(what)) : ["values", "arrows"];
+  state.show = given.has("show")
+    ? list(given.get("show")).filter((what) => SHOWN.includes(what))
+    : ["values", "arrows"];
   state.hide = list(given.get("hide")).filter((part) => PARTS.includes(part));
   state.theme = ["light", "dark"].includes(given.get("theme")) ? given.get("theme") : "";
   state.language = data.words[given.get("language")] ? given.get("language") : data.language;
   state.playing = given.get("play") === "1";
-  const rewards = Object.entries(pairs(given.get("rewards"))).map(([cell, reward]) => [cell, Number(reward)]);
+  const rewards = Object.entries(pairs(given.get("rewards"))).map(([cell, reward]) => [
+    cell,
+    within(reward, -LARGEST, LARGEST, NaN),
+  ]);
   state.live = {
     rule: given.get("rule") === "sarsa" ? "sarsa" : DEFAULTS.rule,
     epsilon: within(given.get("epsilon"), 0, 1, DEFAULTS.epsilon),
@@ -663,13 +774,21 @@ function writeAddress() {
     live: state.liveRunning ? 1 : "",
     "live-speed": state.liveSpeed === 2 ? "" : state.liveSpeed,
     slip: state.live.slip ?? "",
-    rewards: Object.entries(state.live.rewards).map((pair) => pair.join(":")).join(","),
-    walls: Object.entries(state.live.walls).map(([cell, wall]) => `${cell}:${wall ? 1 : 0}`).join(","),
-  }; // prettier-ignore
-  for (const name of ["rule", "epsilon", "alpha", "gamma", "ties"]) entries[name] = state.live[name] === DEFAULTS[name] ? "" : state.live[name];
+    rewards: Object.entries(state.live.rewards)
+      .map((pair) => pair.join(":"))
+      .join(","),
+    walls: Object.entries(state.live.walls)
+      .map(([cell, wall]) => `${cell}:${wall ? 1 : 0}`)
+      .join(","),
+  };
+  for (const name of ["rule", "epsilon", "alpha", "gamma", "ties"])
+    entries[name] = state.live[name] === DEFAULTS[name] ? "" : state.live[name];
   // An empty list of agents or of what is shown is a choice, too.
-  const kept = Object.entries(entries).filter(([name, value]) => (name === "agents" || name === "show" ? value !== null : value !== ""));
-  const text = `#${kept.map(([name, value]) => `${name}=${encodeURIComponent(value).replaceAll("%2C", ",").replaceAll("%3A", ":")}`).join("&")}`;
+  const kept = Object.entries(entries).filter(([name, value]) =>
+    name === "agents" || name === "show" ? value !== null : value !== "",
+  );
+  const encoded = (value) => encodeURIComponent(value).replaceAll("%2C", ",").replaceAll("%3A", ":");
+  const text = `#${kept.map(([name, value]) => `${name}=${encoded(value)}`).join("&")}`;
   if (text === written) return;
   written = text;
   writtenAt = performance.now();
@@ -719,10 +838,7 @@ function toggle(text, isPressed, act, colour) {
   return button;
 }
 
-function option(value, text, isSelected) {
-  const made = new Option(text, value, isSelected, isSelected);
-  return made;
-}
+const option = (value, text, isSelected) => new Option(text, value, isSelected, isSelected);
 
 function buildChoices() {
   const colours = palette();
@@ -732,7 +848,12 @@ function buildChoices() {
   byId("environment-label").hidden = data.environments.length < 2;
   byId("agents").replaceChildren(
     ...place().agents.map((agent, number) =>
-      toggle(agent.label, state.agents.includes(number), () => toggleAgent(number), colourOfAgent(agent.place, colours)),
+      toggle(
+        agent.label,
+        state.agents.includes(number),
+        () => toggleAgent(number),
+        colourOfAgent(agent.place, colours),
+      ),
     ),
   );
   byId("panel-label").hidden = place().panels.length < 2;
@@ -767,7 +888,8 @@ function buildChoices() {
 }
 
 function setLiveNumbers() {
-  for (const name of ["epsilon", "alpha", "gamma", "slip"]) byId(`live-${name}-number`).textContent = Number(byId(`live-${name}`).value).toFixed(2);
+  for (const name of ["epsilon", "alpha", "gamma", "slip"])
+    byId(`live-${name}-number`).textContent = Number(byId(`live-${name}`).value).toFixed(2);
   byId("live-speed-number").textContent = `${stepsASecond(state.liveSpeed).toLocaleString("en")}/s`;
 }
 
@@ -798,7 +920,9 @@ function refresh() {
 
 function toggleAgent(number) {
   const has = state.agents.includes(number);
-  state.agents = place().agents.map((_, at) => at).filter((at) => (at === number ? !has : state.agents.includes(at)));
+  state.agents = place()
+    .agents.map((_, at) => at)
+    .filter((at) => (at === number ? !has : state.agents.includes(at)));
   refresh();
   writeAddress();
 }
@@ -807,7 +931,9 @@ function toggleShown(what) {
   const has = state.show.includes(what);
   // A map's ground has one colour: values, triangles or visits.
   const grounds = ["values", "triangles", "visits"];
-  state.show = SHOWN.filter((one) => (one === what ? !has : state.show.includes(one) && !(!has && grounds.includes(what) && grounds.includes(one))));
+  state.show = SHOWN.filter((one) =>
+    one === what ? !has : state.show.includes(one) && !(!has && grounds.includes(what) && grounds.includes(one)),
+  );
   refresh();
   writeAddress();
 }
@@ -825,7 +951,10 @@ function setEnvironment(number) {
   state.panel = firstPanel(place());
   state.agents = [...place().shown];
   state.seed = place().seed;
-  state.at = Math.max(0, stops().findLastIndex((one) => one <= keptEpisode));
+  state.at = Math.max(
+    0,
+    stops().findLastIndex((one) => one <= keptEpisode),
+  );
   state.live = { ...state.live, slip: null, rewards: {}, walls: {} };
   buildLive();
   refresh();
@@ -883,7 +1012,8 @@ function nextOf(values, value) {
 
 // ---- Keys ----------------------------------------------------------------------------------------------------------
 
-const isDark = () => (state.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+const isDark = () =>
+  (state.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
 const faster = (by) => setSpeed(SPEEDS[Math.min(SPEEDS.length - 1, Math.max(0, SPEEDS.indexOf(state.speed) + by))]);
 const KEYS = {
   " ": () => setPlaying(!state.playing),
@@ -945,8 +1075,9 @@ function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const target = event.target;
   // Fields and buttons have keys of their own.
-  if (target.matches("input:not([type=checkbox]), select, textarea")) return;
-  if (event.key === " " && target.matches("button, input, summary, a")) return;
+  if (target.matches("input[type=number], select")) return;
+  if (target.matches("input[type=range]") && /^(Arrow|Home|End)/.test(event.key)) return;
+  if (event.key === " " && target.matches("button, input[type=checkbox], summary")) return;
   const agent = Number(event.key) - 1;
   if (/^[1-9]$/.test(event.key) && place().agents[agent]) toggleAgent(agent);
   else if (KEYS[event.key]) KEYS[event.key](event);
@@ -1011,7 +1142,8 @@ function listen() {
     buildChoices();
     writeAddress();
   });
-  for (const name of ["rule", "ties"]) byId(`live-${name}`).addEventListener("change", (event) => setRule(name, event.target.value));
+  for (const name of ["rule", "ties"])
+    byId(`live-${name}`).addEventListener("change", (event) => setRule(name, event.target.value));
   for (const name of ["epsilon", "alpha", "gamma"]) {
     byId(`live-${name}`).addEventListener("input", (event) => {
       state.live[name] = Number(event.target.value);
@@ -1026,9 +1158,12 @@ function listen() {
     setLiveNumbers();
     writeAddress();
   });
-  byId("world").addEventListener("click", (event) => state.training && chooseCell(cellUnder(event, byId("world"), state.training.world)));
+  byId("world").addEventListener(
+    "click",
+    (event) => state.training && chooseCell(cellUnder(event, byId("world"), state.training.world)),
+  );
   byId("world").addEventListener("keydown", moveChosenCell);
-  byId("cell-reward").addEventListener("change", (event) => setReward(state.cell, Number(event.target.value)));
+  byId("cell-reward").addEventListener("change", (event) => setReward(state.cell, event.target.valueAsNumber));
   byId("cell-wall").addEventListener("change", (event) => setWall(state.cell, event.target.checked));
   document.addEventListener("keydown", onKey);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
@@ -1049,7 +1184,8 @@ function start() {
 start();
 listen();
 // Plays at once, but where somebody chose an episode or wants no motion.
-if (!location.hash.includes("episode=") && !matchMedia("(prefers-reduced-motion: reduce)").matches) state.playing = true;
+if (!location.hash.includes("episode=") && !matchMedia("(prefers-reduced-motion: reduce)").matches)
+  state.playing = true;
 setPlayer();
 requestAnimationFrame((now) => {
   before = now;
