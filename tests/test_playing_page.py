@@ -427,8 +427,8 @@ def test_browser_adapts_to_a_reward_that_is_changed_while_it_learns(browser, pag
     world = browser.find_element("id", "world")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].focus()", world)
     world.click()
-    assert state_of(browser, "cell") == 10
-    press(browser, "\ue013", "\ue013", "\ue012", "\ue012")
+    assert state_of(browser, "cell") == 5
+    press(browser, "\ue013", "\ue012")
     assert state_of(browser, "cell") == 0
     # The second cell of the first row.
     press(browser, "\ue014")
@@ -529,7 +529,7 @@ def test_command_shows_a_store_without_training(tmp_path, capsys, monkeypatch):
             ["constant(action=0)", "--on", LAKE, "--episodes", "2"],
             "has no learning snapshots of agents with action values",
         ),
-        (["store"], "q_learning on FrozenLake-v1(is_slippery=False) has no learning snapshots"),
+        (["store"], "lake has no learning snapshots"),
         (["store", "--kind", "values"], "--kind is of pictures, and --html writes a page"),
         (["store", "--agent", "x"], "--agent must be one of q_learning, got 'x'"),
         (["store", "--seeds", "3"], "--seeds is for trials to run, and those of store are stored"),
@@ -540,8 +540,9 @@ def test_what_the_command_cannot_show_is_one_line(arguments, line, tmp_path, cap
     (tmp_path / "folder.html").mkdir()
     (tmp_path / "file").write_text("")
     if arguments[0] == "store":
-        name = "q_learning on FrozenLake-v1(is_slippery=False)"
-        vd.compare(["q_learning"], LAKE, seeds=1, episodes=2, out="store", workers=0, name=name)
+        vd.compare(["q_learning"], LAKE, seeds=1, episodes=2, out="store", workers=0, name="lake")
+    if arguments[0] == "store of constants":
+        vd.compare(["constant(action=0)"], LAKE, seeds=1, episodes=2, snapshots=2, out=arguments[0], workers=0)
     page = [] if "--html" in arguments else ["--html", "page.html"]
     assert run("show", *arguments, *page, "--quiet") == 2
     said = capsys.readouterr().err.splitlines()
