@@ -117,6 +117,12 @@ class SnapshotTaker:
                             agent.learner.exploration()))  # fmt: skip
         return True
 
+    def take_again(self, agent: Any, episodes: int, steps: int) -> None:
+        """Replace the last one, if it was taken after as many episodes and steps."""
+        if self._taken and self._taken[-1][:2] == (episodes, steps):
+            self._taken.pop()
+            self.take(agent, episodes, steps)
+
     def snapshots(self) -> Snapshots | None:
         """Those that were taken; None where there are none."""
         if not self._taken:

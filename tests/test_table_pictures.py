@@ -309,6 +309,20 @@ def test_networks_and_agents_of_other_kinds_are_drawn(trial):
     assert vd.run("value_iteration", LAKE, episodes=1).plot()
 
 
+def test_networks_of_stable_baselines3_are_drawn():
+    pytest.importorskip("stable_baselines3")
+    agent = "sb3('DQN', learning_starts=10)"
+    trial = vd.run(agent, LAKE, steps=60, snapshots=4, evaluation_episodes=1)
+    # Its model is made when it learns.
+    assert trial.snapshots.steps.tolist() == [20, 40, 60]
+    without = vd.run(agent, LAKE, steps=60, evaluation_episodes=1)
+    np.testing.assert_array_equal(trial.log.returns, without.log.returns)
+    values = without.trained.action_values_of(np.arange(16))
+    np.testing.assert_array_equal(trial.snapshots.action_values[-1], values.astype(np.float32))
+    assert values.argmax(axis=1).tolist() == [int(without.trained.act(state)) for state in range(16)]
+    assert trial.plot("values")
+
+
 # -- tables ----------------------------------------------------------------------------------------------
 
 

@@ -296,8 +296,8 @@ class MapDrawing:
         largest = max(abs(self.low), abs(self.high))
         if self.is_logarithmic:
             return lambda number: f"{number:,.0f}" if number < 100_000 else f"{number:.1e}".replace("e+0", "e")
-        digits = 0 if largest >= 100 else 1 if largest >= 10 else 2 if largest >= 0.1 else 3
-        return lambda number: f"{number + 0.0:.{digits}f}"
+        digits = 0 if largest >= 100 else 1 if largest >= 10 else 2 if largest >= 0.1 or not largest else 3
+        return lambda number: f"{number + 0.0:.{digits}f}".replace("-", "−")
 
 
 def _ink(colour: Sequence[float] | NDArray[np.float64]) -> str:
