@@ -181,8 +181,10 @@ function drawMap(canvas, map, show, colours) {
       drawNumbers(pen, map, number, values, middle, top, wide, high, show, ink);
     if (map.marks?.(cell)) {
       pen.fillStyle = ink;
-      pen.font = `600 ${Math.max(9, side * 0.2)}px system-ui, sans-serif`;
-      pen.fillText(map.marks(cell), middle, top + high * 0.84);
+      pen.font = `600 ${Math.max(9, side * 0.17)}px system-ui, sans-serif`;
+      pen.textAlign = "right";
+      pen.fillText(map.marks(cell), left + wide - side * 0.06, top + side * 0.14);
+      pen.textAlign = "center";
     }
   }
   pen.strokeStyle = colours.line;
@@ -637,7 +639,10 @@ function drawLive() {
       ties: state.live.ties,
       visits: (number, action) => learner.visits[at(number, action)],
       mostVisits: Math.max(1, training.steps / 4),
-      marks: (cell) => (world.rewards[cell] !== environment.world.rewards[cell] ? rounded(world.rewards[cell]) : ""),
+      marks: (cell) =>
+        world.rewards[cell] !== environment.world.rewards[cell]
+          ? String(Number(world.rewards[cell].toPrecision(3)))
+          : "",
       walker: stepsASecond(state.liveSpeed) <= 70 ? (training.state < 0 ? world.cell : training.state) : -1,
       chosen: state.cell,
     },
