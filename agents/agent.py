@@ -1,7 +1,7 @@
 """The contract of an agent: it learns with `train`, decides with `act`, and can be saved and loaded."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field
 from functools import partial
 from importlib import import_module
@@ -32,6 +32,7 @@ from velodrome.agents.errors import (
 from velodrome.agents.evaluators import exact_evaluator
 from velodrome.agents.own_learner import OwnLearner, called
 from velodrome.agents.resuming.saving import SavedAgentError, read_agent, whole_number, write_agent
+from velodrome.agents.snapshots import SnapshotTaker, check_snapshots, snapshot_moments
 from velodrome.agents.stepwise import Learner, Spaces, StepwiseLearner
 from velodrome.agents.training import (
     LOOPS,
@@ -128,6 +129,7 @@ class Agent(Configuration, ABC):
         callback_every: int = 100,
         evaluate_every: int | None = None,
         evaluator: Evaluator | None = None,
+        snapshots: int | Sequence[int] | None = None,
         success: str | None = None,
     ) -> TrainingLog:
         """Learn from an environment for exactly `episodes` episodes, `steps` steps or `epochs` passes.
@@ -152,6 +154,9 @@ class Agent(Configuration, ABC):
             evaluate_every: evaluate the greedy policy whenever so many more episodes, steps or epochs, whichever the
                 budget is in, have passed since the environment was entered; nothing of the training changes.
             evaluator: how to evaluate; exactly on the transition model if None, where that is known.
+            snapshots: moments, spread evenly over the budget from before the training to its end, at which the action
+                values of all states are kept, see `TrainingLog.snapshots`; or the moments themselves, in the unit of
+                the budget since the environment was entered. Nothing of the training changes.
             success: rule that decides whether an episode succeeded, such as "return > 0" or "terminated".
 
         Raises:
@@ -169,6 +174,8 @@ class Agent(Configuration, ABC):
         callback_every = check_count("callback_every", callback_every)
         if evaluate_every is not None:
             evaluate_every = check_count("evaluate_every", evaluate_every)
+        if snapshots is not None and not isinstance(snapshots, Sequence):
+            snapshots = check_snapshots(snapshots)
         if seed is not None:
             seed = check_seed(seed)
         training = Training(loop, callback=callback, callback_every=None if callback is None else callback_every)
@@ -177,10 +184,14 @@ class Agent(Configuration, ABC):
             unit: Unit = "epoch" if epochs is not None else "episode" if steps is None else "step"
             self._plan_evaluations(training, unit, evaluate_every, evaluator)
         try:
+            if snapshots is not None:
+                self._plan_snapshots(training, snapshots)
             while not training.is_over:
                 training.aim()
                 if training.add(self.run_training(training), self):
                     break
+            if training.snapshots is not None and self.learns_from == "model":
+                training.take_snapshot(self)
         except (EnvironmentFailureError, PolicyFailureError, AgentFailureError):
             # The environment has moved on without the learner: the next call starts a new episode.
             training.binding.forget_episode()
@@ -251,6 +262,23 @@ class Agent(Configuration, ABC):
             training.environment, episodes=counts["episode"], steps=counts["step"], epochs=counts["epoch"]
         )
         training.evaluations = Evaluations(found, unit, every, num_episodes, num_steps)
+
+    def _plan_snapshots(self, training: Training, snapshots: int | Sequence[int]) -> None:
+        """Let snapshots be taken, the one before training now."""
+        binding, is_in_steps = training.binding, training.steps is not None
+        episode, step = binding.progress.episode - binding.first_episode, binding.progress.step - binding.first_step
+        here = step if is_in_steps else episode
+        if isinstance(snapshots, int):
+            # An agent that learns from the model takes no steps: what it knows before and after is all there is.
+            budget = 0 if self.learns_from == "model" else (training.steps or training.episodes or 0)
+            snapshots = [here + moment for moment in snapshot_moments(budget, snapshots)]
+        taker = SnapshotTaker.of(self, binding.environment, snapshots, is_in_steps)
+        if isinstance(taker, str):
+            training.notes.append(taker)
+            return
+        training.snapshots = taker
+        if here in snapshots and self.learns_from != "model":
+            training.take_snapshot(self)
 
     def exact_budget(
         self, env: Any, *, episodes: int | None, steps: int | None, epochs: int | None

@@ -115,7 +115,11 @@ class ExternalAgent(Agent):
 
     def run_training(self, training: Training) -> EpisodeEnds:
         learner: ExternalLearner = self.learner
-        return learner.train(training)
+        ends = learner.train(training)
+        if training.snapshots is not None:
+            # Libraries learn after a step, and the last was taken inside it.
+            training.snapshots.take_again(self, training.finished, training.taken)
+        return ends
 
     def act(self, observation: Any, *, explore: bool = False) -> Any:
         """Greedy action for one observation; how it explores the library alone knows: `explore` changes nothing.

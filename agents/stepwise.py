@@ -1,5 +1,6 @@
 """Learners: what an agent becomes in an environment, and what the training loop calls of some of them."""
 
+import math
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
@@ -87,6 +88,14 @@ class Learner(ABC):
     def action_values(self, observations: Any) -> np.ndarray | None:
         """Action values float64 (batch, num_actions) of a batch of observations; None where there are none."""
         return None
+
+    def visits(self, observations: Any) -> np.ndarray | None:
+        """How often an action was taken at each of a batch of observations, int64 (batch,); None where not counted."""
+        return None
+
+    def exploration(self) -> float:
+        """Parameter of the exploration policy for the next choice; NaN where there is none."""
+        return math.nan
 
     def curves(self, step: int) -> tuple[Curve, ...]:
         """What it measured of itself since the call of `train` began, such as its loss; by default nothing.

@@ -11,8 +11,9 @@ import numpy as np
 
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.generic_loop import Progress
-from velodrome.agents.engine.interruption import counted_cpu_seconds
+from velodrome.agents.engine.interruption import counted_cpu_seconds, not_counted
 from velodrome.agents.engine.seeding import Streams
+from velodrome.agents.snapshots import SnapshotTaker
 from velodrome.agents.stepwise import Learner
 from velodrome.agents.training_log import TRAINING_CPU_SECONDS, Curve, TrainingLog
 from velodrome.envs.success_rules import SuccessRule
@@ -146,6 +147,7 @@ class Training:
         until_steps: likewise, steps of the call.
         notes: remarks for the log.
         agent: that callbacks and evaluations are shown, if it is another one than that which runs the training.
+        snapshots: takes those that were asked for; None for none.
     """
 
     binding: Binding = field(init=False)
@@ -168,6 +170,8 @@ class Training:
     started: float = field(default_factory=time.perf_counter)
     cpu_started: float = field(default_factory=counted_cpu_seconds)
     agent: Any = None
+    snapshots: SnapshotTaker | None = None
+    snapshot_seconds: float = 0.0
     _episode: int = 0
     _step: int = 0
 
@@ -203,6 +207,13 @@ class Training:
             here = self._episode - self.binding.first_episode, self._step - self.binding.first_step
             self.until_episodes = _sooner(self.until_episodes, self.finished, here[0], evaluations.num_episodes)
             self.until_steps = _sooner(self.until_steps, self.taken, here[1], evaluations.num_steps)
+        if self.snapshots is not None:
+            here = self._episode - self.binding.first_episode, self._step - self.binding.first_step
+            moment = self.snapshots.next_after(here[self.snapshots.is_in_steps])
+            if moment is not None and self.snapshots.is_in_steps:
+                self.until_steps = _least(self.until_steps, self.taken + moment - here[1])
+            elif moment is not None:
+                self.until_episodes = _least(self.until_episodes, self.finished + moment - here[0])
 
     def add(self, part: EpisodeEnds, agent: Any) -> bool:
         """Count what was learnt, evaluate and call the callback where that is due; whether training is to stop."""
@@ -218,8 +229,25 @@ class Training:
                 evaluations.take(agent, self.finished, self.cpu_started)
             elif _passes(here[1], part.steps, evaluations.num_steps):
                 evaluations.take(agent, self.taken, self.cpu_started)
+        if self.snapshots is not None:
+            now = episodes, part.steps
+            here = self._episode - binding.first_episode, self._step - binding.first_step
+            counted = self.snapshots.is_in_steps
+            if self.snapshots.is_due(here[counted], here[counted] + now[counted]):
+                self.take_snapshot(agent)
         is_due = self.callback is not None and _passes(self.finished - episodes, episodes, self.callback_every)
         return is_due and says_stop(self.callback(Moment.of(self, agent)))  # type: ignore[misc]
+
+    def take_snapshot(self, agent: Any) -> None:
+        """Take one now; where the agent has no action values, none is taken any more, and a note says so."""
+        assert self.snapshots is not None
+        started = time.perf_counter()
+        with not_counted():
+            is_taken = self.snapshots.take(agent, self.finished, self.taken)
+        if not is_taken:
+            self.snapshots = None
+            self.notes.append(f"has no snapshots: {agent.name} has no action values of all states")
+        self.snapshot_seconds += time.perf_counter() - started
 
     def end(self) -> None:
         """Let the budget be what was done so far."""
@@ -235,7 +263,7 @@ class Training:
         if self.rule is not None:
             successes = self.rule.successes(ends.returns, ends.lengths, ends.terminated, ends.reported)
             description = self.rule.as_used(ends.reported).description
-        evaluating = 0.0 if self.evaluations is None else self.evaluations.seconds
+        beside = self.snapshot_seconds + (0.0 if self.evaluations is None else self.evaluations.seconds)
         cpu_evaluating = 0.0 if self.evaluations is None else self.evaluations.cpu_seconds
         evaluated = () if self.evaluations is None else self.evaluations.curves()
         first_step = self.binding.progress.step - self.taken
@@ -247,7 +275,7 @@ class Training:
             success_rule=description,
             steps=ends.steps,
             loop=ends.loop,
-            seconds=time.perf_counter() - self.started - ends.compile_seconds - evaluating,
+            seconds=time.perf_counter() - self.started - ends.compile_seconds - beside,
             compile_seconds=ends.compile_seconds,
             seed=self.binding.streams.seed,
             notes=tuple(self.notes),
@@ -255,6 +283,7 @@ class Training:
             curves=evaluated + self.binding.learner.curves(first_step),
             epochs=ends.returns.size / self.episodes_an_epoch if self.episodes_an_epoch else 0.0,
             cpu_seconds=counted_cpu_seconds() - self.cpu_started - cpu_evaluating,
+            snapshots=None if self.snapshots is None else self.snapshots.snapshots(),
         )
 
 
@@ -313,6 +342,10 @@ def _sooner(until: int | None, now: int, here: int, every: int | None) -> int | 
         return until
     due = now + every - here % every
     return due if until is None else min(until, due)
+
+
+def _least(until: int | None, moment: int) -> int:
+    return moment if until is None else min(until, moment)
 
 
 def _passes(before: int, more: int, every: int | None) -> bool:

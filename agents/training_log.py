@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from velodrome.agents.snapshots import Snapshots, joined_snapshots
 from velodrome.envs.success_rules import INFO, SuccessRule
 
 # The curve of the processor time of the training, in seconds, at each evaluation along it. It is another one each time.
@@ -53,6 +54,7 @@ class TrainingLog:
             "evaluation_success_rate" (`evaluate_every`), or a loss.
         epochs: passes through the labelled examples that were learnt from; 0 where there are none.
         cpu_seconds: time of the processor in this thread, without compiling and without evaluations along the training.
+        snapshots: action values of all states at moments of the training, where they were asked for; else None.
     """
 
     returns: np.ndarray
@@ -70,6 +72,7 @@ class TrainingLog:
     curves: tuple[Curve, ...] = ()
     epochs: float = 0.0
     cpu_seconds: float = 0.0
+    snapshots: Snapshots | None = None
 
     @property
     def mean_return(self) -> float:
@@ -112,6 +115,7 @@ class TrainingLog:
             curves=joined_curves((self, later)),
             epochs=self.epochs + later.epochs,
             cpu_seconds=self.cpu_seconds + later.cpu_seconds,
+            snapshots=_joined_snapshots((self, later)),
         )
 
 
@@ -163,7 +167,13 @@ def join_logs(logs: Sequence[TrainingLog], rule: SuccessRule) -> TrainingLog:
         unfinished_return=logs[-1].unfinished_return,
         curves=joined_curves(logs),
         cpu_seconds=sum(log.cpu_seconds for log in logs),
+        snapshots=_joined_snapshots(logs),
     )
+
+
+def _joined_snapshots(logs: Sequence[TrainingLog]) -> Snapshots | None:
+    parts = [log.snapshots for log in logs]
+    return joined_snapshots(parts, [log.episodes for log in logs], [log.steps for log in logs])
 
 
 def joined_successes(logs: Sequence[TrainingLog]) -> np.ndarray | None:

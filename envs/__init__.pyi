@@ -13,6 +13,7 @@ from .chain import Chain as Chain
 from .deep_sea import DeepSea as DeepSea
 from .discretize import Discretize as Discretize
 from .garnet import Garnet as Garnet
+from .grid_layout import GridLayout as GridLayout, grid_layout as grid_layout
 from .grid_world import GridWorld as GridWorld
 from .labelled.classification import Classification as Classification
 from .labelled.classification_vector import ClassificationVectorEnv as ClassificationVectorEnv

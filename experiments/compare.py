@@ -39,9 +39,10 @@ def compare(
     on; a warning says how many failed.
 
     There are three groups of arguments: what is compared are the fields of an `Experiment` (`agents`, `environments`,
-    `policies`, `learners`, `seeds`, `episodes`, `steps`, `epochs`, `evaluate_every`, `success`, `evaluation_episodes`,
-    `metric`, `name`, `description`); how it is run are the fields of `RunOptions` (`out`, `workers`, `cluster`,
-    `trial_timeout`, `trial_memory`, `checkpoint_every`, `retry_failed`, `strict`, `track`, `progress`, `measures`); and
+    `policies`, `learners`, `seeds`, `episodes`, `steps`, `epochs`, `evaluate_every`, `snapshots`, `success`,
+    `evaluation_episodes`, `metric`, `name`, `description`); how it is run are the fields of `RunOptions` (`out`,
+    `workers`, `cluster`, `trial_timeout`, `trial_memory`, `checkpoint_every`, `retry_failed`, `strict`, `track`,
+    `progress`, `measures`); and
     when it stops (`until_decided`, `max_seeds`).
 
     Args:

@@ -9,6 +9,7 @@ import gymnasium as gym
 from velodrome.agents.agent import Agent, Callback, Loop
 from velodrome.agents.engine.seeding import check_seed
 from velodrome.agents.errors import check_budget_or_epochs, check_count, environment_label
+from velodrome.agents.snapshots import check_snapshots
 from velodrome.envs.environment_copy import NotCopiedError, copied
 from velodrome.experiments.running.progress import DelayedProgress, is_terminal
 from velodrome.experiments.specification.entries import NamedEnvironment, read_agent, read_environment
@@ -30,6 +31,7 @@ def run(
     success: str | None = None,
     evaluation_episodes: int = 100,
     evaluate_every: int | None = None,
+    snapshots: int | None = None,
     callback: Callback | None = None,
     callback_every: int = 100,
     progress: bool = True,
@@ -50,6 +52,8 @@ def run(
             labelled examples.
         evaluate_every: the greedy policy is also evaluated along the training, after every so many episodes, steps or
             epochs, as the budget counts; see `Trial.measured`.
+        snapshots: moments of the training, spread evenly from before it to its end, at which the action values of all
+            states are kept; see `Trial.snapshots`.
         callback: called every `callback_every` episodes with the number finished; returning False stops.
         callback_every: in episodes.
         progress: whether a bar is shown on a terminal, where there is a budget of episodes, no `callback`, and it takes
@@ -63,6 +67,8 @@ def run(
     evaluation_episodes = check_count("evaluation_episodes", evaluation_episodes)
     if evaluate_every is not None:
         evaluate_every = check_count("evaluate_every", evaluate_every)
+    if snapshots is not None:
+        snapshots = check_snapshots(snapshots)
     seed = check_seed(seed)
     label, learner = read_agent(agent)
     given = env if isinstance(env, gym.Env) else None
@@ -89,7 +95,7 @@ def run(
             label,
             learner,
             profile,
-            Budget(episodes, steps, evaluation_episodes, epochs, evaluate_every),
+            Budget(episodes, steps, evaluation_episodes, epochs, evaluate_every, snapshots),
             seed,
             loop=loop,
             environment=given,

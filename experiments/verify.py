@@ -206,7 +206,8 @@ class _Comparison:
             measured, new_measured = (
                 dict(some.measured_curves([key])).get(key, {}) for some in (self._store, self._reruns)
             )
-            yield from _measured_differences(measured, new_measured)
+            remarks = list(_measured_differences(measured, new_measured))
+            yield from remarks or ["the snapshots differ"]
 
 
 def _curve_differences(stored: EpisodeCurves | None, now: EpisodeCurves | None) -> Iterator[str]:

@@ -409,7 +409,7 @@ def templates_of(path):
 
 
 @pytest.mark.parametrize(
-    "name", ["verdicts", "leader_sentences", "field_sentences", "languages", "facts", "report", "titles"]
+    "name", ["verdicts", "leader_sentences", "field_sentences", "languages", "facts", "report", "titles", "page_words"]
 )
 def test_every_template_has_korean_with_known_fields(name):
     templates = templates_of(Path(reporting.__file__).with_name(f"{name}.py"))

@@ -343,6 +343,18 @@ class StableBaselines3Learner(ExternalLearner):
             action, self.memory = model.predict(observation, deterministic=True, **further)
         return action
 
+    def action_values(self, observations: Any) -> np.ndarray | None:
+        """Those of DQN, and the mean of the quantiles of QR-DQN; None of other algorithms, and before they learn."""
+        model = self._model
+        network = getattr(model, "q_net", None) or getattr(model, "quantile_net", None)
+        if network is None:
+            return None
+        import torch
+
+        with one_torch_thread(), torch.no_grad():
+            values: np.ndarray = network(model.policy.obs_to_tensor(observations)[0]).cpu().numpy().astype(np.float64)
+        return values if values.ndim == 2 else values.mean(axis=1)
+
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         model = self.model
         parameters = model.get_parameters()

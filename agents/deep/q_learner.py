@@ -569,6 +569,9 @@ class QLearner(StepwiseLearner):
             found.append(Curve(name, "step", at[is_known], columns[is_known, number]))
         return tuple(curve for curve in found if len(curve.at))
 
+    def exploration(self) -> float:
+        return self._parameters.known_value(self.episode if self._parameters.clock == "episode" else self.step)
+
     def action_values(self, observations: Any) -> np.ndarray:
         values: np.ndarray = self.network.values(self.reader.read_batch(observations), self.scale)
         return values.astype(np.float64)

@@ -202,6 +202,9 @@ class LinearLearner(StepwiseLearner):
             raise no_such_action(action, self._num_actions)
         return int(action)
 
+    def exploration(self) -> float:
+        return self._parameters.known_value(self.episode if self._parameters.clock == "episode" else self.step)
+
     def action_values(self, observations: Any) -> np.ndarray:
         features = self.task.features.active_in_all(observations)
         # Added up in the order of `values`, to the bit.

@@ -20,6 +20,7 @@ from velodrome.agents.resuming.environment_streams import (
     restore_environment_streams,
 )
 from velodrome.agents.resuming.saving import SavedAgentError
+from velodrome.agents.snapshots import Snapshots
 from velodrome.agents.training_log import Curve, TrainingLog
 from velodrome.checks import VelodromeError
 from velodrome.envs.array_files import read_arrays
@@ -69,6 +70,9 @@ class Checkpoint:
             arrays["successes"] = log.successes
         for number, curve in enumerate(log.curves):
             arrays |= {f"curve {number} at": curve.at, f"curve {number}": curve.values}
+        if log.snapshots is not None:
+            snapshots = vars(log.snapshots).items()
+            arrays |= {f"snapshots {name}": array for name, array in snapshots if array is not None}
         # NumPy 2.0 would take `allow_pickle` for the name of an array.
         np.savez(directory / LOG, **arrays)  # type: ignore[arg-type]
         content = {
@@ -110,7 +114,11 @@ class Checkpoint:
                 Curve(name, unit, arrays.pop(f"curve {number} at"), arrays.pop(f"curve {number}"))
                 for number, (name, unit) in enumerate(content.get("curves", ()))
             )
-            log = TrainingLog(**({"successes": None} | arrays | entries | {"curves": curves}))
+            taken: dict[str, Any] = {
+                name: arrays.pop(f"snapshots {name}", None) for name in Snapshots.__dataclass_fields__
+            }
+            snapshots = {} if taken["episodes"] is None else {"snapshots": Snapshots(**taken)}
+            log = TrainingLog(**({"successes": None} | snapshots | arrays | entries | {"curves": curves}))
             return cls(directory, content["identity"], content["streams"], log)
         except CheckpointError:
             raise

@@ -45,6 +45,10 @@ class ScheduleTable:
             self.refuse(index, index + 1)
         return value
 
+    def known_value(self, index: int) -> float:
+        """Value at one index, NaN where it is not allowed."""
+        return float(self.window(index, index + 1)[0])
+
     def window(self, start: int, stop: int) -> np.ndarray:
         """Values at start, …, stop - 1 as float64 (stop - start,), NaN where they are not allowed."""
         if isinstance(self.schedule, Constant):

@@ -329,6 +329,16 @@ class TabularLearner(StepwiseLearner):
         values: np.ndarray = self.memory.action_values[self._index.index_batch(observations)]
         return values
 
+    def visits(self, observations: Any) -> np.ndarray:
+        counts: np.ndarray = self.memory.visit_counts[self._index.index_batch(observations)].sum(axis=1)
+        return counts
+
+    def exploration(self) -> float:
+        if self.parameters.clock != "visits":
+            return self.parameters.known_value(self.episode if self.parameters.clock == "episode" else self.step)
+        counts = self.memory.visit_counts.sum(axis=1)
+        return float(np.mean([self.parameters.known_value(int(visits)) for visits in counts]))
+
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         # The stream that acting draws from is kept, whether it has been drawn from or not.
         self.streams.generator("acting")

@@ -1,4 +1,4 @@
-"""The command line: `velodrome list | run | compare | table | plot | report | verify | repair | export`."""
+"""The command line: `velodrome list | run | compare | table | plot | show | report | verify | repair | export`."""
 
 import errno
 import sys
@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
 from velodrome.experiments.cli.streams import heed_width, leave, make_printable, replacement_lines, say
+from velodrome.experiments.errors import ExperimentError
 
 Kind = Literal["agents", "policies", "schedules", "distributions", "environments", "wrappers", "experiments"]
 TOO_MANY_FILES = (
@@ -137,6 +138,7 @@ def run(
     success: str | None = None,
     evaluation_episodes: Whole = 100,
     evaluate_every: Whole | None = None,
+    snapshots: Whole | None = None,
     save: Path | None = None,
     figures: Path | None = None,
     render: str | None = None,
@@ -156,8 +158,11 @@ def run(
         evaluation_episodes: sampled episodes where the greedy policy's value cannot be computed, nor be asked of all
             labelled examples.
         evaluate_every: episodes, steps or epochs, as the budget counts, between evaluations along the training.
+        snapshots: moments of the training, from before it to its end, at which the action values of all states are
+            kept for --figures.
         save: folder to save the trained agent in.
-        figures: folder for pictures of the training's curves, and of what was learnt from labelled examples.
+        figures: folder for pictures of the training's curves and of what was learnt: the map with values and arrows;
+            from labelled examples, where it fails.
         render: after training, show one greedy episode: in a window (human), as text (ansi), or as a film in the file
             of this name, which ends with .gif, or with .apng or .png for an animated PNG.
         json: print one JSON object instead of text.
@@ -166,8 +171,8 @@ def run(
 
     run_command(
         agent, environment, episodes=episodes, steps=steps, epochs=epochs, seed=seed, loop=loop, success=success,
-        evaluation_episodes=evaluation_episodes, evaluate_every=evaluate_every, save=save, figures=figures,
-        render=render, as_json=json,
+        evaluation_episodes=evaluation_episodes, evaluate_every=evaluate_every, snapshots=snapshots, save=save,
+        figures=figures, render=render, as_json=json,
     )  # fmt: skip
 
 
@@ -181,6 +186,7 @@ def compare(
     epochs: Whole | None = None,
     evaluation_episodes: Whole | None = None,
     evaluate_every: Whole | None = None,
+    snapshots: Whole | None = None,
     until_decided: Annotated[bool, Parameter(negative="")] = False,
     max_seeds: Whole | None = None,
     metric: str | None = None,
@@ -219,6 +225,8 @@ def compare(
         evaluation_episodes: sampled episodes of every evaluation instead of the experiment's, 100 by default; where a
             policy's value can be computed there are none.
         evaluate_every: episodes, steps or epochs, as the budget counts, between evaluations along each training.
+        snapshots: moments of each training, from before it to its end, at which the action values of all states are
+            stored, such as 50, for `velodrome show`.
         until_decided: add seeds, only to agents of undecided pairs, until every pair is decided; --seeds is then the
             number at the first look.
         max_seeds: the most seeds of an agent, with --until-decided.
@@ -245,7 +253,7 @@ def compare(
 
     changes = {
         "seeds": seeds, "episodes": episodes, "steps": steps, "epochs": epochs,
-        "evaluation_episodes": evaluation_episodes, "evaluate_every": evaluate_every,
+        "evaluation_episodes": evaluation_episodes, "evaluate_every": evaluate_every, "snapshots": snapshots,
     }  # fmt: skip
     run_options = {
         "workers": workers, "cluster": cluster, "trial_timeout": trial_timeout, "trial_memory": trial_memory,
@@ -325,6 +333,87 @@ def plot(
         directories, experiment=experiment, kind=kind, out=out, metric=metric, environment=environment,
         parameter=parameter, over=over,
     )  # fmt: skip
+
+
+@app.command
+def show(
+    *what: str,
+    on: list[str] | None = None,
+    html: Path | None = None,
+    kind: list[str] | None = None,
+    agent: str | None = None,
+    environment: str | None = None,
+    seed: Whole | None = None,
+    experiment: str | None = None,
+    out: Path | None = None,
+    format: Literal["png", "svg", "pdf", "text", "latex"] | None = None,
+    seeds: Whole | None = None,
+    episodes: Whole | None = None,
+    steps: Whole | None = None,
+    snapshots: Whole | None = None,
+    language: Literal["en", "ko"] = "en",
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Draw what agents learnt on grids and chains: values, arrows, visits, and what the optimum does.
+
+    Nothing is trained again: of stored trials it reads the snapshots that `velodrome compare --snapshots 50` kept, and
+    shows the mean over seeds. An experiment in place of a folder is first run with snapshots, into results. Modules
+    that stored environments name are imported and run.
+
+    With --html it writes one page that plays how they learnt, side by side, and needs no server. For an experiment, or
+    agents with --on, a few seeds are trained for it and not stored.
+
+    Args:
+        what: folder of a store, or of an agent that `velodrome run --save` wrote; or an experiment; with --html and
+            --on also agents as expressions.
+        on: environment in which a saved agent is shown, such as FrozenLake-v1; with --html, in which agents learn.
+        html: page that plays, to write instead of pictures.
+        kind: of picture: values, action_values, visits, learning, exploration, optimum, or all; may be repeated.
+        agent: only this one, a label of the store.
+        environment: only this one, a label of the store.
+        seed: only the trials with this seed.
+        experiment: its name; the latest by default.
+        out: folder for the pictures; EXPERIMENT/pictures in the store's, or pictures in the agent's by default.
+        format: of the pictures, png by default; text or latex prints the table of action values instead.
+        seeds: with --html, number of seeds to train, 5 by default.
+        episodes: with --html, training episodes of every trial instead of the experiment's budgets.
+        steps: with --html, training steps of every trial, likewise.
+        snapshots: with --html, moments of each training that are shown, 81 by default.
+        language: of the captions, or of the page when it opens, English or Korean.
+        quiet: with --html, show no progress.
+    """
+    changes = {"seeds": seeds, "episodes": episodes, "steps": steps, "snapshots": snapshots}
+    if html is not None:
+        from velodrome.experiments.cli.playing_page import playing_page_command
+
+        _refuse({"kind": kind, "seed": seed, "out": out, "format": format}, "of pictures, and --html writes a page")
+        playing_page_command(
+            what, on or (), html=html, agent=agent, environment=environment, language=language, experiment=experiment,
+            changes=changes, quiet=quiet,
+        )  # fmt: skip
+        return
+    from velodrome.experiments.cli.show_learnt import show_command
+
+    _refuse(changes | {"quiet": quiet or None}, "of a page: add --html FILE")
+    if len(what) != 1 or len(on or ()) > 1:
+        raise ExperimentError(
+            "give one folder of a store or of a saved agent, such as results, or one experiment; and one --on at most"
+        )
+    show_command(
+        what[0], on=on[0] if on else None, kinds=kind or (), agent=agent, environment=environment, seed=seed,
+        experiment=experiment, out=out, output_format=format or "png", language=language,
+    )  # fmt: skip
+
+
+def _refuse(options: dict[str, Any], why: str) -> None:
+    """Refuse options that were given, where they would do nothing.
+
+    Raises:
+        ExperimentError: there is one.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise ExperimentError(f"--{name} is {why}")
 
 
 @app.command

@@ -23,8 +23,8 @@ def experiment_folder(directory: Path, name: str) -> Path:
     Letters, digits and `-_.` are those of the name, the rest becomes `-`. Where that is long, is taken, or is the
     folder of another experiment that was stored before, eight digits are added that stand for the whole name.
     """
-    usable = _usable(name)
-    before = {_usable(other).casefold() for other in _stored_before(directory, name)}
+    usable = usable_name(name)
+    before = {usable_name(other).casefold() for other in _stored_before(directory, name)}
     if len(usable.encode()) <= _LONGEST and not _is_taken(usable) and usable.casefold() not in before:
         return directory / usable
     short = usable.encode()[:_LONGEST].decode(errors="ignore")
@@ -33,7 +33,7 @@ def experiment_folder(directory: Path, name: str) -> Path:
     return directory / f"{short}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
-def _usable(name: str) -> str:
+def usable_name(name: str) -> str:
     """A name as every file system takes it, but for its length and for names that stand for something else."""
     allowed = (character if character.isalnum() or character in "-_." else "-" for character in name)
     return "".join(allowed).strip(".")

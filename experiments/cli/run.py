@@ -35,6 +35,7 @@ def run_command(
     success: str | None,
     evaluation_episodes: int,
     evaluate_every: int | None,
+    snapshots: int | None,
     save: Path | None,
     figures: Path | None,
     render: str | None,
@@ -50,12 +51,13 @@ def run_command(
     learner, configuration = build_agent(agent), build_environment(environment)
     if epochs is not None or figures is not None:
         profile = EnvironmentProfile.of(configuration.label, configuration.make, success)
-        if profile.contents.num_examples is None and evaluate_every is None and learner.keeps_table:
-            raise _nothing_to_draw(learner.name, profile.label)
         if epochs is not None:
             episodes = profile.episodes_of(learner, epochs)
             if evaluate_every is not None:
                 evaluate_every *= profile.episodes_of(learner, 1)
+        is_silent = evaluate_every is None and (learner.keeps_table or not learner.learns)
+        if figures is not None and profile.contents.num_examples is None and is_silent:
+            _check_map(profile)
     if save is not None:
         check_folder(save, "--save")
     if figures is not None:
@@ -77,6 +79,7 @@ def run_command(
         success=success,
         evaluation_episodes=evaluation_episodes,
         evaluate_every=evaluate_every,
+        snapshots=snapshots,
     )
     if as_json:
         print(json.dumps(json_ready({**trial.record(), "agent": agent, "notes": list(trial.log.notes)}), indent=2))
@@ -94,26 +97,30 @@ def run_command(
         play(trial.trained, configuration, render, seed, sys.stderr if as_json else sys.stdout)
 
 
+def _check_map(profile: EnvironmentProfile) -> None:
+    """Refuse an environment of which there is nothing to draw, before any training."""
+    from velodrome.experiments.views.learnt import layout_of
+
+    env = profile.make()
+    try:
+        layout_of(env, profile.label)
+    except ExperimentError as error:
+        raise ExperimentError(f"--figures: no labelled examples, and {error}") from None
+    finally:
+        env.close()
+
+
 def _write_figures(trial: Trial, folder: Path) -> None:
     from velodrome.experiments.plotting.figures import write_figure
-    from velodrome.experiments.plotting.trial_figures import trial_figures
+    from velodrome.experiments.views.trial_pictures import pictures_of_trial
 
     try:
-        drawn = trial_figures(trial)
+        drawn = pictures_of_trial(trial)
     except Exception as error:
         raise ExperimentError(f"--figures {folder}: {reason_of(error)}") from error
-    if not drawn:
-        raise _nothing_to_draw(trial.trained.name, trial.profile.label)
     for name, figure in drawn.items():
         with secondary(f"--figures {folder}: {name} is not drawn"):
             write_figure(figure, folder / f"{name}.png")
-
-
-def _nothing_to_draw(agent: str, environment: str) -> ExperimentError:
-    return ExperimentError(
-        f"--figures: {agent} measures nothing of its training, and {environment} has no labelled examples: "
-        "give --evaluate-every"
-    )
 
 
 def _print_trial(agent: str, trial: Trial, figures: Path | None) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from velodrome.agents.snapshots import Snapshots
 from velodrome.agents.training_log import Curve
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.results.importers.trials import common_evaluation_episodes, common_seeds
@@ -20,7 +21,7 @@ from velodrome.experiments.storage.episode_curves import EpisodeCurves
 Labels = dict[str, str]
 Table = TypeVar("Table", bound=TrialTable)
 Successes = NDArray[np.bool_] | None
-Source = TypeVar("Source", EpisodeCurves, Successes, Mapping[str, Curve])
+Source = TypeVar("Source", EpisodeCurves, Successes, Mapping[str, Curve], Snapshots)
 _UNKNOWN = PairBudget()
 
 
@@ -67,6 +68,7 @@ def joined(results: Sequence[Table], names: Sequence[str] | None = None) -> Tabl
         _curve_source=_chained([(one, one._curve_source) for one in results]),
         _success_source=_chained([(one, one._read_successes) for one in results]),
         _measured_source=_chained([(one, one._measured_source) for one in results]),
+        _snapshot_source=_chained([(one, one._snapshot_source) for one in results]),
         specifications={part.agents[old]: text for part in parts for old, text in part.results.specifications.items()},
     )
 

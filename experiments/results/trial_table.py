@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from velodrome.agents.snapshots import Snapshots
 from velodrome.agents.training_log import Curve
 from velodrome.experiments.results.settings import Settings
 from velodrome.experiments.results.solved import solved_numbers
@@ -25,6 +26,7 @@ CURVES_AT_ONCE = 200
 CurveSource = Callable[[Sequence[str]], Iterator[tuple[str, EpisodeCurves]]]
 SuccessSource = Callable[[Sequence[str]], Iterator[tuple[str, NDArray[np.bool_] | None]]]
 MeasuredSource = Callable[[Sequence[str]], Iterator[tuple[str, Mapping[str, Curve]]]]
+SnapshotSource = Callable[[Sequence[str]], Iterator[tuple[str, Snapshots]]]
 Stored = TypeVar("Stored")
 Reader = Callable[[Store, Sequence[str]], Iterator[tuple[str, Stored]]]
 # What `Trial.metrics` gives of every trial, but for the time, in the order of the table's columns.
@@ -165,6 +167,7 @@ class TrialTable:
     _curve_source: CurveSource = field(default=lambda keys: iter(()), repr=False, kw_only=True)
     _success_source: SuccessSource | None = field(default=None, repr=False, kw_only=True)
     _measured_source: MeasuredSource = field(default=lambda keys: iter(()), repr=False, kw_only=True)
+    _snapshot_source: SnapshotSource = field(default=lambda keys: iter(()), repr=False, kw_only=True)
 
     @classmethod
     def of_store(cls, store: Store, experiment: StoredExperiment) -> Self:
@@ -206,6 +209,7 @@ class TrialTable:
             _curve_source=_source(store, Store.curves),
             _success_source=_source(store, Store.successes),
             _measured_source=_source(store, Store.measured_curves),
+            _snapshot_source=_source(store, Store.snapshots),
         )
 
     @property
@@ -308,6 +312,12 @@ class TrialTable:
         """Names of all curves that a pair's trials have measured along their training."""
         keys = [record.key for record in self.done(environment, agent)]
         return list(dict.fromkeys(name for _, curves in self._measured_source(keys) for name in curves))
+
+    def snapshots(self, environment: str, agent: str) -> dict[int, Snapshots]:
+        """Learning snapshots by seed of the trials of a pair that are done and have any, in the order of the seeds."""
+        seeds = {record.key: record.seed for record in self.done(environment, agent)}
+        found = dict(self._snapshot_source(list(seeds)))
+        return {seed: found[key] for key, seed in seeds.items() if key in found}
 
     def curve_grid(self, environment: str, agent: str, over: Literal["episodes", "steps"] | None = None) -> CurveGrid:
         """Points of a pair's learning curves: up to its budget, or up to its longest trial in another unit.

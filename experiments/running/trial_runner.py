@@ -148,7 +148,9 @@ def run_to_outcome(
         curves = EpisodeCurves(log.returns, log.lengths, log.successes).pack()
         values, remarks = computed(trial, group.measures)
         notes = (*log.notes, *notes_on_vector_form(group.agent, group.profile), *remarks)
-        outcome = TrialOutcome(key, "done", trial.metrics() | values, curves, notes, measured=trial.measured)
+        outcome = TrialOutcome(
+            key, "done", trial.metrics() | values, curves, notes, measured=trial.measured, snapshots=trial.snapshots
+        )
     except (NotCompilableError, TrainingInterruptedError):
         raise
     except TrainingTimeoutError as error:

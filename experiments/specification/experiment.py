@@ -73,6 +73,7 @@ class ExperimentFields(TypedDict, total=False):
     steps: int | None
     epochs: int | None
     evaluate_every: int | None
+    snapshots: int | None
     seeds: int | Iterable[int] | None
     evaluation_episodes: int | None
     success: str | None
@@ -106,6 +107,8 @@ class Experiment(CheckedModel):
         epochs: passes through an environment's labelled examples; an episode is one of them.
         evaluate_every: episodes, steps or epochs (what the budget counts) between two evaluations during training;
             none if None.
+        snapshots: moments of each training, from before it to its end, at which the action values of all states are
+            kept; none if None.
         seeds: how many (0, 1, 2, …), or the seeds themselves.
         evaluation_episodes: sampled episodes of the greedy policy where its value can neither be computed nor be asked
             of all labelled examples.
@@ -132,6 +135,7 @@ class Experiment(CheckedModel):
     steps: Count | None = None
     epochs: Count | None = None
     evaluate_every: Count | None = None
+    snapshots: Count | None = None
     seeds: int | list[int] = 30
     evaluation_episodes: Count = 100
     success: str | None = None
@@ -204,6 +208,13 @@ class Experiment(CheckedModel):
             parse_success_rule(success)
         return success
 
+    @field_validator("snapshots")
+    @classmethod
+    def _has_a_start_and_an_end(cls, snapshots: int | None) -> int | None:
+        if snapshots is not None and snapshots < 2:
+            raise ValueError(f"must be at least 2, before training and at its end, got {snapshots}")
+        return snapshots
+
     @field_validator("metric")
     @classmethod
     def _is_a_measure(cls, metric: str | None) -> str | None:
@@ -263,6 +274,7 @@ class Experiment(CheckedModel):
             },
             epochs=self.epochs,
             evaluate_every=self.evaluate_every,
+            snapshots=self.snapshots,
             metric=self.metric,
         )
         for environment in environments:

@@ -94,6 +94,7 @@ class Plan:
         factors: label of an agent that was crossed to the labels of its "learner" and its "policy".
         evaluate_every: what the budget counts, between two evaluations during training; none if None.
         metric: name of the measure that decides between agents; None for the usual one.
+        snapshots: moments of each training at which the action values of all states are kept; None for none.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Plan:
     epochs: int | None = None
     evaluate_every: int | None = None
     metric: str | None = None
+    snapshots: int | None = None
 
     def agents_on(self, environment: str) -> dict[str, PlannedAgent]:
         """Label to agent, in order, of those that take part on an environment."""
@@ -131,9 +133,11 @@ class Plan:
                 episodes = self.environments[environment].profile.episodes_of(self.agents[agent].agent, owner.epochs)
                 # An epoch has the same number of episodes throughout.
                 every = None if self.evaluate_every is None else episodes // owner.epochs * self.evaluate_every
-                return Budget(episodes, None, self.evaluation_episodes, owner.epochs, every)
+                return Budget(episodes, None, self.evaluation_episodes, owner.epochs, every, self.snapshots)
             if owner.episodes is not None or owner.steps is not None:
-                return Budget(owner.episodes, owner.steps, self.evaluation_episodes, evaluate_every=self.evaluate_every)
+                return Budget(
+                    owner.episodes, owner.steps, self.evaluation_episodes, None, self.evaluate_every, self.snapshots
+                )
         raise AssertionError("a plan without a budget is refused when it is made")
 
     @cached_property
@@ -216,6 +220,8 @@ class Plan:
             settings["contents"] = {label: told for label, told in contents.items() if told}
         if self.evaluate_every is not None:
             settings["evaluate_every"] = self.evaluate_every
+        if self.snapshots is not None:
+            settings["snapshots"] = self.snapshots
         if self.metric is not None:
             settings["metric"] = self.metric
         solved_at = {

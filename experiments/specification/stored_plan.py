@@ -107,7 +107,7 @@ class StoredPlanMaker:
             raise _NotRepeatableError(f"its environment was made by the Python factory {name!r}, which is not stored")
         evaluation = shared["evaluation"]
         try:
-            self._announce_modules(row["agent"], row["environment"])
+            announce_modules(self._folder, row["agent"], row["environment"], command="verify")
             agent = _agent_of(row["agent"], shared["agent"])
             self._announce_files(agent)
             place, environment = self._environment(trial.environment, row["environment"], evaluation["success"])
@@ -118,6 +118,7 @@ class StoredPlanMaker:
                 seeds=[trial.seed],
                 evaluation_episodes=evaluation["episodes"],
                 evaluate_every=evaluation.get("every"),
+                snapshots=shared.get("snapshots"),
             ).plan()
         except _NotRepeatableError:
             raise
@@ -134,16 +135,6 @@ class StoredPlanMaker:
         self._budgets[label, place] = plan.budget(trial.agent, place)
         return label, place
 
-    def _announce_modules(self, *expressions: str) -> None:
-        """Say of each module in the store's folder that it is about to be run, before it is."""
-        add_current_directory()
-        for name in dict.fromkeys(name for text in expressions for name in _modules_named_in(text)):
-            with contextlib.suppress(NoSuchModuleError):
-                module = unimported_module(name)
-                if module is not None and module.path is not None and self._is_inside(module.path):
-                    line = f"verify runs the code of a module in the store's folder: {name} ({module.path})"
-                    warnings.warn(line, ExperimentWarning, stacklevel=5)
-
     def _announce_files(self, agent: Agent) -> None:
         """Likewise of a program.
 
@@ -152,12 +143,9 @@ class StoredPlanMaker:
         """
         agent.check_repeatable()
         for path in agent.named_code().values():
-            if isinstance(path, Path) and self._is_inside(path):
+            if isinstance(path, Path) and _is_inside(path, self._folder):
                 line = f"verify runs the code of a program in the store's folder: {path.name} ({path})"
                 warnings.warn(line, ExperimentWarning, stacklevel=5)
-
-    def _is_inside(self, path: Path) -> bool:
-        return path.resolve().is_relative_to(self._folder)
 
     def _environment(self, label: str, expression: str, success: str | None) -> tuple[str, EnvironmentEntry]:
         """The environment and its label in the plan, the same one each time, so that it is looked at once."""
@@ -175,6 +163,27 @@ class StoredPlanMaker:
             number += 1
             free = f"{label} ({number})"
         return free
+
+
+def announce_modules(folder: Path, *expressions: str, command: str) -> None:
+    """Say of each module in a store's folder that a command is about to run it, before it does.
+
+    Args:
+        folder: of the store.
+        *expressions: of the store, which may name modules.
+        command: that imports them.
+    """
+    add_current_directory()
+    for name in dict.fromkeys(name for text in expressions for name in _modules_named_in(text)):
+        with contextlib.suppress(NoSuchModuleError):
+            module = unimported_module(name)
+            if module is not None and module.path is not None and _is_inside(module.path, folder):
+                line = f"{command} runs the code of a module in the store's folder: {name} ({module.path})"
+                warnings.warn(line, ExperimentWarning, stacklevel=5)
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 class _NotRepeatableError(Exception):

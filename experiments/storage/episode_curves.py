@@ -59,8 +59,8 @@ class EpisodeCurves:
 
     def pack(self) -> PackedCurves:
         """The arrays, compressed; equal arrays give equal bytes."""
-        successes = None if self.successes is None else _pack(self.successes, "u1")
-        return PackedCurves(_pack(self.returns, "<f8"), _pack(self.lengths, "<i8"), successes)
+        successes = None if self.successes is None else pack_array(self.successes, "u1")
+        return PackedCurves(pack_array(self.returns, "<f8"), pack_array(self.lengths, "<i8"), successes)
 
     @classmethod
     def unpack(cls, packed: PackedCurves, episodes: int) -> Self:
@@ -69,7 +69,7 @@ class EpisodeCurves:
         Raises:
             CurvesError: they are damaged, or of another number of episodes.
         """
-        returns, lengths = _unpack(packed.returns, "<f8", episodes), _unpack(packed.lengths, "<i8", episodes)
+        returns, lengths = unpack_array(packed.returns, "<f8", episodes), unpack_array(packed.lengths, "<i8", episodes)
         return cls(returns, lengths, unpack_successes(packed, episodes))
 
 
@@ -79,12 +79,14 @@ def unpack_successes(packed: PackedCurves, episodes: int) -> NDArray[np.bool_] |
     Raises:
         CurvesError: they are damaged, or of another number of episodes.
     """
-    return None if packed.successes is None else _unpack(packed.successes, "u1", episodes).astype(np.bool_)
+    return None if packed.successes is None else unpack_array(packed.successes, "u1", episodes).astype(np.bool_)
 
 
 def pack_curve(curve: Curve) -> PackedCurve:
     """A measured curve, compressed; equal curves give equal bytes."""
-    return PackedCurve(curve.name, curve.unit, len(curve.at), _pack(curve.at, "<i8"), _pack(curve.values, "<f8"))
+    return PackedCurve(
+        curve.name, curve.unit, len(curve.at), pack_array(curve.at, "<i8"), pack_array(curve.values, "<f8")
+    )
 
 
 def unpack_curve(packed: PackedCurve) -> Curve:
@@ -99,16 +101,22 @@ def unpack_curve(packed: PackedCurve) -> Curve:
     return Curve(
         name,
         unit,
-        _unpack(packed.at, "<i8", num_points, f"points of {name!r}"),
-        _unpack(packed.values, "<f8", num_points, f"points of {name!r}"),
+        unpack_array(packed.at, "<i8", num_points, f"points of {name!r}"),
+        unpack_array(packed.values, "<f8", num_points, f"points of {name!r}"),
     )
 
 
-def _pack(array: np.ndarray, dtype: str) -> bytes:
+def pack_array(array: np.ndarray, dtype: str) -> bytes:
+    """An array, compressed; equal arrays give equal bytes."""
     return zlib.compress(np.ascontiguousarray(array, dtype=dtype).tobytes(), COMPRESSION_LEVEL)
 
 
-def _unpack(packed: bytes, dtype: str, number: int, of: str = "episodes") -> np.ndarray:
+def unpack_array(packed: bytes, dtype: str, number: int, of: str = "episodes") -> np.ndarray:
+    """Array (number,) of what `pack_array` gave; no more memory is taken than it needs.
+
+    Raises:
+        CurvesError: it is damaged, or of another size; `of` says of what, in words.
+    """
     size = number * np.dtype(dtype).itemsize
     if 0 <= size <= LARGEST_FACTOR * len(packed):
         unpacker = zlib.decompressobj()

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from velodrome.agents.resuming.whole_files import remove_abandoned
+from velodrome.agents.snapshots import Snapshots
 from velodrome.agents.training_log import TRAINING_CPU_SECONDS, Curve
 from velodrome.checks import closest
 from velodrome.experiments.storage.episode_curves import (
@@ -27,6 +28,7 @@ from velodrome.experiments.storage.episode_curves import (
     unpack_successes,
 )
 from velodrome.experiments.storage.opened_file import OpenedFile
+from velodrome.experiments.storage.snapshot_rows import is_of_snapshots, pack_snapshots, unpack_snapshots
 from velodrome.experiments.storage.store_file import (
     STORE_FILE,
     DamagedStoreError,
@@ -459,9 +461,19 @@ class Store:
         """
         for key, packed in self._packed_measured(keys):
             try:
-                yield key, {curve.name: unpack_curve(curve) for curve in packed}
+                yield key, {curve.name: unpack_curve(curve) for curve in packed if not is_of_snapshots(curve)}
             except CurvesError as error:
                 raise StoreError(f"{self._place()} is damaged: trial {key}: {error}") from None
+
+    def snapshots(self, keys: Sequence[str]) -> Iterator[tuple[str, Snapshots]]:
+        """Key and learning snapshots of those of the trials that have any; raises as `measured_curves` does."""
+        for key, packed in self._packed_measured(keys):
+            try:
+                found = unpack_snapshots(packed)
+            except CurvesError as error:
+                raise StoreError(f"{self._place()} is damaged: trial {key}: {error}") from None
+            if found is not None:
+                yield key, found
 
     def _packed_measured(self, keys: Sequence[str]) -> Iterator[tuple[str, tuple[PackedCurve, ...]]]:
         with as_store_errors(self.path):
@@ -549,6 +561,8 @@ def stored_measured(connection: sqlite3.Connection, key: str) -> tuple[PackedCur
 def _trial(identity: TrialIdentity, outcome: TrialOutcome, now: str, provenance: int) -> _Trial:
     names = {curve.name: curve for curve in outcome.measured}
     measured = tuple(pack_curve(names[name]) for name in sorted(names))
+    if outcome.snapshots is not None:
+        measured = tuple(sorted((*measured, *pack_snapshots(outcome.snapshots)), key=lambda row: row.name))
     circumstances = {
         "curves_sha256": None if outcome.curves is None else curves_sha256(outcome.curves),
         "measured_sha256": measured_sha256(measured) if measured else None,

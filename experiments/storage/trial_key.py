@@ -71,6 +71,9 @@ class TrialKeys:
         }
         if budget.evaluate_every is not None:
             self._shared["evaluation"]["every"] = budget.evaluate_every
+        if budget.snapshots is not None:
+            # They change no result, but trials of one key have one content.
+            self._shared["snapshots"] = budget.snapshots
         if factory is not None:
             # The name of a factory does not tell how it makes the environment.
             self._shared["factory"] = True

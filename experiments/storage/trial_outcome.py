@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
+from velodrome.agents.snapshots import Snapshots
 from velodrome.agents.training_log import Curve
 from velodrome.experiments.storage.episode_curves import PackedCurves
 
@@ -28,6 +29,7 @@ class TrialOutcome:
         wall_seconds: duration on the clock.
         cpu_seconds: time of the processor.
         measured: what else was measured along the training, one curve a name.
+        snapshots: of the action values, where they were asked for.
     """
 
     key: str
@@ -41,6 +43,7 @@ class TrialOutcome:
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
     measured: tuple[Curve, ...] = ()
+    snapshots: Snapshots | None = None
 
     def lasting(self, wall_seconds: float, cpu_seconds: float) -> Self:
         """The same, with the time that it took."""

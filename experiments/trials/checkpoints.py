@@ -3,7 +3,7 @@
 import dataclasses
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ def train_with_checkpoints(
     success: str | None = None,
     evaluate_every: int | None = None,
     evaluator: Evaluator | None = None,
+    snapshots: Sequence[int] | None = None,
     after_training: Callable[[gym.Env[Any, Any]], None] | None = None,
 ) -> tuple[Agent, TrainingLog]:
     """Train for exactly `episodes` or `steps`, continuing from the newest checkpoint of this trial in `folder`.
@@ -65,6 +66,7 @@ def train_with_checkpoints(
         success: as for `Agent.train`.
         evaluate_every: as for `Agent.train`.
         evaluator: as for `Agent.train`.
+        snapshots: moments, as for `Agent.train`.
         after_training: called with the environment, before it is closed.
 
     Returns:
@@ -79,6 +81,8 @@ def train_with_checkpoints(
     options: dict[str, Any] = {"loop": loop, "success": success}
     if evaluate_every is not None:
         options |= {"evaluate_every": evaluate_every, "evaluator": evaluator}
+    if snapshots is not None:
+        options["snapshots"] = snapshots
     if not learner.can_checkpoint:
         env = make()
         try:

@@ -35,7 +35,9 @@ def copies_side_by_side(agent: Agent, profile: EnvironmentProfile, budget: Budge
     if number < FEWEST_COPIES or not agent.trains_side_by_side or runs_on_model(agent, profile):
         return 1
     episodes = (budget.episodes or 0) + budget.evaluation_episodes
-    if number * ((budget.steps or 0) + _USUAL_STEPS * episodes) < FEWEST_STEPS or budget.evaluate_every is not None:
+    if budget.evaluate_every is not None or budget.snapshots is not None:
+        return 1
+    if number * ((budget.steps or 0) + _USUAL_STEPS * episodes) < FEWEST_STEPS:
         return 1
     form = profile.vector_form
     if not isinstance(form, VectorForm):

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import gymnasium as gym
 
 from velodrome.agents.agent import Agent, Callback, Loop
 from velodrome.agents.engine.compiler import NotCompilableError
+from velodrome.agents.snapshots import Snapshots, snapshot_moments
 from velodrome.agents.tabular.tabular_agent import TabularAgent
 from velodrome.agents.training_log import Curve, TrainingLog
 from velodrome.checks import VelodromeError
@@ -19,6 +20,9 @@ from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.evaluation import Evaluation, EvaluationAlong, evaluate
 from velodrome.experiments.trials.evaluation_environment import WrapperState
 from velodrome.policies.configuration import parameters_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 AgentType = TypeVar("AgentType", bound=Agent)
 
@@ -33,6 +37,7 @@ class Budget:
         evaluation_episodes: sampled where the value of a policy can neither be computed nor be asked of examples.
         epochs: that the episodes are, where the user counts in them.
         evaluate_every: evaluations along the training have so many episodes, or steps, between them; None for none.
+        snapshots: moments of the training at which the action values of all states are kept; None for none.
     """
 
     episodes: int | None
@@ -40,6 +45,7 @@ class Budget:
     evaluation_episodes: int = 100
     epochs: int | None = None
     evaluate_every: int | None = None
+    snapshots: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,27 @@ class Trial:
     def measured(self) -> tuple[Curve, ...]:
         """Curves along the training, such as "evaluation_return" with `evaluate_every`."""
         return self.log.curves
+
+    @property
+    def snapshots(self) -> Snapshots | None:
+        """Action values of all states at moments of the training, with `snapshots`; else None."""
+        return self.log.snapshots
+
+    def plot(self, kind: str | None = None, *, language: Literal["en", "ko"] = "en") -> "Figure":
+        """A picture of what was learnt.
+
+        Args:
+            kind: on a grid or a chain "values" (colours, and arrows for the best actions), "action_values", "visits",
+                "learning" (the map as it was learnt) and "exploration", which need `snapshots`, or "optimum"; of
+                labelled examples "accuracy", "confusion", "mistakes", "filters" or "strip". The first of them if None.
+            language: of the captions of maps, English or Korean.
+
+        Raises:
+            ExperimentError: an unknown kind, or nothing to draw: no grid, no action values, no snapshots.
+        """
+        from velodrome.experiments.views.trial_pictures import draw_trial
+
+        return draw_trial(self, kind, language)
 
     def metrics(self) -> dict[str, Any]:
         """Numbers and words of training and evaluation as one flat, JSON-ready row; NaN where there is none."""
@@ -163,6 +190,7 @@ def train_together(
     if (
         not isinstance(agent, TabularAgent)
         or budget.evaluate_every is not None
+        or budget.snapshots is not None
         or not runs_on_model(agent, profile)
         or not agent.trains_together
     ):
@@ -234,6 +262,11 @@ def run_trial(
     }
     if along is not None and not problem:
         training |= {"evaluate_every": budget.evaluate_every, "evaluator": along}
+    if budget.snapshots is not None:
+        # A trial that goes on from a checkpoint has the moments of the whole budget.
+        training["snapshots"] = snapshot_moments(budget.steps or budget.episodes or 0, budget.snapshots)
+        if agent.learns_from == "model":
+            training["snapshots"] = budget.snapshots
     if isinstance(trained, VelodromeError):
         raise trained
     learner = fresh(agent) if trained is None else trained.agent
@@ -257,6 +290,7 @@ def run_trial(
             learner, profile.make, folder=checkpoints.directory / key, key=key, every_seconds=checkpoints.every_seconds,
             seed=seed, episodes=budget.episodes, steps=budget.steps, loop=loop, success=rule,
             after_training=remember, evaluate_every=training.get("evaluate_every"), evaluator=training.get("evaluator"),
+            snapshots=training.get("snapshots"),
         )  # fmt: skip
     if log is None:
         place = profile.make() if environment is None else environment
