@@ -277,7 +277,7 @@ def _masks_of(trained: Agent) -> NDArray[np.bool_] | None:
 
 
 def _agent_in(specification: str) -> Mapping[str, Any]:
-    """Parameters of the agent in a trial's specification, or of the one inside it that has a discount; empty if none."""
+    """Parameters of the agent in a trial's specification, or of the one inside that has a discount; empty if none."""
     try:
         data = json.loads(specification)["agent"]
     except (ValueError, KeyError, TypeError):
