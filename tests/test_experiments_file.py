@@ -41,7 +41,9 @@ ONE_BUDGET = "give episodes, steps or epochs, one of them"
 AN_AGENT = "an expression such as 'q_learning(discount=0.9)'"
 AN_ENVIRONMENT = "an expression such as 'FrozenLake-v1'"
 ENTRIES = "a table of label = expression, or a list of expressions"
-_OTHERS = "evaluate_every, evaluation_episodes, learners, metric, name, policies, seeds, solved_at, steps, success"
+_OTHERS = (
+    "evaluate_every, evaluation_episodes, learners, metric, name, policies, seeds, snapshots, solved_at, steps, success"
+)
 FIELDS = f"agents, description, environments, episodes, epochs, {_OTHERS}"
 RULES = "allowed are 'return > NUMBER', 'return >= NUMBER', 'terminated', 'is_success' and 'none'"
 LARGEST = 2**63 - 1

@@ -304,6 +304,20 @@ def test_panels_chains_and_actions_without_direction(env):
         assert {"R to G", "in taxi to B", "P", "D"} <= set(texts)
 
 
+def test_actions_that_are_masked_are_no_best_ones(tmp_path):
+    masked = "q_learning(action_mask=True)"
+    learnt = learnt_by_trial(vd.run(masked, "Taxi-v4", episodes=20, snapshots=2))
+    allowed = TransitionModel.of(make_environment("Taxi-v4")).action_mask
+    best = tied_best(learnt.action_values[0])[learnt.layout.acting_states]
+    assert not best[~allowed[learnt.layout.acting_states]].any()
+    assert draw_picture(learnt, "action_values")
+    assert np.isfinite(bellman_errors(learnt)).all()
+    assert " - " in action_value_table(learnt)
+    results = vd.compare(masked, "Taxi-v4", episodes=20, seeds=2, snapshots=2, workers=0)
+    stored = learnt_in(results, "Taxi-v4", results.agents[0], make_environment("Taxi-v4"))
+    np.testing.assert_array_equal(stored.action_values[0], learnt.action_values[0].astype(np.float32))
+
+
 def test_networks_and_agents_of_other_kinds_are_drawn(trial):
     assert vd.run("dqn(hidden=[8])", LAKE, steps=20, snapshots=3).plot("learning")
     assert vd.run("value_iteration", LAKE, episodes=1).plot()

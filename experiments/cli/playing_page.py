@@ -94,8 +94,8 @@ def _trained(
     names: Sequence[str], on: Sequence[str], changes: dict[str, Any], *, quiet: bool
 ) -> tuple[Results, dict[str, ShownMap]]:
     """Trials of an experiment on the environments that lie on a grid, in memory."""
-    from velodrome.experiments.running.run_progress import RunProgress
     from velodrome.experiments.running.run_plan import RunOptions, run_plan
+    from velodrome.experiments.running.run_progress import RunProgress
     from velodrome.experiments.running.stopping import stoppable
 
     changes = {"seeds": SEEDS, "snapshots": SNAPSHOTS} | {

@@ -139,8 +139,8 @@ def _refuse_no_store(folder: Path, place: str) -> None:
 
 def _run(place: str) -> Results:
     """An experiment with snapshots: those of its trials that are stored already are not run again."""
-    from velodrome.experiments.running.run_progress import RunProgress
     from velodrome.experiments.running.run_plan import RunOptions, run_plan
+    from velodrome.experiments.running.run_progress import RunProgress
     from velodrome.experiments.running.stopping import stoppable
 
     plan = read_experiment(place, snapshots=SNAPSHOTS).plan()

@@ -42,7 +42,7 @@ def unpack_snapshots(rows: Sequence[PackedCurve]) -> Snapshots | None:
     if not found:
         return None
     values, exploration, visits = found.get(_VALUES), found.get(_EXPLORATION), found.get(_VISITS)
-    if values is None or exploration is None or not isinstance(values.num_points, int):
+    if values is None or exploration is None or not isinstance(values.num_points, int) or values.num_points < 1:
         raise CurvesError("the snapshots are not complete")
     number = values.num_points
     at = unpack_array(values.at, "<i8", 2 * number + 2, "snapshots").reshape(-1, 2)

@@ -29,7 +29,7 @@ def action_value_table(learnt: Learnt, table_format: TableFormat = "text") -> st
     check_choice("table_format", table_format, FORMATS)
     layout, values = learnt.layout, learnt.action_values.mean(axis=0)
     best = tied_best(values)
-    largest = float(np.abs(values[layout.acting_states]).max(initial=0.0))
+    largest = float(np.abs(values[layout.acting_states[:, None] & np.isfinite(values)]).max(initial=0.0))
     digits = 1 if largest >= 100 else 2 if largest >= 10 else 3
     is_latex, several = table_format == "latex", len(layout.panel_names) > 1
     heading = ["state", *(["panel"] if several else []), *([] if layout.is_chain else ["row", "column"]), "cell"]
@@ -41,7 +41,8 @@ def action_value_table(learnt: Learnt, table_format: TableFormat = "text") -> st
         words += [] if layout.is_chain else [str(row), str(column)]
         numbers = []
         for value, is_best in zip(values[state].tolist(), best[state].tolist(), strict=True):
-            text = f"{value + 0.0:.{digits}f}"
+            # An agent with action masks never takes the others.
+            text = f"{value + 0.0:.{digits}f}" if np.isfinite(value) else "-"
             numbers.append(
                 (rf"\textbf{{{text}}}" if is_latex else f"{text}*") if is_best else text + " " * (not is_latex)
             )

@@ -33,12 +33,14 @@ class Learnt:
         agent: label of the agent.
         environment: label of the environment.
         layout: how the states lie.
-        action_values: float64 (num_seeds, num_states, num_actions), in the end.
+        action_values: float64 (num_seeds, num_states, num_actions), in the end; minus infinity of actions that an agent
+            with action masks never takes.
         seeds: of the trials; empty where that is not known.
         visits: float64 (num_seeds, num_states), actions taken in each state; None where they are not counted.
         snapshots: of each trial; empty where none were taken.
         model: of the environment; None where none is known.
         discount: of the agent; None where it has none.
+        masks: bool (num_states, num_actions), actions that the agent may take; None where it may take all.
     """
 
     agent: str
@@ -50,6 +52,7 @@ class Learnt:
     snapshots: tuple[Snapshots, ...] = ()
     model: TransitionModel | None = None
     discount: float | None = None
+    masks: NDArray[np.bool_] | None = None
 
     @property
     def num_seeds(self) -> int:
@@ -66,6 +69,10 @@ class Learnt:
         """Share of the seeds that choose each action (num_states, num_actions); tied actions share a seed."""
         return shares(self.action_values)
 
+    def tables_at(self, place: int) -> NDArray[np.float64]:
+        """Action values (num_seeds, num_states, num_actions) in the snapshots with a number."""
+        return _allowed(np.stack([one.action_values[place] for one in self.snapshots]).astype(np.float64), self.masks)
+
     def optimal_action_values(self) -> NDArray[np.float64]:
         """Action values (num_states, num_actions) of the best policy for the agent's discount, by value iteration.
 
@@ -80,6 +87,13 @@ class Learnt:
             return ValueIteration(discount=self.discount).plan(self.model)
         except NotConvergedError as error:
             raise ExperimentError(f"the optimum of {self.environment} is not known: {error}") from None
+
+
+def _allowed(action_values: NDArray[np.float64], masks: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+    # A mask that allows nothing is one of a state in which nothing is done.
+    return (
+        action_values if masks is None else np.where(masks | ~masks.any(axis=1, keepdims=True), action_values, -np.inf)
+    )
 
 
 def state_values(action_values: NDArray[Any]) -> NDArray[np.float64]:
@@ -164,12 +178,13 @@ def learnt_by_agent(
         agent,
         environment,
         layout,
-        values[None],
+        _allowed(values[None], masks := _masks_of(trained)),
         () if seed is None else (seed,),
         None if visits is None or not visits.any() else visits[None].astype(np.float64),
         () if snapshots is None else (snapshots,),
         model_of(env) if model is None else model,
         getattr(trained, "discount", getattr(getattr(trained, "agent", None), "discount", None)),
+        masks,
     )
 
 
@@ -201,18 +216,21 @@ def learnt_in(
     shape = (layout.num_states, len(layout.directions))
     if any(one.action_values.shape[1:] != shape for one in found.values()):
         raise ExperimentError(f"the snapshots of {agent} are of another environment than today's {environment}")
+    model, data = model_of(env), _agent_in(results.specifications.get(agent, ""))
+    masks = model.action_mask if model is not None and data.get("action_mask") is True else None
     visits = [one.visits for one in found.values()]
     counted = [None if one is None else one[-1] for one in visits]
     return Learnt(
         agent,
         environment,
         layout,
-        np.stack([one.action_values[-1] for one in found.values()]).astype(np.float64),
+        _allowed(np.stack([one.action_values[-1] for one in found.values()]).astype(np.float64), masks),
         tuple(found),
         None if any(one is None for one in counted) else np.stack(counted).astype(np.float64),  # type: ignore[arg-type]
         tuple(found.values()),
-        model_of(env),
-        _discount_in(results.specifications.get(agent, "")),
+        model,
+        data.get("discount"),
+        masks,
     )
 
 
@@ -251,14 +269,21 @@ def _no_snapshots(results: TrialTable, environment: str, agent: str) -> str:
     return f"{start}give compare --snapshots 50, and the trials are run with them"
 
 
-def _discount_in(specification: str) -> float | None:
-    """Discount of the agent in a trial's specification, or of the one inside it."""
+def _masks_of(trained: Agent) -> NDArray[np.bool_] | None:
+    """Actions that an agent may take in each state, where it knows."""
+    has_masks = trained.keeps_table and getattr(trained, "action_mask", False)
+    masks = trained.learner.action_masks.by_state if has_masks else None
+    return None if masks is None else np.asarray(masks, dtype=np.bool_)
+
+
+def _agent_in(specification: str) -> Mapping[str, Any]:
+    """Parameters of the agent in a trial's specification, or of the one inside that has a discount; empty if none."""
     try:
         data = json.loads(specification)["agent"]
     except (ValueError, KeyError, TypeError):
-        return None
+        return {}
     while isinstance(data, Mapping):
         if isinstance(data.get("discount"), int | float):
-            return float(data["discount"])
+            return data
         data = data.get("agent")
-    return None
+    return {}

@@ -163,6 +163,9 @@ class MapDrawing:
         for state in np.flatnonzero(self._shown):
             shades = self.colours(values[state])
             for action, direction in enumerate(layout.directions):
+                if not np.isfinite(values[state, action]):
+                    # It is never taken there.
+                    continue
                 if direction is None:
                     place = mark = np.array([(others.index(action) + 1) / (len(others) + 1) - 0.5, 0.0]) * 0.7
                     around = np.linspace(0.0, 2 * np.pi, 24)

@@ -105,7 +105,7 @@ def _learning(learnt: Learnt, words: Words) -> "Figure":
     places = np.unique(np.geomspace(1, number, most).round().astype(int)) - 1
     # The first are so close that some fall on each other.
     places = np.sort(np.append(places, np.setdiff1d(np.arange(number), places)[: most - len(places)]))
-    tables = [np.stack([one.action_values[place] for one in learnt.snapshots]) for place in places]
+    tables = [learnt.tables_at(int(place)) for place in places]
     ranges = [_range(state_values(table)[acting]) for table in tables]
     low, high = min(one[0] for one in ranges), max(one[1] for one in ranges)
     figure, panels = _figure_of_maps(learnt, len(places), a_row)
@@ -189,9 +189,9 @@ def _optimum(learnt: Learnt, words: Words) -> "Figure":
     _colour_bar(figure, drawing, panels, words("value of the state"))
     share = f"{float(right[acting].mean()):.0%}"
     if learnt.num_seeds > 1:
-        how = words("optimal action in {share} of the states; framed: most seeds choose another", share=share)
+        how = words("optimal action in {share} of the states; framed: most seeds choose another action", share=share)
     else:
-        how = words("optimal action in {share} of the states; framed: another", share=share)
+        how = words("optimal action in {share} of the states; framed: another action", share=share)
     return finished(figure, _title(learnt, words), how, _legend(learnt, words))
 
 
@@ -213,13 +213,14 @@ def bellman_errors(learnt: Learnt) -> NDArray[np.float64] | None:
     model, discount, acting = learnt.model, learnt.discount, learnt.layout.acting_states
     if model is None or discount is None:
         return None
-    return np.array([
-        [
-            float(np.abs(backed_up(model, table.max(axis=1), discount) - table)[acting].mean())
-            for table in one.action_values.astype(np.float64)
-        ]
-        for one in learnt.snapshots
-    ])  # fmt: skip
+    number = len(learnt.snapshots[0])
+    tables = np.stack([learnt.tables_at(place) for place in range(number)], axis=1)
+    found = np.zeros(tables.shape[:2])
+    for seed, place in np.ndindex(found.shape):
+        table = tables[seed, place]
+        errors = (backed_up(model, table.max(axis=1), discount) - table)[acting]
+        found[seed, place] = np.abs(errors[np.isfinite(errors)]).mean()
+    return found
 
 
 def _common(learnt: Learnt) -> Snapshots:
@@ -247,7 +248,8 @@ def _weights(action_values: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _range(values: NDArray[np.float64]) -> tuple[float, float]:
-    return float(values.min()), float(values.max())
+    known = values[np.isfinite(values)]
+    return float(known.min()), float(known.max())
 
 
 def _figure_of_maps(learnt: Learnt, number: int, a_row: int = 1) -> "tuple[Figure, Sequence[Any]]":
