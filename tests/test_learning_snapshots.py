@@ -92,7 +92,7 @@ def test_a_trial_that_goes_on_from_a_checkpoint_has_them_all(tmp_path, monkeypat
 
 
 def test_other_agents_have_them_too():
-    network = vd.run("dqn(hidden=[8])", LAKE, steps=40, snapshots=3)
+    network = vd.run("dqn(network=mlp(hidden=[8]))", LAKE, steps=40, snapshots=3)
     assert network.snapshots.action_values.shape == (3, 16, 4)
     assert network.snapshots.visits is None
     plan = vd.run("value_iteration", LAKE, episodes=1, snapshots=5)

@@ -319,7 +319,7 @@ def test_actions_that_are_masked_are_no_best_ones(tmp_path):
 
 
 def test_networks_and_agents_of_other_kinds_are_drawn(trial):
-    assert vd.run("dqn(hidden=[8])", LAKE, steps=20, snapshots=3).plot("learning")
+    assert vd.run("dqn(network=mlp(hidden=[8]))", LAKE, steps=20, snapshots=3).plot("learning")
     assert vd.run("value_iteration", LAKE, episodes=1).plot()
 
 
