@@ -126,7 +126,7 @@ class DQN(Agent):
     initial_weights: float | str = "fan_in"
     policy: Policy = field(default_factory=lambda: EpsilonGreedy(Linear(1.0, 0.05, 5_000, clock="step")))
     discount: float = 0.99
-    learning_rate: float | Schedule = Linear(0.002, 0.0005, 30_000, clock="step")
+    learning_rate: float | Schedule = Linear(0.002, 0.0002, 40_000, clock="step")
     optimizer: Optimizer = "adam"
     max_gradient_norm: float | None = 10.0
     loss: Loss = "squared"
@@ -136,7 +136,7 @@ class DQN(Agent):
     learning_starts: int = 1_000
     train_every: int = 2
     gradient_steps: int = 1
-    target_every: int | None = 500
+    target_every: int | None = 250
     target_rate: float = 1.0
     double: bool = True
     dueling: bool = False
