@@ -37,7 +37,7 @@ _TEXTS = (
     "one voids the bound on errors. --until-decided may look.",
     "{number} of {all} pairs are told apart", "{number} of {all} pairs are decided", "Failed trials", "agent",
     "seeds", "failed", "difference", "best possible", "different", "not distinguishable", "undecided", "not tested",
-    "trials", "and {number} more", "{days} d {hours} h", "{hours} h {minutes} min",
+    "trials", "the others", "and {number} more", "{days} d {hours} h", "{hours} h {minutes} min",
     "{minutes} min {seconds} s", "{seconds} s",
 )  # fmt: skip
 
@@ -107,6 +107,7 @@ def _environment(results: TrialTable, one: EnvironmentAnalysis, drawn: set[str])
     is_sequential = results.settings.sequential_on(one.environment) is not None
     pairs = list({id(pair): pair for pair in one.comparison.pairs.values()}.values())
     open_verdicts = ("undecided", "not tested") if is_sequential else ("undecided", "not tested", "not distinguishable")
+    pairs.sort(key=lambda pair: pair.verdict in open_verdicts)
     outcomes = [PairOutcome.of(pair) for pair in pairs[:MOST_PAIRS]]
     shown: dict[str, Any] = json_ready(
         {

@@ -116,6 +116,28 @@ function section(title, ...parts) {
   return made;
 }
 
+function pairList(pairs) {
+  const list = element("ul", "", "pairs");
+  for (const pair of pairs) {
+    const sign = pair.verdict === "different" ? ">" : "–";
+    list.append(element("li", `${pair.ahead} ${sign} ${pair.behind}: ${say(pair.verdict)}, ${pair.difference}`));
+  }
+  return list;
+}
+
+// What the reader has unfolded stays so as the page loads itself again.
+function folded(title, content, key) {
+  const made = element("details");
+  made.append(element("summary", title), content);
+  try {
+    made.open = sessionStorage.getItem(key) === "open";
+    made.addEventListener("toggle", () => sessionStorage.setItem(key, made.open ? "open" : ""));
+  } catch {
+    // A browser that keeps nothing for files.
+  }
+  return made;
+}
+
 function environmentSection(one) {
   const parts = [];
   if (one.curves) {
@@ -123,21 +145,22 @@ function environmentSection(one) {
     card.append(picture(one.curves, one.environment));
     parts.push(card);
   }
-  const headings = [[say("agent"), false], [one.measure[language], true], [say("difference"), true], ["", false], [say("seeds"), true], [say("failed"), true]];
-  parts.push(table(headings, one.rows.map((row) => [row.agent, row, [row.text, row.difference, row.letters, row.seeds, row.failed || ""]])));
+  const headings = [[say("agent"), false], [one.measure[language], true], [say("difference"), true], ["", false], [say("seeds"), true]];
+  const hasFailed = one.rows.some((row) => row.failed);
+  if (hasFailed) headings.push([say("failed"), true]);
+  const cells = (row) => [row.text, row.difference, row.letters, row.seeds, ...(hasFailed ? [row.failed || ""] : [])];
+  parts.push(table(headings, one.rows.map((row) => [row.agent, row, cells(row)])));
   if (one.num_pairs) {
     const counted = one.is_sequential ? "{number} of {all} pairs are decided" : "{number} of {all} pairs are told apart";
     parts.push(element("p", say(counted, { number: one.num_decided, all: one.num_pairs }), "decided"));
     if (!one.is_sequential && data.state !== "over") {
       parts.push(element("p", say(FIXED), "note"));
     }
-    const list = element("ul", "", "pairs");
-    for (const pair of one.pairs) {
-      const sign = pair.verdict === "different" ? ">" : "–";
-      list.append(element("li", `${pair.ahead} ${sign} ${pair.behind}: ${say(pair.verdict)}, ${pair.difference}`, pair.verdict === "different" ? "different" : ""));
-    }
-    if (one.num_pairs > one.pairs.length) list.append(element("li", say("and {number} more", { number: one.num_pairs - one.pairs.length })));
-    parts.push(list);
+    const isDifferent = (pair) => pair.verdict === "different";
+    const different = pairList(one.pairs.filter(isDifferent)), others = pairList(one.pairs.filter((pair) => !isDifferent(pair)));
+    if (one.num_pairs > one.pairs.length) others.append(element("li", say("and {number} more", { number: one.num_pairs - one.pairs.length })));
+    if (different.childElementCount) parts.push(different);
+    if (others.childElementCount) parts.push(folded(say("the others"), others, one.environment));
   }
   return section(one.environment, ...parts);
 }
@@ -160,8 +183,10 @@ function statusLines(isStale) {
     parts.push(element("p", say("No news since {time}: the run has ended without saying so, or waits.", { time }), "stale"));
   }
   if (data.agents.length > 1 && (isRunning || data.failed)) {
-    const rows = data.agents.map((one) => [one.label, null, [`${one.finished}/${one.total}`, one.failed || ""]]);
-    parts.push(table([[say("agent"), false], [say("trials"), true], [say("failed"), true]], rows));
+    const failed = (one) => (data.failed ? [one.failed || ""] : []);
+    const rows = data.agents.map((one) => [one.label, null, [`${one.finished}/${one.total}`, ...failed(one)]]);
+    const headings = [[say("agent"), false], [say("trials"), true]];
+    parts.push(table(data.failed ? [...headings, [say("failed"), true]] : headings, rows));
   }
   return parts;
 }
