@@ -32,7 +32,8 @@ _TEXTS = (
     "{finished} of {total} trials have ended ({percent} %)", "{number} failed", "{number} reused", "compiling",
     "{duration} so far", "about {duration} left", "took {duration}",
     "No news since {time}: the run has ended without saying so, or waits.",
-    "The numbers below are of {number} trials.", "No numbers yet: they come a few seconds after the first trials.",
+    "The numbers below are of {number} trials.",
+    "No numbers yet: they come as soon as computing them takes less than 2 % of the time.",
     "All seeds have not run yet: with a fixed number of seeds only the last verdict counts, and to stop at an earlier "
     "one voids the bound on errors. --until-decided may look.",
     "{number} of {all} pairs are told apart", "{number} of {all} pairs are decided", "Failed trials", "agent",

@@ -216,6 +216,6 @@ if (looked) {
     main.append(section(say("Failed trials"), list));
   }
 } else if (isRunning) {
-  main.append(element("p", say("No numbers yet: they come a few seconds after the first trials."), "note"));
+  main.append(element("p", say("No numbers yet: they come as soon as computing them takes less than 2 % of the time."), "note"));
 }
 if (isRunning) setTimeout(() => location.reload(), RELOAD_SECONDS * 1000);

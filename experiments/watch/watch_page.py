@@ -19,12 +19,13 @@ from velodrome.experiments.storage.store import Store
 from velodrome.experiments.texts import visible
 from velodrome.experiments.watch.shown import shown_results, translations
 
-# Between two pages, and before the results are first looked at, which a short run does not need.
-WRITE_SECONDS, FIRST_LOOK_SECONDS = 2.0, 5.0
-# Each of looking at results and of writing waits so many times the CPU time that it took: together at most 2 %.
-REST_RATIO = 100.0
-STATUS_SECONDS = 0.25
-_DATA = "@data@"
+WRITE_SECONDS, STATUS_SECONDS = 2.0, 0.25
+# Looking at results, and writing, wait so many times the CPU time that they took: a look that takes twice as long as
+# the one before keeps both below 2 %.
+REST_RATIO = 80.0
+# Of the first look; later ones are measured.
+FIRST_LOOK_SECONDS, LOOK_SECONDS_PER_PAIR = 5.0, 0.05
+_DATA, _NOTHING = "@data@", "null"
 
 
 class WatchPage:
@@ -32,8 +33,8 @@ class WatchPage:
 
     The page is one file that loads itself again while the comparison runs. A thread of its own writes it from the
     trials that the store has: as the context is entered, every two seconds, and when it is left. Results are computed
-    so seldom that this takes at most 2 % of one core. Where it fails, a warning says so once, and the comparison goes
-    on.
+    so seldom that this takes at most 2 % of one core while trials run. Where it fails, a warning says so once, and the
+    comparison goes on.
 
     Args:
         path: of the page; its folder is made.
@@ -63,7 +64,7 @@ class WatchPage:
         self._status = RunStatus()
         self._left: float | None = None
         self._time_left, self._next_status = TimeLeft(), 0.0
-        self._looked, self._seen = "null", 0
+        self._looked, self._seen = _NOTHING, 0
         self._look_at = self._started + FIRST_LOOK_SECONDS
         self._problem, self._has_warned = "", False
         self._is_over = threading.Event()
@@ -110,8 +111,8 @@ class WatchPage:
         try:
             if self._status.finished != self._seen and time.monotonic() >= self._look_at:
                 self._look()
-                after, before = time.thread_time() - before, time.thread_time()
-                self._look_at = time.monotonic() + REST_RATIO * after
+                took, before = time.thread_time() - before, time.thread_time()
+                self._look_at = max(self._look_at, time.monotonic() + REST_RATIO * took)
             head, tail = _page()
             data = self._facts(state)[:-1] + f', "looked": {self._looked}}}'
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,20 +122,25 @@ class WatchPage:
         return time.thread_time() - before
 
     def _look(self) -> None:
-        """Compute what the page shows of the trials that have ended."""
+        """Compute what the page shows of the trials that have ended; nothing where that would be too early."""
         finished = self._status.finished
         results = self.results or self._stored()
-        if results is None:
-            return
-        shown = shown_results(results, self._options)
-        self._looked, self._seen = json.dumps(shown, ensure_ascii=False, allow_nan=False), finished
+        if results is not None:
+            shown = shown_results(results, self._options)
+            self._looked, self._seen = json.dumps(shown, ensure_ascii=False, allow_nan=False), finished
 
     def _stored(self) -> Results | None:
-        """Results of the trials that are stored; None where the experiment is not stored yet."""
+        """Results of the trials that are stored; None where the experiment is not yet, or a first look is too early."""
         with Store.open_for_reading(self._out) as store:
             if self._experiment is not None and self._experiment not in store.experiments():
                 return None
-            return Results.of_store(store, store.experiment(self._experiment))
+            experiment = store.experiment(self._experiment)
+            if self._looked == _NOTHING and not self._is_over.is_set():
+                pairs = len({(agent, environment) for _, agent, environment, _ in experiment.trials})
+                self._look_at = self._started + REST_RATIO * LOOK_SECONDS_PER_PAIR * pairs
+                if time.monotonic() < self._look_at:
+                    return None
+            return Results.of_store(store, experiment)
 
     def _facts(self, state: str) -> str:
         """Where the run stands, as a JSON object."""
