@@ -205,6 +205,7 @@ def compare(
     quiet: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
     explain: Annotated[bool, Parameter(negative="")] = False,
+    watch: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Train every agent on every environment over many seeds; print the table, draw the plot.
 
@@ -247,6 +248,7 @@ def compare(
         quiet: show no progress.
         json: print one JSON object with all rows and pairs instead of the table.
         explain: explain the words of the table below it.
+        watch: write a page beside the table that shows the run as it goes: curves, pairs, failures, time left.
     """
     from velodrome.experiments.cli.compare import compare_command
     from velodrome.experiments.results.analysis import AnalysisOptions
@@ -263,7 +265,7 @@ def compare(
     return compare_command(
         experiment, on or (), changes=changes, out=out, until_decided=until_decided, max_seeds=max_seeds,
         options=options, run_options=run_options, track=track or (), quiet=quiet, as_json=json,
-        explain=explain,
+        explain=explain, watch=watch,
     )  # fmt: skip
 
 

@@ -4,9 +4,10 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
@@ -30,7 +31,11 @@ from velodrome.experiments.storage.store import STORE_FILE
 from velodrome.experiments.storage.store_file import store_path
 from velodrome.experiments.texts import command_line, visible_json
 
+if TYPE_CHECKING:
+    from velodrome.experiments.watch.watch_page import WatchPage
+
 EXPERIMENT_FILE = "experiment.toml"
+WATCH_FILE = "watch.html"
 
 
 def compare_command(
@@ -47,6 +52,7 @@ def compare_command(
     quiet: bool,
     as_json: bool,
     explain: bool,
+    watch: bool = False,
 ) -> int:
     """`velodrome compare`: run what is missing of an experiment, print its table; returns 1 if trials failed.
 
@@ -63,6 +69,7 @@ def compare_command(
         quiet: show no progress.
         as_json: print JSON in place of the table.
         explain: whether the table's words are explained.
+        watch: whether a page shows the run, beside the table.
     """
     from velodrome.experiments.running.run_plan import RunOptions, run_plan
     from velodrome.experiments.running.run_progress import RunProgress
@@ -83,8 +90,10 @@ def compare_command(
         nonlocal latest
         latest = status
         progress(status)
+        if page is not None:
+            page(status)
 
-    with stoppable(), RunProgress(plan.name, quiet=quiet) as progress:
+    with stoppable(), RunProgress(plan.name, quiet=quiet) as progress, _watched(watch, out, plan.name, options) as page:
         how = RunOptions(out=out, track=trackers, progress=remember, **run_options)
         try:
             results = run_plan(plan, how) if rule is None else run_until_decided(plan, how, rule)
@@ -94,6 +103,8 @@ def compare_command(
         except AllTrialsFailedError as error:
             say(f"velodrome: {error}", sys.stderr)
             results = error.results
+        if page is not None:
+            page.results = results
     shown = experiment_folder(given, plan.name)
     _write_folder(results, experiment_folder(out, plan.name), options, shown, fields)
     if as_json:
@@ -103,7 +114,7 @@ def compare_command(
         _print(results, options, shown, given, has_file=fields is not None, explain=explain)
     if not results.failures:
         return 0
-    asked_for: dict[str, Any] = {"on": on} | changes | {"out": given, "track": track}
+    asked_for: dict[str, Any] = {"on": on} | changes | {"out": given, "track": track, "watch": watch}
     asked_for |= {"until_decided": until_decided, "max_seeds": max_seeds} | asdict(options)
     # How often trials save their state decides nothing, and is never left out by the command line.
     asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
@@ -111,6 +122,19 @@ def compare_command(
     line = f"{len(results.failures)} of {results.num_planned} trials failed; run them again with: {again}"
     say(line, sys.stderr if as_json else sys.stdout)
     return 1
+
+
+def _watched(
+    is_wanted: bool, out: Path, name: str, options: AnalysisOptions
+) -> "AbstractContextManager[WatchPage | None]":
+    """The page of a run that is to be watched, whose address is printed."""
+    if not is_wanted:
+        return nullcontext()
+    from velodrome.experiments.watch.watch_page import WatchPage
+
+    page = WatchPage(experiment_folder(out, name) / WATCH_FILE, out, name, options=options)
+    say(f"Watch: {page.path.as_uri()}", sys.stderr)
+    return page
 
 
 def _print(

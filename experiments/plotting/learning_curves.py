@@ -1,7 +1,7 @@
 """Learning curves: success rate or return in training, with bands."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,31 +79,24 @@ def draw_learning_curves(
     ends: list[EndLabel] = []
     limits: list[float] = []
     for place, agent in enumerate(table.agents):
-        x, curves = _curves(table, environment, agent, axis, row)
-        num_curves += len(curves)
-        longest = max(longest, int(x[-1]))
-        if not np.isfinite(curves).any():
+        curve = mean_curve(table, environment, agent, axis, row)
+        num_curves += curve.num_seeds
+        longest = max(longest, int(curve.x[-1]))
+        # Over steps a bin may be empty, for no episode has ended in it: lines go on to the next.
+        shown = np.isfinite(curve.mean)
+        if not shown.any():
             continue
         style = line_style(place)
-        mean = mean_of_present(curves)
-        # Over steps a bin may be empty, for no episode has ended in it: lines go on to the next.
-        shown = np.isfinite(mean)
-        axes.plot(x[shown], mean[shown], linewidth=1.6, label=agent, **style)
-        finite = mean[shown]
-        limits += [finite.min(), finite.max()]
-        low, high = mean_band(curves)
-        if metric == "success_rate":
-            # Student's band of fewer than five seeds knows no limits.
-            low, high = np.clip([low, high], 0.0, 1.0)
-        known = np.isfinite(low)
+        axes.plot(curve.x[shown], curve.mean[shown], linewidth=1.6, label=agent, **style)
+        finite = curve.mean[shown]
+        known = np.isfinite(curve.low)
         if known.any():
+            x, low, high = curve.x[known], curve.low[known], curve.high[known]
             opacity = band_opacity(len(table.agents))
-            axes.fill_between(x[known], low[known], high[known], color=style["color"], alpha=opacity, linewidth=0)
-            # A band of two seeds may be so wide that nothing else could be seen.
-            limits.append(max(low[known].min(), np.nanmin(curves)))
-            limits.append(min(high[known].max(), np.nanmax(curves)))
+            axes.fill_between(x, low, high, color=style["color"], alpha=opacity, linewidth=0)
+        limits += curve.extent
         end = float(finite[-max(1, len(finite) // 10) :].mean())
-        ends.append(EndLabel(end, agent, style["color"], mean.tobytes()))
+        ends.append(EndLabel(end, agent, style["color"], curve.mean.tobytes()))
     if not ends:
         say(axes, _nothing(table, environment, num_curves))
     best = reference(table, environment, best_column)
@@ -119,6 +112,50 @@ def draw_learning_curves(
     label_ends(axes, ends)
     use_hangul_font(axes)
     return axes
+
+
+class MeanCurve(NamedTuple):
+    """An agent's learning curve, mean over seeds with its 95 % band; NaN where a value is not known.
+
+    Attributes:
+        x: episodes or steps, int64 (num_points,).
+        mean: float64 (num_points,).
+        low: lower end of the band.
+        high: upper end of the band.
+        num_seeds: of the mean.
+        extent: lowest and highest value that must be seen; empty where there is none.
+    """
+
+    x: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    num_seeds: int
+    extent: list[float]
+
+
+def mean_curve(table: TrialTable, environment: str, agent: str, axis: Over, row: int) -> MeanCurve:
+    """Learning curve of an agent on an environment.
+
+    Args:
+        table: of an experiment.
+        environment: its label.
+        agent: its label.
+        axis: "episodes" or "steps".
+        row: 0 for success rates, 1 for returns.
+    """
+    x, curves = _curves(table, environment, agent, axis, row)
+    mean = mean_of_present(curves)
+    low, high = mean_band(curves)
+    if row == 0:
+        # Student's band of fewer than five seeds knows no limits.
+        low, high = np.clip([low, high], 0.0, 1.0)
+    finite, known = mean[np.isfinite(mean)], np.isfinite(low)
+    extent = [finite.min(), finite.max()] if len(finite) else []
+    if known.any():
+        # A band of two seeds may be so wide that nothing else could be seen.
+        extent += [max(low[known].min(), np.nanmin(curves)), min(high[known].max(), np.nanmax(curves))]
+    return MeanCurve(x, mean, low, high, len(curves), extent)
 
 
 def _curves(

@@ -1,0 +1,1 @@
+from .watch_page import WatchPage as WatchPage
