@@ -377,6 +377,14 @@ def test_reused_trials_tell_nothing_about_the_time_left():
     assert left == pytest.approx(110)
 
 
+def test_no_time_left_is_claimed_before_compiling_is_over():
+    estimate, state = TimeLeft(), status(finished=0, each=100)
+    for second in range(10):
+        state.agents["random"].finished, state.is_compiling = second, second < 8
+        left = estimate.update(state, float(second))
+        assert (left is None) == (second < 8)
+
+
 def test_nothing_is_left_at_the_end():
     assert simulated([("a", 1.0)] * 5)[-1] == (0.0, None)
 

@@ -191,8 +191,9 @@ class TimeLeft:
             self._learn(finished, self._finished, now - self._last_end)
             self._finished, self._last_end = finished, now
             self._looks += 1
-        # One look may have seen a warm-up, or the first of the workers' equally long trials.
-        if self._looks < 2:
+        # One look may have seen a warm-up, or the first of the workers' equally long trials; what is compiled now says
+        # nothing of how fast it will be.
+        if self._looks < 2 or status.is_compiling:
             return None
         remaining = self._remaining(status.agents)
         return abs(remaining - (now - self._last_end)) if remaining else None
