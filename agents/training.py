@@ -11,7 +11,7 @@ import numpy as np
 
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.generic_loop import Progress
-from velodrome.agents.engine.interruption import counted_cpu_seconds
+from velodrome.agents.engine.interruption import counted_cpu_seconds, current_interruption
 from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.stepwise import Learner
 from velodrome.agents.training_log import TRAINING_CPU_SECONDS, Curve, TrainingLog
@@ -212,6 +212,9 @@ class Training:
         self.parts.append(part)
         self.finished += episodes
         self.taken += part.steps
+        interruption = current_interruption()
+        if interruption is not None:
+            interruption.passes(episodes, part.steps)
         if evaluations is not None:
             here = self._episode - binding.first_episode, self._step - binding.first_step
             if _passes(here[0], episodes, evaluations.num_episodes):
