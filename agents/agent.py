@@ -16,6 +16,7 @@ from velodrome.agents.engine.actions import read_action
 from velodrome.agents.engine.environment_answers import shown
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.generic_loop import Progress, run_generic_loop
+from velodrome.agents.engine.interruption import current_interruption
 from velodrome.agents.engine.sampled_model import SampledModel
 from velodrome.agents.engine.seeding import Streams, check_seed, environment_seed, fresh_seed
 from velodrome.agents.errors import (
@@ -183,6 +184,9 @@ class Agent(Configuration, ABC):
         if evaluate_every is not None and self.learns_from != "model":
             unit: Unit = "epoch" if epochs is not None else "episode" if steps is None else "step"
             self._plan_evaluations(training, unit, evaluate_every, evaluator)
+        interruption = current_interruption()
+        if interruption is not None:
+            interruption.begins(training.episodes, training.steps)
         try:
             if snapshots is not None:
                 self._plan_snapshots(training, snapshots)

@@ -11,7 +11,7 @@ import numpy as np
 
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.generic_loop import Progress
-from velodrome.agents.engine.interruption import counted_cpu_seconds, not_counted
+from velodrome.agents.engine.interruption import counted_cpu_seconds, current_interruption, not_counted
 from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.snapshots import SnapshotTaker
 from velodrome.agents.stepwise import Learner
@@ -223,6 +223,9 @@ class Training:
         self.parts.append(part)
         self.finished += episodes
         self.taken += part.steps
+        interruption = current_interruption()
+        if interruption is not None:
+            interruption.passes(episodes, part.steps)
         if evaluations is not None:
             here = self._episode - binding.first_episode, self._step - binding.first_step
             if _passes(here[0], episodes, evaluations.num_episodes):

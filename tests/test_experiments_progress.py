@@ -10,6 +10,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+import velodrome as vd
 from velodrome.experiments.running.progress import DelayedProgress, duration_text, rate_text
 from velodrome.experiments.running.run_progress import RunProgress, TimeLeft
 from velodrome.experiments.running.run_status import AgentStatus, RunStatus
@@ -118,6 +119,58 @@ def test_the_filled_part_is_the_finished_part_and_only_a_finished_bar_is_full():
     assert first.count("━") == 40
     assert second.count("━") == 39
     assert shown(status(finished=5), NO_COLOR="1")[2].count("━") == 20
+
+
+def test_trials_under_way_fill_the_bar_by_what_they_have_done():
+    state = status(("one", "two"), finished=0, each=2)
+    state.agents["one"].under_way = state.under_way = 1.0
+    title, _, first, second = shown(state, NO_COLOR="1")
+    assert [line.count("━") for line in (title, first, second)] == [10, 20, 0]
+    assert first.endswith("0/2")
+    # Done but not evaluated: not full.
+    state.agents["one"].under_way = state.under_way = 2.0
+    assert shown(state, NO_COLOR="1")[2].count("━") == 39
+
+
+@pytest.mark.parametrize(
+    "agent",
+    ["q_learning", pytest.param("progress_agents:Slow", id="a process")],
+)
+def test_a_long_trial_says_how_far_it_has_come(agent, monkeypatch, tmp_path):
+    file = tmp_path / "progress_agents.py"
+    file.write_text(SLOW)
+    monkeypatch.syspath_prepend(tmp_path)
+    # Compiled trials take a few seconds in all; those of the other agent sleep as long.
+    budget = {"episodes": 40} if ":" in agent else {"steps": 4_000_000}
+    seen = []
+
+    def look(state):
+        seen.append((state.under_way, state.agents["it"].under_way))
+
+    vd.compare({"it": agent}, "FrozenLake-v1", seeds=1, workers=2, progress=look, **budget)
+    shares = [share for share, of_agent in seen if share == of_agent and share]
+    assert len(set(shares)) >= 2
+    assert shares == sorted(shares)
+    assert shares[-1] <= 1
+    assert seen[-1] == (0, 0)
+
+
+SLOW = """
+import time
+import velodrome as vd
+
+
+class Slow(vd.Agent):
+    def begin(self, observation_space, action_space, rng):
+        self.rng = rng
+
+    def act(self, observation, *, explore=False):
+        return 0
+
+    def learn(self, observation, action, reward, next_observation, terminated, truncated):
+        if terminated or truncated:
+            time.sleep(0.025)
+"""
 
 
 def test_failures_are_red():
@@ -375,6 +428,14 @@ def test_reused_trials_tell_nothing_about_the_time_left():
         state.agents["random"].finished += 1
         left = estimate.update(state, float(second))
     assert left == pytest.approx(110)
+
+
+def test_no_time_left_is_claimed_before_compiling_is_over():
+    estimate, state = TimeLeft(), status(finished=0, each=100)
+    for second in range(10):
+        state.agents["random"].finished, state.is_compiling = second, second < 8
+        left = estimate.update(state, float(second))
+        assert (left is None) == (second < 8)
 
 
 def test_nothing_is_left_at_the_end():

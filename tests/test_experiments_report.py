@@ -10,9 +10,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 import velodrome as vd
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.plotting.fonts import hangul_family
 from velodrome.experiments.reporting.report import report_html, without_home, write_report
 from velodrome.experiments.reporting.report_figures import inline_svg
 from velodrome.experiments.reporting.report_tables import sort_key
@@ -99,6 +101,18 @@ def test_identifiers_are_unique_and_found(page):
     assert {*local, *read.references} <= set(read.identifiers)
 
 
+def test_the_final_scores_stand_below_the_verdict_and_the_contents_lead_to_every_section(page):
+    html = page.read_text(encoding="utf-8")
+    places = [
+        html.index(text) for text in ('id="verdict"', "<strong>Final scores.", "<nav", 'id="tables"', 'id="figures"')
+    ]
+    assert places == sorted(places)
+    assert html.count("<strong>Final scores.") == 1
+    contents = re.findall(r'<a href="#(\w+)">([^<]+)</a>', html)
+    assert contents == re.findall(r'<h2 id="(\w+)">([^<]+)</h2>', html)
+    assert len(contents) >= 6
+
+
 def test_labels_are_escaped_and_all_there(page, lake):
     html = page.read_text(encoding="utf-8")
     assert HOSTILE not in html
@@ -135,6 +149,33 @@ def test_korean_page_has_no_english_sentences(lake):
     assert '<html lang="ko">' in html
     text = re.sub(rf"velodrome \S+.*|{re.escape(HOSTILE)}", "", Page(html).text)
     assert not re.search(r"\b(The|Mean|seeds|episodes|Agents|distinguishable|Figures|interval|of the)\b", text)
+
+
+def test_korean_page_of_a_shipped_experiment_has_korean_labels():
+    agents = {"ε-greedy, first index": "epsilon_greedy_q", "dummy Q": "dummy_q"}
+    environments = {"FrozenLake, slippery": "FrozenLake-v1"}
+    shipped = vd.compare(agents, environments, seeds=2, episodes=20, name="frozenlake")
+    korean, english = (Page(report_html(shipped, language=language)).text for language in ("ko", "en"))
+    assert "ε-탐욕, 첫 인덱스" in korean
+    assert "FrozenLake, 미끄러움" in korean
+    assert not any(label in korean for label in (*agents, *environments))
+    assert all(label in english for label in (*agents, *environments))
+    own = vd.compare(agents, environments, seeds=2, episodes=20, name="my own")
+    assert all(label in Page(report_html(own, language="ko")).text for label in agents)
+
+
+def test_korean_pictures_have_korean_words(lake, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "velodrome.experiments.plotting.figures.figure_bytes", lambda figure, _: drawn.append(figure) or b"<svg >"
+    )
+    if hangul_family() is None:
+        pytest.skip("no font with Korean letters is installed")
+    report_html(lake, language="ko")
+    texts = [text.get_text() for figure in drawn for text in figure.findobj(Text) if text.get_text().isascii()]
+    known = (*lake.agents, *lake.environments)
+    words = {text for text in texts if re.search("[A-Za-z]{2}", text) and not text.startswith(known)}
+    assert words == set()
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from velodrome.experiments.results.numbers import estimate
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.results.settings import PairBudget
 from velodrome.experiments.statistics import mean_band
+from velodrome.experiments.statistics.variance_shares import variance_shares
 
 ICE, SLIPPERY = "ice", "slippery ice"
 ENVIRONMENTS = {ICE: "FrozenLake-v1(is_slippery=False)", SLIPPERY: "FrozenLake-v1"}
@@ -421,6 +422,96 @@ def test_labels_stand_for_expressions_that_are_not_known(lakes):
     assert list(line_of(figure.axes[0], "DQN").get_xdata()) == [0.1, 0.2]
 
 
+# Parameters that vary over a grid
+
+
+@pytest.fixture(scope="module")
+def grid(lakes):
+    """Two learning rates × three ε × two seeds; the score is a known sum of the three."""
+    agents = {
+        f"{rate} {epsilon}": f"q_learning(learning_rate={rate}, policy=epsilon_greedy(epsilon={epsilon}))"
+        for rate in (0.1, 0.5)
+        for epsilon in (0.1, 0.2, 0.4)
+    } | {"chance": "random"}
+    results = vd.compare(agents, "FrozenLake-v1", seeds=2, episodes=5, name="grid")
+    return scored(results, lambda rate, epsilon, seed: rate + epsilon + seed / 100)
+
+
+def scored(results, score):
+    """Results whose scores are a function of learning rate, ε and seed."""
+    records = [
+        with_measures(record, greedy_success_rate=score(*map(float, record.agent.split()), record.seed))
+        if record.agent != "chance"
+        else record
+        for record in results.records
+    ]
+    return dataclasses.replace(results, records=records)
+
+
+def test_the_importance_of_an_additive_score_is_exact(grid):
+    figure = draw(grid, "importance")
+    (axes,) = figure.axes
+    # Variances of the rates 0.1 and 0.5, and of 0.1, 0.2 and 0.4: 0.04 and 7/450.
+    shares = [0.04 / (0.04 + 7 / 450), (7 / 450) / (0.04 + 7 / 450), 0]
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx(shares, abs=1e-12)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["learning_rate", "policy.epsilon", "together"]
+    assert "left out: chance (other parameters)" in figure.get_suptitle()
+
+
+def test_what_parameters_do_only_together_has_its_share(grid):
+    # Without any main effect: the sign is that of the product.
+    together = scored(grid, lambda rate, epsilon, seed: (rate - 0.3) * {0.1: 1, 0.2: 0, 0.4: -1}[epsilon])
+    assert [bar.get_width() for bar in draw(together, "importance").axes[0].patches] == pytest.approx([0, 0, 1])
+
+
+def test_gaps_in_the_grid_and_equal_scores_are_told(grid):
+    gaps = dataclasses.replace(grid, records=[one for one in grid.records if one.agent != "0.1 0.2"])
+    with pytest.raises(ExperimentError, match=r"full grid: of 6 combinations of learning_rate, policy.epsilon .* 5 "):
+        draw(gaps, "importance")
+    with pytest.raises(ExperimentError, match="do not differ by more than seeds do"):
+        draw(scored(grid, lambda rate, epsilon, seed: 0.5 + seed / 10), "importance")
+
+
+def test_noise_of_seeds_takes_no_share_on_average():
+    stream = np.random.default_rng(0)
+    values = np.linspace(0, 1, 4)[:, np.newaxis] + np.zeros((4, 3))
+    shares = [variance_shares(values + stream.normal(size=(20, 4, 3))) for _ in range(300)]
+    # Without the correction the second parameter's would be .033 on average.
+    assert np.mean([one.alone[1] for one in shares]) < 0.05
+    assert np.mean([one.alone[0] for one in shares]) == pytest.approx(0.8, abs=0.15)
+    assert variance_shares(values[np.newaxis]).alone == pytest.approx((1, 0))
+
+
+def test_parallel_coordinates_lead_every_agent_to_its_mean(grid):
+    (axes,) = draw(grid, "parallel").axes
+    means = {agent: scores(grid, "FrozenLake-v1", agent).mean() for agent in grid.agents if agent != "chance"}
+    low, high = min(means.values()), max(means.values())
+    for agent, mean in means.items():
+        rate, epsilon = map(float, agent.split())
+        heights = [[0.1, 0.5].index(rate), [0.1, 0.2, 0.4].index(epsilon) / 2, (mean - low) / (high - low)]
+        assert list(line_of(axes, agent).get_ydata()) == pytest.approx(heights)
+    names = [label.get_text().replace("\n", " ") for label in axes.get_xticklabels()]
+    assert names == ["learning_rate", "policy.epsilon", "greedy success rate"]
+
+
+@pytest.mark.parametrize("kind", ["parallel", "importance"])
+def test_one_parameter_alone_makes_no_picture_of_several(kind):
+    agents = [f"q_learning(learning_rate={rate})" for rate in (0.1, 0.5)]
+    results = vd.compare(agents, "FrozenLake-v1", seeds=1, episodes=5)
+    with pytest.raises(ExperimentError, match=r"at least two parameters must vary .*: learning_rate alone does"):
+        draw(results, kind)
+
+
+def test_crossed_learners_and_policies_are_two_parameters():
+    learners = {"Q": "q_learning", "S": "sarsa"}
+    policies = {"soft": "softmax(temperature=0.1)", "greedy": "greedy"}
+    results = vd.compare(learners=learners, policies=policies, environments="FrozenLake-v1", seeds=2, episodes=20)
+    assert [label.get_text() for label in draw(results, "parallel").axes[0].get_xticklabels()][:2] == [
+        "learner",
+        "policy",
+    ]
+
+
 # Evaluations during training
 
 
@@ -514,7 +605,7 @@ def test_without_any_trial_there_is_nothing_to_draw(lakes, kind):
         draw(dataclasses.replace(lakes, records=[]), kind)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sorted({*KINDS} - {"parallel", "importance"}))
 def test_seeds_may_differ_from_pair_to_pair(lakes, kind):
     records = [
         record
@@ -525,9 +616,9 @@ def test_seeds_may_differ_from_pair_to_pair(lakes, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_global_style_is_touched_and_no_text_is_cut_off(lakes, kind):
+def test_no_global_style_is_touched_and_no_text_is_cut_off(lakes, grid, kind):
     before = dict(mpl.rcParams)
-    figure = draw(lakes, kind)
+    figure = draw(grid if kind in ("parallel", "importance") else lakes, kind)
     assert dict(mpl.rcParams) == before
     for axes in figure.axes:
         legend = axes.get_legend()

@@ -110,6 +110,7 @@ def run_q_loop(
         while taken != steps and (finished != episodes or progress.in_episode):
             if interruption is not None:
                 interruption.check()
+                interruption.advance(finished, taken)
             if not progress.in_episode and run.begins_outside:
                 run.begin_episode(None)
             part = run.go_on(

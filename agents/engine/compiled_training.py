@@ -172,6 +172,7 @@ def run_together(
             break
         if interruption is not None:
             interruption.check()
+            interruption.advance(float(finished.mean()), float(taken.mean()))
         # Those far ahead wait, so that the tables of schedules stay small.
         places = positions[left][:, [EPISODE, STEP]]
         ahead = np.abs(places - places[places[:, 1].argmin()])

@@ -17,6 +17,7 @@ from velodrome.agents.engine.environment_answers import (
     step_values,
 )
 from velodrome.agents.engine.episode_ends import EpisodeEnds
+from velodrome.agents.engine.interruption import current_interruption
 from velodrome.agents.errors import EnvironmentFailureError, call_failure, environment_label
 from velodrome.agents.stepwise import StepwiseLearner
 from velodrome.envs.goals import knows_goal
@@ -85,6 +86,7 @@ def run_generic_loop(
     total, length, in_episode = progress.episode_return, progress.episode_length, progress.in_episode
     call = "learner"
     answer: Any
+    interruption = current_interruption()
     try:
         while taken != steps:
             if not in_episode:
@@ -137,6 +139,8 @@ def run_generic_loop(
                 reported.append(report_of(env, success) if knows_where_goals_are else success)
                 finished += 1
                 in_episode = False
+                if interruption is not None:
+                    interruption.advance(finished, taken)
     except EnvironmentFailureError as error:
         in_episode = False
         where = f"episode {episodes_before + finished + 1}, step {length + 1}"

@@ -16,7 +16,7 @@ from velodrome.agents.engine.compiled_training import Run, run_compiled_loop, ru
 from velodrome.agents.engine.compiler import NotCompilableError, is_ours
 from velodrome.agents.engine.environment_answers import read_flag, read_reward
 from velodrome.agents.engine.episode_ends import EpisodeEnds
-from velodrome.agents.engine.interruption import counted_cpu_seconds
+from velodrome.agents.engine.interruption import counted_cpu_seconds, current_interruption
 from velodrome.agents.engine.sampled_model import SampledModel
 from velodrome.agents.engine.seeding import Streams, environment_generator
 from velodrome.agents.errors import UnsupportedEnvironmentError, check_budget, environment_label
@@ -283,6 +283,9 @@ class TabularAgent(Agent):
             sampled.generator = environment_generator(training.reset_seed)
             trainings.append(training)
             runs.append(Run(sampled, agent.learner, training.binding.progress))
+        interruption = current_interruption()
+        if interruption is not None:
+            interruption.begins(episodes, steps, len(runs))
         parts = run_together(runs, episodes=episodes, steps=steps)
         all_steps = sum(part.steps for part in parts if isinstance(part, EpisodeEnds))
         ended, cpu_seconds = time.perf_counter(), counted_cpu_seconds() - cpu_started

@@ -316,11 +316,11 @@ def plot(
     parameter: str | None = None,
     over: Literal["episodes", "steps"] | None = None,
 ) -> None:
-    """Draw stored results: curves of learning or evaluation, final scores, profiles, improvement, regret, a sweep.
+    """Draw stored results: curves, final scores, profiles, improvement, regret, or parameters and their importance.
 
     Args:
         directories: folders of stores that `velodrome compare` wrote.
-        kind: of picture: learning, evaluation, scores, profiles, improvement, regret or sweep.
+        kind: of picture: learning, evaluation, scores, profiles, improvement, regret, sweep, parallel or importance.
         experiment: its name; the latest by default.
         out: picture to write, PNG, SVG or PDF; EXPERIMENT/KIND.png in the folder by default.
         metric: success_rate or return for curves of learning or evaluation; what decides between agents for the others:

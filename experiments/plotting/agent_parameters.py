@@ -37,6 +37,63 @@ class SweptAgents:
         return sorted({value for agents in self.lines.values() for value in agents})
 
 
+@dataclass(frozen=True)
+class VaryingParameters:
+    """Agents with the same parameters, and those of the parameters in which they differ.
+
+    Attributes:
+        levels: values by path, such as "policy.epsilon", each in order; the path of the agents themselves is "agent".
+        agents: label to the agent's value of each path, in the order of `levels`.
+        left_out: agents with other parameters.
+    """
+
+    levels: dict[str, list[Any]]
+    agents: dict[str, tuple[Any, ...]]
+    left_out: tuple[str, ...]
+
+
+def varying_parameters(table: TrialTable, environment: str) -> VaryingParameters:
+    """The largest set of agents that have the same parameters, and what varies among them.
+
+    Of learners that were crossed with policies these two are the parameters.
+
+    Args:
+        table: of the experiment.
+        environment: whose budgets count.
+
+    Raises:
+        ExperimentError: fewer than two parameters vary.
+    """
+    everything: Mapping[str, Mapping[str, Any]] = table.settings.factors or {
+        agent: _with_budget(table, environment, agent) for agent in table.agents
+    }
+    sets: dict[frozenset[str], list[str]] = {}
+    for agent in table.agents:
+        if agent in everything:
+            sets.setdefault(frozenset(everything[agent]), []).append(agent)
+    chosen = max(sets.values(), key=len, default=[])
+    levels: dict[str, list[Any]] = {}
+    for path in everything[chosen[0]] if chosen else ():
+        values = {repr(everything[agent][path]): everything[agent][path] for agent in chosen}
+        if len(values) > 1:
+            # Numbers by size, names as they come.
+            in_order = all(_is_number(value) for value in values.values())
+            levels[path] = sorted(values.values()) if in_order else list(values.values())
+    if len(levels) < 2:
+        which = f": {next(iter(levels)) or 'agent'} alone does" if levels else ""
+        raise ExperimentError(f"at least two parameters must vary among agents that have the same ones{which}")
+    agents = {agent: tuple(everything[agent][path] for path in levels) for agent in chosen}
+    left_out = tuple(agent for agent in table.agents if agent not in agents)
+    return VaryingParameters({path or "agent": values for path, values in levels.items()}, agents, left_out)
+
+
+def _with_budget(table: TrialTable, environment: str, agent: str) -> Parameters:
+    expression = str(table.settings.agents[agent] or agent)
+    episodes, steps = table.budget(environment, agent)
+    parameters = parameters_of_expression(expression, table.specifications.get(agent, ""))
+    return {**parameters, "episodes": episodes, "steps": steps}
+
+
 def swept_agents(table: TrialTable, environment: str, parameter: str | None = None) -> SweptAgents:
     """The agents of an experiment, by one number in which they differ.
 

@@ -4,8 +4,10 @@ from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plotting.evaluation_curves import EVALUATION
 from velodrome.experiments.plotting.final_scores import SCORES
+from velodrome.experiments.plotting.importance import IMPORTANCE
 from velodrome.experiments.plotting.improvement_matrix import IMPROVEMENT
 from velodrome.experiments.plotting.learning_curves import LEARNING
+from velodrome.experiments.plotting.parallel_coordinates import PARALLEL
 from velodrome.experiments.plotting.plot_kind import PlotKind
 from velodrome.experiments.plotting.profiles import PROFILES
 from velodrome.experiments.plotting.regret import REGRET
@@ -14,7 +16,8 @@ from velodrome.experiments.plotting.training_curves import CURVES
 
 # In the order of the report.
 KINDS: dict[str, PlotKind] = {
-    kind.name: kind for kind in (LEARNING, EVALUATION, CURVES, SCORES, REGRET, PROFILES, IMPROVEMENT, SWEEP)
+    kind.name: kind
+    for kind in (LEARNING, EVALUATION, CURVES, SCORES, REGRET, PROFILES, IMPROVEMENT, SWEEP, PARALLEL, IMPORTANCE)
 }
 
 

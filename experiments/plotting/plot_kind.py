@@ -61,6 +61,7 @@ class PlotKind:
         left_out: agents and scores that are not drawn, and why; failed trials apart.
         options: of `draw`, those that it takes: "metric", "parameter" and "over".
         is_over_environments: whether one panel shows all environments.
+        is_of_all_agents: whether the report draws it of all agents, however many there are.
         of_report: the page that the report draws, of the page and the metric of its reader; None for none.
     """
 
@@ -73,6 +74,7 @@ class PlotKind:
     left_out: Callable[[Page], list[str]] = lambda page: []
     options: tuple[str, ...] = ()
     is_over_environments: bool = False
+    is_of_all_agents: bool = False
     of_report: Callable[[Page], Page | None] = lambda page: page
 
     def __post_init__(self) -> None:

@@ -44,7 +44,7 @@ def how_it_was_run(results: TrialTable, analysis: Analysis, words: Words) -> lis
     """Budgets, seeds, and for each environment the success rule, the evaluation and the known limits."""
     settings = results.settings
     facts = [Fact(words("Training"), _budgets(settings, words)), Fact(words("Seeds"), _seeds(results, analysis, words))]
-    facts += [Fact(one.environment, _environment(one, settings, words)) for one in analysis.environments]
+    facts += [Fact(words.shipped(one.environment), _environment(one, settings, words)) for one in analysis.environments]
     return [fact for fact in facts if fact.text]
 
 
@@ -157,7 +157,7 @@ def _without_regret(scored: Sequence[EnvironmentAnalysis], words: Words) -> list
     for one in scored:
         if one.without_regret:
             places.setdefault(one.without_regret, []).append(one.environment)
-    return [f"{words(reason)} ({', '.join(some)})" for reason, some in places.items()]
+    return [f"{words(reason)} ({', '.join(map(words.shipped, some))})" for reason, some in places.items()]
 
 
 def _never_varies(row: Mapping[str, Any]) -> bool:
@@ -212,12 +212,14 @@ def _owners(pairs: Sequence[Pair], settings: Settings, words: Words) -> list[str
     own = set(pairs)
     if own == {pair for pair in settings.pairs if pair[0] in environments}:
         is_everywhere = len(environments) == len(settings.environments)
-        return [words("every agent") if is_everywhere else ", ".join(environments)]
+        return [words("every agent") if is_everywhere else ", ".join(map(words.shipped, environments))]
     if own == {pair for pair in settings.pairs if pair[1] in agents}:
-        return [", ".join(agents)]
+        return [", ".join(map(words.shipped, agents))]
     if len(pairs) < len(agents) * len(environments):
-        return [words("{agent} on {environment}", agent=agent, environment=place) for place, agent in pairs]
-    return [words("{agent} on {environment}", agent=", ".join(agents), environment=", ".join(environments))]
+        told = [(words.shipped(agent), words.shipped(place)) for place, agent in pairs]
+        return [words("{agent} on {environment}", agent=agent, environment=place) for agent, place in told]
+    agent, environment = (", ".join(map(words.shipped, some)) for some in (agents, environments))
+    return [words("{agent} on {environment}", agent=agent, environment=environment)]
 
 
 def _amount(budget: PairBudget, words: Words) -> str:

@@ -2,7 +2,7 @@
 
 import gettext
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
@@ -24,14 +24,16 @@ class Words:
     Attributes:
         language: "en" or "ko", as in the `lang` attribute of HTML.
         quotes: whether labels are put in quotation marks, as lists of labels with commas need.
+        is_shipped: whether the experiment is one of velodrome's, whose labels have translations.
     """
 
     language: str = "en"
     quotes: bool = False
+    is_shipped: bool = False
 
     @classmethod
-    def of(cls, language: str, labels: Sequence[str] = ()) -> "Words":
-        """Words for a report on agents of these labels.
+    def of(cls, language: str, labels: Sequence[str] = (), *, is_shipped: bool = False) -> "Words":
+        """Words for a report on agents of these labels; `is_shipped` as in `Words`.
 
         Raises:
             ExperimentError: a language that is not known.
@@ -39,7 +41,9 @@ class Words:
         if language not in LANGUAGES:
             known = f"language must be one of {', '.join(LANGUAGES)}"
             raise ExperimentError(f"{known}, got {language!r}{closest(language, LANGUAGES)}")
-        return cls(language, any("," in label or label != label.strip() for label in labels))
+        words = cls(language, is_shipped=is_shipped)
+        quotes = any("," in label or label != label.strip() for label in map(words.shipped, labels))
+        return replace(words, quotes=quotes)
 
     def __call__(self, template: str, **values: object) -> str:
         """A sentence: the template's translation with its fields filled in.
@@ -63,7 +67,15 @@ class Words:
 
     def name(self, label: str) -> str:
         """A label within a sentence."""
+        label = self.shipped(label)
         return f"“{label}”" if self.quotes else label
+
+    def shipped(self, text: str) -> str:
+        """A label or the description of a shipped experiment, translated; those of users stay as they are."""
+        if not (self.is_shipped and text):
+            return text
+        # Learners that were crossed with policies are named by both.
+        return " · ".join(_messages(self.language).pgettext("label", part) for part in text.split(" · "))
 
     def names(self, labels: Sequence[str], most: int = MOST_NAMES) -> str:
         """Labels as a list: "A, B and C", or "A, B, C and 17 others"."""

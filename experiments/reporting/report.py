@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from velodrome.agents.resuming.whole_files import write_whole
+from velodrome.experiments.plotting.final_scores import SCORES
 from velodrome.experiments.reporting.facts import how_it_was_run, how_to_read, identical_agents
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.report_extent import drawn_part
@@ -21,6 +22,20 @@ from velodrome.experiments.texts import command_line, visible
 # Folders of people, which are nobody's business.
 _HOME = re.compile(r"(?:/home/[^/\s'\"]+|/Users/[^/\s'\"]+|/root|[A-Za-z]:\\Users\\[^\\\s'\"]+)(?=[/\\\s'\"]|$)")
 _INTERVAL = re.compile(r" \[-?[\d.,]+, -?[\d.,]+\]")
+# Sections of the page, in order, by their identifiers.
+_HEADINGS = {
+    "verdict": "Verdict",
+    "tables": "The numbers",
+    "overall": "Over all environments",
+    "margins": "Policies and learners",
+    "reading": "How to read the tables",
+    "figures": "Figures",
+    "warnings": "Warnings of the checks before running",
+    "failures": "Failed trials",
+    "notes": "Notes",
+    "run": "How it was run",
+    "reproduce": "How to reproduce it",
+}
 # Seeds of failed trials that are told one by one.
 MOST_SEEDS = 8
 
@@ -74,10 +89,14 @@ def report_html(results: TrialTable, *, options: AnalysisOptions | None = None, 
 def _contents(results: TrialTable, analysis: Analysis, options: AnalysisOptions, words: Words) -> dict[str, Any]:
     has_rows = bool(analysis.environments)
     part = drawn_part(results, analysis, words)
-    return {
+    tables, figures = report_tables(analysis, words), report_figures(part, options, words)
+    # The final scores show what the verdict says; where nobody was scored, whatever else there is.
+    first = next((figure for figure in figures if figure.name == SCORES.name), figures[0] if figures else None)
+    contents: dict[str, Any] = {
         "verdicts": verdicts(analysis, results, words.language),
-        "tables": report_tables(analysis, words),
-        "figures": report_figures(part, options, words),
+        "tables": tables,
+        "first_figure": first,
+        "figures": [figure for figure in figures if figure is not first],
         "left_out": part.left_out,
         "warnings": [without_home(line) for line in results.warnings],
         "failures": _failures(results, words),
@@ -90,6 +109,11 @@ def _contents(results: TrialTable, analysis: Analysis, options: AnalysisOptions,
         "environments": _expressions(results.settings.environments),
         "csv": _data_address(format_table(results, "csv", options) + "\n") if has_rows else "",
     }
+    contents["headings"] = {name: words(heading) for name, heading in _HEADINGS.items()}
+    there = contents | tables._asdict() | {"tables": tables.environments, "verdict": True}
+    there["reproduce"] = results.provenance
+    contents["sections"] = [(name, heading) for name, heading in contents["headings"].items() if there[name]]
+    return contents
 
 
 def _visible(value: Any) -> Any:

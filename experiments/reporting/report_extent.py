@@ -22,11 +22,13 @@ class Drawn(NamedTuple):
     Attributes:
         agents: results of those that are drawn, on all environments.
         panels: the same on those environments that have a panel of their own.
+        everybody: results of all agents on these environments.
         left_out: what is not drawn, in sentences.
     """
 
     agents: TrialTable
     panels: TrialTable
+    everybody: TrialTable
     left_out: list[str]
 
 
@@ -45,9 +47,10 @@ def drawn_part(results: TrialTable, analysis: Analysis, words: Words) -> Drawn:
             "all."
         )
         left_out.append(words(template, number=MOST_DRAWN_AGENTS, all=f"{len(results.agents):,}"))
-    panels, places = agents, [one.environment for one in analysis.environments]
+    panels, everybody, places = agents, results, [one.environment for one in analysis.environments]
     if len(places) > MOST_DRAWN_ENVIRONMENTS:
         panels = results.only(kept, places[:MOST_DRAWN_ENVIRONMENTS])
+        everybody = results.only(results.agents, places[:MOST_DRAWN_ENVIRONMENTS])
         template = (
             "Where each environment has its own figure, the first {number} of {all} are drawn; the tables have all."
         )
@@ -62,7 +65,7 @@ def drawn_part(results: TrialTable, analysis: Analysis, words: Words) -> Drawn:
             "mean and interval are of all seeds."
         )
         left_out.append(words(template, number=MOST_DOTS, all=f"{most_seeds:,}"))
-    return Drawn(agents, panels, left_out)
+    return Drawn(agents, panels, everybody, left_out)
 
 
 def _best_agents(results: TrialTable, analysis: Analysis) -> list[str]:

@@ -53,7 +53,7 @@ class ReportTables(NamedTuple):
 def report_tables(analysis: Analysis, words: Words) -> ReportTables:
     """All tables of an experiment, in the reader's language."""
     sections = sections_of(analysis)
-    titles = [one.environment for one in analysis.environments]
+    titles = [words.shipped(one.environment) for one in analysis.environments]
     if analysis.overall is not None:
         titles.append(overall_title(analysis.overall, words))
     titles += [margin_title(margin, words) for margin in analysis.margins]

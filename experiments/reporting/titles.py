@@ -16,4 +16,4 @@ def margin_title(margin: Margin, words: Words) -> str:
         if margin.factor == "policy"
         else "{environment}: each learner, mean over {number} policies"
     )
-    return words(template, environment=margin.environment, number=margin.num_averaged)
+    return words(template, environment=words.shipped(margin.environment), number=margin.num_averaged)

@@ -13,6 +13,7 @@ from velodrome.experiments.results.analysis import Analysis, EnvironmentAnalysis
 from velodrome.experiments.results.comparison import AgentScores, Comparison
 from velodrome.experiments.results.numbers import estimate, is_known
 from velodrome.experiments.results.trial_table import TrialTable
+from velodrome.experiments.specification.descriptions import shipped_experiments
 
 # Sentences of one environment.
 MOST_SENTENCES = 6
@@ -109,7 +110,7 @@ def words_of(results: TrialTable, language: str) -> Words:
     """
     factors = results.settings.factors
     levels = [level for factor in factors.values() for level in factor.values()]
-    return Words.of(language, [*results.agents, *levels])
+    return Words.of(language, [*results.agents, *levels], is_shipped=results.name in shipped_experiments())
 
 
 def _of_environment(one: EnvironmentAnalysis, analysis: Analysis, words: Words) -> Verdict:
@@ -118,16 +119,18 @@ def _of_environment(one: EnvironmentAnalysis, analysis: Analysis, words: Words) 
     missing = _missing(one.comparison.agents, scale.heading, words)
     if one.comparison.num_untested:
         sentences = [*_untested(one.comparison, scale, words), missing]
-        return Verdict(one.environment, tuple(filter(None, sentences)), is_environment=True)
+        return Verdict(words.shipped(one.environment), tuple(filter(None, sentences)), is_environment=True)
     if len(groups.ranked) < 2:
         sentences = [*_alone(groups.ranked, scale, words), missing]
-        return Verdict(one.environment, tuple(filter(None, sentences)), is_environment=True)
+        return Verdict(words.shipped(one.environment), tuple(filter(None, sentences)), is_environment=True)
     said = SentenceParts(groups, scale, words, analysis.options.difference)
     texts = {name: sentence(said) for name, sentence in _SENTENCES.items()} | {"missing": missing}
     # Learners that end alike may have learnt at different speeds.
     texts["headline"] = " ".join(filter(None, (texts["headline"], _in_training(one, groups, words))))
     kept = [name for name in _BY_IMPORTANCE if texts[name]][:MOST_SENTENCES]
-    return Verdict(one.environment, tuple(text for name, text in texts.items() if name in kept), is_environment=True)
+    return Verdict(
+        words.shipped(one.environment), tuple(text for name, text in texts.items() if name in kept), is_environment=True
+    )
 
 
 def _in_training(one: EnvironmentAnalysis, groups: Groups, words: Words) -> str:

@@ -104,6 +104,9 @@ class ClusterWorkers:
             self._sent[number] = _Sent(task, future)
         asyncio.run_coroutine_threadsafe(self._follow(number, future), self._client.loop.asyncio_loop)
 
+    def shares(self) -> dict[str, float]:
+        return {}
+
     def check(self) -> None:
         if self._broken:
             raise ExperimentError(self._broken)

@@ -13,6 +13,8 @@ from velodrome.experiments.storage.trial_outcome import TrialOutcome
 PREPARE_SECONDS = 600.0
 # A trial whose worker process dies is run again, for it may have been a chance; the next time it fails.
 MAX_DEATHS = 2
+# Parts of a training that processes count in.
+SHARES = 1000
 # A worker that has shown no sign of life for so long is mentioned.
 SILENT_SECONDS = 60.0
 

@@ -73,6 +73,10 @@ class Crew:
         self.compiled.check()
         self.generic.check()
 
+    def shares(self) -> dict[str, float]:
+        """Share that is done of the trials that run, by key, where it is known."""
+        return self.compiled.shares() | self.generic.shares()
+
     def stop(self) -> None:
         """End all workers now."""
         try:
@@ -217,7 +221,7 @@ class Manager:
                 self._submit(crew, compiled, generic)
                 generic.extend(self._handle(self._collect(crew)))
                 crew.check()
-                self._tell()
+                self._tell(crew)
         except KeyboardInterrupt:
             is_interrupted = True
             raise
@@ -429,8 +433,16 @@ class Manager:
             counts.failed += status != "done"
         self.status.reused += is_reused
 
-    def _tell(self) -> None:
+    def _tell(self, crew: Crew | None = None) -> None:
         if self._progress is not None:
+            self.status.under_way = 0.0
+            for agent_status in self.status.agents.values():
+                agent_status.under_way = 0.0
+            for key, share in ({} if crew is None else crew.shares()).items():
+                agent = self._at_work.agent_of(key)
+                if agent is not None:
+                    self.status.under_way += share
+                    self.status.agents[agent].under_way += share
             self.status.is_compiling = COMPILE_CLOCK.is_running
             self.status.compile_seconds = COMPILE_CLOCK.seconds - self._compile_seconds_before
             self._progress(self.status)
@@ -441,6 +453,7 @@ class _AtWork:
 
     def __init__(self) -> None:
         self._task_of: dict[str, int] = {}
+        self._agents: dict[int, str] = {}
         self._left: Counter[int] = Counter()
         self._compiled: set[int] = set()
         self._added = 0
@@ -467,8 +480,14 @@ class _AtWork:
         self._added += 1
         self._task_of |= {trial.key: self._added for trial in task.trials}
         self._left[self._added] = len(task.trials)
+        self._agents[self._added] = task.agent
         if is_compiled:
             self._compiled.add(self._added)
+
+    def agent_of(self, key: str) -> str | None:
+        """Label of the agent of a trial that is at work; None where it is not."""
+        number = self._task_of.get(key)
+        return None if number is None else self._agents[number]
 
     def remove(self, key: str) -> bool:
         """Whether a trial was at work; from now on it is not."""
@@ -477,6 +496,6 @@ class _AtWork:
             return False
         self._left[number] -= 1
         if not self._left[number]:
-            del self._left[number]
+            del self._left[number], self._agents[number]
             self._compiled.discard(number)
         return True

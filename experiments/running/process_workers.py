@@ -85,6 +85,9 @@ class ProcessWorkers:
             else:
                 self._report(TrialEnded(trial, TrialOutcome(trial.key, "failed", error=_BROKEN)))
 
+    def shares(self) -> dict[str, float]:
+        return {} if self._watch is None else self._watch.shares()
+
     def stop(self) -> None:
         self._is_stopped = True
         self._end_pool()

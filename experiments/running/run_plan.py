@@ -201,14 +201,16 @@ def _tell_sum(progress: ProgressCallback, before: RunStatus, status: RunStatus) 
 def _sum(before: RunStatus, status: RunStatus) -> RunStatus:
     """Where two plans stand together."""
     agents = {
-        label: AgentStatus(one.total + other.total, one.finished + other.finished, one.failed + other.failed)
+        label: AgentStatus(
+            one.total + other.total, one.finished + other.finished, one.failed + other.failed, other.under_way
+        )
         for label, other in status.agents.items()
         for one in [before.agents.get(label, AgentStatus())]
     }
     return RunStatus(
         before.total + status.total, before.finished + status.finished, before.reused + status.reused,
         before.failed + status.failed, before.steps + status.steps, agents, status.is_compiling,
-        before.compile_seconds + status.compile_seconds,
+        before.compile_seconds + status.compile_seconds, status.under_way,
     )  # fmt: skip
 
 

@@ -191,8 +191,9 @@ class TimeLeft:
             self._learn(finished, self._finished, now - self._last_end)
             self._finished, self._last_end = finished, now
             self._looks += 1
-        # One look may have seen a warm-up, or the first of the workers' equally long trials.
-        if self._looks < 2:
+        # One look may have seen a warm-up, or the first of the workers' equally long trials; what is compiled now says
+        # nothing of how fast it will be.
+        if self._looks < 2 or status.is_compiling:
             return None
         remaining = self._remaining(status.agents)
         return abs(remaining - (now - self._last_end)) if remaining else None
@@ -238,7 +239,7 @@ def _display(title: str, status: RunStatus, facts: dict[str, str], console: "Con
     width = max(1, console.width - 2)
     # Two lines above, and one below, where the cursor would go, must fit as well.
     chosen, note = _choose_agents(status.agents, min(MOST_AGENTS, console.height - 4))
-    rows = [(title, AgentStatus(status.total, status.finished))]
+    rows = [(title, AgentStatus(status.total, status.finished, under_way=status.under_way))]
     rows += [("  " + label, status.agents[label]) for label in chosen]
     lines = _bars(rows, width, console)
     for name in DISPENSABLE:
@@ -282,12 +283,18 @@ def _bars(rows: list[tuple[str, AgentStatus]], width: int, console: "Console") -
     for line, count, failed, (_, agent) in zip(labels, counts, failures, rows, strict=True):
         line.truncate(label_width, overflow="crop" if ascii_only else "ellipsis", pad=True)
         if bar_width >= SHORTEST_BAR:
-            bar = console.render(ProgressBar(agent.total, agent.finished, bar_width))
+            bar = console.render(ProgressBar(agent.total, _done(agent), bar_width))
             line.append(" ").append_tokens((part.text, part.style) for part in bar)
             # Without colours, what is not filled is left out.
             line.truncate(label_width + 1 + bar_width, pad=True)
         line.append(" " + count.rjust(count_width)).append(failed, style="red")
     return labels
+
+
+def _done(agent: AgentStatus) -> float:
+    """Trials to fill a bar with: those that have ended, and what others have done; only a finished bar is full."""
+    left = agent.total - agent.finished
+    return agent.finished + min(agent.under_way, 0.99 * left)
 
 
 def _printable(label: str, encoding: str) -> str:

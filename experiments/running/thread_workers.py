@@ -23,6 +23,7 @@ class _Thread:
     def __init__(self, run: Callable[["_Thread"], None]) -> None:
         self.trial: PlannedTrial | None = None
         self.rest: list[PlannedTrial] = []
+        self.trials: list[PlannedTrial] = []
         self.task: Task | None = None
         self.interruption: Interruption | None = None
         self.is_abandoned = False
@@ -72,6 +73,14 @@ class ThreadWorkers:
             self._threads[place] = replacement = _Thread(self._work)
             replacement.thread.start()
 
+    def shares(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for worker in self._threads:
+            interruption = worker.interruption
+            if interruption is not None and not worker.is_abandoned:
+                found |= {trial.key: interruption.share for trial in worker.trials[: interruption.runs]}
+        return found
+
     def stop(self) -> None:
         self._stop.set()
         for _ in self._threads:
@@ -95,7 +104,7 @@ class ThreadWorkers:
                 together = 1 if self._timeout is not None else len(worker.rest)
                 trials, worker.rest = worker.rest[:together], worker.rest[together:]
                 with self._lock:
-                    worker.trial = trials[0]
+                    worker.trial, worker.trials = trials[0], trials
                     worker.interruption = Interruption(self._stop, self._timeout)
                 try:
                     with interruptible(worker.interruption):
@@ -153,6 +162,10 @@ class InlineWorkers:
                 self._report(NotCompiled(Task(task.agent, task.environment, task.trials[place:]), str(error)))
                 return
             self._report(TrialEnded(trial, outcome))
+
+    def shares(self) -> dict[str, float]:
+        """None: nothing runs while somebody asks."""
+        return {}
 
     def check(self) -> None:
         """Nothing to look for: a trial is over when `submit` returns."""

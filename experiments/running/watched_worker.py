@@ -9,12 +9,14 @@ from multiprocessing.connection import Connection
 from typing import Literal, NoReturn
 
 from velodrome.agents.engine.interruption import Interruption, interruptible
+from velodrome.experiments.running.limits import SHARES
 from velodrome.experiments.running.worker_memory import OwnMemory, growth
 from velodrome.experiments.running.worker_process import prepare_worker, run_sent_trial, run_sent_trials
 from velodrome.experiments.storage.trial_outcome import TrialOutcome
 
-# A trial begins; its time counts, or does not; it is over; the process ends itself before it has begun it.
-Message = Literal["begins", "counts", "pauses", "ends", "leaves"]
+# A trial begins; its time counts, or does not; it has come so far; it is over; the process ends itself before it has
+# begun it.
+Message = Literal["begins", "counts", "pauses", "advances", "ends", "leaves"]
 # The pool must have noticed who took a trial before that process is gone.
 LEAVE_SECONDS = 0.5
 
@@ -38,8 +40,11 @@ def run_watched_trial(payload: bytes, key: str, seed: int) -> TrialOutcome:
         memory.note(counts)
         say("counts" if counts else "pauses", key, memory.before)
 
+    def advanced(share: float) -> None:
+        say("advances", key, round(SHARES * share))
+
     say("begins", key, memory.before)
-    interruption = Interruption(threading.Event(), counting=note)
+    interruption = Interruption(threading.Event(), counting=note, advanced=advanced)
     with growth.watched(payload), interruptible(interruption):
         outcome = run_sent_trial(payload, key, seed)
     say("ends", key)
@@ -64,7 +69,7 @@ def say(message: Message, key: str, before: int = 0) -> None:
     Args:
         message: that is sent.
         key: of the trial.
-        before: bytes of this process that are not the trial's.
+        before: bytes of this process that are not the trial's; where it advances, thousandths that are done.
     """
     if _connection is not None:
         with contextlib.suppress(OSError):

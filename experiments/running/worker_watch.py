@@ -9,7 +9,7 @@ from typing import Literal
 import psutil
 
 from velodrome.experiments.running import limits
-from velodrome.experiments.running.limits import TrialLimits
+from velodrome.experiments.running.limits import SHARES, TrialLimits
 from velodrome.experiments.running.worker_process import WorkerContext
 from velodrome.experiments.storage.trial_outcome import TrialOutcome
 
@@ -27,12 +27,14 @@ class _AtWork:
 
     Attributes:
         before: bytes of the process that are not the trial's.
+        share: of the training that is done.
     """
 
     key: str
     process: psutil.Process
     began: float
     before: int
+    share: float = 0.0
     counted: float = 0.0
     counts_since: float | None = None
     processor_seconds: float = -1.0
@@ -96,6 +98,11 @@ class WorkerWatch:
             found, self._standstills = self._standstills, []
         return found
 
+    def shares(self) -> dict[str, float]:
+        """Share of the training that is done, by the key of each trial."""
+        with self._lock:
+            return {at_work.key: at_work.share for at_work in self._at_work.values()}
+
     def stop(self) -> None:
         """Stop watching."""
         self._stop.set()
@@ -128,6 +135,9 @@ class WorkerWatch:
             # The pool finds a process that is no more.
             with contextlib.suppress(psutil.NoSuchProcess):
                 self._at_work[pid] = _AtWork(key, psutil.Process(pid), now, before, counts_since=now, alive=now)
+        elif message == "advances":
+            if pid in self._at_work:
+                self._at_work[pid].share = before / SHARES
         elif pid in self._at_work:
             at_work = self._at_work[pid]
             at_work.counted = at_work.counted_seconds(now)

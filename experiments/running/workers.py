@@ -48,5 +48,8 @@ class Workers(Protocol):
     def check(self) -> None:
         """Called a few times a second: look for trials that take too long and for workers that are gone."""
 
+    def shares(self) -> dict[str, float]:
+        """Share of the training that is done, from 0 to 1, by the key of each trial that runs, where it is known."""
+
     def stop(self) -> None:
         """End all workers now; trials that are under way are given up."""
