@@ -2,8 +2,9 @@
 
 Every run is a fresh process with everything that a user waits for: imports, compiling, trials, the store, tables and
 pictures. "cold" starts with an empty folder of compiled code (NUMBA_CACHE_DIR), "warm" runs all trials again, "stored"
-none. The trials alone are those of the same experiment, by `run_trial` one after the other, with compiled code and
-nothing stored; "trials and store" is `compare` of the library with compiled code, which makes no table.
+none, "watched" all again with the page of `--watch`. The trials alone are those of the same experiment, by `run_trial`
+one after the other, with compiled code and nothing stored; "trials and store" is `compare` of the library with compiled
+code, which makes no table.
 """
 
 import tempfile
@@ -38,12 +39,14 @@ def one_round(many: int, few: int) -> dict[str, Start]:
     with tempfile.TemporaryDirectory() as name:
         folder, cache = Path(name), Path(name) / "compiled"
 
-        def compared(seeds: int, out: str) -> Start:
-            return start(command("compare", "frozenlake", "--seeds", str(seeds), "--out", out), folder, cache)
+        def compared(seeds: int, out: str, *options: str) -> Start:
+            words = ["compare", "frozenlake", "--seeds", str(seeds), "--out", out, *options]
+            return start(command(*words), folder, cache)
 
         found = {"cold": compared(many, "cold"), "bare": start(BARE.format(seeds=many), folder, cache)}
         found["trials"] = start(STORE.format(seeds=many), folder, cache)
-        found |= {"warm": compared(many, "warm"), "stored": compared(many, "warm")}
+        found |= {"warm": compared(many, "warm"), "watched": compared(many, "watched", "--watch")}
+        found |= {"stored": compared(many, "warm")}
         found["report"] = start(command("report", "warm"), folder, cache)
         compared(few, "few")
         return found | {"few stored": compared(few, "few")}
@@ -75,6 +78,7 @@ def main() -> None:
         rows = [
             row(f"{many} seeds, cold", "cold", goal("cold", COLD), rounds),
             row(f"{many} seeds, warm", "warm", "", rounds),
+            row(f"{many} seeds, warm, watched", "watched", "", rounds),
             row(f"{many} seeds, all stored", "stored", goal("stored", STORED), rounds),
         ]
         load.table("many", title, rows, "CPU, so many times")

@@ -28,7 +28,7 @@ def _work_in_a_folder_of_its_own(tmp_path, monkeypatch):
 @pytest.fixture
 def at_once(monkeypatch):
     """Look and write as often as can be."""
-    monkeypatch.setattr(watch_page, "FIRST_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(watch_page, "LOOK_SHARE", 1e9)
     monkeypatch.setattr(watch_page, "WRITE_SECONDS", 0.02)
     monkeypatch.setattr(watch_page, "REST_RATIO", 0.0)
 

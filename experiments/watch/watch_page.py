@@ -20,12 +20,11 @@ from velodrome.experiments.texts import visible
 from velodrome.experiments.watch.shown import shown_results, translations
 
 WRITE_SECONDS, STATUS_SECONDS = 2.0, 0.25
-# Looking at results, and writing, wait so many times the CPU time that they took: a look that takes twice as long as
-# the one before keeps both below 2 %.
-REST_RATIO = 80.0
-# Of the first look; later ones are measured.
-FIRST_LOOK_SECONDS, LOOK_SECONDS_PER_PAIR = 5.0, 0.05
-_DATA, _NOTHING = "@data@", "null"
+# Of the time so far, for looking at results; writing rests so many times as long as it takes: together below 2 %.
+LOOK_SHARE, REST_RATIO = 0.015, 200.0
+# What a first look is expected to take, for each agent on each environment and each trial; later ones are measured.
+SECONDS_PER_PAIR, SECONDS_PER_TRIAL = 0.03, 0.0006
+_DATA = "@data@"
 
 
 class WatchPage:
@@ -64,8 +63,8 @@ class WatchPage:
         self._status = RunStatus()
         self._left: float | None = None
         self._time_left, self._next_status = TimeLeft(), 0.0
-        self._looked, self._seen = _NOTHING, 0
-        self._look_at = self._started + FIRST_LOOK_SECONDS
+        self._looked, self._seen = "null", 0
+        self._num_pairs, self._look_seconds, self._last_look = 0, 0.0, 0.0
         self._problem, self._has_warned = "", False
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._write_until_over, name="velodrome-watch", daemon=True)
@@ -96,7 +95,7 @@ class WatchPage:
         self._is_over.set()
         self._thread.join()
         if kind is None:
-            self._look_at, self._seen = 0.0, -1
+            self._seen = -1
         self._update("over" if kind is None else "stopped")
         self._warn_once()
 
@@ -106,41 +105,46 @@ class WatchPage:
             pause = max(WRITE_SECONDS, REST_RATIO * self._update("running"))
 
     def _update(self, state: str) -> float:
-        """Write the page, with new results where it is time; returns the CPU seconds that the writing took."""
-        before = time.thread_time()
+        """Write the page, with new results where it is time; returns the seconds that the writing took."""
+        before = time.monotonic()
         try:
-            if self._status.finished != self._seen and time.monotonic() >= self._look_at:
+            if self._status.finished != self._seen and (self._seen < 0 or self._is_due()):
                 self._look()
-                took, before = time.thread_time() - before, time.thread_time()
-                self._look_at = max(self._look_at, time.monotonic() + REST_RATIO * took)
+                self._last_look, before = time.monotonic() - before, time.monotonic()
+                self._look_seconds += self._last_look
             head, tail = _page()
             data = self._facts(state)[:-1] + f', "looked": {self._looked}}}'
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self._path, "".join((head, data.replace("<", "\\u003c"), tail)))
         except Exception as error:
             self._problem = " ".join(f"{type(error).__name__}: {error}".split())
-        return time.thread_time() - before
+        return time.monotonic() - before
 
-    def _look(self) -> None:
-        """Compute what the page shows of the trials that have ended; nothing where that would be too early."""
-        finished = self._status.finished
-        results = self.results or self._stored()
-        if results is not None:
-            shown = shown_results(results, self._options)
-            self._looked, self._seen = json.dumps(shown, ensure_ascii=False, allow_nan=False), finished
+    def _is_due(self) -> bool:
+        """Whether the time so far bears another look."""
+        finished, elapsed = self._status.finished, time.monotonic() - self._started
+        if self._last_look:
+            expected = self._last_look * finished / max(self._seen, 1)
+        else:
+            expected = SECONDS_PER_PAIR * self._num_pairs + SECONDS_PER_TRIAL * finished
+        return self._look_seconds + expected <= LOOK_SHARE * elapsed and self._is_stored()
 
-    def _stored(self) -> Results | None:
-        """Results of the trials that are stored; None where the experiment is not yet, or a first look is too early."""
+    def _is_stored(self) -> bool:
+        """Whether the experiment is stored, and, once its pairs are counted, a first look is not too early."""
+        if self._num_pairs:
+            return True
         with Store.open_for_reading(self._out) as store:
             if self._experiment is not None and self._experiment not in store.experiments():
-                return None
-            experiment = store.experiment(self._experiment)
-            if self._looked == _NOTHING and not self._is_over.is_set():
-                pairs = len({(agent, environment) for _, agent, environment, _ in experiment.trials})
-                self._look_at = self._started + REST_RATIO * LOOK_SECONDS_PER_PAIR * pairs
-                if time.monotonic() < self._look_at:
-                    return None
-            return Results.of_store(store, experiment)
+                return False
+            trials = store.experiment(self._experiment).trials
+        self._num_pairs = len({(agent, environment) for _, agent, environment, _ in trials})
+        return self._is_due()
+
+    def _look(self) -> None:
+        """Compute what the page shows of the trials that have ended."""
+        finished = self._status.finished
+        shown = shown_results(self.results or Results.load(self._out, self._experiment), self._options)
+        self._looked, self._seen = json.dumps(shown, ensure_ascii=False, allow_nan=False), finished
 
     def _facts(self, state: str) -> str:
         """Where the run stands, as a JSON object."""
