@@ -141,7 +141,7 @@ def test_a_long_trial_says_how_far_it_has_come(agent, monkeypatch, tmp_path):
     file.write_text(SLOW)
     monkeypatch.syspath_prepend(tmp_path)
     # Compiled trials take a few seconds in all; those of the other agent sleep as long.
-    budget = {"episodes": 40} if ":" in agent else {"steps": 4_000_000}
+    budget = {"episodes": 40} if ":" in agent else {"steps": 12_000_000}
     seen = []
 
     def look(state):

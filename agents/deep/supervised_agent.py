@@ -12,6 +12,7 @@ from velodrome.agents.deep.labelled_task import LabelledTask, labelled_examples
 from velodrome.agents.deep.learner import Learner as Network
 from velodrome.agents.deep.supervised_learner import DivergedError, SupervisedLearner
 from velodrome.agents.engine.episode_ends import EpisodeEnds
+from velodrome.agents.engine.interruption import current_interruption
 from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.errors import BudgetError, UnsupportedEnvironmentError, environment_label
 from velodrome.agents.training import Training
@@ -191,6 +192,7 @@ class SupervisedAgent(Agent):
         learner.num_calls += 1
         returns: list[np.ndarray] = []
         finished = 0
+        interruption = current_interruption()
         while finished < wanted:
             seen = learner.examples_seen
             count = min(self.batch_size, len(kept) - seen % len(kept), left - finished)
@@ -211,6 +213,8 @@ class SupervisedAgent(Agent):
             returns.append((predictions == right).reshape(count, -1).sum(axis=1))
             learner.examples_seen += count
             finished += count
+            if interruption is not None:
+                interruption.advance(finished, 0)
             if learner.examples_seen % len(kept) == 0 and stopping is not None and not stopping.has_stopped:
                 held_inputs = inputs[held_out] - symbols if symbols else inputs[held_out]
                 stopping.end_epoch(network, held_inputs, labels[held_out])

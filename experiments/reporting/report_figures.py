@@ -22,7 +22,7 @@ _OVER = re.compile(r"over (\d+) environments")
 # An agent and its mean, in the legend of profiles.
 _IN_LEGEND = re.compile(r"(.+)(  \S+)", re.S)
 # Words of our own inside pictures.
-_DRAWN_WORDS = ("no score", "from the largest mean", "together")
+_DRAWN_WORDS = ("no score", "from the largest mean", "together", "greedy success rate", "greedy return")
 _OUTLINE = re.compile(r' d="[^"]*"')
 _IDENTIFIER = re.compile(r' id="|url\(#|href="#')
 _GLOBAL_STYLE = re.compile(r"<style type=\"text/css\">.*?</style>", re.S)
@@ -114,15 +114,15 @@ def _translated(text: str, words: Words) -> str:
         start, found, value = text.partition(template.removesuffix("{value}"))
         if found and not start and _NUMBER.fullmatch(value):
             return words(template, value=value)
-    if text in _DRAWN_WORDS:
-        return words(text)
+    line = " ".join(text.split("\n"))
+    if line in _DRAWN_WORDS:
+        return wrapped(words(line), 16)
     over = _OVER.fullmatch(text)
     if over:
         return words("over {number} environments", number=over[1])
     legend = _IN_LEGEND.fullmatch(text)
     if legend:
         return f"{_translated(legend[1], words)}{legend[2]}"
-    line = " ".join(text.split("\n"))
     shipped = [words.shipped(label) for label in line.split(" = ")]
     return text if shipped == line.split(" = ") else wrapped(" = ".join(shipped))
 
