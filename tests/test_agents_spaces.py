@@ -260,7 +260,6 @@ def test_a_saved_agent_knows_the_parts_of_its_observations(tmp_path):
     ]
 
 
-SB3 = "sb3('DQN'"
 REFUSED = {
     "a few numbers": (
         spaces.Box(-1.0, 1.0, (4,)),
@@ -269,22 +268,22 @@ REFUSED = {
     "many numbers": (
         spaces.Box(-1.0, 1.0, (60,)),
         "has a box of 60 numbers: too many for a table of bins, look at a few with discretized(q_learning, bins=4, "
-        f"dimensions=[0, 1]), or take an agent with a network, {SB3})",
+        "dimensions=[0, 1]), or take an agent with a network, dqn",
     ),
     "a picture": (
         spaces.Box(0, 255, (210, 160, 3), np.uint8),
         "has a picture of 210x160x3: a table is too small for pictures, take an agent with a network, neural_bandit "
-        f"where an episode is one step, {SB3}, policy='CnnPolicy')",
+        "where an episode is one step, sb3('DQN', policy='CnnPolicy')",
     ),
     "a small picture": (
         spaces.Box(0, 255, (7, 7, 3), np.uint8),
         "has a picture of 7x7x3: a table is too small for pictures, take an agent with a network, neural_bandit where "
-        f"an episode is one step, {SB3}), or number what it meets, numbered(q_learning)",
+        "an episode is one step, dqn, or number what it meets, numbered(q_learning)",
     ),
     "whole numbers": (
         spaces.Box(-5, 5, (60,), np.int8),
         "has a box of 60 whole numbers: too many for a table of bins, look at a few with discretized(q_learning, "
-        f"bins=4, dimensions=[0, 1]), or take an agent with a network, {SB3})",
+        "bins=4, dimensions=[0, 1]), or take an agent with a network, dqn",
     ),
     "an array": (spaces.Box(-1.0, 1.0, (5, 7)), "has an array of 5x7 numbers: too many for a table of bins"),
     "a Dict with a part that fits": (
