@@ -19,6 +19,7 @@ from velodrome.experiments.specification.plan import PlannedTrial
 from velodrome.experiments.specification.stored_plan import StoredPlanMaker
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.storage.provenance import package_versions
+from velodrome.experiments.storage.snapshot_rows import pack_snapshots
 from velodrome.experiments.storage.store import Store
 from velodrome.experiments.storage.store_schema import METRICS
 from velodrome.experiments.storage.trial_outcome import TrialOutcome, failure_reason
@@ -206,8 +207,12 @@ class _Comparison:
             measured, new_measured = (
                 dict(some.measured_curves([key])).get(key, {}) for some in (self._store, self._reruns)
             )
-            remarks = list(_measured_differences(measured, new_measured))
-            yield from remarks or ["the snapshots differ"]
+            yield from _measured_differences(measured, new_measured)
+            snapshots, new_snapshots = (
+                [pack_snapshots(found) for _, found in some.snapshots([key])] for some in (self._store, self._reruns)
+            )
+            if snapshots != new_snapshots:
+                yield "the snapshots differ"
 
 
 def _curve_differences(stored: EpisodeCurves | None, now: EpisodeCurves | None) -> Iterator[str]:

@@ -111,7 +111,7 @@ def test_every_agent_has_the_figures_that_apply(agent, place, names):
 def test_only_those_that_are_wanted(digits_trial):
     assert list(trial_figures(digits_trial, only=["filters", "confusion"])) == ["confusion", "filters"]
     with pytest.raises(
-        ExperimentError, match=r"^only must name accuracy, .*, got 'mistake': did you mean 'mistakes'\?"
+        ExperimentError, match=r"^only must name curves, accuracy, .*, got 'mistake': did you mean 'mistakes'\?"
     ):
         trial_figures(digits_trial, only=["mistake"])
     assert list(FIGURES) == ["accuracy", "confusion", "mistakes", "filters", "strip"]

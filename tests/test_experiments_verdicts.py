@@ -375,13 +375,19 @@ CATALOGUE = Path(reporting.__file__).parent / "locale" / "ko" / "LC_MESSAGES" / 
 
 
 def messages():
-    """Entries of the Korean catalogue but for its header: English, English of several if they differ, Korean."""
+    """Entries of the Korean catalogue but for its header: English, English of several if they differ, Korean.
+
+    Those with a context, the labels of shipped experiments, come as gettext has them, with the context in front.
+    """
     entries = []
     for block in CATALOGUE.read_text(encoding="utf-8").split("\n\n")[1:]:
         fields = re.findall(r'^(msg\w+(?:\[0\])?)((?:\s+"(?:[^"\\]|\\.)*")+)', block, re.M)
         entries.append(
             {name: "".join(ast.literal_eval(f"[{text.strip()}]".replace('"\n"', '", "'))) for name, text in fields}
         )
+    for one in entries:
+        if "msgctxt" in one:
+            one["msgid"] = f"{one['msgctxt']}\x04{one['msgid']}"
     return [(one["msgid"], one.get("msgid_plural"), one.get("msgstr", one.get("msgstr[0]"))) for one in entries]
 
 
