@@ -9,9 +9,9 @@ from pathlib import Path
 import gymnasium as gym
 import pytest
 
-from velodrome.experiments.cli import run_progress
 from velodrome.experiments.cli.application import main
 from velodrome.experiments.results.results import Results
+from velodrome.experiments.running import run_progress
 from velodrome.experiments.specification.experiment_file import read_experiment
 from velodrome.experiments.storage.store import Store
 

@@ -790,7 +790,7 @@ def test_curves_go_into_pictures_and_the_shipped_experiments_can_be_run():
     panels = results.plot(kind="curves").axes
     assert [axes.get_ylabel() for axes in panels] == ["exploration", "loss", "mean action value", "updates"]
     assert all(axes.get_lines()[0].get_xdata().tolist() == [1_000, 2_000] for axes in panels)
-    for name, number in (("q_networks", 12), ("dqn", 3 * 9)):
+    for name, number in (("q_networks", 12), ("dqn", 3 * 12 + 1)):
         plan = read_experiment(name).plan()
         assert len(plan.trials) == number * 10
         assert all(place.solved_at is not None for place in plan.environments.values())
