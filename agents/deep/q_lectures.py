@@ -3,6 +3,7 @@
 Source: the lecture series that this project grew out of, its Q-network on FrozenLake and its two DQNs on CartPole.
 """
 
+import dataclasses
 from typing import Any
 
 from velodrome.agents.agent import Agent
@@ -102,19 +103,12 @@ def dqn_2015(
     DQN, which is another thing (`double=True`). Deviations: those of `dqn_2013`; 4. the paper copies every
     10,000 steps, the lecture every 5.
     """
-    return DQN(
+    first = dqn_2013(
         network=network,
-        initial_weights="glorot",
-        policy=EpsilonGreedy(epsilon),
         discount=discount,
         learning_rate=learning_rate,
-        max_gradient_norm=None,
-        scaling="none",
+        epsilon=epsilon,
         replay=replay,
-        learning_starts=0,
-        train_every=1,
-        target_every=target_every,
-        double=False,
-        n_step=1,
         terminal_reward=terminal_reward,
     )
+    return dataclasses.replace(first, target_every=target_every)
