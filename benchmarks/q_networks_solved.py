@@ -18,7 +18,7 @@ import measuring
 from peer_q_networks import CLEANRL_STEPS, ENVIRONMENT, SOLVED, ZOO, Trainer, on_one_thread, trainer, watched
 
 OURS = "velodrome `dqn`"
-SEEDS, FIRST_SEED = 10, 5_000
+SEEDS, FIRST_SEED = 10, 50_000
 SKIPPED = (
     "skipped: no Stable-Baselines3. Install it apart: python -m venv DIR; DIR/bin/pip install stable-baselines3; "
     "then --sb3-python DIR/bin/python"

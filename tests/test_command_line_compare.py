@@ -441,6 +441,14 @@ def test_the_name_of_many_is_short_and_their_own(capsys):
     assert len(list(Path("results").rglob("experiment.toml"))) == 2
 
 
+def test_a_name_of_both_is_an_experiment_alone_and_an_agent_with_an_environment(capsys):
+    assert main(["compare", "dqn", "--seeds", "0"]) == 2
+    assert "seeds" in capsys.readouterr().err
+    budget = ["--steps", "60", "--seeds", "2", "--evaluation-episodes", "2", "--quiet"]
+    assert main(["compare", "dqn", "random", "--on", "CartPole-v1", *budget]) == 0
+    assert Results.load("results").agents == ["dqn", "random"]
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [

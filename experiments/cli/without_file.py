@@ -30,7 +30,8 @@ def one_experiment(names: Sequence[str]) -> str:
             f"give one experiment, a TOML file or one of `velodrome list experiments`{got}; {_ADD_ON}"
         )
     name = names[0]
-    if not os.path.isfile(name) and _is_agent(_split(name)[1]):
+    # Without --on the experiment is meant, where an agent has the same name.
+    if not os.path.isfile(name) and name not in shipped_experiments() and _is_agent(_split(name)[1]):
         raise ExperimentError(f"{name} is an agent, not an experiment; {_ADD_ON}")
     return name
 
@@ -47,7 +48,9 @@ def fields_without_file(agents: Sequence[str], on: Sequence[str], changes: Mappi
         ExperimentError: an experiment is given in place of an agent, no agent, or a label twice.
     """
     for agent in agents:
-        if agent in shipped_experiments() or agent.endswith(".toml") or os.path.isfile(agent):
+        # An experiment may have the name of the agent that it is about: with --on the agent is meant.
+        is_shipped = agent in shipped_experiments() and not _is_agent(agent)
+        if is_shipped or agent.endswith(".toml") or os.path.isfile(agent):
             raise ExperimentError(
                 f"{agent} is an experiment with environments of its own: leave out --on, or give agents"
             )
