@@ -32,7 +32,7 @@ from velodrome.agents import (
 )
 from velodrome.agents.deep import q_kernels as kernels
 from velodrome.agents.deep.q_learner import ObservationReader
-from velodrome.agents.deep.q_model import Batch, NetworkShape, QNetwork
+from velodrome.agents.deep.q_model import Batch, LearningRule, NetworkShape, QNetwork
 from velodrome.agents.deep.replay import Replay
 from velodrome.experiments.specification.catalogue import build_agent
 from velodrome.experiments.specification.experiment_file import read_experiment
@@ -90,7 +90,8 @@ def network(size=6, num_actions=3, **options):
     } | options  # fmt: skip
     names = ("hidden", "is_symbol", "is_dueling", "has_bias")
     shape = NetworkShape(num_inputs=6, num_actions=num_actions, **{name: given.pop(name) for name in names})
-    made = QNetwork(shape, np.random.default_rng(0), initial_weights="glorot", batch_size=size, **given)
+    rule = LearningRule(**given)
+    made = QNetwork(shape, np.random.default_rng(0), initial_weights="glorot", batch_size=size, rule=rule)
     rng = np.random.default_rng(1)
     for row in (kernels.ONLINE, kernels.TARGET):
         for kernel, bias in made.layers(row):

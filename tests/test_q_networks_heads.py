@@ -17,7 +17,7 @@ import velodrome as vd
 from velodrome.agents import DQN, MLP, Agent, Categorical, Quantile, SoftmaxRegression
 from velodrome.agents.deep import q_heads, q_kernels as kernels
 from velodrome.agents.deep.headed_q_network import HeadedQNetwork
-from velodrome.agents.deep.q_model import NetworkShape, layers_in
+from velodrome.agents.deep.q_model import LearningRule, NetworkShape, layers_in
 from velodrome.agents.resuming.environment_streams import environment_streams, restore_environment_streams
 from velodrome.experiments.specification.catalogue import build_agent
 from velodrome.experiments.trials.checkpoints import train_with_checkpoints
@@ -85,8 +85,16 @@ def network(size=6, num_inputs=4, num_actions=3, **options):
         num_atoms=1 if distribution is None else distribution.num_atoms,
         **{name: given.pop(name) for name in names},
     )
-    rng = np.random.default_rng(1)
-    made = HeadedQNetwork(shape, rng, np.random.default_rng(3), initial_weights="fan_in", batch_size=size, **given)
+    of_rule = {name: given[name] for name in LearningRule.__dataclass_fields__}
+    made = HeadedQNetwork(
+        shape,
+        rng := np.random.default_rng(1),
+        np.random.default_rng(3),
+        initial_weights="fan_in",
+        batch_size=size,
+        rule=LearningRule(**of_rule),
+        **{name: value for name, value in given.items() if name not in of_rule},
+    )
     for row in (kernels.ONLINE, kernels.TARGET):
         for head in made.weights[:, row]:
             for part in (head[: shape.num_weights], head[shape.num_weights :]):

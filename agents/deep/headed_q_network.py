@@ -8,7 +8,7 @@ import numpy as np
 from velodrome.agents.deep import q_heads as kernels
 from velodrome.agents.deep.distributions import Categorical, Distribution
 from velodrome.agents.deep.q_kernels import GRADIENT, ONLINE, TARGET
-from velodrome.agents.deep.q_model import Batch, NetworkShape, draw_weights, layers_in, take_over
+from velodrome.agents.deep.q_model import Batch, CompiledNetwork, LearningRule, NetworkShape, draw_weights, layers_in
 
 # Observations that are valued at once.
 _CHUNK = 256
@@ -16,7 +16,7 @@ _CHUNK = 256
 _FIRST_DEVIATION = 0.5
 
 
-class HeadedQNetwork:
+class HeadedQNetwork(CompiledNetwork):
     """Online and target networks, with the optimiser, of one or several heads; heads share nothing.
 
     Args:
@@ -29,7 +29,7 @@ class HeadedQNetwork:
         num_heads: number of networks; of several, each has a prior.
         prior_scale: factor of the priors' outputs.
         head_share: probability that a step is one for a head to learn from.
-        options: the others, as of `QNetwork`.
+        batch_size, rule: as of `QNetwork`.
 
     Attributes:
         weights: float32 (num_heads, 5, num_weights), of noisy networks twice as many; see `q_heads.learn`.
@@ -54,12 +54,7 @@ class HeadedQNetwork:
         prior_scale: float,
         head_share: float,
         batch_size: int,
-        is_double: bool,
-        has_target: bool,
-        has_masks: bool,
-        is_huber: bool,
-        optimizer: int,
-        max_gradient_norm: float,
+        rule: LearningRule,
     ) -> None:
         self.shape, self.stream = shape, stream
         self.num_updates = self.head = 0
@@ -94,10 +89,10 @@ class HeadedQNetwork:
         self._prior_scale = float(prior_scale)
         self._meaning = (shape.is_symbol, shape.is_dueling, kind, support)
         self._options = (
-            kind, support, shape.is_symbol, shape.is_dueling, shape.has_bias, has_masks, is_double, has_target,
-            is_huber, optimizer,
+            kind, support, shape.is_symbol, shape.is_dueling, shape.has_bias, rule.has_masks, rule.is_double,
+            rule.has_target, rule.is_huber, rule.optimizer,
         )  # fmt: skip
-        self._max_gradient_norm = max_gradient_norm
+        self._max_gradient_norm = rule.max_gradient_norm
 
     def layers(self, row: int, head: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
         """Views of a row of a head's weights, the means of noisy ones; as of `QNetwork`."""
@@ -180,13 +175,3 @@ class HeadedQNetwork:
         """Networks, moments and powers of the optimiser, and priors."""
         found: dict[str, np.ndarray] = {"weights": self.weights[:, :GRADIENT], "powers": self.powers}
         return found | {"priors": self.priors} if self._num_heads > 1 else found
-
-    def restore(self, arrays: dict[str, np.ndarray], num_updates: int) -> None:
-        """Take over what `arrays` gave.
-
-        Raises:
-            KeyError, ValueError: an array is missing or does not fit.
-        """
-        for name, own in self.arrays().items():
-            take_over(name, own, arrays[name])
-        self.num_updates = num_updates

@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -18,7 +17,7 @@ from velodrome.agents.deep.labelled_task import LabelledTask
 from velodrome.agents.deep.network import KerasNetwork
 from velodrome.agents.deep.network_inputs import input_shape
 from velodrome.agents.deep.neural_classifier import NeuralClassifier
-from velodrome.agents.deep.q_model import Batch, NetworkShape, first_range
+from velodrome.agents.deep.q_model import Batch, LearningRule, NetworkShape, first_range
 from velodrome.agents.deep.training_program import adam_update
 from velodrome.agents.engine.interruption import not_counted
 from velodrome.agents.engine.seeding import Streams
@@ -36,22 +35,6 @@ _MOMENTS = ("first", "second")
 _RECURRENT = ("SimpleRNN", "LSTM", "GRU")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """What a gradient step does; see `q_kernels.learn`, whose options these are."""
-
-    num_actions: int
-    num_symbols: int
-    is_dueling: bool
-    has_bias: bool
-    has_masks: bool
-    is_double: bool
-    has_target: bool
-    is_huber: bool
-    optimizer: int
-    max_gradient_norm: float
-
-
 class QProgram:
     """Traced functions, shared by all learners of a process that have the same network and options.
 
@@ -60,13 +43,14 @@ class QProgram:
 
     Args:
         network: its functions.
+        shape: of its inputs and outputs.
         rule: of the gradient steps.
     """
 
-    def __init__(self, network: KerasNetwork, rule: Rule) -> None:
+    def __init__(self, network: KerasNetwork, shape: NetworkShape, rule: LearningRule) -> None:
         tf = tensorflow()
-        self._network, self._rule = network, rule
-        self._trained = [name for name in network.trained if rule.has_bias or not name.endswith("/bias")]
+        self._network, self._shape, self._rule = network, shape, rule
+        self._trained = [name for name in network.trained if shape.has_bias or not name.endswith("/bias")]
         self.has_chance = len(network.model.variables) > len(network.weight_shapes)
         layers = {layer["class_name"] for layer in json.loads(network.text)["config"]["layers"]}
         # The compiler wants all shapes, and so a trace for each length of a burst.
@@ -91,11 +75,11 @@ class QProgram:
         return self._combined(self._network.logits(weights, self._read(inputs)))
 
     def _read(self, inputs: Any) -> Any:
-        tf, number = tensorflow(), self._rule.num_symbols
-        return tf.one_hot(tf.cast(inputs[:, 0], tf.int32), number) if number else inputs
+        tf, shape = tensorflow(), self._shape
+        return tf.one_hot(tf.cast(inputs[:, 0], tf.int32), shape.num_inputs) if shape.is_symbol else inputs
 
     def _combined(self, outputs: Any) -> Any:
-        if not self._rule.is_dueling:
+        if not self._shape.is_dueling:
             return outputs
         advantages = outputs[:, :-1]
         return outputs[:, -1:] + advantages - tensorflow().reduce_mean(advantages, axis=1, keepdims=True)
@@ -184,9 +168,9 @@ def _chosen(values: Any, actions: Any) -> Any:
 
 
 @lru_cache(maxsize=32)
-def _program(network: KerasNetwork, rule: Rule) -> QProgram:
+def _program(network: KerasNetwork, shape: NetworkShape, rule: LearningRule) -> QProgram:
     """The program of a network; tracing and compiling it takes seconds, so it is kept."""
-    return QProgram(network, rule)
+    return QProgram(network, shape, rule)
 
 
 class KerasQNetwork:
@@ -205,6 +189,7 @@ class KerasQNetwork:
         initial_weights: as of `QNetwork`, of dense layers and convolutions. Recurrent layers have all their weights
             within 1 / sqrt(units) for "fan_in"; all that is left, and a Keras model of the user's, begins as its
             layers' initialisers say.
+        batch_size, rule: as of `QNetwork`.
 
     Attributes:
         batches: to be filled before `learn`.
@@ -223,27 +208,10 @@ class KerasQNetwork:
         gradient_steps: int,
         initial_weights: float | str,
         batch_size: int,
-        is_double: bool,
-        has_target: bool,
-        has_masks: bool,
-        is_huber: bool,
-        optimizer: int,
-        max_gradient_norm: float,
+        rule: LearningRule,
     ) -> None:
         self.shape, self._classifier, self._task, self._streams = shape, classifier, task, streams
-        self._rng, self._initial_weights = rng, initial_weights
-        self._rule = Rule(
-            num_actions=shape.num_actions,
-            num_symbols=shape.num_inputs if shape.is_symbol else 0,
-            is_dueling=shape.is_dueling,
-            has_bias=shape.has_bias,
-            has_masks=has_masks,
-            is_double=is_double,
-            has_target=has_target,
-            is_huber=is_huber,
-            optimizer=optimizer,
-            max_gradient_norm=max_gradient_norm,
-        )
+        self._rng, self._initial_weights, self._rule = rng, initial_weights, rule
         number, size = min(gradient_steps, LONGEST_BURST), 1 if shape.is_symbol else shape.num_inputs
         one = Batch.empty(batch_size, size, shape.num_actions)
         self._stacked = Batch(*(np.stack([array] * number) for array in one))
@@ -291,13 +259,13 @@ class KerasQNetwork:
         arrays = self._stored
         if arrays is None:
             arrays = {"model": self._text} | self._named("weights", self._ready_state()["weights"].numpy())
-        network, shape, rule = self._classifier._exported(self._task, arrays), input_shape(self._task), self._rule
+        network, shape, own = self._classifier._exported(self._task, arrays), input_shape(self._task), self.shape
 
         def answer(inputs: np.ndarray) -> np.ndarray:
-            if rule.num_symbols:
-                inputs = np.eye(rule.num_symbols, dtype=np.float32)[inputs[:, 0].astype(np.int64)]
+            if own.is_symbol:
+                inputs = np.eye(own.num_inputs, dtype=np.float32)[inputs[:, 0].astype(np.int64)]
             outputs = network.logits(inputs.reshape(-1, *shape))
-            if rule.is_dueling:
+            if own.is_dueling:
                 advantages = outputs[:, :-1]
                 outputs = outputs[:, -1:] + advantages - advantages.mean(axis=1, keepdims=True)
             return outputs
@@ -394,7 +362,7 @@ class KerasQNetwork:
 
     @cached_property
     def _program(self) -> QProgram:
-        return _program(self._network, self._rule)
+        return _program(self._network, self.shape, self._rule)
 
     def _ready_state(self) -> dict[str, Any]:
         """Weights, moments and number of gradient steps as tensors.
@@ -445,7 +413,7 @@ class KerasQNetwork:
             kernel, is_narrow = weights.get(f"{layer}/kernel", array), initial == "fan_in"
             if kinds[layer] in _RECURRENT and is_narrow:
                 limits = first_range(initial, len(weights[f"{layer}/recurrent_kernel"]), 1)
-            elif kinds[layer] in ("Dense", "Conv2D") and (part == "kernel" or (is_narrow and self._rule.has_bias)):
+            elif kinds[layer] in ("Dense", "Conv2D") and (part == "kernel" or (is_narrow and self.shape.has_bias)):
                 area = math.prod(kernel.shape[:-2])
                 limits = first_range(initial, area * kernel.shape[-2], area * kernel.shape[-1])
             else:

@@ -17,7 +17,7 @@ from velodrome.agents.deep.headed_q_network import HeadedQNetwork
 from velodrome.agents.deep.keras_q_network import KerasQNetwork
 from velodrome.agents.deep.labelled_task import LabelledTask, ObservationError, numbers
 from velodrome.agents.deep.neural_classifier import NeuralClassifier
-from velodrome.agents.deep.q_model import Batch, NetworkShape, QNetwork, take_over
+from velodrome.agents.deep.q_model import Batch, LearningRule, NetworkShape, QNetwork, take_over
 from velodrome.agents.deep.replay import Replay
 from velodrome.agents.deep.supervised_learner import DivergedError
 from velodrome.agents.engine.buffered_stream import BufferedStream
@@ -273,16 +273,17 @@ class QLearner(StepwiseLearner):
         self.scale = reader.fixed_scale(options.scaling)
         self.statistics = np.zeros((3, reader.size))
         shape = network_shape(options, task, reader)
+        rule = LearningRule(
+            is_double=options.double,
+            has_target=options.target_every is not None,
+            has_masks=options.action_mask,
+            is_huber=options.loss == "huber",
+            optimizer=kernels.SGD if options.optimizer == "sgd" else kernels.ADAM,
+            max_gradient_norm=math.inf if options.max_gradient_norm is None else float(options.max_gradient_norm),
+        )
         given: dict[str, Any] = {
-            "initial_weights": options.initial_weights,
-            "batch_size": options.batch_size,
-            "is_double": options.double,
-            "has_target": options.target_every is not None,
-            "has_masks": options.action_mask,
-            "is_huber": options.loss == "huber",
-            "optimizer": kernels.SGD if options.optimizer == "sgd" else kernels.ADAM,
-            "max_gradient_norm": math.inf if options.max_gradient_norm is None else float(options.max_gradient_norm),
-        }
+            "initial_weights": options.initial_weights, "batch_size": options.batch_size, "rule": rule,
+        }  # fmt: skip
         self.network: QNetwork | HeadedQNetwork | KerasQNetwork
         if options.network.rectified_layers is None:
             self.network = KerasQNetwork(

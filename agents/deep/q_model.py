@@ -1,6 +1,7 @@
 """A Q-network of dense layers: its weights, target network and optimiser, whose arithmetic is compiled."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -87,7 +88,52 @@ class NetworkShape:
         return lines
 
 
-class QNetwork:
+@dataclass(frozen=True, kw_only=True)
+class LearningRule:
+    """What a gradient step does, the same at every step; see `q_kernels.learn`.
+
+    Attributes:
+        is_double: whether the online network chooses the action that is valued.
+        has_target: whether the target network values it.
+        has_masks: whether only some actions are available in the next observation.
+        is_huber: whether the loss is Huber's, or else the squared error.
+        optimizer: `q_kernels.ADAM` or `q_kernels.SGD`.
+        max_gradient_norm: longer gradients are shortened to this norm; infinite leaves them.
+    """
+
+    is_double: bool
+    has_target: bool
+    has_masks: bool
+    is_huber: bool
+    optimizer: int
+    max_gradient_norm: float
+
+
+class CompiledNetwork(ABC):
+    """Arrays of networks whose arithmetic is compiled.
+
+    Attributes:
+        num_updates: gradient steps so far.
+    """
+
+    num_updates: int
+
+    @abstractmethod
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that they have learnt, the optimiser's arrays with it."""
+
+    def restore(self, arrays: dict[str, np.ndarray], num_updates: int) -> None:
+        """Take over what `arrays` gave.
+
+        Raises:
+            KeyError, ValueError: an array is missing or does not fit.
+        """
+        for name, own in self.arrays().items():
+            take_over(name, own, arrays[name])
+        self.num_updates = num_updates
+
+
+class QNetwork(CompiledNetwork):
     """An online network, its target network and its optimiser.
 
     Args:
@@ -95,9 +141,11 @@ class QNetwork:
         rng: stream of the first weights.
         initial_weights: "fan_in", uniform within 1 / sqrt(inputs), biases too; "glorot", Glorot's uniform ones, biases
             0; or a number, uniform from 0 to it, biases 0.
-        options: arguments of `q_kernels.learn` by name, the same at every step.
+        batch_size: steps of `batch`.
+        rule: of the gradient steps.
 
     Attributes:
+        shape, rule: as given.
         weights: float32 (5, num_weights); see `q_kernels`.
         num_updates: gradient steps so far.
         batch: to be filled before `learn`.
@@ -110,12 +158,7 @@ class QNetwork:
         *,
         initial_weights: float | str,
         batch_size: int,
-        is_double: bool,
-        has_target: bool,
-        has_masks: bool,
-        is_huber: bool,
-        optimizer: int,
-        max_gradient_norm: float,
+        rule: LearningRule,
     ) -> None:
         self.shape, self._sizes = shape, np.array(shape.sizes, dtype=np.int64)
         self.weights = np.zeros((5, shape.num_weights), np.float32)
@@ -125,9 +168,10 @@ class QNetwork:
         self._work = np.zeros(shape.room(batch_size), np.float32)
         self._one = np.zeros(shape.room(1), np.float32)
         self._options = (
-            shape.is_symbol, shape.is_dueling, shape.has_bias, has_masks, is_double, has_target, is_huber, optimizer,
+            shape.is_symbol, shape.is_dueling, shape.has_bias, rule.has_masks, rule.is_double, rule.has_target,
+            rule.is_huber, rule.optimizer,
         )  # fmt: skip
-        self._max_gradient_norm = max_gradient_norm
+        self.rule = rule
         draw_weights(self.layers(kernels.ONLINE), rng, initial_weights, shape.has_bias)
         self.weights[kernels.TARGET] = self.weights[kernels.ONLINE]
 
@@ -170,7 +214,7 @@ class QNetwork:
         self.num_updates += 1
         found: tuple[float, float] = kernels.learn(
             self.weights, self._sizes, self.powers, *self.batch, self._work, *self._options, learning_rate,
-            self._max_gradient_norm,
+            self.rule.max_gradient_norm,
         )  # fmt: skip
         return found
 
@@ -189,16 +233,6 @@ class QNetwork:
     def arrays(self) -> dict[str, np.ndarray]:
         """Networks, moments and powers of the optimiser."""
         return {"weights": self.weights[: kernels.GRADIENT], "powers": self.powers}
-
-    def restore(self, arrays: dict[str, np.ndarray], num_updates: int) -> None:
-        """Take over what `arrays` gave.
-
-        Raises:
-            KeyError, ValueError: an array is missing or does not fit.
-        """
-        for name, own in self.arrays().items():
-            take_over(name, own, arrays[name])
-        self.num_updates = num_updates
 
 
 def first_range(initial_weights: float | str, inputs: int, outputs: int) -> tuple[float, float]:

@@ -251,7 +251,7 @@ class _Run:
         options, place = learner.options, self._place
         network = learner.network
         assert isinstance(network, QNetwork)
-        is_symbol, is_dueling, has_bias, _, is_double, has_target, is_huber, optimizer = network._options
+        shape, rule = network.shape, network.rule
         limit = place.time_limit if isinstance(place, ClassicControl) else self._model.time_limit
         return self._loop.Settings(
             kind=place.kind if isinstance(place, ClassicControl) else self._loop.MODEL,
@@ -269,14 +269,14 @@ class _Run:
             terminal_reward=float(options.terminal_reward or 0.0),
             parameter_by_episode=learner._parameters.clock == "episode",
             rate_by_episode=learner._rates.clock == "episode",
-            is_symbol=is_symbol,
-            is_dueling=is_dueling,
-            has_bias=has_bias,
-            is_double=is_double,
-            has_target=has_target,
-            is_huber=is_huber,
-            optimizer=optimizer,
-            max_gradient_norm=network._max_gradient_norm,
+            is_symbol=shape.is_symbol,
+            is_dueling=shape.is_dueling,
+            has_bias=shape.has_bias,
+            is_double=rule.is_double,
+            has_target=rule.has_target,
+            is_huber=rule.is_huber,
+            optimizer=rule.optimizer,
+            max_gradient_norm=rule.max_gradient_norm,
         )
 
     def _memory_of(self, learner: QLearner) -> Any:
