@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import shutil
 import time
 from html.parser import HTMLParser
 
@@ -242,30 +241,6 @@ def test_svg_of_a_page_of_its_own_is_taken_apart():
     assert inline_svg(svg, "p-", 'a "b"') == (
         '<svg viewBox="0 0 1 1" role="img" aria-label="a &#34;b&#34;"><use href="#p-a"/></svg>'
     )
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """Headless Chromium with its logs, or the reason why there is none."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip("Chromium and its driver are not installed (Debian: chromium, chromium-driver)")
-    folder = tmp_path_factory.mktemp("browser")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in (
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-        "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
-        f"--user-data-dir={folder / 'profile'}",
-    ):  # fmt: skip
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
-    driving = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    driving.downloads = folder
-    yield driving
-    driving.quit()
 
 
 def requests_of(browser):

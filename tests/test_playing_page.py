@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import shutil
 import time
 import warnings
 from itertools import pairwise
@@ -163,25 +162,9 @@ def test_only_worlds_of_cells_can_be_changed(expression, is_world):
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """Headless Chromium with its logs, or the reason why there is none."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip("Chromium and its driver are not installed (Debian: chromium, chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in (
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-        "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
-        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):  # fmt: skip
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driving = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    driving.set_window_size(1280, 900)
-    yield driving
-    driving.quit()
+def browser(browser):
+    browser.set_window_size(1280, 900)
+    return browser
 
 
 def open_at(browser, page, fragment):

@@ -1,8 +1,6 @@
 """Q-networks: their arithmetic is right, they learn, the bits come again, and mistakes are one line."""
 
 import dataclasses
-import hashlib
-import json
 import math
 import os
 import subprocess
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from hypothesis import given, settings, strategies as st
+from small_q_network import digest, small
 
 import velodrome as vd
 from velodrome.agents import (
@@ -42,18 +41,6 @@ from velodrome.policies import ConfigurationError, EpsilonGreedy, Greedy, Linear
 LAKE = "FrozenLake-v1"
 CART = "CartPole-v1"
 NO_SCALE = np.array([[0.0], [1.0], [np.inf]], dtype=np.float32)
-
-
-def small(**options):
-    """A DQN that costs nearly nothing, and learns from the first steps on."""
-    few = {"network": MLP(hidden=(8,)), "batch_size": 8, "replay": 64, "learning_starts": 10, "target_every": 20}
-    return DQN(**few | options)
-
-
-def digest(agent):
-    entries, arrays = agent.state()
-    content = b"".join(name.encode() + arrays[name].tobytes() for name in sorted(arrays))
-    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode() + content).hexdigest()
 
 
 def message_of(error_class, function, *arguments, **options):

@@ -1,6 +1,5 @@
 """Q-networks with noisy weights, distributions of returns and several heads: arithmetic, exploration, the same bits."""
 
-import hashlib
 import json
 import math
 import os
@@ -12,9 +11,10 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from hypothesis import given, settings, strategies as st
+from small_q_network import digest, small
 
 import velodrome as vd
-from velodrome.agents import DQN, MLP, Agent, Categorical, Quantile, SoftmaxRegression
+from velodrome.agents import DQN, Agent, Categorical, Quantile, SoftmaxRegression
 from velodrome.agents.deep import q_heads, q_kernels as kernels
 from velodrome.agents.deep.headed_q_network import HeadedQNetwork
 from velodrome.agents.deep.q_model import LearningRule, NetworkShape, layers_in
@@ -53,18 +53,6 @@ TRAINED = {
         "n_step": 3,
     },
 }  # fmt: skip
-
-
-def small(**options):
-    """A DQN that costs nearly nothing, and learns from the first steps on."""
-    few = {"network": MLP(hidden=(8,)), "batch_size": 8, "replay": 64, "learning_starts": 10, "target_every": 20}
-    return DQN(**few | options)
-
-
-def digest(agent):
-    entries, arrays = agent.state()
-    content = b"".join(name.encode() + arrays[name].tobytes() for name in sorted(arrays))
-    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode() + content).hexdigest()
 
 
 # The arithmetic, against a plain one in float64

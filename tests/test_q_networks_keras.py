@@ -1,7 +1,6 @@
 """Q-networks of layers that Keras has: what the kernels learn, of any layers, and the bits come again."""
 
 import dataclasses
-import hashlib
 import json
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.wrappers import FrameStackObservation
+from small_q_network import digest
 
 import velodrome as vd
 from velodrome.agents import (
@@ -63,12 +63,6 @@ def small(network, **options):
         "target_every": 32,
     }  # fmt: skip
     return DQN(network=network, **few | options)
-
-
-def digest(agent):
-    entries, arrays = agent.state()
-    content = b"".join(name.encode() + arrays[name].tobytes() for name in sorted(arrays))
-    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode() + content).hexdigest()
 
 
 def message_of(error_class, function, *arguments, **options):

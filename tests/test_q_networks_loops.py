@@ -1,7 +1,5 @@
 """Both loops of a Q-network give the same bits, whatever is asked of them, and the log says which of them ran."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 
 import gymnasium as gym
@@ -9,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from numba.core.errors import TypingError
+from small_q_network import digest, small
 
 from velodrome.agents import (
     DQN,
@@ -38,18 +37,6 @@ CART, CAR, ACROBOT = "CartPole-v1", "MountainCar-v0", "Acrobot-v1"
 LAKE, CLIFF, TAXI = "FrozenLake-v1", "CliffWalking-v1", "Taxi-v4"
 
 
-def small(**options):
-    few = {"network": MLP(hidden=(8,)), "batch_size": 8, "replay": 64, "learning_starts": 10, "target_every": 20}
-    return DQN(**few | options)
-
-
-def state_of(agent):
-    """Everything that is learnt, with all streams, as one text."""
-    entries, arrays = agent.state()
-    content = b"".join(name.encode() + arrays[name].tobytes() for name in sorted(arrays))
-    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode() + content).hexdigest()
-
-
 def seen(log, env):
     """A log and where it left the environment, to be compared."""
     curves = [(curve.name, curve.at.tolist(), curve.values.tolist()) for curve in log.curves]
@@ -69,7 +56,7 @@ def trained(agent, env, *budgets, loops=("compiled",), **options):
         log = agent.train(env, **{unit: amount}, loop=loop, **seed, **options)
         assert log.loop == loop
         found.append(seen(log, env))
-    return found, state_of(agent)
+    return found, digest(agent)
 
 
 def assert_loops_agree(make_agent, make_env, *budgets, **options):
@@ -160,14 +147,14 @@ def test_evaluations_and_callbacks_come_at_the_same_moments(name):
         agent, env, moments = small(), gym.make(name), []
 
         def watch(moment, moments=moments):
-            moments.append((int(moment), moment.step, moment.log.returns.tolist(), state_of(moment.agent)))
+            moments.append((int(moment), moment.step, moment.log.returns.tolist(), digest(moment.agent)))
             return moment < 12
 
         log = agent.train(env, episodes=40, seed=2, loop=loop, callback=watch, callback_every=5)
         evaluated = agent.train(
             env, steps=100, loop=loop, evaluate_every=30, evaluator=lambda agent: {"values": agent.learner.step}
         )
-        found.append((moments, seen(log, env), seen(evaluated, env), state_of(agent)))
+        found.append((moments, seen(log, env), seen(evaluated, env), digest(agent)))
     assert len(found[0][0]) == 3
     assert found[0] == found[1]
 
@@ -182,14 +169,14 @@ def test_a_checkpointed_training_goes_on_in_either_loop(name, tmp_path):
     )  # fmt: skip
     assert checkpointed.loop == "compiled"
     assert np.array_equal(log.returns, checkpointed.returns)
-    assert state_of(agent) == state_of(whole)
+    assert digest(agent) == digest(whole)
     whole.save(tmp_path / "agent")
     found = []
     for loop in ("generic", "compiled"):
         loaded, env = DQN.load(tmp_path / "agent"), gym.make(name)
         env.reset(seed=9)
         loaded.resume(env)
-        found.append((seen(loaded.train(env, steps=50, loop=loop), env), state_of(loaded)))
+        found.append((seen(loaded.train(env, steps=50, loop=loop), env), digest(loaded)))
     assert found[0] == found[1]
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import time
 import warnings
 
@@ -173,27 +172,13 @@ def test_results_that_cannot_be_shown_leave_the_run_alone(tmp_path, monkeypatch,
 
 
 @pytest.mark.slow
-def test_browser_draws_it_and_loads_it_again(tmp_path):
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip("Chromium and its driver are not installed (Debian: chromium, chromium-driver)")
+def test_browser_draws_it_and_loads_it_again(browser, tmp_path):
     path = tmp_path / "watch.html"
     with WatchPage(path, "results") as page:
         vd.compare(AGENTS, **PLAN, out="results", progress=page)
     over = path.read_text("utf-8")
     running = re.sub(r'"state": "over", "written": [\d.]+', f'"state": "running", "written": {time.time()}', over)
     path.write_text(running, "utf-8")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in (
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-        "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
-        f"--user-data-dir={tmp_path / 'profile'}",
-    ):  # fmt: skip
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
 
     def number(selector):
         return len(browser.find_elements("css selector", selector))
@@ -201,36 +186,33 @@ def test_browser_draws_it_and_loads_it_again(tmp_path):
     def kind():
         return browser.find_element("id", "kind").text
 
-    try:
+    browser.get(path.as_uri())
+    assert kind() == "Comparison that runs"
+    assert (number("svg.curves"), number("polyline.mean"), number("polygon.band")) == (1, 3, 3)
+    assert number("progress") == 1
+    assert HOSTILE in browser.find_element("css selector", "main").text
+    browser.find_element("css selector", "summary").click()
+    path.write_text(over, "utf-8")
+    until = time.monotonic() + 20
+    while kind() == "Comparison that runs" and time.monotonic() < until:
+        time.sleep(0.2)
+    assert kind() == "Comparison that has ended"
+    assert browser.find_element("css selector", "details").get_attribute("open")
+    agent = browser.execute_script("return navigator.userAgent")
+    korean = {"userAgent": agent, "acceptLanguage": "ko-KR"}
+    browser.execute_cdp_cmd("Emulation.setUserAgentOverride", korean)
+    browser.get(path.as_uri())
+    assert kind() == "끝난 비교"
+    for width in (400, 1280):
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         browser.get(path.as_uri())
-        assert kind() == "Comparison that runs"
-        assert (number("svg.curves"), number("polyline.mean"), number("polygon.band")) == (1, 3, 3)
-        assert number("progress") == 1
-        assert HOSTILE in browser.find_element("css selector", "main").text
-        browser.find_element("css selector", "summary").click()
-        path.write_text(over, "utf-8")
-        until = time.monotonic() + 20
-        while kind() == "Comparison that runs" and time.monotonic() < until:
-            time.sleep(0.2)
-        assert kind() == "Comparison that has ended"
-        assert browser.find_element("css selector", "details").get_attribute("open")
-        agent = browser.execute_script("return navigator.userAgent")
-        korean = {"userAgent": agent, "acceptLanguage": "ko-KR"}
-        browser.execute_cdp_cmd("Emulation.setUserAgentOverride", korean)
-        browser.get(path.as_uri())
-        assert kind() == "끝난 비교"
-        for width in (400, 1280):
-            metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-            browser.get(path.as_uri())
-            wide = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
-            assert wide[0] <= wide[1] == width
-        path.write_text(re.sub(r'"written": [\d.]+', '"written": 1000', running), "utf-8")
-        browser.get(path.as_uri())
-        assert number(".stale") == 1
-        assert [entry["message"] for entry in browser.get_log("browser")] == []
-        events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-        asked = {one["params"]["request"]["url"] for one in events if one["method"] == "Network.requestWillBeSent"}
-        assert {url for url in asked if not url.startswith(("data:", "chrome:"))} == {path.as_uri()}
-    finally:
-        browser.quit()
+        wide = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
+        assert wide[0] <= wide[1] == width
+    path.write_text(re.sub(r'"written": [\d.]+', '"written": 1000', running), "utf-8")
+    browser.get(path.as_uri())
+    assert number(".stale") == 1
+    assert [entry["message"] for entry in browser.get_log("browser")] == []
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = {one["params"]["request"]["url"] for one in events if one["method"] == "Network.requestWillBeSent"}
+    assert {url for url in asked if not url.startswith(("data:", "chrome:"))} == {path.as_uri()}
