@@ -9,7 +9,7 @@ from typing import Any, Literal
 from velodrome.experiments.cli.folders import check_folder
 from velodrome.experiments.cli.secondary import reason_of
 from velodrome.experiments.cli.show import load
-from velodrome.experiments.cli.show_learnt import chosen
+from velodrome.experiments.cli.show_learnt import chosen, run_shown
 from velodrome.experiments.cli.streams import say
 from velodrome.experiments.cli.without_file import fields_without_file, one_experiment
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
@@ -94,10 +94,6 @@ def _trained(
     names: Sequence[str], on: Sequence[str], changes: dict[str, Any], *, quiet: bool
 ) -> tuple[Results, dict[str, ShownMap]]:
     """Trials of an experiment on the environments that lie on a grid, in memory."""
-    from velodrome.experiments.running.run_plan import RunOptions, run_plan
-    from velodrome.experiments.running.run_progress import RunProgress
-    from velodrome.experiments.running.stopping import stoppable
-
     changes = {"seeds": SEEDS, "snapshots": SNAPSHOTS} | {
         name: given for name, given in changes.items() if given is not None
     }
@@ -109,8 +105,7 @@ def _trained(
     found = {label: shown for label, shown in maps.items() if shown is not None}
     if not found:
         raise ExperimentError(no_grid(maps))
-    with stoppable(), RunProgress(plan.name, quiet=quiet) as progress:
-        return run_plan(plan, RunOptions(progress=progress)), found
+    return run_shown(plan, quiet=quiet), found
 
 
 def _say_what_is_left_out(results: Results, maps: dict[str, ShownMap]) -> None:

@@ -20,6 +20,7 @@ from velodrome.experiments.results.results import Results
 from velodrome.experiments.specification.descriptions import shipped_experiments
 from velodrome.experiments.specification.environment_configuration import environment_configuration
 from velodrome.experiments.specification.experiment_file import read_experiment
+from velodrome.experiments.specification.plan import Plan
 from velodrome.experiments.specification.stored_plan import announce_modules
 from velodrome.experiments.storage.store import STORE_FILE
 from velodrome.experiments.views.action_value_table import action_value_table, policy_map
@@ -78,7 +79,7 @@ def show_command(
             _refuse_no_store(folder, place)
             results, store = Results.load(folder, experiment), folder
         else:
-            results, store = _run(place), _OWN_STORE
+            results, store = run_shown(read_experiment(place, snapshots=SNAPSHOTS).plan(), _OWN_STORE), _OWN_STORE
         pictures = out or experiment_folder(store, results.name) / "pictures"
         parts = _of_store(results, store, agent, environment, seed)
     if output_format in PICTURE_FORMATS:
@@ -137,15 +138,14 @@ def _refuse_no_store(folder: Path, place: str) -> None:
         )
 
 
-def _run(place: str) -> Results:
-    """An experiment with snapshots: those of its trials that are stored already are not run again."""
+def run_shown(plan: Plan, out: Path | None = None, *, quiet: bool = False) -> Results:
+    """Results of a plan that is run to be shown: in memory, or in a store, whose trials are not run again."""
     from velodrome.experiments.running.run_plan import RunOptions, run_plan
     from velodrome.experiments.running.run_progress import RunProgress
     from velodrome.experiments.running.stopping import stoppable
 
-    plan = read_experiment(place, snapshots=SNAPSHOTS).plan()
-    with stoppable(), RunProgress(plan.name, quiet=False) as progress:
-        return run_plan(plan, RunOptions(out=_OWN_STORE, progress=progress))
+    with stoppable(), RunProgress(plan.name, quiet=quiet) as progress:
+        return run_plan(plan, RunOptions(out=out, progress=progress))
 
 
 def _of_saved(folder: Path, on: str) -> Learnt:
