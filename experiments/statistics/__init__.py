@@ -55,9 +55,16 @@ from velodrome.experiments.statistics.success_intervals import (
     hierarchical_success_interval,
     wilson_interval,
 )
+from velodrome.experiments.statistics.winners import (
+    BestSet,
+    best_set,
+    optimism_of_winner,
+    probabilities_of_best,
+)
 
 __all__ = [
     "Aggregate",
+    "BestSet",
     "Difference",
     "EpisodesToThreshold",
     "Interval",
@@ -71,6 +78,7 @@ __all__ = [
     "StatisticsError",
     "area_under_curve",
     "best_interval",
+    "best_set",
     "bootstrap_interval",
     "by_seed",
     "censored_median",
@@ -89,10 +97,12 @@ __all__ = [
     "minimum_detectable_difference",
     "optimality_gap",
     "optimality_gap_to",
+    "optimism_of_winner",
     "paired_difference",
     "paired_permutation_test",
     "performance_profile",
     "power",
+    "probabilities_of_best",
     "probability_of_improvement",
     "probability_of_improvement_interval",
     "seeds_needed",
