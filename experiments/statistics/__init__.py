@@ -5,6 +5,14 @@ an environment, of any numbers of seeds. The vocabulary is rliable's (Agarwal et
 al., 2024). Everything random takes a seed; the same input gives the same output, bit for bit.
 """
 
+from velodrome.experiments.statistics.across_environments import (
+    Dimensionality,
+    Sensitivity,
+    Settings,
+    effective_dimensionality,
+    sensitivity,
+    settings_across_environments,
+)
 from velodrome.experiments.statistics.aggregates import (
     Aggregate,
     iqm,
@@ -66,15 +74,18 @@ __all__ = [
     "Aggregate",
     "BestSet",
     "Difference",
+    "Dimensionality",
     "EpisodesToThreshold",
     "Interval",
     "Pair",
     "PairwiseComparison",
     "PerformanceProfile",
     "PermutationTest",
+    "Sensitivity",
     "SequentialDesign",
     "SequentialPair",
     "SequentialState",
+    "Settings",
     "StatisticsError",
     "area_under_curve",
     "best_interval",
@@ -85,6 +96,7 @@ __all__ = [
     "compact_letters",
     "compare_all_pairs",
     "cumulative_regret",
+    "effective_dimensionality",
     "episodes_to_threshold",
     "exact_interval",
     "hierarchical_success_interval",
@@ -107,6 +119,8 @@ __all__ = [
     "probability_of_improvement_interval",
     "seeds_needed",
     "seeds_needed_range",
+    "sensitivity",
+    "settings_across_environments",
     "sign_flip_interval",
     "sign_test_power",
     "t_interval",
