@@ -77,10 +77,10 @@ def run_all(rounds: int, quick: bool) -> None:
         for name, draw in CASES.items():
             values = np.array([experiment(draw, configurations, seeds, number) for number in experiments])
             held, size, optimism, estimate, probability = values.mean(axis=0)
+            numbers = [f"{optimism:.3f}", f"{estimate:.3f}", f"{values[:, 3].std():.3f}", f"{probability:.2f}"]
+            met = measuring.verdict(float(held), least, at_least=True)
             rows.append(
-                [f"{configurations} × {seeds}", name, f"{held:.1%}", f"{size:.0%}", f"{optimism:.3f}"]
-                + [f"{estimate:.3f}", f"{values[:, 3].std():.3f}", f"{probability:.2f}"]
-                + [measuring.verdict(float(held), least, at_least=True).split(": ")[1]]
+                [f"{configurations} × {seeds}", name, f"{held:.1%}", f"{size:.0%}", *numbers, met.split(": ")[1]]
             )
     title = f"configurations × seeds, {len(experiments)} experiments each"
     columns = ["size", "configurations", "held", "set", "optimism", "estimate", "its sd", "P(winner)", "at least 95 %"]
