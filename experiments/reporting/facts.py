@@ -88,21 +88,21 @@ def _how_tuned(tuned: TunedAgent, row: Mapping[str, Any], measure: Measure, word
             optimism=score(tuned.optimism, measure.is_rate),
         )  # fmt: skip
     others = tuned.may_be_best[1:]
-    best = words("No other one may be the best (95 %).")
+    best = words("All others are excluded from being the best (95 %).")
     if others:
         shown = [f"{one.expression} ({share(one.probability, 2)})" for one in others[:MOST_POSSIBLE]]
         if len(others) > MOST_POSSIBLE:
             shown.append(words("{number} more", number=len(others) - MOST_POSSIBLE))
         best = words(
-            "It is the best of them with probability {probability}; others may be it (95 %): {others}.",
-            probability=share(tuned.may_be_best[0].probability, 2), others="; ".join(shown),
+            "It is the best of them with probability {probability}; {number} others are not excluded (95 %): {others}.",
+            probability=share(tuned.may_be_best[0].probability, 2), number=f"{len(others):,}", others="; ".join(shown),
         )  # fmt: skip
     if tuned.configurations < 2:
         best = ""
     saved = ""
     if tuned.saved:
         saved = words(
-            "{dropped} were given up on the way, which no test asked for, and saved {saved}.",
+            "{dropped} were given up on the way for lower means, without a test, which saved {saved}.",
             dropped=f"{tuned.dropped:,}", saved=words.counted("{number} run", "{number} runs", tuned.saved),
         )  # fmt: skip
     return " ".join(filter(None, (chosen, against, luck, best, saved)))

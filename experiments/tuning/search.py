@@ -25,12 +25,12 @@ from velodrome.experiments.trials.measures import MEASURES, Measure
 from velodrome.experiments.tuning.samplers import BATCH, OPTUNA_SAMPLERS, Sampler
 from velodrome.policies.configuration import to_expression
 
-# Seeds of the first round, at least.
-FEWEST_SEEDS = 3
+# Seeds of the first round, at least: fewer exclude no configuration from those that may be the best.
+FEWEST_SEEDS = 5
 
 
 def rounds_of(num_seeds: int, *, halving: bool) -> tuple[int, ...]:
-    """How many seeds a configuration has at the end of each round: (3, 5, 10) of 10."""
+    """How many seeds a configuration has at the end of each round: (5, 10) of 10."""
     rounds = [num_seeds]
     while halving and math.ceil(rounds[0] / 2) >= FEWEST_SEEDS and rounds[0] > FEWEST_SEEDS:
         rounds.insert(0, math.ceil(rounds[0] / 2))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Unpack
 
+from velodrome.agents import RandomAgent
 from velodrome.agents.engine.seeding import check_seed
 from velodrome.agents.errors import check_count
 from velodrome.checks import closest
@@ -396,7 +397,7 @@ def _unequal_tuning(
             if label in spaces:
                 number = int(min(spaces[label].grid_size if _is_grid(label, searches) else spaces[label].size,
                                  tuning.configurations))  # fmt: skip
-            elif planned.agent.learns:
+            elif planned.agent.learns and type(planned.agent) is not RandomAgent:
                 number = 1
             else:
                 continue
