@@ -280,6 +280,7 @@ def tune(
     sampler: str = "auto",
     no_halving: Annotated[bool, Parameter(negative="")] = False,
     tuning_seed: Whole = 0,
+    one_setting: Annotated[bool, Parameter(negative="")] = False,
     episodes: Whole | None = None,
     steps: Whole | None = None,
     epochs: Whole | None = None,
@@ -317,6 +318,7 @@ def tune(
             than --configurations, else random.
         no_halving: run all configurations on all tuning seeds, instead of giving up the worse half after the first.
         tuning_seed: of all that the sampler draws.
+        one_setting: let every tuned agent take part a second time, with one configuration for all environments.
         episodes: training episodes of every trial instead of the experiment's budgets.
         steps: training steps of every trial instead of the experiment's budgets.
         epochs: passes through the labelled examples of every trial instead of the experiment's budgets.
@@ -346,7 +348,7 @@ def tune(
     }  # fmt: skip
     tuning = {
         "configurations": configurations, "tuning_seeds": tuning_seeds, "sampler": sampler,
-        "halving": not no_halving, "tuning_seed": tuning_seed,
+        "halving": not no_halving, "tuning_seed": tuning_seed, "one_setting": one_setting,
     }  # fmt: skip
     run_options = {
         "workers": workers, "cluster": cluster, "trial_timeout": trial_timeout, "trial_memory": trial_memory,

@@ -99,6 +99,8 @@ def _how_tuned(tuned: TunedAgent, row: Mapping[str, Any], measure: Measure, word
         )  # fmt: skip
     if tuned.configurations < 2:
         best = ""
+    if tuned.is_for_all:
+        best = words("One setting for all environments: the best by the mean of its ranks on them.")
     saved = ""
     if tuned.saved:
         saved = words(

@@ -118,6 +118,8 @@ class TunedAgent:
             NaN where it is not known.
         optimism: by how much such a mean is expected to flatter the best of so many; NaN where it is not known.
         may_be_best: the chosen configuration first, the others by their probability.
+        is_for_all: whether it is one setting for all environments, by the mean of its ranks on them; then neither
+            optimism nor what else may be the best is known.
     """
 
     agent: str
@@ -132,6 +134,7 @@ class TunedAgent:
     claim: tuple[float, float, float]
     optimism: float
     may_be_best: tuple[PossibleBest, ...]
+    is_for_all: bool = False
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> "TunedAgent":

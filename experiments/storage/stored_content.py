@@ -51,6 +51,7 @@ _SETTINGS: Kind = {
                 "claim": [(float, int, None)],
                 "optimism": (float, int, None),
                 "may_be_best": [{"label": str, "expression": str, "probability": (float, int)}],
+                "is_for_all?": bool,
             }
         ],
     },

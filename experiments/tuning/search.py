@@ -9,8 +9,10 @@ Whatever was decided follows from the scores alone, so that a search that was in
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.results.comparison import LEVEL, AgentScores
@@ -134,8 +136,15 @@ class Search:
                 f"no configuration of {self.space.label!r} has a {self._measure.heading} on all tuning seeds of "
                 f"{self.environment!r}{reason}"
             )
-        chosen = final[0]
         scored = [label for label in self.calls if math.isfinite(self._score(label)[0])]
+        return replace(
+            self.result_of(agent, final[0]),
+            optimism=self._optimism(final),
+            may_be_best=self._possible(final[0], scored),
+        )
+
+    def result_of(self, agent: str, chosen: str) -> TunedAgent:
+        """The same of a configuration that was chosen in another way, without optimism and what may be the best."""
         runs = sum(self.given.values())
         return TunedAgent(
             agent=agent,
@@ -148,9 +157,14 @@ class Search:
             saved=len(self.calls) * len(self._seeds) - runs,
             dropped=len(self.calls) - len(self._running),
             claim=self._claim(chosen),
-            optimism=self._optimism(final),
-            may_be_best=self._possible(chosen, scored),
+            optimism=math.nan,
+            may_be_best=(),
         )
+
+    def first_scores(self, number: int) -> NDArray[np.float64]:
+        """Scores of all configurations on the first seeds, (num_configurations, number); NaN where there is none."""
+        assert self._measure is not None
+        return np.array([scores[:number] for scores in self._better_up(list(self.calls))], dtype=np.float64)
 
     def expression(self, label: str) -> str:
         """Expression of a configuration."""

@@ -42,6 +42,7 @@ from velodrome.experiments.specification.search_spaces import SearchSpace, separ
 from velodrome.experiments.storage.store import Store
 from velodrome.experiments.storage.store_file import as_store_errors, store_path
 from velodrome.experiments.trials.measures import Measure, checked_measures, measure_named
+from velodrome.experiments.tuning.one_setting import check_one_setting, one_settings
 from velodrome.experiments.tuning.optuna_studies import write_studies
 from velodrome.experiments.tuning.samplers import check_sampler, kind_of_sampler, new_sampler
 from velodrome.experiments.tuning.search import Search, rounds_of
@@ -68,6 +69,8 @@ class TuneOptions:
             of Optuna's: "tpe", "qmc", "cma_es", "gp".
         halving: whether configurations are given up after the first seeds: the worse half after each round.
         tuning_seed: of all that samplers draw.
+        one_setting: whether every tuned agent takes part a second time, with the one configuration for all environments
+            that is best on the mean of its ranks; the configurations of each environment are those of all.
     """
 
     configurations: int = CONFIGURATIONS
@@ -75,6 +78,7 @@ class TuneOptions:
     sampler: str = "auto"
     halving: bool = True
     tuning_seed: int = 0
+    one_setting: bool = False
 
     def checked(self) -> "TuneOptions":
         """The same with the seeds as a tuple.
@@ -142,6 +146,7 @@ def tune(
     sampler: str = "auto",
     halving: bool = True,
     tuning_seed: int = 0,
+    one_setting: bool = False,
     options: RunOptions | None = None,
     **keywords: Unpack[TuneFields],
 ) -> TunedResults:
@@ -159,11 +164,12 @@ def tune(
     Args:
         agents: agents by label or in a list, or the name or path of an experiment file.
         environments: as of `compare`.
-        configurations: see `TuneOptions`, as the next four.
+        configurations: see `TuneOptions`, as the next five.
         tuning_seeds: likewise.
         sampler: likewise.
         halving: likewise.
         tuning_seed: likewise.
+        one_setting: likewise.
         options: how it is run; keywords go before it.
         **keywords: fields of `Experiment` (`seeds` are the fresh seeds) and of `RunOptions`.
 
@@ -188,7 +194,7 @@ def tune(
         run_options = replace(run_options, out=store_path(run_options.out).parent)
     tuning = TuneOptions(
         configurations=configurations, tuning_seeds=tuning_seeds, sampler=sampler, halving=halving,
-        tuning_seed=tuning_seed,
+        tuning_seed=tuning_seed, one_setting=one_setting,
     )  # fmt: skip
     plan, spaces = tuning_plan(agents, environments, **given)
     if metric is not None:
@@ -231,7 +237,9 @@ def tuning_plan(agents: Any, environments: Any = None, **changes: Any) -> tuple[
 def run_tuning(plan: Plan, spaces: Mapping[str, SearchSpace], tuning: TuneOptions, options: RunOptions) -> TunedResults:
     """Run both stages of a plan of `tuning_plan`; raises and warns as `tune`."""
     tuning = tuning.checked()
-    _check_seeds(plan, tuning)
+    _check_seeds(plan, tuning, len(spaces) if tuning.one_setting else 0)
+    if tuning.one_setting:
+        check_one_setting(plan, spaces, tuning.sampler)
     rounds = rounds_of(len(tuning.seeds), halving=tuning.halving)
     searches = _searches(plan, spaces, tuning, rounds)
     session = RunSession(options)
@@ -270,7 +278,7 @@ def run_tuning(plan: Plan, spaces: Mapping[str, SearchSpace], tuning: TuneOption
                 search.take(own, measures[search.environment])
         identifier = session.add_experiment(search_plan, found)
         tuning_stage = session.results(identifier)
-        fresh = _fresh_plan(plan, spaces, searches, stage)
+        fresh = _fresh_plan(plan, spaces, searches, stage, tuning.one_setting)
         experiment = session.add_experiment(fresh, found)
         session.run(fresh)
         results = TunedResults.of_store(session.store, session.store.experiment(identifier=experiment))
@@ -342,7 +350,11 @@ def _measure(plan: Plan, options: RunOptions, records: Sequence[TrialRecord]) ->
 
 
 def _fresh_plan(
-    plan: Plan, spaces: Mapping[str, SearchSpace], searches: Sequence[Search], stage: Mapping[str, Any]
+    plan: Plan,
+    spaces: Mapping[str, SearchSpace],
+    searches: Sequence[Search],
+    stage: Mapping[str, Any],
+    one_setting: bool,
 ) -> Plan:
     """The chosen configurations, and the agents without open parameters, on fresh seeds."""
     agents: dict[str, PlannedAgent] = {}
@@ -362,11 +374,14 @@ def _fresh_plan(
                 agents[name] = replace(
                     planned, label=name, agent=agent, expression=result.expression, environments=places
                 )
+    if one_setting:
+        for_all, how = one_settings(plan, spaces, searches)
+        agents, tuned = agents | for_all, tuned + how
     told = dict(stage) | {"stage": "fresh", "agents": [one.to_data() for one in tuned]}
     return replace(plan, agents=agents, tuning=told)
 
 
-def _check_seeds(plan: Plan, tuning: TuneOptions) -> None:
+def _check_seeds(plan: Plan, tuning: TuneOptions, num_more: int) -> None:
     """Refuse fresh seeds that a choice has seen, or with which nothing could be said.
 
     Raises:
@@ -378,7 +393,7 @@ def _check_seeds(plan: Plan, tuning: TuneOptions) -> None:
             f"seeds: {both[0]} is a tuning seed, too: the verdict needs seeds that no choice has seen "
             f"({len(both)} in common)"
         )
-    most = max(len(plan.agents_on(environment)) for environment in plan.environments)
+    most = max(len(plan.agents_on(environment)) for environment in plan.environments) + num_more
     pairs = most * (most - 1) // 2
     needed = 2 if most < 2 else math.ceil(1 + math.log2(pairs / LEVEL) - 1e-9)
     if len(plan.seeds) < needed:
