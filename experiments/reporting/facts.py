@@ -70,7 +70,7 @@ def tuning_facts(results: TrialTable, analysis: Analysis, words: Words) -> list[
 
 def _how_tuned(tuned: TunedAgent, row: Mapping[str, Any], measure: Measure, words: Words) -> str:
     """The choice of one agent, in sentences."""
-    names = [f"{measure.name}_{end}" for end in (measure.aggregate, "low", "high")]
+    mean, low, high = (row[f"{measure.name}_{end}"] for end in (measure.aggregate, "low", "high"))
     chosen = words(
         "{expression}, of {configurations} in {runs} on tuning seeds.",
         expression=tuned.expression,
@@ -79,7 +79,7 @@ def _how_tuned(tuned: TunedAgent, row: Mapping[str, Any], measure: Measure, word
     )  # fmt: skip
     against = words(
         "Chosen at {claim} on its tuning seeds; {fresh} on fresh ones.",
-        claim=estimate(*tuned.claim, measure.is_rate), fresh=estimate(*(row[name] for name in names), measure.is_rate),
+        claim=estimate(*tuned.claim, measure.is_rate), fresh=estimate(mean, low, high, measure.is_rate),
     )  # fmt: skip
     luck = ""
     if is_known(tuned.optimism):

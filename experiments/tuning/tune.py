@@ -258,7 +258,7 @@ def run_tuning(plan: Plan, spaces: Mapping[str, SearchSpace], tuning: TuneOption
         search_plan = replace(
             plan, name=f"{plan.name} · tuning", agents={}, seeds=list(tuning.seeds), seeds_of={}, tuning=stage
         )
-        identifier, measures = None, {}
+        measures: dict[str, Measure] = {}
         while not all(search.is_over for search in searches):
             agents = _configurations(plan, searches)
             search_plan = search_plan.with_agents(agents, _seeds_so_far(searches, agents, tuning.seeds))
