@@ -1,7 +1,7 @@
 """Performance against sensitivity: what algorithms reach if tuned for each environment, and what hangs on that.
 
 The configurations of an algorithm are the agents of a table with the same name, such as "q_learning", or of the same
-learner where learners were crossed with policies.
+learner where learners were crossed with policies; on tuning seeds those of one tuned agent.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,6 @@ from velodrome.experiments.plotting.style import (
     text_colour,
     wrapped,
 )
-from velodrome.experiments.results.seed_scores import SeedScores
 from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.statistics import (
     Dimensionality,
@@ -35,6 +34,7 @@ from velodrome.experiments.statistics import (
     sensitivity,
     settings_across_environments,
 )
+from velodrome.experiments.trials.measures import Measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,13 +45,16 @@ if TYPE_CHECKING:
 class AlgorithmScores:
     """Scores of the configurations of several algorithms on the same environments and seeds; larger is better.
 
+    Scores that are infinite, and those of failed trials, count as the worst finite one on their environment.
+
     Attributes:
         environments: labels.
         seeds: that all configurations have on all environments.
         labels: of the configurations, by algorithm.
         parameters: values by name, one a configuration, by algorithm.
         scores: float64 (num_configurations, num_environments, num_seeds), by algorithm.
-        left_out: agents without scores on every environment, or the only ones of their algorithm.
+        num_worst: scores that count as the worst.
+        left_out: agents without trials on every environment, or the only ones of their algorithm.
     """
 
     environments: tuple[str, ...]
@@ -59,6 +62,7 @@ class AlgorithmScores:
     labels: dict[str, tuple[str, ...]]
     parameters: dict[str, dict[str, list[Any]]]
     scores: "dict[str, NDArray[np.float64]]"
+    num_worst: int
     left_out: tuple[str, ...]
 
     @classmethod
@@ -80,10 +84,11 @@ class AlgorithmScores:
                 f"sensitivity is over environments and needs at least two, got one: {', '.join(environments)}"
             )
         measure = measure_for(table, environments, metric)
-        found: dict[str, list[SeedScores]] = {}
+        sign = 1.0 if measure.higher_is_better else -1.0
+        found: dict[str, list[dict[int, float]]] = {}
         for agent in table.agents:
-            parts = [SeedScores.of_records(agent, table.trials(one, agent), measure) for one in environments]
-            if not any(part.problem for part in parts):
+            parts = [_scores_by_seed(table, one, agent, measure, sign) for one in environments]
+            if all(parts):
                 found[agent] = parts
         by_algorithm: dict[str, list[str]] = {}
         parameters = {agent: _parameters(table, agent) for agent in found}
@@ -95,21 +100,29 @@ class AlgorithmScores:
                 "sensitivity needs an algorithm with at least two configurations that have scores on every environment"
             )
         kept = [part for agents in labels.values() for agent in agents for part in found[agent]]
-        seeds = sorted(set(kept[0].seeds).intersection(*(part.seeds for part in kept[1:])))
+        seeds = sorted(set(kept[0]).intersection(*kept[1:]))
         if not seeds:
             raise ExperimentError("sensitivity needs a seed that all configurations have on every environment")
-        sign = 1.0 if measure.higher_is_better else -1.0
         scores = {
-            name: sign * np.array([[part.at(seeds) for part in found[agent]] for agent in agents])
+            name: np.array([[[part[seed] for seed in seeds] for part in found[agent]] for agent in agents])
             for name, agents in labels.items()
         }
+        finite = [np.where(np.isfinite(values), values, np.inf).min(axis=(0, 2)) for values in scores.values()]
+        worst = np.min(finite, axis=0)
+        if not np.isfinite(worst).all():
+            without = environments[int(np.argmin(np.isfinite(worst)))]
+            raise ExperimentError(
+                f"no agent has a finite {axis_name(measure)} on {without}, so there is nothing to draw"
+            )
+        num_worst = sum(int(np.count_nonzero(~np.isfinite(values))) for values in scores.values())
         drawn = {agent for agents in labels.values() for agent in agents}
         return cls(
             tuple(environments),
             tuple(seeds),
             labels,
             {name: _columns(parameters[agent] for agent in agents) for name, agents in labels.items()},
-            scores,
+            {name: np.where(np.isfinite(values), values, worst[:, np.newaxis]) for name, values in scores.items()},
+            num_worst,
             tuple(agent for agent in table.agents if agent not in drawn),
         )
 
@@ -203,13 +216,21 @@ def _draw_diagonals(axes: "Axes") -> None:
         )  # fmt: skip
 
 
+def _scores_by_seed(table: TrialTable, environment: str, agent: str, measure: Measure, sign: float) -> dict[int, float]:
+    """Scores of which more is better, NaN where there is none."""
+    trials = table.trials(environment, agent)
+    return {record.seed: sign * record.number(measure.column) if record.is_done else np.nan for record in trials}
+
+
 def _parameters(table: TrialTable, agent: str) -> dict[str, Any]:
     expression = str(table.settings.agents[agent] or agent)
     return parameters_of_expression(expression, table.specifications.get(agent, ""))
 
 
 def _algorithm(table: TrialTable, agent: str, parameters: dict[str, Any]) -> str:
-    factors = table.settings.factors.get(agent)
+    tuning, factors = table.settings.tuning, table.settings.factors.get(agent)
+    if tuning is not None and tuning.is_choosing:
+        return agent.partition(" · ")[0]
     return factors["learner"] if factors else str(parameters.get("", agent))
 
 
@@ -228,7 +249,8 @@ def _meaning(page: Page, seeds: str, has_interval: bool) -> str:
 
 def _left_out(page: Page) -> list[str]:
     found = AlgorithmScores.of_table(page.table, page.metric)
-    return [f"{agent} (not scored everywhere, or its algorithm's only one)" for agent in found.left_out]
+    worst = [f"{counted(found.num_worst, 'score')}, infinite or failed, counted as the worst"] * bool(found.num_worst)
+    return worst + [f"{agent} (not on every environment, or its algorithm's only one)" for agent in found.left_out]
 
 
 SENSITIVITY = PlotKind(
