@@ -133,7 +133,7 @@ class Search:
             failed = [one for some in self._records.values() for one in some if not one.is_done]
             reason = f", the first failure: {failed[0].failure_reason}" if failed else ""
             raise ExperimentError(
-                f"no configuration of {self.space.label!r} has a {self._measure.heading} on all tuning seeds of "
+                f"no configuration of {self.space.label!r} has a score on all tuning seeds of "
                 f"{self.environment!r}{reason}"
             )
         scored = [label for label in self.calls if math.isfinite(self._score(label)[0])]
