@@ -289,7 +289,7 @@ def has_space(agents: Any) -> bool:
     """Whether what a user gave for agents holds ranges, or tables of alternatives."""
     entries = agents.values() if isinstance(agents, Mapping) else agents if isinstance(agents, list | tuple) else ()
     tables = [entry for entry in [agents, *entries] if isinstance(entry, Mapping) and "agent" in entry]
-    return any(_is_space(value) for table in tables for value in table.values())
+    return any(_is_space(value) for table in tables for key, value in table.items() if key != "agent")
 
 
 def _is_space(value: Any) -> bool:
