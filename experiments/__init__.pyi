@@ -8,4 +8,5 @@ from .results.results import Results as Results
 from .run import run as run
 from .storage.repair import repair as repair
 from .trials.trial import Trial as Trial
+from .tuning.tune import tune as tune
 from .verify import verify as verify

@@ -8,6 +8,7 @@ from .experiments.run import run as run
 from .experiments.storage.repair import repair as repair
 from .experiments.trials.measures import Measure as Measure
 from .experiments.trials.trial import Trial as Trial
+from .experiments.tuning.tune import tune as tune
 from .experiments.verify import verify as verify
 
 __version__: str

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import math
 import re
+import sys
 import unicodedata
 import warnings
 
@@ -19,7 +20,7 @@ import velodrome as vd
 from velodrome.agents.training_log import Curve
 from velodrome.experiments import statistics
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
-from velodrome.experiments.plotting import PlotKind, fonts, kinds, register_kind
+from velodrome.experiments.plotting import AlgorithmScores, PlotKind, fonts, kinds, register_kind
 from velodrome.experiments.plotting.figures import draw, figure_bytes, write_figure
 from velodrome.experiments.plotting.final_scores import draw_final_scores
 from velodrome.experiments.plotting.kinds import KINDS
@@ -27,7 +28,8 @@ from velodrome.experiments.plotting.style import COLOURS, line_style, text_colou
 from velodrome.experiments.results.numbers import estimate
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.results.settings import PairBudget
-from velodrome.experiments.statistics import mean_band
+from velodrome.experiments.statistics import StatisticsError, mean_band
+from velodrome.experiments.statistics.sampled_shares import sampled_shares
 from velodrome.experiments.statistics.variance_shares import variance_shares
 
 ICE, SLIPPERY = "ice", "slippery ice"
@@ -512,6 +514,98 @@ def test_crossed_learners_and_policies_are_two_parameters():
     ]
 
 
+# Sensitivity
+
+
+@pytest.fixture(scope="module")
+def swept():
+    """Two learners × three learning rates on two lakes; the score is known."""
+    agents = {
+        f"{name} {rate}": f"{name}(learning_rate={rate})"
+        for name in ("q_learning", "sarsa")
+        for rate in (0.1, 0.3, 0.9)
+    }
+    results = vd.compare(agents | {"chance": "random"}, ENVIRONMENTS, seeds=4, episodes=5, name="swept")
+    return with_scores(results, lambda name, rate, place: rate if place and name == "sarsa" else -rate)
+
+
+def with_scores(results, score):
+    records = []
+    for record in results.records:
+        name, _, rate = record.agent.partition(" ")
+        value = score(name, float(rate), list(ENVIRONMENTS).index(record.environment)) if rate else 0.0
+        records.append(with_measures(record, greedy_success_rate=value + record.seed / 1000))
+    return dataclasses.replace(results, records=records)
+
+
+def test_sensitivity_is_drawn_where_the_paper_has_it(swept):
+    figure = draw(swept, "sensitivity")
+    (axes,) = figure.axes
+    scores = AlgorithmScores.of_table(swept)
+    assert scores.labels == {
+        name: tuple(f"{name} {rate}" for rate in (0.1, 0.3, 0.9)) for name in ("q_learning", "sarsa")
+    }
+    expected = statistics.sensitivity(scores.scores)
+    for name in ("q_learning", "sarsa"):
+        point = line_of(axes, name)
+        assert list(point.get_xdata()) == [expected[name].sensitivity]
+        assert list(point.get_ydata()) == [expected[name].performance]
+    # The best rate of Sarsa is another on each lake.
+    assert expected["q_learning"].sensitivity == 0 < expected["sarsa"].sensitivity
+    assert "3 of q_learning, 3 of sarsa" in " ".join(figure.get_suptitle().split())
+    assert "left out: chance" in figure.get_suptitle()
+    assert scores.effective_dimensionality()["sarsa"].tuned[1] == ("learning_rate",)
+    assert scores.settings()["q_learning"].per_environment == (0, 0)
+
+
+def test_infinite_scores_count_as_the_worst(swept):
+    records = [
+        with_measures(record, greedy_success_rate=-math.inf) if record.agent == "sarsa 0.9" else record
+        for record in swept.records
+    ]
+    scores = AlgorithmScores.of_table(dataclasses.replace(swept, records=records))
+    assert scores.num_worst == 8
+    assert np.isfinite(scores.scores["sarsa"]).all()
+    assert scores.scores["sarsa"].min() == scores.scores["sarsa"][2].min()
+
+
+def test_sensitivity_says_in_one_line_what_it_needs(swept, grid):
+    with pytest.raises(ExperimentError, match="over environments and needs at least two, got one: FrozenLake-v1"):
+        draw(grid, "sensitivity")
+    with pytest.raises(ExperimentError, match="an algorithm with at least two configurations"):
+        draw(swept.only(["sarsa 0.1", "q_learning 0.1"], list(ENVIRONMENTS)), "sensitivity")
+    apart = [one for one in swept.records if (one.seed < 2) == (one.agent == "sarsa 0.1")]
+    with pytest.raises(ExperimentError, match="a seed that all configurations have on every environment"):
+        draw(dataclasses.replace(swept, records=apart), "sensitivity")
+    with pytest.raises(ExperimentError, match=r"on slippery ice nine in ten configurations score the same"):
+        draw(with_scores(swept, lambda name, rate, place: 0.0 if place else rate), "sensitivity")
+
+
+# Importance of samples
+
+
+def test_importance_of_sampled_values_is_that_of_what_a_forest_learns():
+    pytest.importorskip("optuna")
+    rng = np.random.default_rng(0)
+    rates, steps = (10 ** rng.uniform(-2, 0, 40)).tolist(), rng.integers(1, 9, 40).tolist()
+    score = 2 * np.log10(rates) + 0.1 * np.array(steps)
+    shares = sampled_shares({"rate": rates, "steps": steps, "same": [1] * 40}, score, num_trees=16)
+    # Variances of two log rates, evenly spread, and of a tenth of eight numbers.
+    assert shares.alone[0] == pytest.approx(4 / 3 / (4 / 3 + 0.0525), abs=0.1)
+    assert shares.alone[2] == 0
+    assert sum(shares.alone) + shares.together == pytest.approx(1)
+    with pytest.raises(StatisticsError, match="needs at least 10 configurations, got 3"):
+        sampled_shares({"rate": rates[:3], "steps": [1, 2, 3]}, score[:3])
+    with pytest.raises(StatisticsError, match="the scores do not differ"):
+        sampled_shares({"rate": rates, "steps": steps}, np.ones(40))
+
+
+def test_without_optuna_importance_of_samples_says_what_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(StatisticsError, match=r"needs Optuna: pip install 'velodrome\[tune\]'"):
+        sampled_shares({"rate": range(10), "steps": range(10)}, range(10))
+
+
 # Evaluations during training
 
 
@@ -605,7 +699,7 @@ def test_without_any_trial_there_is_nothing_to_draw(lakes, kind):
         draw(dataclasses.replace(lakes, records=[]), kind)
 
 
-@pytest.mark.parametrize("kind", sorted({*KINDS} - {"parallel", "importance"}))
+@pytest.mark.parametrize("kind", sorted({*KINDS} - {"parallel", "importance", "sensitivity"}))
 def test_seeds_may_differ_from_pair_to_pair(lakes, kind):
     records = [
         record
@@ -616,9 +710,9 @@ def test_seeds_may_differ_from_pair_to_pair(lakes, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_global_style_is_touched_and_no_text_is_cut_off(lakes, grid, kind):
+def test_no_global_style_is_touched_and_no_text_is_cut_off(lakes, grid, swept, kind):
     before = dict(mpl.rcParams)
-    figure = draw(grid if kind in ("parallel", "importance") else lakes, kind)
+    figure = draw({"parallel": grid, "importance": grid, "sensitivity": swept}.get(kind, lakes), kind)
     assert dict(mpl.rcParams) == before
     for axes in figure.axes:
         legend = axes.get_legend()

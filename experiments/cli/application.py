@@ -1,4 +1,4 @@
-"""The command line: `velodrome list | run | compare | table | plot | show | report | verify | repair | export`."""
+"""The command line: `velodrome list | run | compare | tune | table | plot | show | report | verify | repair | …`."""
 
 import errno
 import sys
@@ -266,6 +266,98 @@ def compare(
         experiment, on or (), changes=changes, out=out, until_decided=until_decided, max_seeds=max_seeds,
         options=options, run_options=run_options, track=track or (), quiet=quiet, as_json=json,
         explain=explain, watch=watch,
+    )  # fmt: skip
+
+
+@app.command
+def tune(
+    experiment: str,
+    /,
+    *,
+    configurations: Whole = 60,
+    tuning_seeds: Whole = 10,
+    seeds: Whole | None = None,
+    sampler: str = "auto",
+    no_halving: Annotated[bool, Parameter(negative="")] = False,
+    tuning_seed: Whole = 0,
+    one_setting: Annotated[bool, Parameter(negative="")] = False,
+    episodes: Whole | None = None,
+    steps: Whole | None = None,
+    epochs: Whole | None = None,
+    evaluation_episodes: Whole | None = None,
+    metric: str | None = None,
+    baseline: str | None = None,
+    difference: float | None = None,
+    out: Path = Path("results"),
+    workers: Whole | None = None,
+    cluster: str | None = None,
+    trial_timeout: float | None = None,
+    trial_memory: str | None = None,
+    checkpoint_every: float = 300.0,
+    retry_failed: Annotated[bool, Parameter(negative="")] = False,
+    strict: Annotated[bool, Parameter(negative="")] = False,
+    track: list[str] | None = None,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
+    explain: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Choose the parameters of agents on tuning seeds; compare the chosen ones on fresh seeds.
+
+    Agents of the experiment's file may have open parameters: learning_rate = {log = [0.01, 1]}, {uniform = [0, 1]},
+    {integers = [1, 20]}, {log_integers = [1, 1000]}, a list of values, or of alternatives with their own. The table,
+    the plot and the verdict are of the fresh seeds alone, which no choice has seen.
+
+    Every trial is stored as it ends, and the same command goes on after an interruption.
+
+    Args:
+        experiment: a TOML file, or the name of a shipped experiment such as lake_tuning.
+        configurations: to try of each agent on each environment.
+        tuning_seeds: seeds of a configuration, 1,000,000 and those that follow; at least 2.
+        seeds: number of fresh seeds instead of the experiment's, 30 by default.
+        sampler: auto, grid, random, or one of Optuna's: tpe, qmc, cma_es, gp; auto is the grid where that has no more
+            than --configurations, else random.
+        no_halving: run all configurations on all tuning seeds, instead of giving up the worse half after the first.
+        tuning_seed: of all that the sampler draws.
+        one_setting: let every tuned agent take part a second time, with one configuration for all environments.
+        episodes: training episodes of every trial instead of the experiment's budgets.
+        steps: training steps of every trial instead of the experiment's budgets.
+        epochs: passes through the labelled examples of every trial instead of the experiment's budgets.
+        evaluation_episodes: sampled episodes of every evaluation instead of the experiment's.
+        metric: what decides, in both stages, such as greedy_return.
+        baseline: agent that the others are compared with; the best by default.
+        difference: smallest difference that matters, for the number of seeds that it needs.
+        out: folder of the store; experiments in one folder share their trials.
+        workers: trials that run at the same time, all cores by default; 0 runs them in this process, one by one.
+        cluster: run on Dask instead: local:N, or tcp://host:port or tls://host:port of a scheduler.
+        trial_timeout: seconds that a trial may take before it counts as failed, importing and compiling not counted.
+        trial_memory: memory that a trial may take before it counts as failed, such as 2GB.
+        checkpoint_every: seconds between two saves inside a trial that does not run compiled.
+        retry_failed: run stored trials that failed again.
+        strict: refuse to run if the checks before running warn of something.
+        track: report every trial to a tracker: tensorboard, wandb or mlflow, each with :ARGUMENT; may be repeated.
+        quiet: show no progress.
+        json: print one JSON object with all rows, pairs and how agents were tuned instead of the table.
+        explain: explain the words of the table below it.
+    """
+    from velodrome.experiments.cli.tune import tune_command
+    from velodrome.experiments.results.analysis import AnalysisOptions
+
+    changes = {
+        "seeds": seeds, "episodes": episodes, "steps": steps, "epochs": epochs,
+        "evaluation_episodes": evaluation_episodes,
+    }  # fmt: skip
+    tuning = {
+        "configurations": configurations, "tuning_seeds": tuning_seeds, "sampler": sampler,
+        "halving": not no_halving, "tuning_seed": tuning_seed, "one_setting": one_setting,
+    }  # fmt: skip
+    run_options = {
+        "workers": workers, "cluster": cluster, "trial_timeout": trial_timeout, "trial_memory": trial_memory,
+        "checkpoint_every": checkpoint_every, "retry_failed": retry_failed, "strict": strict,
+    }  # fmt: skip
+    return tune_command(
+        experiment, changes=changes, out=out, tuning=tuning,
+        options=AnalysisOptions(metric=metric, baseline=baseline, difference=difference),
+        run_options=run_options, track=track or (), quiet=quiet, as_json=json, explain=explain,
     )  # fmt: skip
 
 

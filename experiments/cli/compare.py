@@ -106,19 +106,19 @@ def compare_command(
         if page is not None:
             page.results = results
     shown = experiment_folder(given, plan.name)
-    _write_folder(results, experiment_folder(out, plan.name), options, shown, fields)
+    write_folder(results, experiment_folder(out, plan.name), options, shown, fields)
     if as_json:
         data = table_data(results, options) | {"failed": len(results.failures)}
         print(visible_json(json.dumps(json_ready(data), indent=2, ensure_ascii=not holds_all(sys.stdout))))
     else:
-        _print(results, options, shown, given, has_file=fields is not None, explain=explain)
+        print_results(results, options, shown, given, has_file=fields is not None, explain=explain)
     if not results.failures:
         return 0
     asked_for: dict[str, Any] = {"on": on} | changes | {"out": given, "track": track, "watch": watch}
     asked_for |= {"until_decided": until_decided, "max_seeds": max_seeds} | asdict(options)
     # How often trials save their state decides nothing, and is never left out by the command line.
     asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
-    again = _command_line(names, asked_for | {"retry_failed": True})
+    again = command_words(names, asked_for | {"retry_failed": True})
     line = f"{len(results.failures)} of {results.num_planned} trials failed; run them again with: {again}"
     say(line, sys.stderr if as_json else sys.stdout)
     return 1
@@ -137,7 +137,7 @@ def _watched(
     return page
 
 
-def _print(
+def print_results(
     results: Results, options: AnalysisOptions, folder: Path, out: Path, *, has_file: bool, explain: bool
 ) -> None:
     """The table with its verdict, and where everything is."""
@@ -151,9 +151,9 @@ def _print(
     console.print(Text(f"Report: {shlex.join(['velodrome', 'report', str(out)])}"), soft_wrap=True)
 
 
-def _command_line(names: Sequence[str], options: dict[str, Any]) -> str:
-    """`velodrome compare` with options by name, for a shell; those that are None or False are left out."""
-    words = ["velodrome", "compare", *names]
+def command_words(names: Sequence[str], options: dict[str, Any], command: str = "compare") -> str:
+    """A command with options by name, for a shell; those that are None or False are left out."""
+    words = ["velodrome", command, *names]
     for name, value in options.items():
         option = f"--{name.replace('_', '-')}"
         if value is True:
@@ -165,7 +165,7 @@ def _command_line(names: Sequence[str], options: dict[str, Any]) -> str:
     return command_line(words)
 
 
-def _write_folder(
+def write_folder(
     results: Results, folder: Path, options: AnalysisOptions, shown: Path, fields: dict[str, Any] | None
 ) -> None:
     """The table and the learning curves of an experiment beside its store; messages have `shown` for the folder.

@@ -8,4 +8,5 @@ from .kinds import KINDS as KINDS, register_kind as register_kind
 from .learning_curves import draw_learning_curves as draw_learning_curves
 from .plot_kind import Page as Page, PlotKind as PlotKind
 from .prediction_strip import draw_prediction_strip as draw_prediction_strip
+from .sensitivity import AlgorithmScores as AlgorithmScores, draw_sensitivity as draw_sensitivity
 from .trial_figures import trial_figures as trial_figures

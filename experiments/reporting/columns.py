@@ -15,6 +15,7 @@ from velodrome.experiments.results.rows import comparison_row
 from velodrome.experiments.trials.measures import MEASURES, Measure
 
 FAILED, NO_SCORE, REWARD_A_GUESS, OF_BEST = "failed", "no score", "reward a guess", "of best"
+CONFIGURATIONS, TUNING_RUNS = "configurations", "tuning runs"
 VERSUS_BEST, VERSUS_BASELINE = "vs best", "vs baseline"
 # Behind a difference that is not one of what decides, but of greedy return.
 BY_RETURN = "(return)"
@@ -80,6 +81,9 @@ def _environment_section(one: EnvironmentAnalysis) -> Section:
     if one.threshold is not None:
         columns.append(Column(f"episodes to {share(one.threshold.rate)}", _reached))
     columns.append(Column("seeds", lambda row: count(row["seeds"])))
+    if "configurations" in rows[0]:
+        columns.insert(4, Column(CONFIGURATIONS, lambda row: count(row["configurations"])))
+        columns.insert(5, Column(TUNING_RUNS, lambda row: count(row["tuning_runs"])))
     columns.append(Column("steps/s", lambda row: speed(row["steps_per_second"])))
     return Section(one.environment, "agent", rows, _telling(columns, rows))
 

@@ -8,8 +8,9 @@ from velodrome.experiments.reporting.comparison_groups import ROUNDING
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.results.analysis import Analysis, EnvironmentAnalysis
 from velodrome.experiments.results.comparison import MOST_TESTED, Comparison
-from velodrome.experiments.results.numbers import is_known, percent, score, share
-from velodrome.experiments.results.settings import Pair, PairBudget, Settings
+from velodrome.experiments.results.measures import measure_on
+from velodrome.experiments.results.numbers import estimate, is_known, percent, score, share
+from velodrome.experiments.results.settings import Pair, PairBudget, Settings, TunedAgent
 from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.trials.measures import Measure
 
@@ -18,6 +19,8 @@ MOST_PAIRS = 6
 MOST_SEEDS = 8
 # Verdicts that may rest on rare seeds, told pair by pair.
 MOST_RARE = 3
+# Other configurations that may be the best, told one by one.
+MOST_POSSIBLE = 2
 # What stands for a rule where there is none, and how that is told.
 _WITHOUT_RULE = {"no success rule": "no success rule", "not stated": "success rule not stated"}
 # Fewer seeds than these, and intervals cover less than they say (docs/statistics.md).
@@ -45,7 +48,66 @@ def how_it_was_run(results: TrialTable, analysis: Analysis, words: Words) -> lis
     settings = results.settings
     facts = [Fact(words("Training"), _budgets(settings, words)), Fact(words("Seeds"), _seeds(results, analysis, words))]
     facts += [Fact(words.shipped(one.environment), _environment(one, settings, words)) for one in analysis.environments]
+    facts += tuning_facts(results, analysis, words)
     return [fact for fact in facts if fact.text]
+
+
+def tuning_facts(results: TrialTable, analysis: Analysis, words: Words) -> list[Fact]:
+    """How the configuration of each agent was chosen, and what its tuning score would have claimed."""
+    tuning = results.settings.tuning
+    if tuning is None or tuning.is_choosing:
+        return []
+    facts = []
+    for one in analysis.environments:
+        measure = measure_on(results, one.environment)
+        for row in sorted(one.rows, key=lambda row: results.agents.index(row["agent"])):
+            tuned = tuning.of(one.environment, row["agent"])
+            if tuned is not None:
+                text = _how_tuned(tuned, row, measure, words)
+                facts.append(Fact(words("Tuning of {agent}", agent=words.name(tuned.agent)), text))
+    return facts
+
+
+def _how_tuned(tuned: TunedAgent, row: Mapping[str, Any], measure: Measure, words: Words) -> str:
+    """The choice of one agent, in sentences."""
+    mean, low, high = (row[f"{measure.name}_{end}"] for end in (measure.aggregate, "low", "high"))
+    chosen = words(
+        "{expression}, of {configurations} in {runs} on tuning seeds.",
+        expression=tuned.expression,
+        configurations=words.counted("{number} configuration", "{number} configurations", tuned.configurations),
+        runs=words.counted("{number} run", "{number} runs", tuned.runs),
+    )  # fmt: skip
+    against = words(
+        "Chosen at {claim} on its tuning seeds; {fresh} on fresh ones.",
+        claim=estimate(*tuned.claim, measure.is_rate), fresh=estimate(mean, low, high, measure.is_rate),
+    )  # fmt: skip
+    luck = ""
+    if is_known(tuned.optimism):
+        luck = words(
+            "The best of so many tuning scores is expected to be {optimism} too good.",
+            optimism=score(tuned.optimism, measure.is_rate),
+        )  # fmt: skip
+    others = tuned.may_be_best[1:]
+    best = words("All others are excluded from being the best (95 %).")
+    if others:
+        shown = [f"{one.expression} ({share(one.probability, 2)})" for one in others[:MOST_POSSIBLE]]
+        if len(others) > MOST_POSSIBLE:
+            shown.append(words("{number} more", number=len(others) - MOST_POSSIBLE))
+        best = words(
+            "It is the best of them with probability {probability}; {number} others are not excluded (95 %): {others}.",
+            probability=share(tuned.may_be_best[0].probability, 2), number=f"{len(others):,}", others="; ".join(shown),
+        )  # fmt: skip
+    if tuned.configurations < 2:
+        best = ""
+    if tuned.is_for_all:
+        best = words("One setting for all environments: the best by the mean of its ranks on them.")
+    saved = ""
+    if tuned.saved:
+        saved = words(
+            "{dropped} were given up on the way for lower means, without a test, which saved {saved}.",
+            dropped=f"{tuned.dropped:,}", saved=words.counted("{number} run", "{number} runs", tuned.saved),
+        )  # fmt: skip
+    return " ".join(filter(None, (chosen, against, luck, best, saved)))
 
 
 def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
@@ -144,6 +206,12 @@ def identical_agents(results: TrialTable, words: Words) -> list[Fact]:
 
 def too_many(comparison: Comparison, words: Words) -> str:
     """That so many agents are not tested against each other."""
+    if comparison.is_choosing:
+        return words(
+            "No verdict on tuning seeds: by these scores one of {number} configurations is chosen, and the best of so "
+            "many is best partly by luck. What it is worth, its runs on fresh seeds say.",
+            number=f"{comparison.num_untested:,}",
+        )  # fmt: skip
     return words(
         "With {number} agents no pair is tested, and there are no letters: all pairs are tested of at most {most}. "
         "The highest of so many means is partly luck; compare the best again on new seeds.",

@@ -185,6 +185,9 @@ def _alone(agents: Sequence[AgentScores], scale: Scale, words: Words) -> list[st
 
 def _untested(comparison: Comparison, scale: Scale, words: Words) -> list[str]:
     """Of more agents than are tested: who has the best mean, and that nothing says it is better."""
+    if comparison.is_choosing:
+        # The highest of many tuning scores is the very number that fools.
+        return [too_many(comparison, words)]
     top = comparison.agents[0]
     said = SentenceParts(Groups(comparison), scale, words)
     highest = words(

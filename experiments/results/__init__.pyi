@@ -15,5 +15,11 @@ from .comparison import (
 from .joined import joined as joined
 from .results import Results as Results
 from .seed_scores import SeedScores as SeedScores
-from .settings import PairBudget as PairBudget, Settings as Settings
+from .settings import (
+    PairBudget as PairBudget,
+    PossibleBest as PossibleBest,
+    Settings as Settings,
+    TunedAgent as TunedAgent,
+    Tuning as Tuning,
+)
 from .trial_table import TrialRecord as TrialRecord, TrialTable as TrialTable

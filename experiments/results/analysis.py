@@ -205,7 +205,9 @@ def _analysed(
     verdicts = None
     if sequential is not None and sequential.measure in (None, measure.name):
         verdicts = SequentialVerdicts(sequential.agents, sequential.state)
-    comparison = compare_scores(agents, baseline=options.baseline, sequential=verdicts)
+    tuning = table.settings.tuning
+    is_choosing = tuning is not None and tuning.is_choosing
+    comparison = compare_scores(agents, baseline=options.baseline, sequential=verdicts, is_choosing=is_choosing)
     threshold = threshold_of(everything, options.threshold)
     done = [record for record in everything if record.is_done]
     reason = why_no_regret(table, environment) if any(_is_finite(one, "best_return") for one in done) else ""
@@ -229,6 +231,10 @@ def _analysed(
                 measures,
             )
         )
+        if tuning is not None and not is_choosing:
+            chosen = tuning.of(environment, label)
+            rows[-1]["configurations"] = 1 if chosen is None else chosen.configurations
+            rows[-1]["tuning_runs"] = 0 if chosen is None else chosen.runs
     best, random = (
         next((float(number) for one in done if not math.isnan(number := one.number(column))), math.nan)
         for column in (measure.best_column, measure.random_column)
@@ -285,7 +291,7 @@ def overall_of(environments: Sequence[EnvironmentAnalysis]) -> Overall | None:
 
     Source: Agarwal et al. (2021), section 4.
     """
-    if len(environments) < 2:
+    if len(environments) < 2 or any(one.comparison.is_choosing for one in environments):
         return None
     is_normalised = all(
         one.measure.higher_is_better and math.isfinite(one.best) and one.best > one.random > -math.inf

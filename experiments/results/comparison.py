@@ -259,6 +259,8 @@ class Comparison:
         is_paired: whether the scores of all pairs are compared seed by seed.
         num_untested: agents with scores, where these are too many for tests of all pairs: there are no letters then,
             and only the pairs with the reference, whose verdict is "not tested"; 0 otherwise.
+        is_choosing: whether they are configurations on tuning seeds, of which nothing is tested either, and there are
+            no pairs.
     """
 
     agents: tuple[AgentScores, ...]
@@ -268,6 +270,7 @@ class Comparison:
     correction: Correction
     is_paired: bool
     num_untested: int = 0
+    is_choosing: bool = False
 
     @property
     def compared(self) -> list[str]:
@@ -300,7 +303,11 @@ class Comparison:
 
 
 def compare_scores(
-    agents: Sequence[AgentScores], *, baseline: str | None = None, sequential: "SequentialVerdicts | None" = None
+    agents: Sequence[AgentScores],
+    *,
+    baseline: str | None = None,
+    sequential: "SequentialVerdicts | None" = None,
+    is_choosing: bool = False,
 ) -> Comparison:
     """Rank agents by their means, and test all pairs.
 
@@ -315,12 +322,16 @@ def compare_scores(
         baseline: label of the agent that the others are compared with; the best by default.
         sequential: verdicts of a sequential comparison, which then count instead; agents that are not part of it are
             not compared.
+        is_choosing: the agents are configurations on tuning seeds, which are ranked and not compared.
     """
     ranked = sorted(agents, key=_rank)
     compared = [agent for agent in ranked if not agent.problem]
     if sequential is not None:
         compared = [agent for agent in compared if agent.label in sequential.agents]
     reference = compared[0].label if compared else None
+    if is_choosing:
+        letters = {agent.label: "" for agent in ranked}
+        return Comparison(tuple(ranked), letters, {}, None, "max-T", True, len(compared), is_choosing=True)
     if baseline is not None and any(agent.label == baseline for agent in compared):
         reference = baseline
     if sequential is None and len(compared) > MOST_TESTED:

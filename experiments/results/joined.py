@@ -46,6 +46,11 @@ def joined(results: Sequence[Table], names: Sequence[str] | None = None) -> Tabl
         raise ExperimentError(f"names: {len(names)} names were given for {len(results)} results")
     if len(results) == 1:
         return results[0]
+    for one in results:
+        if one.settings.tuning is not None and one.settings.tuning.is_choosing:
+            raise ExperimentError(
+                f"{one.name!r} holds tuning seeds, on which configurations were chosen: join what was run on fresh ones"
+            )
     parts = [
         JoinedPart(one, name)
         for one, name in zip(results, numbered(names or [one.name for one in results]), strict=True)

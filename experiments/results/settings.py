@@ -1,7 +1,8 @@
 """Settings of an experiment, as its store keeps them."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from velodrome.experiments.results.solved import SOLVED
@@ -83,6 +84,101 @@ class Sequential:
     environments: Mapping[str, SequentialEnvironment]
 
 
+@dataclass(frozen=True)
+class PossibleBest:
+    """A configuration that may be the best.
+
+    Attributes:
+        label: of the configuration.
+        expression: of it.
+        probability: to be the best, given its tuning scores.
+    """
+
+    label: str
+    expression: str
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedAgent:
+    """How the configuration of an agent was chosen on an environment.
+
+    Attributes:
+        agent: its label in the table of fresh seeds.
+        environment: label.
+        label: of the configuration among those that were tried.
+        expression: of the configuration, to be written wherever an agent is.
+        sampler: that gave the configurations.
+        configurations: that were tried.
+        runs: trials on tuning seeds.
+        saved: trials that giving configurations up has saved.
+        dropped: configurations that were given up, for lower means on the first seeds; no test says that they
+            are worse.
+        claim: mean of the configuration on its tuning seeds and the ends of the interval that one would naively give;
+            NaN where it is not known.
+        optimism: by how much such a mean is expected to flatter the best of so many; NaN where it is not known.
+        may_be_best: the chosen configuration first, the others by their probability.
+        is_for_all: whether it is one setting for all environments, by the mean of its ranks on them; then neither
+            optimism nor what else may be the best is known.
+    """
+
+    agent: str
+    environment: str
+    label: str
+    expression: str
+    sampler: str
+    configurations: int
+    runs: int
+    saved: int
+    dropped: int
+    claim: tuple[float, float, float]
+    optimism: float
+    may_be_best: tuple[PossibleBest, ...]
+    is_for_all: bool = False
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> "TunedAgent":
+        """One as `to_data` gives it."""
+        mean, low, high = (_known(number) for number in data["claim"])
+        best = tuple(PossibleBest(one["label"], one["expression"], one["probability"]) for one in data["may_be_best"])
+        plain = {each.name: data[each.name] for each in fields(cls) if each.name in data}
+        return cls(**plain | {"claim": (mean, low, high), "optimism": _known(data["optimism"]), "may_be_best": best})
+
+    def to_data(self) -> dict[str, Any]:
+        """The same, JSON-ready."""
+        data = asdict(self)
+        data["claim"] = [None if math.isnan(number) else number for number in self.claim]
+        return data | {"optimism": None if math.isnan(self.optimism) else self.optimism}
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How agents were tuned.
+
+    Attributes:
+        is_choosing: whether the trials are those on tuning seeds, by which configurations are chosen; else they are
+            those of the chosen configurations on fresh seeds.
+        sampler: that was asked for, or "auto".
+        seeds: tuning seeds.
+        rounds: how many of them a configuration has at the end of each round.
+        agents: how each agent was chosen on each environment; none while that goes on.
+    """
+
+    is_choosing: bool
+    sampler: str
+    seeds: tuple[int, ...]
+    rounds: tuple[int, ...]
+    agents: tuple[TunedAgent, ...]
+
+    def of(self, environment: str, agent: str) -> TunedAgent | None:
+        """How an agent was chosen on an environment; None where it was not tuned."""
+        return next((one for one in self.agents if (one.environment, one.agent) == (environment, agent)), None)
+
+
+def _known(number: float | None) -> float:
+    return math.nan if number is None else float(number)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Settings of an experiment.
@@ -104,6 +200,7 @@ class Settings:
         metric: name of the measure that decides between agents; None for the usual one.
         measures: a user's own.
         solved_at: environment to the greedy return at which it counts as solved.
+        tuning: how agents were tuned; None for other experiments.
         origin: whence results came that no store of ours holds, such as "frame" or "joined"; otherwise empty.
     """
 
@@ -123,6 +220,7 @@ class Settings:
     metric: str | None = None
     measures: tuple[Measure, ...] = ()
     solved_at: Mapping[str, float] = field(default_factory=dict)
+    tuning: Tuning | None = None
     origin: str = ""
 
     @classmethod
@@ -157,6 +255,7 @@ class Settings:
             metric=data.get("metric"),
             measures=tuple(Measure.from_data(measure) for measure in data.get("measures", ())),
             solved_at=data.get("solved_at", {}),
+            tuning=_tuning(data["tuning"]) if "tuning" in data else None,
         )
 
     @property
@@ -197,6 +296,11 @@ class Settings:
             agents={label: self.agents[label] for label in agents},
             environments={label: self.environments[label] for label in environments},
         )
+
+
+def _tuning(data: Mapping[str, Any]) -> Tuning:
+    agents = tuple(TunedAgent.from_data(one) for one in data["agents"])
+    return Tuning(data["stage"] == "tuning", data["sampler"], tuple(data["seeds"]), tuple(data["rounds"]), agents)
 
 
 def _sequential(data: Mapping[str, Any]) -> Sequential:

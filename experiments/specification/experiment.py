@@ -38,6 +38,7 @@ from velodrome.experiments.specification.environment_configuration import Enviro
 from velodrome.experiments.specification.mistakes import CheckedModel, Mistake, mistake_lines, mistakes_in, shown
 from velodrome.experiments.specification.plan import Plan, PlannedAgent, PlannedEnvironment
 from velodrome.experiments.specification.plan_checks import check_pairs
+from velodrome.experiments.specification.search_spaces import has_space
 from velodrome.experiments.texts import is_printable
 from velodrome.experiments.trials.measures import measure_named
 from velodrome.policies.configuration import to_expression
@@ -60,6 +61,7 @@ MOST_SEEDS = 1_000_000
 _SEVERAL = "a table of label = expression, or a list of expressions"
 _NO_POLICIES = "learners are crossed with policies: give policies too, or give the learners under agents"
 _NOT_EVALUATED = "is reached in evaluations along the training: give evaluate_every too"
+_HAS_SPACE = "agents: holds search spaces, which are tuned first: velodrome tune EXPERIMENT, or vd.tune(…)"
 _MOST_PAIRS_TOLD = 3
 _LONGEST_LIST = 80
 
@@ -146,6 +148,8 @@ class Experiment(CheckedModel):
 
     def __init__(self, /, **given: Any) -> None:
         fields = {field: value for field, value in given.items() if value is not None}
+        if has_space(fields.get("agents")):
+            raise ExperimentError(_HAS_SPACE)
         entries: dict[str, dict[str, Any]] = {field: {} for field in ENTRIES}
         mistakes: list[Mistake] = []
         for field in [field for field in ENTRIES if field in fields]:
@@ -229,7 +233,7 @@ class Experiment(CheckedModel):
     @classmethod
     def _seeds_are_usable(cls, seeds: Any) -> int | list[int]:
         if isinstance(seeds, Iterable) and not isinstance(seeds, str | bytes | Mapping):
-            return _different_seeds(list(seeds))
+            return different_seeds(list(seeds))
         if not _is_whole(seeds) or seeds < 1:
             raise ValueError(f"must be a whole number of at least 1, or a list of seeds, got {shown(seeds)}")
         if seeds > MOST_SEEDS:
@@ -399,7 +403,12 @@ def _planned_agent(label: str, entry: AgentEntry) -> PlannedAgent:
     )
 
 
-def _different_seeds(seeds: list[Any]) -> list[int]:
+def different_seeds(seeds: list[Any]) -> list[int]:
+    """Seeds as plain numbers.
+
+    Raises:
+        ValueError: none, something that is no seed, or one twice; without the field's name.
+    """
     for seed in seeds:
         if not _is_whole(seed) or seed < 0:
             raise ValueError(f"must be different whole numbers of at least 0, got {shown(seed)}")

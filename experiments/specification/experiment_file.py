@@ -36,6 +36,12 @@ def read_experiment(name_or_path: str | Path, **changes: Any) -> Experiment:
         ExperimentError: no such file or name, or mistakes in the file, each in a line with its field.
         BudgetError: as `Experiment`.
     """
+    text, given = experiment_source(name_or_path)
+    return parse_experiment(text, given, **changes)
+
+
+def experiment_source(name_or_path: str | Path) -> tuple[str, str]:
+    """TOML text of a file or a shipped name, and what it is called in messages; raises as `read_experiment`."""
     given = str(name_or_path)
     if given.endswith(".toml") or os.path.isfile(given):
         text = _text_of(given)
@@ -46,12 +52,12 @@ def read_experiment(name_or_path: str | Path, **changes: Any) -> Experiment:
     else:
         names = shipped_experiments()
         raise ExperimentError(f"unknown experiment {given!r}{closest(given, names)} (or give the path of a TOML file)")
-    return parse_experiment(text, given, **changes)
+    return text, given
 
 
 def parse_experiment(text: str, source: str = "experiment", **changes: Any) -> Experiment:
     """Experiment of a TOML text; arguments and errors as those of `read_experiment`."""
-    fields = changed_fields(_tables_of(text, source), changes)
+    fields = changed_fields(tables_of(text, source), changes)
     try:
         return Experiment(**fields)
     except ExperimentError as error:
@@ -88,7 +94,12 @@ def _text_of(path: str) -> str:
     raise ExperimentError(f"experiment {path}: {reason}")
 
 
-def _tables_of(text: str, source: str) -> dict[str, Any]:
+def tables_of(text: str, source: str) -> dict[str, Any]:
+    """Fields of a TOML text, not checked.
+
+    Raises:
+        ExperimentError: it is no TOML; one line with the place.
+    """
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -72,8 +72,8 @@ def grid_of(shorthand: str, fields: Sequence[str], given: Any) -> tuple[list[tup
     if (is_table and shorthand not in given) or (not arguments and not (isinstance(named, str) and "[" in named)):
         return [("", given)], []
     plain = {key: value for key, value in given.items() if key in fields} if is_table else given
-    call, kinds = _call_of(named), _KINDS[shorthand]
-    factory = None if call is None else _factory(call, kinds)
+    call, kinds = call_in(named), _KINDS[shorthand]
+    factory = None if call is None else known_factory(call, kinds)
     if call is None or (factory is None and ":" not in call.name):
         if callable(named):
             return [("", plain)], [Mistake((key,), _OF_FUNCTION) for key in arguments]
@@ -96,9 +96,9 @@ def grid_of(shorthand: str, fields: Sequence[str], given: Any) -> tuple[list[tup
 
 def names_arguments(shorthand: str, given: Mapping[str, Any], others: Sequence[str]) -> bool:
     """Whether other keys of a table are arguments of what it names."""
-    call, kinds = _call_of(given[shorthand]), _KINDS[shorthand]
-    factory = None if call is None else _factory(call, kinds)
-    return factory is not None and set(others) <= set(_parameters(factory, kinds))
+    call, kinds = call_in(given[shorthand]), _KINDS[shorthand]
+    factory = None if call is None else known_factory(call, kinds)
+    return factory is not None and set(others) <= set(parameter_types(factory, kinds))
 
 
 def _with_arguments(
@@ -111,7 +111,7 @@ def _with_arguments(
     is_object: bool,
 ) -> tuple[Call, list[Mistake]]:
     """The call with the arguments of a table, lists of values among them; they go before those of an object."""
-    parameters = None if factory is None else _parameters(factory, kinds)
+    parameters = None if factory is None else parameter_types(factory, kinds)
     mistakes, keywords = [], dict(call.keywords)
     for key, value in arguments.items():
         if parameters is not None and key not in parameters and "**" not in parameters:
@@ -124,16 +124,21 @@ def _with_arguments(
             try:
                 hint = (parameters or {}).get(key)
                 if isinstance(value, list | tuple):
-                    _check_is_grid(list(value), hint)
-                    keywords[key] = _Values(tuple(_read(item, hint) for item in value))
+                    check_is_grid(list(value), hint)
+                    keywords[key] = _Values(tuple(read_argument(item, hint) for item in value))
                 else:
-                    keywords[key] = _read(value, hint)
+                    keywords[key] = read_argument(value, hint)
             except (GridError, ExpressionError) as error:
                 mistakes.append(Mistake((key,), str(error)))
     return Call(call.name, call.positional, keywords), mistakes
 
 
-def _check_is_grid(values: list[Any], hint: Any) -> None:
+def check_is_grid(values: list[Any], hint: Any) -> None:
+    """Refuse a list that is no list of alternatives for a parameter.
+
+    Raises:
+        GridError: it is empty, holds something twice, or may be the value itself.
+    """
     if not values:
         raise GridError("must hold at least one value, got an empty list")
     if not any(isinstance(value, list | tuple) for value in values) and _may_be_list(hint):
@@ -143,7 +148,7 @@ def _check_is_grid(values: list[Any], hint: Any) -> None:
         raise GridError(f"holds a value twice: {to_text(values)}")
 
 
-def _read(value: Any, hint: Any) -> Any:
+def read_argument(value: Any, hint: Any) -> Any:
     """A value of a table as expressions have it: text is an expression where an agent, policy or schedule stands."""
     if isinstance(value, Configuration):
         return parse_expression(to_expression(value))
@@ -162,8 +167,8 @@ def _variants(call: Call, kinds: Sequence[str], path: str = "") -> list[_Variant
     Raises:
         GridError: there are too many.
     """
-    factory = _factory(call, kinds)
-    parameters = {} if factory is None else _parameters(factory, kinds)
+    factory = known_factory(call, kinds)
+    parameters = {} if factory is None else parameter_types(factory, kinds)
     names = [*range(len(call.positional)), *call.keywords]
     options = []
     for name, value in zip(names, [*call.positional, *call.keywords.values()], strict=True):
@@ -191,7 +196,7 @@ def _variants(call: Call, kinds: Sequence[str], path: str = "") -> list[_Variant
 def _options(value: Any, path: str, hint: Any, kinds: Sequence[str]) -> Iterator[tuple[dict[str, str], Any]]:
     """What varies and the value, for each that an argument has."""
     kinds = kinds or (() if hint is Any else kinds_in(hint))
-    if isinstance(value, list) and value and _takes_no_list(hint):
+    if isinstance(value, list) and value and takes_no_list(hint):
         if len({*map(repr, value)}) < len(value):
             raise GridError(f"{path} holds a value twice: {to_text(value)}")
         value = _Values(tuple(value))
@@ -205,7 +210,8 @@ def _options(value: Any, path: str, hint: Any, kinds: Sequence[str]) -> Iterator
         yield {}, value
 
 
-def _call_of(named: Any) -> Call | None:
+def call_in(named: Any) -> Call | None:
+    """The expression of what a user named, a text or an object; None where it cannot be read."""
     if isinstance(named, EnvironmentConfiguration):
         return named.expression
     try:
@@ -214,7 +220,7 @@ def _call_of(named: Any) -> Call | None:
         return None
 
 
-def _factory(call: Call, kinds: Sequence[str]) -> Factory | None:
+def known_factory(call: Call, kinds: Sequence[str]) -> Factory | None:
     """What a call builds with; None where that is not known."""
     if kinds == _ENVIRONMENT:
         if call.name in WRAPPERS:
@@ -230,7 +236,7 @@ def _factory(call: Call, kinds: Sequence[str]) -> Factory | None:
         return None
 
 
-def _parameters(factory: Factory, kinds: Sequence[str]) -> dict[str, Any]:
+def parameter_types(factory: Factory, kinds: Sequence[str]) -> dict[str, Any]:
     """Types of the parameters by name, in order, None where one is not known; "**" where it takes any."""
     hints, parameters = type_hints(factory), {}
     for name, parameter in parameters_of(factory).items():
@@ -246,7 +252,7 @@ def _parts(hint: Any) -> list[Any]:
     return list(get_args(hint)) if get_origin(hint) in (Union, types.UnionType) else [hint]
 
 
-def _takes_no_list(hint: Any) -> bool:
+def takes_no_list(hint: Any) -> bool:
     """Whether a parameter of a type takes single values alone."""
     return hint is not None and all(
         get_origin(part) is Literal or (isinstance(part, type) and issubclass(part, (*_SCALARS, Configuration)))
@@ -255,4 +261,4 @@ def _takes_no_list(hint: Any) -> bool:
 
 
 def _may_be_list(hint: Any) -> bool:
-    return hint is not None and hint is not Any and not _takes_no_list(hint)
+    return hint is not None and hint is not Any and not takes_no_list(hint)

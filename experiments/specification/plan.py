@@ -95,6 +95,7 @@ class Plan:
         evaluate_every: what the budget counts, between two evaluations during training; none if None.
         metric: name of the measure that decides between agents; None for the usual one.
         snapshots: moments of each training at which the action values of all states are kept; None for none.
+        tuning: how agents were chosen, or that this is the choosing, JSON-ready: see `velodrome.experiments.tuning`.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Plan:
     evaluate_every: int | None = None
     metric: str | None = None
     snapshots: int | None = None
+    tuning: Mapping[str, Any] | None = None
 
     def agents_on(self, environment: str) -> dict[str, PlannedAgent]:
         """Label to agent, in order, of those that take part on an environment."""
@@ -155,8 +157,16 @@ class Plan:
         self, seeds_of: Mapping[tuple[str, str], Sequence[int]], sequential: Mapping[str, Any] | None = None
     ) -> "Plan":
         """The same agents on the same environments with other seeds of some pairs (agent, environment)."""
-        other = replace(self, seeds_of=seeds_of, sequential=sequential)
-        # Shared, for what makes the keys is the same and takes a look at all of the user's own code.
+        return self._sharing_keys(replace(self, seeds_of=seeds_of, sequential=sequential))
+
+    def with_agents(
+        self, agents: Mapping[str, PlannedAgent], seeds_of: Mapping[tuple[str, str], Sequence[int]]
+    ) -> "Plan":
+        """Other agents, of which those with the same label are the same, on the same environments."""
+        return self._sharing_keys(replace(self, agents=agents, seeds_of=seeds_of))
+
+    def _sharing_keys(self, other: "Plan") -> "Plan":
+        # What makes the keys is the same, and takes a look at all of the user's own code.
         vars(other)["_keys"] = self._keys
         return other
 
@@ -229,6 +239,8 @@ class Plan:
         }
         if solved_at:
             settings["solved_at"] = solved_at
+        if self.tuning is not None:
+            settings["tuning"] = dict(self.tuning)
         if self.factors:
             settings["factors"] = {label: dict(levels) for label, levels in self.factors.items()}
         return settings

@@ -30,6 +30,31 @@ _SETTINGS: Kind = {
     "factors?": {str: {str: str}},
     "metric?": str,
     "solved_at?": {str: (float, int)},
+    "tuning?": {
+        "stage": str,
+        "sampler": str,
+        "seeds": [int],
+        "rounds": [int],
+        "tuning_seed": int,
+        "spaces": {str: str},
+        "agents": [
+            {
+                "agent": str,
+                "environment": str,
+                "label": str,
+                "expression": str,
+                "sampler": str,
+                "configurations": int,
+                "runs": int,
+                "saved": int,
+                "dropped": int,
+                "claim": [(float, int, None)],
+                "optimism": (float, int, None),
+                "may_be_best": [{"label": str, "expression": str, "probability": (float, int)}],
+                "is_for_all?": bool,
+            }
+        ],
+    },
     "measures?": [
         {
             "name": str,

@@ -1,0 +1,1 @@
+from .tune import TunedResults as TunedResults, TuneOptions as TuneOptions, tune as tune
