@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Inches of a line of text and of the least row.
 LINE, ROW = 0.18, 0.32
 # Options of `draw` that a kind may take.
-OPTIONS = ("metric", "parameter", "over")
+OPTIONS = ("metric", "parameter", "over", "band", "share", "runs")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class Page:
     metric: str | None = None
     parameter: str | None = None
     over: str | None = None
+    band: str | None = None
+    share: float | None = None
+    runs: bool = False
 
     @property
     def only_environment(self) -> str | None:
@@ -59,7 +62,7 @@ class PlotKind:
         height: of a panel, in inches.
         meaning: of what is drawn, for the caption: of a page, its numbers of seeds, and whether any pair has several.
         left_out: agents and scores that are not drawn, and why; failed trials apart.
-        options: of `draw`, those that it takes: "metric", "parameter" and "over".
+        options: of `draw`, those that it takes: "metric", "parameter", "over", "band", "share" and "runs".
         is_over_environments: whether one panel shows all environments.
         is_of_all_agents: whether the report draws it of all agents, however many there are.
         of_report: the page that the report draws, of the page and the metric of its reader; None for none.

@@ -3,7 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from velodrome.experiments.reporting.columns import BY_RETURN, heading_of, shown_beside, tells_reward_a_guess
+from velodrome.experiments.reporting.columns import (
+    BY_RETURN,
+    RUNS_LIE,
+    heading_of,
+    is_reliability_shown,
+    shown_beside,
+    tells_reward_a_guess,
+)
 from velodrome.experiments.reporting.comparison_groups import ROUNDING
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.results.analysis import Analysis, EnvironmentAnalysis
@@ -11,6 +18,7 @@ from velodrome.experiments.results.comparison import MOST_TESTED, Comparison
 from velodrome.experiments.results.numbers import is_known, percent, score, share
 from velodrome.experiments.results.settings import Pair, PairBudget, Settings
 from velodrome.experiments.results.trial_table import TrialTable
+from velodrome.experiments.statistics import largest_rate, seeds_for_tolerance
 from velodrome.experiments.trials.measures import Measure
 
 # Budgets and seeds of their own that are told pair by pair.
@@ -24,6 +32,19 @@ _WITHOUT_RULE = {"no success rule": "no success rule", "not stated": "success ru
 ENOUGH_SEEDS = 10
 # What happens with so small a share of seeds that all of them miss it with this probability is not known.
 UNSEEN = 0.05
+# A measure, its share where no seed failed, and how that is told.
+_NONE_SEEN = (
+    (
+        "solved",
+        1.0,
+        "0 of {seeds} failed to solve it ({agents}): a failure rate up to {rate} (one-sided 95 %) is not excluded.",
+    ),
+    (
+        "fell_back",
+        0.0,
+        "0 of {seeds} fell back ({agents}): a rate of falling back up to {rate} (one-sided 95 %) is not excluded.",
+    ),
+)
 
 
 class Fact(NamedTuple):
@@ -66,6 +87,14 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
             seeds=words.seeds([most]), share=percent(1 - UNSEEN ** (1 / most)),
         )  # fmt: skip
     facts = [Fact("[ ]", brackets, is_glossary=fewest >= ENOUGH_SEEDS and most <= 1)]
+    facts += [Fact(words("none seen"), text) for text in _none_seen(scored, words)]
+    seeds = [row["seeds"] for one in scored if is_reliability_shown(one) for row in one.rows if row["seeds"]]
+    if seeds:
+        text = words(
+            "Between these two scores 90 % of all runs of the agent lie, with 95 % confidence, whatever their "
+            "distribution; it takes {least} seeds.", least=seeds_for_tolerance(),
+        )  # fmt: skip
+        facts.append(Fact(words(RUNS_LIE), text, is_glossary=min(seeds) >= seeds_for_tolerance()))
     everything = [one.comparison for one in (*scored, analysis.overall, *analysis.margins) if one is not None]
     untested = [one for one in everything if one.num_untested]
     if untested:
@@ -127,6 +156,21 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
         text = words("Means over the other factor, seed by seed; they hide how policy and learner act together.")
         facts.append(Fact(words("margins"), text, is_glossary=True))
     return facts
+
+
+def _none_seen(scored: Sequence[EnvironmentAnalysis], words: Words) -> list[str]:
+    """How often seeds may fail, or fall back, of which none did."""
+    told = []
+    for name, share_of_none, text in _NONE_SEEN:
+        groups: dict[int, dict[str, None]] = {}
+        for row in (row for one in scored if name in one.measures for row in one.rows):
+            if row[f"{name}_share"] == share_of_none:
+                groups.setdefault(row[f"{name}_seeds"], {})[row["agent"]] = None
+        told += [
+            words(text, seeds=number, agents=words.names(list(agents)), rate=percent(largest_rate(0, number)))
+            for number, agents in groups.items()
+        ]
+    return told
 
 
 def identical_agents(results: TrialTable, words: Words) -> list[Fact]:

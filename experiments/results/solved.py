@@ -36,6 +36,13 @@ SOLVED: dict[str, Measure] = {
             "evaluating.",
             aggregate="censored_median", followed="evaluated_cpu_seconds", higher_is_better=False,
         ),
+        Measure(
+            "all_succeed", "all of 5 solve it",
+            explanation="Probability that five new runs all solve it (pass^5), without bias: the share of all choices "
+            "of five seeds that all did, with the exact 95 % interval of the share that solved, each end to the power "
+            "of five.",
+            column="solved", is_rate=True, aggregate="all_succeed", runs=5, is_shown=False,
+        ),
     )
 }  # fmt: skip
 _COLUMNS = (*SOLVED, *(measure.followed for measure in SOLVED.values() if measure.followed))

@@ -39,6 +39,7 @@ from velodrome.experiments.statistics.permutation_tests import (
     unpaired_permutation_test,
 )
 from velodrome.experiments.statistics.profiles import PerformanceProfile, performance_profile
+from velodrome.experiments.statistics.reliability import all_succeed, largest_rate, percentile_range
 from velodrome.experiments.statistics.sample_size import (
     minimum_detectable_difference,
     power,
@@ -55,6 +56,7 @@ from velodrome.experiments.statistics.success_intervals import (
     hierarchical_success_interval,
     wilson_interval,
 )
+from velodrome.experiments.statistics.tolerance import seeds_for_tolerance, tolerance_band, tolerance_interval
 
 __all__ = [
     "Aggregate",
@@ -69,6 +71,7 @@ __all__ = [
     "SequentialPair",
     "SequentialState",
     "StatisticsError",
+    "all_succeed",
     "area_under_curve",
     "best_interval",
     "bootstrap_interval",
@@ -82,6 +85,7 @@ __all__ = [
     "hierarchical_success_interval",
     "holm",
     "iqm",
+    "largest_rate",
     "look",
     "mean",
     "mean_band",
@@ -91,15 +95,19 @@ __all__ = [
     "optimality_gap_to",
     "paired_difference",
     "paired_permutation_test",
+    "percentile_range",
     "performance_profile",
     "power",
     "probability_of_improvement",
     "probability_of_improvement_interval",
+    "seeds_for_tolerance",
     "seeds_needed",
     "seeds_needed_range",
     "sign_flip_interval",
     "sign_test_power",
     "t_interval",
+    "tolerance_band",
+    "tolerance_interval",
     "unpaired_difference",
     "unpaired_permutation_test",
     "wilson_interval",
