@@ -55,8 +55,8 @@ def draw_evaluation_curves(
         band: what is drawn around the mean.
 
     Raises:
-        ExperimentError: an unknown environment or metric, too few seeds for the band, no evaluations are stored, or they
-            count in several units.
+        ExperimentError: an unknown environment or metric, too few seeds for the band, no evaluations are stored, or
+            they count in several units.
     """
     chosen_environments(table, environment)
     metric = _chosen(table, environment, metric)
@@ -122,7 +122,7 @@ def _chosen(table: TrialTable, environment: str, metric: str | None) -> str:
 
 def _evaluations(table: TrialTable, environment: str, agent: str, metric: str) -> list[Curve]:
     """Curves of an agent's trials, without those that say nothing."""
-    curves = table.measured_curves(environment, agent, f"evaluation_{metric}")
+    curves = table.trained.measured_curves(environment, agent, f"evaluation_{metric}")
     return [curve for curve in curves if len(curve.at) and np.isfinite(curve.values).all()]
 
 
@@ -143,6 +143,7 @@ EVALUATION = PlotKind(
     title="Evaluations during training",
     caption="Performance of the greedy policy along the training, mean over seeds; the band is its 95 % interval.",
     meaning=curve_meaning,
+    shows_stopped=True,
     options=("metric", "band", "share", "runs"),
     of_report=learning_metric_of_report,
 )

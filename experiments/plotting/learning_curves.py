@@ -66,6 +66,8 @@ def draw_learning_curves(
 ) -> "Axes":
     """Learning curves on one environment: each agent's mean over seeds with its 95 % band, labelled at the right end.
 
+    Where trials were stopped as hopeless, their agent's line ends with the first of them.
+
     Args:
         axes: to draw on.
         table: of an experiment.
@@ -158,7 +160,11 @@ def mean_curve(
         row: 0 for success rates, 1 for returns.
         band: around the mean.
     """
-    x, curves = _curves(table, environment, agent, axis, row)
+    x, curves = _curves(table.trained, environment, agent, axis, row)
+    stops = [record.number(axis) for record in table.stopped(environment, agent)]
+    if stops:
+        # Beyond, only those are left that learn well.
+        curves[:, x > min(stops)] = np.nan
     mean = mean_of_present(curves)
     low, high = (band if len(curves) else MEAN_BAND).ends(curves)
     if row == 0:
@@ -258,6 +264,7 @@ LEARNING = PlotKind(
     title="Learning curves",
     caption="Mean over seeds in training, episode by episode; the band is its 95 % interval.",
     meaning=curve_meaning,
+    shows_stopped=True,
     options=("metric", "over", "band", "share", "runs"),
     of_report=learning_metric_of_report,
 )

@@ -47,7 +47,11 @@ def draw_training_curves(axes: "Axes", table: TrialTable, environment: str, band
     chosen_environments(table, environment)
     names = _names(table, environment)
     curves_of = {
-        name: {agent: curves for agent in table.agents if (curves := table.measured_curves(environment, agent, name))}
+        name: {
+            agent: curves
+            for agent in table.agents
+            if (curves := table.trained.measured_curves(environment, agent, name))
+        }
         for name in names
     }
     if not names:
@@ -66,7 +70,7 @@ def draw_trial_curves(trial: Trial) -> "Figure | None":
 
 
 def _names(table: TrialTable, environment: str) -> list[str]:
-    names = dict.fromkeys(name for agent in table.agents for name in table.names_measured(environment, agent))
+    names = dict.fromkeys(name for agent in table.agents for name in table.trained.names_measured(environment, agent))
     return sorted(name for name in names if _is_shown(name) and not name.startswith("evaluation_"))
 
 
@@ -160,5 +164,6 @@ CURVES = PlotKind(
     "interval.",
     height=_height,
     meaning=curve_meaning,
+    shows_stopped=True,
     options=("band", "share", "runs"),
 )

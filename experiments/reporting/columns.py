@@ -15,7 +15,7 @@ from velodrome.experiments.results.numbers import MISSING, count, estimate, is_k
 from velodrome.experiments.results.rows import comparison_row
 from velodrome.experiments.trials.measures import MEASURES, Measure
 
-FAILED, NO_SCORE, REWARD_A_GUESS, OF_BEST = "failed", "no score", "reward a guess", "of best"
+STOPPED, FAILED, NO_SCORE, REWARD_A_GUESS, OF_BEST = "stopped", "failed", "no score", "reward a guess", "of best"
 VERSUS_BEST, VERSUS_BASELINE = "vs best", "vs baseline"
 # Behind a difference that is not one of what decides, but of greedy return.
 BY_RETURN = "(return)"
@@ -69,6 +69,7 @@ def _environment_section(one: EnvironmentAnalysis) -> Section:
     # Who names a baseline looks for nothing else first.
     comes_first = difference.heading == VERSUS_BASELINE
     columns = [
+        Column(STOPPED, lambda row: str(row["stopped"]) if row["stopped"] else MISSING),
         Column(FAILED, lambda row: str(row["failed"]) if row["failed"] else MISSING),
         Column(NO_SCORE, lambda row: str(row["no_score"]) if row["no_score"] else MISSING),
         Column("letters", lambda row: row["letters"] or MISSING),
@@ -177,7 +178,7 @@ def _time(median: float, low: float, high: float, more_than: float | None) -> st
 
 def is_reliability_shown(one: EnvironmentAnalysis) -> bool:
     """Whether the table of an environment says how much the runs of an agent differ."""
-    return one.measures["percentile_range"].is_shown
+    return one.measures["spread"].is_shown
 
 
 def _reliability_columns(one: EnvironmentAnalysis) -> list[Column]:

@@ -66,7 +66,57 @@ def how_it_was_run(results: TrialTable, analysis: Analysis, words: Words) -> lis
     settings = results.settings
     facts = [Fact(words("Training"), _budgets(settings, words)), Fact(words("Seeds"), _seeds(results, analysis, words))]
     facts += [Fact(words.shipped(one.environment), _environment(one, settings, words)) for one in analysis.environments]
+    facts += [Fact(words("stopped"), text) for text in _stopped(results, words)]
     return [fact for fact in facts if fact.text]
+
+
+def _stopped(results: TrialTable, words: Words) -> list[str]:
+    """Trials that were given up as hopeless, and by which rule; that the rule stopped none is said, too."""
+    told = []
+    for environment, rule in results.settings.hopeless.items():
+        by = words(
+            "a trial on {environment} is given up as hopeless if by {after} no evaluation reached a return of {below}",
+            environment=words.shipped(environment), after=_after(results, environment, words),
+            below=score(rule.below, is_rate=False),
+        )  # fmt: skip
+        counts = [
+            words(
+                "{agent}: {stopped} of {total}",
+                agent=words.name(agent), stopped=number, total=len(results.trials(environment, agent)),
+            )
+            for agent in results.agents
+            if (number := len(results.stopped(environment, agent)))
+        ]  # fmt: skip
+        if counts:
+            told.append(
+                words(
+                    "{rule}: {counts}. They have no score and count as not solved; a mean of the others would say too "
+                    "much good of the agent, so that there is none.",
+                    rule=by,
+                    counts="; ".join(counts),
+                )
+            )
+        else:
+            told.append(words("{rule}: none was.", rule=by))
+    return told
+
+
+def _after(results: TrialTable, environment: str, words: Words) -> str:
+    """How long trials on an environment were waited for, in the units of their budgets."""
+    after = results.settings.hopeless[environment].after
+    budgets = [results.settings.budget_of(environment, agent) for agent in results.agents]
+    amounts = {
+        _amount(
+            PairBudget(
+                None if one.episodes is None else after,
+                None if one.steps is None else after,
+                None if one.epochs is None else after,
+            ),
+            words,
+        )
+        for one in budgets
+    }
+    return " / ".join(sorted(amounts))
 
 
 def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:

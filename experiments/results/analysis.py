@@ -216,8 +216,10 @@ def _analysed(
     reason = why_no_regret(table, environment) if any(_is_finite(one, "best_return") for one in done) else ""
     rows = []
     for label in (agent.label for agent in comparison.agents):
-        reached = None if threshold is None else episodes_to(table, environment, label, threshold)
-        regrets = np.empty(0) if reason else training_regrets(table, environment, label)
+        # Those that were stopped would be missing where they learnt least.
+        is_whole = not table.stopped(environment, label)
+        reached = episodes_to(table, environment, label, threshold) if threshold is not None and is_whole else None
+        regrets = training_regrets(table, environment, label) if is_whole and not reason else np.empty(0)
         own = [record for record in records[label] if record.is_done]
         rows.append(
             agent_row(

@@ -56,16 +56,16 @@ def measure_on(
 
 
 # Names of measures that tables have where the reader asks how reliable agents are.
-RELIABILITY = ("percentile_range", "all_succeed")
+RELIABILITY = ("spread", "five_runs")
 
 
 def reliability_of(measure: Measure) -> dict[str, Measure]:
     """Measures of how much the seeds differ in what decides, by name."""
     return {
-        "percentile_range": Measure(
-            "percentile_range", "middle half",
-            explanation="How far the quartiles of the seeds are apart: half of them lie between. Its 95 % interval is of "
-            "order statistics, wide, and without assumptions.",
+        "spread": Measure(
+            "spread", "middle half",
+            explanation="How far the quartiles of the seeds are apart: half of them lie between. Its 95 % interval is "
+            "of order statistics, wide, and without assumptions.",
             column=measure.column, is_rate=measure.is_rate, aggregate="percentile_range", higher_is_better=False,
             is_shown=False,
         ),

@@ -210,10 +210,17 @@ def _telling_columns(analysis: Analysis, frame: "DataFrame") -> list[str]:
     """Columns of the short table."""
     measures = dict.fromkeys(one.measure.name for one in analysis.environments)
     columns = ["environment", "agent", "letters", "seeds"]
-    columns += [name for name in ("failed", "no_score") if frame[name].any()]
+    columns += [name for name in ("stopped", "failed", "no_score") if frame[name].any()]
     columns += [f"{name}_{end}" for name in measures for end in ("mean", "low", "high")]
     if analysis.options.reliability:
-        some = ("tolerance", ("low", "high")), *((name, (name, "low", "high")) for name in RELIABILITY)
+        some = (
+            ("tolerance", ("low", "high")),
+            *(
+                (name, (analysis.environments[0].measures[name].aggregate, "low", "high"))
+                for name in RELIABILITY
+                if name in analysis.environments[0].measures
+            ),
+        )
         columns += [column for name, ends in some for end in ends if (column := f"{name}_{end}") in frame]
     return columns + [name for name in ("difference", "share_of_best") if frame[name].notna().any()]
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from velodrome.experiments.results.comparison import LEVEL, Comparison, iqm_of
 from velodrome.experiments.results.learning import Threshold
+from velodrome.experiments.results.solved import SOLVED
 from velodrome.experiments.results.trial_table import TrialRecord
 from velodrome.experiments.statistics import (
     Aggregate,
@@ -64,14 +65,18 @@ def agent_row(
     row |= {"rank": comparison.ranks[agent], "letters": comparison.letters[agent]}
     scores = comparison.agent(agent).parts[0]
     row |= {"seeds": len(scores.seeds), "failed": scores.num_failed, "no_score": scores.num_unscored}
+    row["stopped"] = scores.num_stopped
     row["decided_by"] = measure.name
     row |= _decisive(agent, comparison)
     for name, one in measures.items():
         values = _numbers(ended, one.column)
+        if scores.num_stopped and one.column not in SOLVED:
+            # The others alone would say too much good of the agent. Whether a trial was solved is known of all.
+            values = np.empty(0)
         row |= _part(one, values, limits[name])
         if one.followed:
             row[f"{name}_more_than"] = _more_than(values, _numbers(ended, one.followed))
-    row |= _tolerance(scores.values)
+    row |= _tolerance(np.empty(0) if scores.num_stopped else scores.values)
     row |= _limits(done)
     best = _first(done, measure.best_column)
     row["share_of_best"] = _share(row["greedy_success_rate_mean"], row["best_success_rate"])

@@ -6,6 +6,7 @@ from typing import Any
 
 from velodrome.experiments.results.solved import SOLVED
 from velodrome.experiments.statistics import SequentialState
+from velodrome.experiments.trials.hopeless import Hopeless
 from velodrome.experiments.trials.measures import MEASURES, Measure
 
 Pair = tuple[str, str]
@@ -104,6 +105,7 @@ class Settings:
         metric: name of the measure that decides between agents; None for the usual one.
         measures: a user's own.
         solved_at: environment to the greedy return at which it counts as solved.
+        hopeless: environment to when its trials were given up.
         origin: whence results came that no store of ours holds, such as "frame" or "joined"; otherwise empty.
     """
 
@@ -123,6 +125,7 @@ class Settings:
     metric: str | None = None
     measures: tuple[Measure, ...] = ()
     solved_at: Mapping[str, float] = field(default_factory=dict)
+    hopeless: Mapping[str, Hopeless] = field(default_factory=dict)
     origin: str = ""
 
     @classmethod
@@ -157,6 +160,7 @@ class Settings:
             metric=data.get("metric"),
             measures=tuple(Measure.from_data(measure) for measure in data.get("measures", ())),
             solved_at=data.get("solved_at", {}),
+            hopeless={label: Hopeless(one["below"], one["after"]) for label, one in data.get("hopeless", {}).items()},
         )
 
     @property

@@ -30,6 +30,7 @@ _SETTINGS: Kind = {
     "factors?": {str: {str: str}},
     "metric?": str,
     "solved_at?": {str: (float, int)},
+    "hopeless?": {str: {"below": (float, int), "after": int}},
     "measures?": [
         {
             "name": str,
@@ -41,6 +42,8 @@ _SETTINGS: Kind = {
             "low": (float, int, None),
             "high": (float, int, None),
             "higher_is_better": bool,
+            "percentiles?": [(float, int)],
+            "runs?": int,
         }
     ],
 }

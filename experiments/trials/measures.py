@@ -19,7 +19,7 @@ _TAKEN = (
     "steps_per_second", "wall_seconds", "cpu_seconds", "error", "error_place", "key", "rank", "letters", "seeds",
     "failed", "no_score", "decided_by", "iqm", "difference", "regret", "episodes_to_threshold", "mean",
     "solved", "fell_back", "steps_to_solve", "cpu_seconds_to_solve", "evaluated_steps", "evaluated_cpu_seconds",
-    "percentile_range", "tolerance", "all_succeed", "stopped", "stopped_at",
+    "spread", "tolerance", "five_runs", "stopped", "stopped_at",
     "specification", "provenance", "notes", "finished_at", "error_traceback", "curves_sha256", "experiment", "checksum",
 )  # fmt: skip
 
