@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 BANDS = ("mean", "tolerance")
 # Percentiles of the last value at which runs are marked.
 MARKED = (5, 50, 95)
+# Of the extent of the runs, between the names of two of them.
+ROOM_FOR_NAME = 0.06
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,24 @@ class CurveBand:
         """Draw each run thin, and those at the percentiles `MARKED` of the last value dotted, with their percentile."""
         if not self.runs:
             return
+        from matplotlib.text import Annotation
+
         thin = style | {"linestyle": "-"}
         for curve in curves:
             known = np.isfinite(curve)
-            axes.plot(x[known], curve[known], linewidth=0.5, alpha=0.25, **thin)
+            axes.plot(x[known], curve[known], linewidth=0.5, alpha=min(0.3, 6 / len(curves)), **thin)
+        extent = float(np.nanmax(curves) - np.nanmin(curves)) if np.isfinite(curves).any() else 0.0
         for percent, place in marked_runs(curves):
             curve = curves[place]
             known = np.flatnonzero(np.isfinite(curve))
-            axes.plot(x[known], curve[known], linewidth=0.9, alpha=0.8, **style | {"linestyle": ":"})
+            axes.plot(x[known], curve[known], linewidth=1.0, alpha=0.9, **style | {"linestyle": ":"})
+            end = float(curve[known[-1]])
+            named = [text.xy[1] for text in axes.texts if isinstance(text, Annotation)]
+            if any(abs(end - other) < ROOM_FOR_NAME * extent for other in named):
+                # One name over another says nothing; the line is dotted all the same.
+                continue
             axes.annotate(
-                f"{percent} %", (x[known[-1]], curve[known[-1]]), xytext=(-2, 2), textcoords="offset points",
+                f"{percent} %", (float(x[known[-1]]), end), xytext=(-2, 2), textcoords="offset points",
                 ha="right", fontsize="x-small", color=style["color"],
             )  # fmt: skip
 
