@@ -39,8 +39,6 @@ class RandomAgent(TabularAgent):
     limit from an exponential one.
     """
 
-    learns = False
-
     name = "random"
 
     discount: float = field(default=1.0, init=False)

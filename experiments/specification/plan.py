@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from velodrome.agents.agent import Agent
+from velodrome.agents.tabular.random_agent import RandomAgent
 from velodrome.experiments.specification.environment_configuration import Maker
 from velodrome.experiments.storage.trial_key import TrialKeys
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
@@ -133,7 +134,7 @@ class Plan:
         """
         # What does not learn step by step has nothing to reach in time.
         learner = self.agents[agent].agent
-        is_waited_for = learner.learns and learner.learns_from != "model"
+        is_waited_for = learner.learns and learner.learns_from != "model" and not isinstance(learner, RandomAgent)
         hopeless = self.environments[environment].hopeless if is_waited_for else None
         for owner in (self.agents[agent], self.environments[environment], self):
             if owner.epochs is not None:
