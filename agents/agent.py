@@ -42,6 +42,7 @@ from velodrome.agents.training import (
     Evaluations,
     Loop as Loop,
     Moment as Moment,
+    StopRule as StopRule,
     Training,
     Unit,
 )
@@ -130,6 +131,7 @@ class Agent(Configuration, ABC):
         callback_every: int = 100,
         evaluate_every: int | None = None,
         evaluator: Evaluator | None = None,
+        stop_when: StopRule | None = None,
         snapshots: int | Sequence[int] | None = None,
         success: str | None = None,
     ) -> TrainingLog:
@@ -155,6 +157,8 @@ class Agent(Configuration, ABC):
             evaluate_every: evaluate the greedy policy whenever so many more episodes, steps or epochs, whichever the
                 budget is in, have passed since the environment was entered; nothing of the training changes.
             evaluator: how to evaluate; exactly on the transition model if None, where that is known.
+            stop_when: with `evaluate_every`, called after each evaluation with the episodes, steps or epochs since the
+                environment was entered and the numbers, such as {"return": 0.2}; True ends the training there.
             snapshots: moments, spread evenly over the budget from before the training to its end, at which the action
                 values of all states are kept, see `TrainingLog.snapshots`; or the moments themselves, in the unit of
                 the budget since the environment was entered. Nothing of the training changes.
@@ -183,7 +187,7 @@ class Agent(Configuration, ABC):
         self._enter(training, env, seed, success, episodes=episodes, steps=steps, epochs=epochs)
         if evaluate_every is not None and self.learns_from != "model":
             unit: Unit = "epoch" if epochs is not None else "episode" if steps is None else "step"
-            self._plan_evaluations(training, unit, evaluate_every, evaluator)
+            self._plan_evaluations(training, unit, evaluate_every, evaluator, stop_when)
         interruption = current_interruption()
         if interruption is not None:
             interruption.begins(training.episodes, training.steps)
@@ -252,7 +256,9 @@ class Agent(Configuration, ABC):
         task = self.task_of(view)
         return task if self._bound is None else self.task_after(self._bound.task, task, _label(view))
 
-    def _plan_evaluations(self, training: Training, unit: Unit, every: int, evaluator: Evaluator | None) -> None:
+    def _plan_evaluations(
+        self, training: Training, unit: Unit, every: int, evaluator: Evaluator | None, stop_when: StopRule | None
+    ) -> None:
         if not self.can_act:
             training.notes.append(f"was not evaluated along the training: {self.name} cannot act")
             return
@@ -265,7 +271,7 @@ class Agent(Configuration, ABC):
         num_episodes, num_steps = self.exact_budget(
             training.environment, episodes=counts["episode"], steps=counts["step"], epochs=counts["epoch"]
         )
-        training.evaluations = Evaluations(found, unit, every, num_episodes, num_steps)
+        training.evaluations = Evaluations(found, unit, every, num_episodes, num_steps, stop_when=stop_when)
 
     def _plan_snapshots(self, training: Training, snapshots: int | Sequence[int]) -> None:
         """Let snapshots be taken, the one before training now."""

@@ -21,6 +21,9 @@ from velodrome.envs.success_rules import SuccessRule
 Loop = Literal["auto", "generic", "compiled"]
 LOOPS: tuple[str, ...] = ("auto", "generic", "compiled")
 Unit = Literal["episode", "step", "epoch"]
+# Called after each evaluation along a training with the episodes, steps or epochs since the environment was entered and
+# the numbers of the evaluation; True ends the training there.
+StopRule = Callable[[int, Mapping[str, float]], bool]
 
 
 @dataclass(eq=False)
@@ -88,6 +91,9 @@ class Evaluations:
         at: units of the call before each evaluation.
         values: that it gave, by name.
         seconds: spent on evaluating.
+        stop_when: says after each whether training ends there, of the units since the environment was entered and the
+            numbers; None where nothing does.
+        stopped_at: units since the environment was entered at which it said so.
         cpu_seconds: the same of the processor.
         training_cpu_seconds: of the call before each evaluation, without evaluating.
     """
@@ -102,9 +108,15 @@ class Evaluations:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     training_cpu_seconds: list[float] = field(default_factory=list)
+    stop_when: StopRule | None = None
+    stopped_at: int | None = None
 
-    def take(self, agent: Any, counted: int, cpu_started: float) -> None:
-        """Evaluate now, after so many episodes or steps of the call; nothing that the agent does later changes."""
+    def take(self, agent: Any, counted: int, since_entered: int, cpu_started: float) -> bool:
+        """Evaluate now, after so many episodes or steps of the call; nothing that the agent does later changes.
+
+        Returns:
+            Whether training is to end here.
+        """
         started, cpu = time.perf_counter(), counted_cpu_seconds()
         self.training_cpu_seconds.append(cpu - cpu_started - self.cpu_seconds)
         drawn = agent.acting_generator()
@@ -115,11 +127,15 @@ class Evaluations:
             drawn.bit_generator.state = state
         for name in [name for name in found if name not in self.values]:
             self.values[name] = [float("nan")] * len(self.at)
-        self.at.append(round(counted * self.every / (self.num_episodes or self.num_steps or 1)))
+        units = self.every / (self.num_episodes or self.num_steps or 1)
+        self.at.append(round(counted * units))
         for name, values in self.values.items():
             values.append(float(found.get(name, float("nan"))))
         self.seconds += time.perf_counter() - started
         self.cpu_seconds += counted_cpu_seconds() - cpu
+        if self.stop_when is not None and self.stop_when(round(since_entered * units), found):
+            self.stopped_at = round(since_entered * units)
+        return self.stopped_at is not None
 
     def curves(self) -> tuple[Curve, ...]:
         """Curves "evaluation_return" and the like, and the processor time of the training up to each evaluation."""
@@ -219,6 +235,7 @@ class Training:
         """Count what was learnt, evaluate and call the callback where that is due; whether training is to stop."""
         agent = agent if self.agent is None else self.agent
         episodes, binding, evaluations = len(part.returns), self.binding, self.evaluations
+        stops = False
         binding.progress.episode, binding.progress.step = self._episode + episodes, self._step + part.steps
         self.parts.append(part)
         self.finished += episodes
@@ -229,9 +246,9 @@ class Training:
         if evaluations is not None:
             here = self._episode - binding.first_episode, self._step - binding.first_step
             if _passes(here[0], episodes, evaluations.num_episodes):
-                evaluations.take(agent, self.finished, self.cpu_started)
+                stops = evaluations.take(agent, self.finished, here[0] + episodes, self.cpu_started)
             elif _passes(here[1], part.steps, evaluations.num_steps):
-                evaluations.take(agent, self.taken, self.cpu_started)
+                stops = evaluations.take(agent, self.taken, here[1] + part.steps, self.cpu_started)
         if self.snapshots is not None:
             now = episodes, part.steps
             here = self._episode - binding.first_episode, self._step - binding.first_step
@@ -239,7 +256,7 @@ class Training:
             if self.snapshots.is_due(here[counted], here[counted] + now[counted]):
                 self.take_snapshot(agent)
         is_due = self.callback is not None and _passes(self.finished - episodes, episodes, self.callback_every)
-        return is_due and says_stop(self.callback(Moment.of(self, agent)))  # type: ignore[misc]
+        return (is_due and says_stop(self.callback(Moment.of(self, agent)))) or stops  # type: ignore[misc]
 
     def take_snapshot(self, agent: Any) -> None:
         """Take one now; where the agent has no action values, none is taken any more, and a note says so."""
@@ -287,6 +304,7 @@ class Training:
             epochs=ends.returns.size / self.episodes_an_epoch if self.episodes_an_epoch else 0.0,
             cpu_seconds=counted_cpu_seconds() - self.cpu_started - cpu_evaluating,
             snapshots=None if self.snapshots is None else self.snapshots.snapshots(),
+            stopped_at=None if self.evaluations is None else self.evaluations.stopped_at,
         )
 
 

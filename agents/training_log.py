@@ -55,6 +55,8 @@ class TrainingLog:
         epochs: passes through the labelled examples that were learnt from; 0 where there are none.
         cpu_seconds: time of the processor in this thread, without compiling and without evaluations along the training.
         snapshots: action values of all states at moments of the training, where they were asked for; else None.
+        stopped_at: episodes, steps or epochs since the environment was entered at which `stop_when` ended the training;
+            None where it did not.
     """
 
     returns: np.ndarray
@@ -73,6 +75,7 @@ class TrainingLog:
     epochs: float = 0.0
     cpu_seconds: float = 0.0
     snapshots: Snapshots | None = None
+    stopped_at: int | None = None
 
     @property
     def mean_return(self) -> float:
@@ -116,6 +119,7 @@ class TrainingLog:
             epochs=self.epochs + later.epochs,
             cpu_seconds=self.cpu_seconds + later.cpu_seconds,
             snapshots=_joined_snapshots((self, later)),
+            stopped_at=later.stopped_at,
         )
 
 
@@ -168,6 +172,7 @@ def join_logs(logs: Sequence[TrainingLog], rule: SuccessRule) -> TrainingLog:
         curves=joined_curves(logs),
         cpu_seconds=sum(log.cpu_seconds for log in logs),
         snapshots=_joined_snapshots(logs),
+        stopped_at=logs[-1].stopped_at,
     )
 
 

@@ -7,9 +7,12 @@ scores and number of seeds; shares that lie outside are marked with `!`: the tab
 is what `best_interval` chose in each experiment. A table of paired differences follows, of two agents that both score
 at random and of one against another that always scores the same; tables use the interval by sign flips there, which
 never contradicts the test. Then three environments with the same seeds: the mean where their scores are taken for
-independent runs and where they are counted by seed, and the difference of two agents. The last table is of success
+independent runs and where they are counted by seed, and the difference of two agents. A table is of success
 rates: Wilson's interval of one set of episodes, and the two-stage bootstrap of seeds whose rate is known from 20
-episodes each.
+episodes each. The last three are of single runs: how often a tolerance interval holds the share of them that it says,
+and how often one that lies one score further in does, as rlevaluation 1.1.2 takes it; the distance of the quartiles;
+and how often a band of a performance profile holds the whole of it, and one of its points. What needs no assumption
+covers at least what it says, and more where few seeds leave no choice: `!` marks these tables below 95 % alone.
 """
 
 import math
@@ -20,6 +23,8 @@ import numpy as np
 
 from velodrome.experiments import statistics
 from velodrome.experiments.statistics.best_interval import chosen_method
+from velodrome.experiments.statistics.profiles import ProfileBand
+from velodrome.experiments.statistics.tolerance import tolerance_cut
 
 LEVEL = 0.95
 FROM, TO = 0.93, 0.97
@@ -160,6 +165,46 @@ def hierarchical_covered(rate: float, size: int, experiments: range) -> float:
     return hits / len(experiments)
 
 
+def runs_held(share: float, size: int, experiments: range) -> dict[str, float]:
+    """Share of experiments in which two scores hold a share of all runs between them, whatever the distribution."""
+    cut = tolerance_cut(size, share, LEVEL)
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([size, experiments.start])))
+    ordered = np.sort(rng.random((len(experiments), size)), axis=1)
+    return {
+        name: float(np.mean(ordered[:, size - place] - ordered[:, place - 1] >= share)) if cut else math.nan
+        for name, place in (("tolerance", max(cut, 1)), ("one further in", cut + 1))
+    }
+
+
+def quartiles_covered(kind: str, size: int, experiments: range) -> float:
+    """Share of experiments in which the interval of the distance of the quartiles holds the true one."""
+    low, high = SCORES[kind][0](np.array([0.25, 0.75]))
+    hits = 0
+    for experiment in experiments:
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([size, experiment])))
+        _, interval = statistics.percentile_range(SCORES[kind][0](rng.random(size)), level=LEVEL)
+        hits += interval.low - 1e-9 <= high - low <= interval.high + 1e-9
+    return hits / len(experiments)
+
+
+def profile_covered(band: ProfileBand, size: int, experiments: range) -> tuple[float, float]:
+    """Share of experiments in which the band holds the whole profile of uniform scores, and share of points held."""
+    taus = np.linspace(0.0, 1.0, 101)
+    whole = points = 0.0
+    for experiment in experiments:
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([size, experiment])))
+        found = statistics.performance_profile(
+            rng.random(size), taus, band=band, level=LEVEL, num_resamples=NUM_RESAMPLES, seed=experiment
+        )
+        held = (found.low - 1e-9 <= 1 - taus) & (1 - taus <= found.high + 1e-9)
+        whole, points = whole + held.all(), points + held.mean()
+    return whole / len(experiments), points / len(experiments)
+
+
+def at_least(share: float) -> str:
+    return "" if math.isnan(share) else f"{100 * share:.1f}{' ' if share >= LEVEL else '!'}"
+
+
 def as_share(share: float) -> str:
     return f"{100 * share:.1f}{' ' if FROM <= share <= TO else '!'}"
 
@@ -199,6 +244,25 @@ def run_all(rounds: int, quick: bool) -> None:
             )
     title = f"success rates: % of {len(experiments)} experiments in which the {LEVEL:.0%} interval covers"
     measuring.print_table(title, ["scores", "n", "Wilson", "hierarchical"], rows)
+    rows = [
+        [f"{share:g} of runs", str(size), *map(at_least, runs_held(share, size, range(40 * len(experiments))).values())]
+        for share in (0.5, 0.8, 0.9)
+        for size in (10, 30, 46, 60, 100)
+    ]
+    title = f"single runs: % of {40 * len(experiments)} experiments in which the interval holds so many"
+    measuring.print_table(title, ["share", "seeds", "tolerance", "one further in"], rows)
+    rows = [
+        [kind, *(at_least(quartiles_covered(kind, size, experiments)) for size in SIZES)]
+        for kind in ("normal", "exponential", "lognormal", "mixture", "Bernoulli 0.3")
+    ]
+    title = f"distance of the quartiles: % of {len(experiments)} experiments in which the interval covers, by seeds"
+    measuring.print_table(title, ["scores", *map(str, SIZES)], rows)
+    rows = []
+    for size in SIZES:
+        both = [share for band in ("bootstrap", "dkw") for share in profile_covered(band, size, experiments)]
+        rows.append([str(size), *map(at_least, both)])
+    title = f"profiles: % of {len(experiments)} experiments in which the band holds all of it, and % of points held"
+    measuring.print_table(title, ["seeds", "bootstrap: all", "points", "dkw: all", "points"], rows)
     deviation = math.sqrt(LEVEL * (1 - LEVEL) / len(experiments))
     print(f"\n! outside {FROM:.0%} to {TO:.0%}; the simulation's own standard error is {100 * deviation:.1f} %")
 

@@ -42,7 +42,8 @@ AN_AGENT = "an expression such as 'q_learning(discount=0.9)'"
 AN_ENVIRONMENT = "an expression such as 'FrozenLake-v1'"
 ENTRIES = "a table of label = expression, or a list of expressions"
 _OTHERS = (
-    "evaluate_every, evaluation_episodes, learners, metric, name, policies, seeds, snapshots, solved_at, steps, success"
+    "evaluate_every, evaluation_episodes, hopeless, learners, metric, name, policies, seeds, snapshots, solved_at, "
+    "steps, success"
 )
 FIELDS = f"agents, description, environments, episodes, epochs, {_OTHERS}"
 RULES = "allowed are 'return > NUMBER', 'return >= NUMBER', 'terminated', 'is_success' and 'none'"
@@ -318,7 +319,8 @@ MALFORMED = {
     "table in a table": (agent("{agent = {agent = 'random'}}"), [f"agents.a.agent: must be {AN_AGENT}, got a table"]),
     "agent in an environment's table": (environment("{agent = 'random'}"), [
         f"environments.lake.environment: field required: {AN_ENVIRONMENT}",
-        "unknown field 'environments.lake.agent'; allowed: environment, episodes, epochs, solved_at, steps, success",
+        "unknown field 'environments.lake.agent'; allowed: environment, episodes, epochs, hopeless, solved_at, steps, "
+        "success",
     ]),
     # Expressions.
     "agent is a number": (agent("3"), [f"agents.a: must be {AN_AGENT}, got 3"]),

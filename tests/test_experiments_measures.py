@@ -120,8 +120,11 @@ def test_a_reader_may_table_any_number_that_trials_have(lakes):
         ({"name": "mine", "compute": 3}, "measure 'mine': compute must be a function, got 3"),
         (
             {"name": "mine", "aggregate": "men"},
-            "aggregate must be one of mean, median, iqm, share, censored_median, got 'men': did you mean",
+            "aggregate must be one of mean, median, iqm, share, censored_median, percentile_range, all_succeed, "
+            "got 'men': did you mean",
         ),
+        ({"name": "mine", "percentiles": (75, 25)}, "measure 'mine': percentiles must increase between 0 and 100, got"),
+        ({"name": "mine", "runs": 0}, "measure 'mine': runs must be a whole number of at least 1, got 0"),
         ({"name": "mine", "limits": (1, 0)}, "measure 'mine': limits must be increasing, got"),
         ({"name": "mine", "heading": "{name}"}, "heading and explanation must be one line without braces"),
         ({"name": "mine", "explanation": "a\nb"}, "heading and explanation must be one line without braces"),

@@ -667,7 +667,8 @@ def test_a_kind_of_ones_own_is_drawn_and_registered(lakes, monkeypatch):
     assert len(lakes.plot(kind="speed", environment=ICE).axes) == 1
     with pytest.raises(ExperimentError, match="kind 'scores' is there already; give it another name"):
         register_kind(dataclasses.replace(kind, name="scores"))
-    with pytest.raises(ExperimentError, match="options must be of metric, parameter, over, got 'colour'"):
+    known = "metric, parameter, over, band, share, runs"
+    with pytest.raises(ExperimentError, match=f"options must be of {known}, got 'colour'"):
         PlotKind("mine", kind.draw, options=("colour",))
 
 

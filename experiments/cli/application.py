@@ -372,6 +372,7 @@ def table(
     difference: float | None = None,
     digest: str | None = None,
     explain: Annotated[bool, Parameter(negative="")] = False,
+    reliability: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Print the comparison table of stored results; of several stores in one table.
 
@@ -387,11 +388,15 @@ def table(
         digest: content digest that was published with the results, as `velodrome verify` prints it; where the store
             has another, that is said instead of a table, with exit code 2.
         explain: explain the words of the table below it, on the terminal; the other formats do so always.
+        reliability: also how much the runs of an agent differ: what holds 90 % of them, their quartiles, and how likely
+            five runs all solve it.
     """
     from velodrome.experiments.cli.show import table_command
     from velodrome.experiments.results.analysis import AnalysisOptions
 
-    options = AnalysisOptions(metric=metric, baseline=baseline, threshold=threshold, difference=difference)
+    options = AnalysisOptions(
+        metric=metric, baseline=baseline, threshold=threshold, difference=difference, reliability=reliability
+    )
     table_command(
         directories, experiment=experiment, table_format=format, options=options, digest=digest, explain=explain
     )
@@ -407,6 +412,9 @@ def plot(
     environment: str | None = None,
     parameter: str | None = None,
     over: Literal["episodes", "steps"] | None = None,
+    band: Literal["mean", "tolerance", "bootstrap", "dkw"] | None = None,
+    share: float | None = None,
+    runs: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Draw stored results: curves, final scores, profiles, improvement, regret, or parameters and their importance.
 
@@ -420,12 +428,16 @@ def plot(
         environment: only this one.
         parameter: that a sweep varies, such as discount or policy.epsilon.
         over: x axis of learning curves and regret.
+        band: of curves mean, the 95 % interval of the mean, or tolerance, which holds a share of all runs; of profiles
+            bootstrap, pointwise, or dkw, which holds the whole profile at once.
+        share: of the runs that the band tolerance holds at each point, with 95 % confidence; 0.9 by default.
+        runs: draw single runs too, and mark those at the 5th, 50th and 95th percentile of the last value.
     """
     from velodrome.experiments.cli.show import plot_command
 
     plot_command(
         directories, experiment=experiment, kind=kind, out=out, metric=metric, environment=environment,
-        parameter=parameter, over=over,
+        parameter=parameter, over=over, band=band, share=share, runs=runs,
     )  # fmt: skip
 
 

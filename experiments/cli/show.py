@@ -52,6 +52,9 @@ def plot_command(
     environment: str | None,
     parameter: str | None,
     over: str | None,
+    band: str | None,
+    share: float | None,
+    runs: bool,
 ) -> None:
     """`velodrome plot`: draw stored results."""
     from velodrome.experiments.plotting.figures import ENDINGS, draw, write_figure
@@ -59,12 +62,15 @@ def plot_command(
 
     kind_named(kind)
     results = load(directories, experiment)
-    name = kind if metric is None else f"{kind}_{metric}"
+    name = "_".join(filter(None, (kind, metric, band, "runs" if runs else None)))
     picture = out or experiment_folder(directories[0], results.name) / f"{name}.png"
     if picture.suffix.lower() not in ENDINGS:
         raise ExperimentError(f"--out must end in {', '.join(ENDINGS)}, got {picture}")
     check_folder(picture.parent, "--out")
-    figure = draw(results, kind, metric=metric, environment=environment, parameter=parameter, over=over)
+    figure = draw(
+        results, kind, metric=metric, environment=environment, parameter=parameter, over=over, band=band, share=share,
+        runs=runs,
+    )  # fmt: skip
     try:
         write_figure(figure, str(picture))
     except Exception as error:

@@ -57,9 +57,9 @@ def measure_for(table: TrialTable, environments: Sequence[str], metric: str | No
 
 
 def finite_scores(table: TrialTable, environment: str, agent: str, measure: Measure) -> NDArray[np.float64]:
-    """Scores of the seeds that have one, float64 (num_seeds,)."""
-    values = SeedScores.of_records(agent, table.trials(environment, agent), measure).values
-    return values[np.isfinite(values)]
+    """Scores of the seeds that have one, float64 (num_seeds,); none of an agent of which trials were stopped."""
+    scores = SeedScores.of_records(agent, table.trials(environment, agent), measure)
+    return np.empty(0) if scores.num_stopped else scores.values[np.isfinite(scores.values)]
 
 
 def limits_on(table: TrialTable, environment: str, measure: Measure) -> tuple[float, float]:
@@ -118,6 +118,7 @@ def not_everywhere(page: Page) -> list[str]:
     records = [record for environment in page.environments for record in page.table.done_on(environment)]
     infinite = sum(math.isinf(record.number(column)) for record in records)
     finite = {(record.environment, record.agent) for record in records if math.isfinite(record.number(column))}
+    finite = {pair for pair in finite if not page.table.stopped(*pair)}
     without = [
         agent
         for agent in page.table.agents

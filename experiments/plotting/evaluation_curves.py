@@ -8,9 +8,15 @@ from numpy.typing import NDArray
 
 from velodrome.agents.training_log import Curve
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.plotting.bands import CurveBand, curve_meaning
 from velodrome.experiments.plotting.drawn_scores import chosen_environments, reference
 from velodrome.experiments.plotting.fonts import use_hangul_font
-from velodrome.experiments.plotting.learning_curves import chosen_metric, learning_metric_of_report, set_height
+from velodrome.experiments.plotting.learning_curves import (
+    MEAN_BAND,
+    chosen_metric,
+    learning_metric_of_report,
+    set_height,
+)
 from velodrome.experiments.plotting.plot_kind import PlotKind
 from velodrome.experiments.plotting.style import (
     REFERENCE_COLOUR,
@@ -21,7 +27,6 @@ from velodrome.experiments.plotting.style import (
     line_style,
 )
 from velodrome.experiments.results.trial_table import TrialTable
-from velodrome.experiments.statistics import mean_band
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +39,9 @@ _METRICS = {
 UNITS = {"episode": "episode", "step": "environment step", "epoch": "epoch"}
 
 
-def draw_evaluation_curves(axes: "Axes", table: TrialTable, environment: str, metric: str | None = None) -> "Axes":
+def draw_evaluation_curves(
+    axes: "Axes", table: TrialTable, environment: str, metric: str | None = None, band: CurveBand = MEAN_BAND
+) -> "Axes":
     """Evaluations during training on one environment: each agent's mean over seeds with its 95 % band.
 
     A point is drawn where all of an agent's trials that were evaluated have one; a trial that was stopped early ends
@@ -45,9 +52,11 @@ def draw_evaluation_curves(axes: "Axes", table: TrialTable, environment: str, me
         table: of an experiment.
         environment: its label.
         metric: "success_rate" or "return"; by default success rate where there is a success rule.
+        band: what is drawn around the mean.
 
     Raises:
-        ExperimentError: an unknown environment or metric, no evaluations are stored, or they count in several units.
+        ExperimentError: an unknown environment or metric, too few seeds for the band, no evaluations are stored, or
+            they count in several units.
     """
     chosen_environments(table, environment)
     metric = _chosen(table, environment, metric)
@@ -75,7 +84,7 @@ def draw_evaluation_curves(axes: "Axes", table: TrialTable, environment: str, me
         # A line of one point is none.
         axes.plot(at, values.mean(axis=0), linewidth=1.6, label=agent, marker="." if len(at) == 1 else None, **style)
         limits += [float(values.min()), float(values.max())]
-        low, high = mean_band(values)
+        low, high = band.ends(values)
         if metric == "success_rate":
             # Student's band of fewer than five seeds knows no limits.
             low, high = np.clip([low, high], 0.0, 1.0)
@@ -83,6 +92,7 @@ def draw_evaluation_curves(axes: "Axes", table: TrialTable, environment: str, me
         axes.fill_between(
             at[known], low[known], high[known], color=style["color"], alpha=band_opacity(len(table.agents)), linewidth=0
         )
+        band.draw_runs(axes, at, values, style)
         longest = max(longest, int(at[-1]))
         ends.append(EndLabel(float(values[:, -1].mean()), agent, style["color"], values.mean(axis=0).tobytes()))
     if not ends:
@@ -112,7 +122,7 @@ def _chosen(table: TrialTable, environment: str, metric: str | None) -> str:
 
 def _evaluations(table: TrialTable, environment: str, agent: str, metric: str) -> list[Curve]:
     """Curves of an agent's trials, without those that say nothing."""
-    curves = table.measured_curves(environment, agent, f"evaluation_{metric}")
+    curves = table.trained.measured_curves(environment, agent, f"evaluation_{metric}")
     return [curve for curve in curves if len(curve.at) and np.isfinite(curve.values).all()]
 
 
@@ -127,9 +137,13 @@ def on_common_points(curves: Sequence[Curve]) -> tuple[NDArray[np.int64], NDArra
 
 EVALUATION = PlotKind(
     "evaluation",
-    lambda axes, page, environment: draw_evaluation_curves(axes, page.table, environment, page.metric),
+    lambda axes, page, environment: draw_evaluation_curves(
+        axes, page.table, environment, page.metric, CurveBand.of(page)
+    ),
     title="Evaluations during training",
     caption="Performance of the greedy policy along the training, mean over seeds; the band is its 95 % interval.",
-    options=("metric",),
+    meaning=curve_meaning,
+    shows_stopped=True,
+    options=("metric", "band", "share", "runs"),
     of_report=learning_metric_of_report,
 )

@@ -30,6 +30,9 @@ def draw(
     environment: str | None = None,
     parameter: str | None = None,
     over: str | None = None,
+    band: str | None = None,
+    share: float | None = None,
+    runs: bool = False,
 ) -> "Figure":
     """A picture of results as a whole page: panels, and a caption that counts seeds and what is left out.
 
@@ -43,17 +46,23 @@ def draw(
         environment: the label of the only one to show, instead of all.
         parameter: of a sweep, such as "learning_rate" or "policy.epsilon".
         over: "episodes" or "steps", of learning curves and regret.
+        band: of curves "mean", the 95 % interval of the mean, or "tolerance", which holds `share` of the runs; of
+            profiles "bootstrap", pointwise, or "dkw", which holds the whole profile.
+        share: of the runs that a band "tolerance" holds with 95 % confidence at each point; 0.9 if None.
+        runs: whether single runs are drawn too, those at the 5th, 50th and 95th percentile of the last value marked.
 
     Raises:
         ExperimentError: an unknown kind, metric, environment, parameter or axis, one that the kind does not take, or
             results without what is to be drawn.
     """
     chosen = kind_named(kind)
-    for name, value in {"metric": metric, "parameter": parameter, "over": over}.items():
+    given = {"metric": metric, "parameter": parameter, "over": over, "band": band, "share": share, "runs": runs or None}
+    for name, value in given.items():
         if value is not None and name not in chosen.options:
             takes = ", ".join(other for other in KINDS if name in KINDS[other].options)
             raise ExperimentError(f"{name} is for {takes}: pictures of kind {chosen.name} take none, got {value!r}")
-    return draw_page(chosen, Page(table, chosen_environments(table, environment), metric, parameter, over))
+    page = Page(table, chosen_environments(table, environment), metric, parameter, over, band, share, runs)
+    return draw_page(chosen, page)
 
 
 def draw_page(kind: PlotKind, page: Page) -> "Figure":

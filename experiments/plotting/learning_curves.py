@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.plotting.bands import CurveBand, curve_meaning
 from velodrome.experiments.plotting.drawn_scores import chosen_environments, reference
 from velodrome.experiments.plotting.fonts import use_hangul_font
 from velodrome.experiments.plotting.plot_kind import Page, PlotKind
@@ -21,12 +22,12 @@ from velodrome.experiments.plotting.style import (
     say,
 )
 from velodrome.experiments.results.trial_table import TrialTable
-from velodrome.experiments.statistics import mean_band
 from velodrome.experiments.trials.measures import measure_named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+MEAN_BAND = CurveBand()
 Over = Literal["episodes", "steps"]
 AXIS_NAMES: dict[Over, str] = {"episodes": "episode", "steps": "environment step"}
 # Row in the curves of `Results`, name of the axis, and the record's value for the best possible policy.
@@ -56,9 +57,16 @@ def chosen_metric(table: TrialTable, environment: str, metric: str | None = None
 
 
 def draw_learning_curves(
-    axes: "Axes", table: TrialTable, environment: str, metric: str | None = None, over: str | None = None
+    axes: "Axes",
+    table: TrialTable,
+    environment: str,
+    metric: str | None = None,
+    over: str | None = None,
+    band: CurveBand = MEAN_BAND,
 ) -> "Axes":
     """Learning curves on one environment: each agent's mean over seeds with its 95 % band, labelled at the right end.
+
+    Where trials were stopped as hopeless, their agent's line ends with the first of them.
 
     Args:
         axes: to draw on.
@@ -66,9 +74,11 @@ def draw_learning_curves(
         environment: its label.
         metric: "success_rate" or "return"; by default success rate where there is a success rule.
         over: "episodes" or "steps"; by default steps where any budget is of steps.
+        band: what is drawn around the mean.
 
     Raises:
-        ExperimentError: an unknown environment, metric or axis, or no trial has a learning curve.
+        ExperimentError: an unknown environment, metric or axis, too few seeds for the band, or no trial has a
+            learning curve.
     """
     chosen_environments(table, environment)
     metric = chosen_metric(table, environment, metric)
@@ -79,7 +89,7 @@ def draw_learning_curves(
     ends: list[EndLabel] = []
     limits: list[float] = []
     for place, agent in enumerate(table.agents):
-        curve = mean_curve(table, environment, agent, axis, row)
+        curve = mean_curve(table, environment, agent, axis, row, band)
         num_curves += curve.num_seeds
         longest = max(longest, int(curve.x[-1]))
         # Over steps a bin may be empty, for no episode has ended in it: lines go on to the next.
@@ -94,6 +104,7 @@ def draw_learning_curves(
             x, low, high = curve.x[known], curve.low[known], curve.high[known]
             opacity = band_opacity(len(table.agents))
             axes.fill_between(x, low, high, color=style["color"], alpha=opacity, linewidth=0)
+        band.draw_runs(axes, curve.x, curve.curves, style)
         limits += curve.extent
         end = float(finite[-max(1, len(finite) // 10) :].mean())
         ends.append(EndLabel(end, agent, style["color"], curve.mean.tobytes()))
@@ -124,6 +135,7 @@ class MeanCurve(NamedTuple):
         high: upper end of the band.
         num_seeds: of the mean.
         extent: lowest and highest value that must be seen; empty where there is none.
+        curves: of the seeds, float64 (num_seeds, num_points).
     """
 
     x: NDArray[np.int64]
@@ -132,9 +144,12 @@ class MeanCurve(NamedTuple):
     high: NDArray[np.float64]
     num_seeds: int
     extent: list[float]
+    curves: NDArray[np.float64]
 
 
-def mean_curve(table: TrialTable, environment: str, agent: str, axis: Over, row: int) -> MeanCurve:
+def mean_curve(
+    table: TrialTable, environment: str, agent: str, axis: Over, row: int, band: CurveBand = MEAN_BAND
+) -> MeanCurve:
     """Learning curve of an agent on an environment.
 
     Args:
@@ -143,10 +158,15 @@ def mean_curve(table: TrialTable, environment: str, agent: str, axis: Over, row:
         agent: its label.
         axis: "episodes" or "steps".
         row: 0 for success rates, 1 for returns.
+        band: around the mean.
     """
-    x, curves = _curves(table, environment, agent, axis, row)
+    x, curves = _curves(table.trained, environment, agent, axis, row)
+    stops = [record.number(axis) for record in table.stopped(environment, agent)]
+    if stops:
+        # Beyond, only those are left that learn well.
+        curves[:, x > min(stops)] = np.nan
     mean = mean_of_present(curves)
-    low, high = mean_band(curves)
+    low, high = (band if len(curves) else MEAN_BAND).ends(curves)
     if row == 0:
         # Student's band of fewer than five seeds knows no limits.
         low, high = np.clip([low, high], 0.0, 1.0)
@@ -155,7 +175,9 @@ def mean_curve(table: TrialTable, environment: str, agent: str, axis: Over, row:
     if known.any():
         # A band of two seeds may be so wide that nothing else could be seen.
         extent += [max(low[known].min(), np.nanmin(curves)), min(high[known].max(), np.nanmax(curves))]
-    return MeanCurve(x, mean, low, high, len(curves), extent)
+    if band.runs and len(finite):
+        extent += [np.nanmin(curves), np.nanmax(curves)]
+    return MeanCurve(x, mean, low, high, len(curves), extent, curves)
 
 
 def _curves(
@@ -236,9 +258,13 @@ def _curve_of(metric: str, table: TrialTable) -> str:
 
 LEARNING = PlotKind(
     "learning",
-    lambda axes, page, environment: draw_learning_curves(axes, page.table, environment, page.metric, page.over),
+    lambda axes, page, environment: draw_learning_curves(
+        axes, page.table, environment, page.metric, page.over, CurveBand.of(page)
+    ),
     title="Learning curves",
     caption="Mean over seeds in training, episode by episode; the band is its 95 % interval.",
-    options=("metric", "over"),
+    meaning=curve_meaning,
+    shows_stopped=True,
+    options=("metric", "over", "band", "share", "runs"),
     of_report=learning_metric_of_report,
 )

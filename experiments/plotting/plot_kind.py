@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Inches of a line of text and of the least row.
 LINE, ROW = 0.18, 0.32
 # Options of `draw` that a kind may take.
-OPTIONS = ("metric", "parameter", "over")
+OPTIONS = ("metric", "parameter", "over", "band", "share", "runs")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class Page:
     metric: str | None = None
     parameter: str | None = None
     over: str | None = None
+    band: str | None = None
+    share: float | None = None
+    runs: bool = False
 
     @property
     def only_environment(self) -> str | None:
@@ -59,10 +62,11 @@ class PlotKind:
         height: of a panel, in inches.
         meaning: of what is drawn, for the caption: of a page, its numbers of seeds, and whether any pair has several.
         left_out: agents and scores that are not drawn, and why; failed trials apart.
-        options: of `draw`, those that it takes: "metric", "parameter" and "over".
+        options: of `draw`, those that it takes: "metric", "parameter", "over", "band", "share" and "runs".
         is_over_environments: whether one panel shows all environments.
         is_of_all_agents: whether the report draws it of all agents, however many there are.
         of_report: the page that the report draws, of the page and the metric of its reader; None for none.
+        shows_stopped: whether an agent of which trials were stopped as hopeless is drawn up to the first of them.
     """
 
     name: str
@@ -76,6 +80,7 @@ class PlotKind:
     is_over_environments: bool = False
     is_of_all_agents: bool = False
     of_report: Callable[[Page], Page | None] = lambda page: page
+    shows_stopped: bool = False
 
     def __post_init__(self) -> None:
         """Check the arguments.
@@ -95,7 +100,10 @@ class PlotKind:
         table = page.table
         pairs = [(environment, agent) for environment in page.environments for agent in table.agents]
         numbers = [len(table.done(*pair)) for pair in pairs]
-        first = f"{table.name}: {self.meaning(page, seeds_caption(numbers), max(numbers) > 1)}"
-        failed = sum(len(table.trials(*pair)) for pair in pairs) - sum(numbers)
-        left_out = [counted(failed, "failed trial")] * bool(failed) + self.left_out(page)
+        shown = [len(table.trained.done(*pair)) for pair in pairs] if self.shows_stopped else numbers
+        first = f"{table.name}: {self.meaning(page, seeds_caption(shown), max(shown) > 1)}"
+        stopped = sum(len(table.stopped(*pair)) for pair in pairs)
+        failed = sum(len(table.trials(*pair)) for pair in pairs) - sum(numbers) - stopped
+        left_out = [counted(stopped, "stopped trial")] * bool(stopped and not self.shows_stopped)
+        left_out += [counted(failed, "failed trial")] * bool(failed) + self.left_out(page)
         return first + (f"\nleft out: {'; '.join(left_out)}" if left_out else "")

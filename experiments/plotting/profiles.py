@@ -1,11 +1,12 @@
 """Performance profiles: which share of an agent's runs scores above a threshold."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from velodrome.checks import closest
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plotting.drawn_scores import (
     ScoresByAgent,
@@ -22,6 +23,7 @@ from velodrome.experiments.plotting.plot_kind import Page, PlotKind
 from velodrome.experiments.plotting.style import TEXT_SIZE, band_opacity, dress, line_style, text_colour, wrapped
 from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.statistics import performance_profile
+from velodrome.experiments.statistics.profiles import PROFILE_BANDS, ProfileBand
 from velodrome.experiments.trials.measures import Measure
 
 if TYPE_CHECKING:
@@ -32,9 +34,13 @@ MOST_THRESHOLDS = 400
 
 
 def draw_performance_profiles(
-    axes: "Axes", table: TrialTable, metric: str | None = None, environment: str | None = None
+    axes: "Axes",
+    table: TrialTable,
+    metric: str | None = None,
+    environment: str | None = None,
+    band: ProfileBand = "bootstrap",
 ) -> "Axes":
-    """Share of runs with a score above each threshold, averaged over environments, with a pointwise 95 % band.
+    """Share of runs with a score above each threshold, averaged over environments, with a 95 % band.
 
     Scores are put on one scale, 0 for the uniformly random policy and 1 for the best possible one, where both are
     known for every environment; else rates, and scores of a single environment, are drawn as they are. Agents without a
@@ -46,6 +52,7 @@ def draw_performance_profiles(
         metric: a name of `MEASURES`; by default greedy success rate where all environments have a success rule, or else
             return.
         environment: the label of the only one to take, instead of all.
+        band: "bootstrap", pointwise, or "dkw", which holds the whole profile at once.
 
     Raises:
         ExperimentError: an unknown environment or metric, no agent has scores, or returns without a common scale.
@@ -62,7 +69,8 @@ def draw_performance_profiles(
     for place, agent in enumerate(table.agents):
         if agent not in scores:
             continue
-        profile, style = performance_profile(scores[agent], thresholds, seeds=seeds[agent]), line_style(place)
+        profile = performance_profile(scores[agent], thresholds, seeds=seeds[agent], band=band)
+        style = line_style(place)
         (line,) = axes.plot(
             thresholds, profile.shares, drawstyle="steps-post", linewidth=1.6, label=wrapped(agent), **style
         )
@@ -135,17 +143,27 @@ def _thresholds(scores: ScoresByAgent, within_one: bool) -> NDArray[np.float64]:
     return np.unique(np.concatenate([[low, high], values]))
 
 
+def _band(page: Page) -> ProfileBand:
+    band = page.band or "bootstrap"
+    if band not in PROFILE_BANDS:
+        raise ExperimentError(
+            f"band must be one of {', '.join(PROFILE_BANDS)}, got {band!r}{closest(band, PROFILE_BANDS)}"
+        )
+    return cast(ProfileBand, band)
+
+
 def _meaning(page: Page, seeds: str, has_interval: bool) -> str:
-    return f"{seeds}, band = pointwise 95 % interval" if has_interval else f"{seeds}, without interval"
+    kind = "95 % band of the whole profile (DKW)" if page.band == "dkw" else "pointwise 95 % interval"
+    return f"{seeds}, band = {kind}" if has_interval else f"{seeds}, without interval"
 
 
 PROFILES = PlotKind(
     "profiles",
-    lambda axes, page, _: draw_performance_profiles(axes, page.table, page.metric, page.only_environment),
+    lambda axes, page, _: draw_performance_profiles(axes, page.table, page.metric, page.only_environment, _band(page)),
     title="Performance profiles",
     caption="The share of runs that score above each value: higher is better everywhere.",
     meaning=_meaning,
     left_out=not_everywhere,
-    options=("metric",),
+    options=("metric", "band"),
     is_over_environments=True,
 )

@@ -8,14 +8,15 @@ import numpy as np
 
 from velodrome.agents.training_log import TRAINING_CPU_SECONDS, Curve
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.plotting.bands import CurveBand, curve_meaning
 from velodrome.experiments.plotting.drawn_scores import chosen_environments
 from velodrome.experiments.plotting.evaluation_curves import UNITS, on_common_points
 from velodrome.experiments.plotting.fonts import use_hangul_font
+from velodrome.experiments.plotting.learning_curves import MEAN_BAND
 from velodrome.experiments.plotting.plot_kind import Page, PlotKind
 from velodrome.experiments.plotting.single_page import finished, new_figure
 from velodrome.experiments.plotting.style import TEXT_SIZE, EndLabel, band_opacity, dress, label_ends, line_style
 from velodrome.experiments.results.trial_table import TrialTable
-from velodrome.experiments.statistics import mean_band
 from velodrome.experiments.trials.trial import Trial
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ ROW_HEIGHT = 2.3
 LARGEST_RATIO = 100
 
 
-def draw_training_curves(axes: "Axes", table: TrialTable, environment: str) -> None:
+def draw_training_curves(axes: "Axes", table: TrialTable, environment: str, band: CurveBand = MEAN_BAND) -> None:
     """Curves along the training on one environment, in small panels that take the place of the axes.
 
     Each agent's mean over seeds with its 95 % band, at the points that all of its trials have.
@@ -37,19 +38,25 @@ def draw_training_curves(axes: "Axes", table: TrialTable, environment: str) -> N
         axes: of a grid of a figure, as `Figure.subplots` gives them.
         table: of an experiment.
         environment: its label.
+        band: what is drawn around the mean.
 
     Raises:
-        ExperimentError: an unknown environment, or nothing but evaluations was measured along the training.
+        ExperimentError: an unknown environment, too few seeds for the band, or nothing but evaluations was
+            measured along the training.
     """
     chosen_environments(table, environment)
     names = _names(table, environment)
     curves_of = {
-        name: {agent: curves for agent in table.agents if (curves := table.measured_curves(environment, agent, name))}
+        name: {
+            agent: curves
+            for agent in table.agents
+            if (curves := table.trained.measured_curves(environment, agent, name))
+        }
         for name in names
     }
     if not names:
         raise ExperimentError(f"{environment}: nothing but evaluations was measured along the training")
-    _draw_panels(axes, environment, curves_of, table.agents)
+    _draw_panels(axes, environment, curves_of, table.agents, band)
 
 
 def draw_trial_curves(trial: Trial) -> "Figure | None":
@@ -63,7 +70,7 @@ def draw_trial_curves(trial: Trial) -> "Figure | None":
 
 
 def _names(table: TrialTable, environment: str) -> list[str]:
-    names = dict.fromkeys(name for agent in table.agents for name in table.names_measured(environment, agent))
+    names = dict.fromkeys(name for agent in table.agents for name in table.trained.names_measured(environment, agent))
     return sorted(name for name in names if _is_shown(name) and not name.startswith("evaluation_"))
 
 
@@ -76,7 +83,11 @@ def _num_rows(number: int) -> int:
 
 
 def _draw_panels(
-    axes: "Axes", title: str, curves_of: Mapping[str, Mapping[str, Sequence[Curve]]], agents: Sequence[str]
+    axes: "Axes",
+    title: str,
+    curves_of: Mapping[str, Mapping[str, Sequence[Curve]]],
+    agents: Sequence[str],
+    band: CurveBand = MEAN_BAND,
 ) -> None:
     figure, place = axes.get_figure(root=True), axes.get_subplotspec()
     if figure is None or place is None:
@@ -92,11 +103,17 @@ def _draw_panels(
         panel = figure.add_subplot(grid[divmod(number, NUM_COLUMNS)])
         is_last = number % NUM_COLUMNS == NUM_COLUMNS - 1 or number == len(curves_of) - 1
         dress(panel, "" if number else title, "", name.replace("_", " "))
-        _draw_curve(panel, name, by_agent, agents, has_labels=is_last and bool(agents))
+        _draw_curve(panel, name, by_agent, agents, band, has_labels=is_last and bool(agents))
 
 
 def _draw_curve(
-    axes: "Axes", name: str, by_agent: Mapping[str, Sequence[Curve]], agents: Sequence[str], *, has_labels: bool
+    axes: "Axes",
+    name: str,
+    by_agent: Mapping[str, Sequence[Curve]],
+    agents: Sequence[str],
+    band: CurveBand,
+    *,
+    has_labels: bool,
 ) -> None:
     unit = next(curve.unit for curves in by_agent.values() for curve in curves)
     axes.set_xlabel(UNITS[unit], size=TEXT_SIZE)
@@ -109,13 +126,14 @@ def _draw_curve(
         style = line_style(agents.index(agent) if agent in agents else 0)
         mean = values.mean(axis=0)
         axes.plot(at, mean, linewidth=1.4, label=agent, marker="." if len(at) == 1 else None, **style)
-        low, high = mean_band(values)
+        low, high = band.ends(values)
         if (values >= 0).all():
             # Student's band of fewer than five seeds knows no limits.
             low = np.maximum(low, 0.0)
         known = np.isfinite(low)
         opacity = band_opacity(max(1, len(agents)))
         axes.fill_between(at[known], low[known], high[known], color=style["color"], alpha=opacity, linewidth=0)
+        band.draw_runs(axes, at, values, style)
         lowest, highest = min(lowest, float(mean.min())), max(highest, float(mean.max()))
         ends.append(EndLabel(float(mean[-1]), agent, style["color"]))
     if name == "loss" and lowest > 0 and highest > LARGEST_RATIO * lowest:
@@ -140,9 +158,12 @@ def _height(page: Page) -> float:
 
 CURVES = PlotKind(
     "curves",
-    lambda axes, page, environment: draw_training_curves(axes, page.table, environment),
+    lambda axes, page, environment: draw_training_curves(axes, page.table, environment, CurveBand.of(page)),
     title="Curves of the training",
     caption="What agents measure of themselves as they learn, such as losses, mean over seeds; the band is its 95 % "
     "interval.",
     height=_height,
+    meaning=curve_meaning,
+    shows_stopped=True,
+    options=("band", "share", "runs"),
 )

@@ -10,17 +10,20 @@ from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.titles import margin_title, overall_title
 from velodrome.experiments.results.analysis import Analysis, EnvironmentAnalysis, Margin
 from velodrome.experiments.results.comparison import Comparison
+from velodrome.experiments.results.measures import RELIABILITY
 from velodrome.experiments.results.numbers import MISSING, count, estimate, is_known, number, percent, share, speed
 from velodrome.experiments.results.rows import comparison_row
 from velodrome.experiments.trials.measures import MEASURES, Measure
 
-FAILED, NO_SCORE, REWARD_A_GUESS, OF_BEST = "failed", "no score", "reward a guess", "of best"
+STOPPED, FAILED, NO_SCORE, REWARD_A_GUESS, OF_BEST = "stopped", "failed", "no score", "reward a guess", "of best"
 CONFIGURATIONS, TUNING_RUNS = "configurations", "tuning runs"
 VERSUS_BEST, VERSUS_BASELINE = "vs best", "vs baseline"
 # Behind a difference that is not one of what decides, but of greedy return.
 BY_RETURN = "(return)"
 _ENDS = ("mean", "low", "high")
 _AGGREGATES = {"median": "{heading} (median)", "iqm": "{heading} (IQM)"}
+# Heading of the tolerance interval of what decides.
+RUNS_LIE = "90 % of runs"
 Row = dict[str, Any]
 
 
@@ -67,10 +70,12 @@ def _environment_section(one: EnvironmentAnalysis) -> Section:
     # Who names a baseline looks for nothing else first.
     comes_first = difference.heading == VERSUS_BASELINE
     columns = [
+        Column(STOPPED, lambda row: str(row["stopped"]) if row["stopped"] else MISSING),
         Column(FAILED, lambda row: str(row["failed"]) if row["failed"] else MISSING),
         Column(NO_SCORE, lambda row: str(row["no_score"]) if row["no_score"] else MISSING),
         Column("letters", lambda row: row["letters"] or MISSING),
         _measure_column(measure),
+        *_reliability_columns(one),
         *[difference] * comes_first,
         *_columns_of_others(one),
         Column(OF_BEST, lambda row: percent(row["share_of_best"]) if is_known(row["share_of_best"]) else MISSING),
@@ -117,7 +122,7 @@ def _columns_of_others(one: EnvironmentAnalysis) -> list[Column]:
     """Of the measures beside the one that decides; an episode of many guesses is told by the share that is right."""
     others = shown_beside(one)
     by_return = [other for other in others if other.name == "greedy_return" and one.num_guesses > 1]
-    columns = [_measure_column(other) for other in others if other not in by_return]
+    columns = [_measure_column(other) for other in others if other not in by_return and other.name not in RELIABILITY]
     if by_return:
 
         def cell(row: Row) -> str:
@@ -173,6 +178,27 @@ def _time(median: float, low: float, high: float, more_than: float | None) -> st
     if is_known(low) and high == np.inf:
         return f"{number(median)} [{number(low)}, {number(high)}]"
     return estimate(median, low, high, is_rate=False)
+
+
+def is_reliability_shown(one: EnvironmentAnalysis) -> bool:
+    """Whether the table of an environment says how much the runs of an agent differ."""
+    return one.measures["spread"].is_shown
+
+
+def _reliability_columns(one: EnvironmentAnalysis) -> list[Column]:
+    """How much the runs differ, where the reader asked for it: after what decides, for that is what it is of."""
+    if not is_reliability_shown(one):
+        return []
+    own = [_measure_column(one.measures[name]) for name in RELIABILITY if name in one.measures]
+    return [Column(RUNS_LIE, lambda row: _runs_lie(row, one.measure.is_rate)), *own]
+
+
+def _runs_lie(row: Row, is_rate: bool) -> str:
+    """The tolerance interval, which has no centre."""
+    low, high = row["tolerance_low"], row["tolerance_high"]
+    if not is_known(low):
+        return MISSING
+    return f"{share(low, 2)} to {share(high, 2)}" if is_rate else f"{number(low)} to {number(high)}"
 
 
 def _iqm_column(is_rate: bool) -> Column:

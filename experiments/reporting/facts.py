@@ -3,7 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from velodrome.experiments.reporting.columns import BY_RETURN, heading_of, shown_beside, tells_reward_a_guess
+from velodrome.experiments.reporting.columns import (
+    BY_RETURN,
+    RUNS_LIE,
+    heading_of,
+    is_reliability_shown,
+    shown_beside,
+    tells_reward_a_guess,
+)
 from velodrome.experiments.reporting.comparison_groups import ROUNDING
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.results.analysis import Analysis, EnvironmentAnalysis
@@ -12,6 +19,7 @@ from velodrome.experiments.results.measures import measure_on
 from velodrome.experiments.results.numbers import estimate, is_known, percent, score, share
 from velodrome.experiments.results.settings import Pair, PairBudget, Settings, TunedAgent
 from velodrome.experiments.results.trial_table import TrialTable
+from velodrome.experiments.statistics import largest_rate, seeds_for_tolerance
 from velodrome.experiments.trials.measures import Measure
 
 # Budgets and seeds of their own that are told pair by pair.
@@ -27,6 +35,19 @@ _WITHOUT_RULE = {"no success rule": "no success rule", "not stated": "success ru
 ENOUGH_SEEDS = 10
 # What happens with so small a share of seeds that all of them miss it with this probability is not known.
 UNSEEN = 0.05
+# A measure, its share where no seed failed, and how that is told.
+_NONE_SEEN = (
+    (
+        "solved",
+        1.0,
+        "0 of {seeds} failed to solve it ({agents}): a failure rate up to {rate} (one-sided 95 %) is not excluded.",
+    ),
+    (
+        "fell_back",
+        0.0,
+        "0 of {seeds} fell back ({agents}): a rate of falling back up to {rate} (one-sided 95 %) is not excluded.",
+    ),
+)
 
 
 class Fact(NamedTuple):
@@ -49,6 +70,7 @@ def how_it_was_run(results: TrialTable, analysis: Analysis, words: Words) -> lis
     facts = [Fact(words("Training"), _budgets(settings, words)), Fact(words("Seeds"), _seeds(results, analysis, words))]
     facts += [Fact(words.shipped(one.environment), _environment(one, settings, words)) for one in analysis.environments]
     facts += tuning_facts(results, analysis, words)
+    facts += [Fact(words("stopped"), text) for text in _stopped(results, words)]
     return [fact for fact in facts if fact.text]
 
 
@@ -110,6 +132,55 @@ def _how_tuned(tuned: TunedAgent, row: Mapping[str, Any], measure: Measure, word
     return " ".join(filter(None, (chosen, against, luck, best, saved)))
 
 
+def _stopped(results: TrialTable, words: Words) -> list[str]:
+    """Trials that were given up as hopeless, and by which rule; that the rule stopped none is said, too."""
+    told = []
+    for environment, rule in results.settings.hopeless.items():
+        by = words(
+            "a trial on {environment} is given up as hopeless if by {after} no evaluation reached a return of {below}",
+            environment=words.shipped(environment), after=_after(results, environment, words),
+            below=score(rule.below, is_rate=False),
+        )  # fmt: skip
+        counts = [
+            words(
+                "{agent}: {stopped} of {total}",
+                agent=words.name(agent), stopped=number, total=len(results.trials(environment, agent)),
+            )
+            for agent in results.agents
+            if (number := len(results.stopped(environment, agent)))
+        ]  # fmt: skip
+        if counts:
+            told.append(
+                words(
+                    "{rule}: {counts}. They have no score and count as not solved; a mean of the others would say too "
+                    "much good of the agent, so that there is none.",
+                    rule=by,
+                    counts="; ".join(counts),
+                )
+            )
+        else:
+            told.append(words("{rule}: none was.", rule=by))
+    return told
+
+
+def _after(results: TrialTable, environment: str, words: Words) -> str:
+    """How long trials on an environment were waited for, in the units of their budgets."""
+    after = results.settings.hopeless[environment].after
+    budgets = [results.settings.budget_of(environment, agent) for agent in results.agents]
+    amounts = {
+        _amount(
+            PairBudget(
+                None if one.episodes is None else after,
+                None if one.steps is None else after,
+                None if one.epochs is None else after,
+            ),
+            words,
+        )
+        for one in budgets
+    }
+    return " / ".join(sorted(amounts))
+
+
 def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
     """Meaning of brackets, letters, differences and the other columns, as far as they stand in the tables."""
     scored = [one for one in analysis.environments if any(row["seeds"] for row in one.rows)]
@@ -128,6 +199,14 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
             seeds=words.seeds([most]), share=percent(1 - UNSEEN ** (1 / most)),
         )  # fmt: skip
     facts = [Fact("[ ]", brackets, is_glossary=fewest >= ENOUGH_SEEDS and most <= 1)]
+    facts += [Fact(words("none seen"), text) for text in _none_seen(scored, words)]
+    seeds = [row["seeds"] for one in scored if is_reliability_shown(one) for row in one.rows if row["seeds"]]
+    if seeds:
+        text = words(
+            "Between these two scores 90 % of all runs of the agent lie, with 95 % confidence, whatever their "
+            "distribution; it takes {least} seeds.", least=seeds_for_tolerance(),
+        )  # fmt: skip
+        facts.append(Fact(words(RUNS_LIE), text, is_glossary=min(seeds) >= seeds_for_tolerance()))
     everything = [one.comparison for one in (*scored, analysis.overall, *analysis.margins) if one is not None]
     untested = [one for one in everything if one.num_untested]
     if untested:
@@ -189,6 +268,21 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
         text = words("Means over the other factor, seed by seed; they hide how policy and learner act together.")
         facts.append(Fact(words("margins"), text, is_glossary=True))
     return facts
+
+
+def _none_seen(scored: Sequence[EnvironmentAnalysis], words: Words) -> list[str]:
+    """How often seeds may fail, or fall back, of which none did."""
+    told = []
+    for name, share_of_none, text in _NONE_SEEN:
+        groups: dict[int, dict[str, None]] = {}
+        for row in (row for one in scored if name in one.measures for row in one.rows):
+            if row[f"{name}_share"] == share_of_none:
+                groups.setdefault(row[f"{name}_seeds"], {})[row["agent"]] = None
+        told += [
+            words(text, seeds=number, agents=words.names(list(agents)), rate=percent(largest_rate(0, number)))
+            for number, agents in groups.items()
+        ]
+    return told
 
 
 def identical_agents(results: TrialTable, words: Words) -> list[Fact]:

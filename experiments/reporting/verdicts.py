@@ -208,7 +208,13 @@ def _missing(agents: Sequence[AgentScores], heading: str, words: Words) -> str:
     parts = []
     for agent in agents:
         told = {"agent": words.name(agent.label), "failed": agent.parts[0].num_failed}
-        if not agent.parts[0].seeds:
+        if agent.parts[0].num_stopped:
+            part = agent.parts[0]
+            told["stopped"] = part.num_stopped
+            total = part.num_stopped + part.num_failed + part.num_unscored + len(part.seeds)
+            template = "{stopped} of the {total} trials of {agent} were stopped as hopeless, so that it has no mean"
+            parts.append(words(template, **told, total=total))
+        elif not agent.parts[0].seeds:
             template = (
                 "{agent} is not compared, for all {failed} of its trials failed"
                 if agent.parts[0].num_failed

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ from velodrome.experiments.results.learning import (
     training_regrets,
     why_no_regret,
 )
-from velodrome.experiments.results.measures import limits_of, measure_on
+from velodrome.experiments.results.measures import RELIABILITY, limits_of, measure_on, reliability_of
 from velodrome.experiments.results.rows import agent_row
 from velodrome.experiments.results.seed_scores import SeedScores, mean_over
 from velodrome.experiments.results.trial_table import TrialRecord, TrialTable
@@ -37,6 +37,7 @@ class AnalysisOptions:
         threshold: success rate whose first episode is looked for; by default 0.8 of the best possible.
         difference: smallest difference that matters, for the number of seeds it needs; by default the observed one.
         measures: of the reader's own, of numbers that the trials have, beside those of the experiment.
+        reliability: whether tables have columns of how much the runs of an agent differ.
     """
 
     metric: str | None = None
@@ -44,6 +45,7 @@ class AnalysisOptions:
     threshold: float | None = None
     difference: float | None = None
     measures: tuple[Measure, ...] = ()
+    reliability: bool = False
 
     def check(self, agents: Sequence[str], measures: Mapping[str, Measure] = MEASURES) -> None:
         """Refuse what does not fit an experiment.
@@ -196,6 +198,9 @@ def _analysed(
     everything = [record for some in records.values() for record in some]
     sequential = table.settings.sequential_on(environment)
     measure = measure_on(table, environment, options.metric, measures)
+    measures = {**measures, **reliability_of(measure)}
+    if options.reliability:
+        measures |= {name: replace(measures[name], is_shown=True) for name in RELIABILITY if name in measures}
     # Equal by the measure that decides: the order of the other numbers.
     order = sorted(records, key=lambda agent: _secondary(records[agent]), reverse=True)
     limits = {name: limits_of(one, everything) for name, one in measures.items()}
@@ -213,8 +218,10 @@ def _analysed(
     reason = why_no_regret(table, environment) if any(_is_finite(one, "best_return") for one in done) else ""
     rows = []
     for label in (agent.label for agent in comparison.agents):
-        reached = None if threshold is None else episodes_to(table, environment, label, threshold)
-        regrets = np.empty(0) if reason else training_regrets(table, environment, label)
+        # Those that were stopped would be missing where they learnt least.
+        is_whole = not table.stopped(environment, label)
+        reached = episodes_to(table, environment, label, threshold) if threshold is not None and is_whole else None
+        regrets = training_regrets(table, environment, label) if is_whole and not reason else np.empty(0)
         own = [record for record in records[label] if record.is_done]
         rows.append(
             agent_row(

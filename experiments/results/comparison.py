@@ -85,8 +85,8 @@ class AgentScores:
 
     @property
     def mean(self) -> float:
-        """Mean over environments of the mean over seeds; NaN without scores."""
-        if any(not part.seeds for part in self.parts):
+        """Mean over environments of the mean over seeds; NaN without scores, or where trials were stopped."""
+        if any(not part.seeds or part.num_stopped for part in self.parts):
             return math.nan
         with np.errstate(invalid="ignore"):
             return float(np.mean([part.values.mean() for part in self.parts]))

@@ -17,6 +17,7 @@ from velodrome.experiments.results.importers.trials import common_evaluation_epi
 from velodrome.experiments.results.settings import LabelledContent, Pair, PairBudget, Settings
 from velodrome.experiments.results.trial_table import METRICS, TrialRecord, TrialTable
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
+from velodrome.experiments.trials.hopeless import Hopeless
 
 Labels = dict[str, str]
 Table = TypeVar("Table", bound=TrialTable)
@@ -110,6 +111,7 @@ def _settings(parts: "Sequence[JoinedPart]", pairs: Sequence[Pair], records: Seq
     rules: dict[str, str] = {}
     contents: dict[str, LabelledContent] = {}
     solved_at: dict[str, float] = {}
+    hopeless: dict[str, Hopeless] = {}
     for part in parts:
         settings = part.results.settings
         for old, new in part.environments.items():
@@ -120,6 +122,8 @@ def _settings(parts: "Sequence[JoinedPart]", pairs: Sequence[Pair], records: Seq
                 contents.setdefault(new, settings.contents[old])
             if old in settings.solved_at:
                 solved_at.setdefault(new, settings.solved_at[old])
+            if old in settings.hopeless:
+                hopeless.setdefault(new, settings.hopeless[old])
     seeds, own_seeds = common_seeds({pair: some for pair in pairs if (some := _seeds(parts, pair))})
     budget, own_budgets = _budgets(parts, [pair for pair in pairs if any(pair in part.pairs for part in parts)])
     measures = {measure.name: measure for part in parts for measure in part.results.settings.measures}
@@ -137,6 +141,7 @@ def _settings(parts: "Sequence[JoinedPart]", pairs: Sequence[Pair], records: Seq
         metric=metrics.pop() if len(metrics) == 1 else None,
         measures=tuple(measures.values()),
         solved_at=solved_at,
+        hopeless=hopeless,
         origin="joined",
     )
 

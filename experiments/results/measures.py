@@ -55,6 +55,23 @@ def measure_on(
     return deciding_measure(table.done_on(environment), name, measures or table.settings.all_measures)
 
 
+# Names of measures that tables have where the reader asks how reliable agents are.
+RELIABILITY = ("spread", "five_runs")
+
+
+def reliability_of(measure: Measure) -> dict[str, Measure]:
+    """Measures of how much the seeds differ in what decides, by name."""
+    return {
+        "spread": Measure(
+            "spread", "middle half",
+            explanation="How far the quartiles of the seeds are apart: half of them lie between. Its 95 % interval is "
+            "of order statistics, wide, and without assumptions.",
+            column=measure.column, is_rate=measure.is_rate, aggregate="percentile_range", higher_is_better=False,
+            is_shown=False,
+        ),
+    }  # fmt: skip
+
+
 def limits_of(measure: Measure, records: Iterable[TrialRecord]) -> tuple[float, float]:
     """The smallest and the largest expected score that an environment allows, infinite where not known.
 

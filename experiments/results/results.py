@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from velodrome.experiments.plotting.plot_kind import PlotKind
 from velodrome.experiments.results.analysis import Analysis, AnalysisOptions, analyse
+from velodrome.experiments.results.measures import RELIABILITY
 from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.storage.store import Store, StoredExperiment
 from velodrome.experiments.trials.measures import Measure, checked_measures
@@ -111,6 +112,7 @@ class Results(TrialTable):
         threshold: float | None = None,
         difference: float | None = None,
         measures: Iterable[Measure] | Measure = (),
+        reliability: bool = False,
     ) -> "DataFrame":
         """The comparison: one row for each environment and agent, ranked by the metric that decides.
 
@@ -125,6 +127,8 @@ class Results(TrialTable):
             threshold: success rate whose first episode is looked for; by default 0.8 of the best possible.
             difference: smallest difference that matters.
             measures: of your own, to be tabled too: of numbers that the trials have, see `frame`.
+            reliability: also how much the runs of an agent differ: the interval that holds 90 % of them, how far their
+                quartiles are apart, and, where it is known what counts as solved, how likely five runs all solve it.
 
         Raises:
             ExperimentError: arguments that do not fit.
@@ -133,7 +137,7 @@ class Results(TrialTable):
 
         options = AnalysisOptions(
             metric=metric, baseline=baseline, threshold=threshold, difference=difference,
-            measures=checked_measures(measures),
+            measures=checked_measures(measures), reliability=reliability,
         )  # fmt: skip
         analysis = self.analysis(options)
         frame = pd.DataFrame([row for one in analysis.environments for row in one.rows])
@@ -147,6 +151,9 @@ class Results(TrialTable):
         environment: str | None = None,
         parameter: str | None = None,
         over: str | None = None,
+        band: str | None = None,
+        share: float | None = None,
+        runs: bool = False,
     ) -> "Figure":
         """A picture, one panel an environment where that makes sense.
 
@@ -157,13 +164,21 @@ class Results(TrialTable):
             environment: only this one.
             parameter: that a sweep varies, such as "discount" or "policy.epsilon".
             over: "episodes" or "steps", the x axis of learning curves and regret.
+            band: of curves "mean" or "tolerance", which holds a share of all runs; of profiles "bootstrap" or "dkw",
+                which holds the whole profile at once.
+            share: of the runs that a band "tolerance" holds at each point, with 95 % confidence; 0.9 if None.
+            runs: whether single runs are drawn too, those at the 5th, 50th and 95th percentile of the last value
+                marked.
 
         Raises:
             ExperimentError: arguments that do not fit, or nothing to draw.
         """
         from velodrome.experiments.plotting.figures import draw
 
-        return draw(self, kind, metric=metric, environment=environment, parameter=parameter, over=over)
+        return draw(
+            self, kind, metric=metric, environment=environment, parameter=parameter, over=over, band=band, share=share,
+            runs=runs,
+        )  # fmt: skip
 
     def report(
         self, path: str | Path, *, language: Literal["en", "ko"] = "en", options: AnalysisOptions | None = None
@@ -195,8 +210,18 @@ def _telling_columns(analysis: Analysis, frame: "DataFrame") -> list[str]:
     """Columns of the short table."""
     measures = dict.fromkeys(one.measure.name for one in analysis.environments)
     columns = ["environment", "agent", "letters", "seeds"]
-    columns += [name for name in ("failed", "no_score") if frame[name].any()]
+    columns += [name for name in ("stopped", "failed", "no_score") if frame[name].any()]
     columns += [f"{name}_{end}" for name in measures for end in ("mean", "low", "high")]
+    if analysis.options.reliability:
+        some = (
+            ("tolerance", ("low", "high")),
+            *(
+                (name, (analysis.environments[0].measures[name].aggregate, "low", "high"))
+                for name in RELIABILITY
+                if name in analysis.environments[0].measures
+            ),
+        )
+        columns += [column for name, ends in some for end in ends if (column := f"{name}_{end}") in frame]
     return columns + [name for name in ("difference", "share_of_best") if frame[name].notna().any()]
 
 

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from velodrome.experiments.results.comparison import LEVEL, Comparison, iqm_of
 from velodrome.experiments.results.learning import Threshold
+from velodrome.experiments.results.solved import SOLVED
 from velodrome.experiments.results.trial_table import TrialRecord
 from velodrome.experiments.statistics import (
     Aggregate,
     EpisodesToThreshold,
     Interval,
+    all_succeed,
     best_interval,
     censored_median,
     exact_interval,
@@ -21,11 +23,14 @@ from velodrome.experiments.statistics import (
     mean,
     median,
     optimality_gap,
+    percentile_range,
+    tolerance_interval,
 )
 from velodrome.experiments.trials.measures import Measure
 
 _AGGREGATES: dict[str, Aggregate] = {"mean": mean, "median": median, "iqm": iqm}
 _UNKNOWN = math.nan
+_REGRET = Measure("regret")
 
 
 def agent_row(
@@ -60,18 +65,23 @@ def agent_row(
     row |= {"rank": comparison.ranks[agent], "letters": comparison.letters[agent]}
     scores = comparison.agent(agent).parts[0]
     row |= {"seeds": len(scores.seeds), "failed": scores.num_failed, "no_score": scores.num_unscored}
+    row["stopped"] = scores.num_stopped
     row["decided_by"] = measure.name
     row |= _decisive(agent, comparison)
     for name, one in measures.items():
         values = _numbers(ended, one.column)
-        row |= _part(name, values, limits[name], one.aggregate)
+        if scores.num_stopped and one.column not in SOLVED:
+            # The others alone would say too much good of the agent. Whether a trial was solved is known of all.
+            values = np.empty(0)
+        row |= _part(one, values, limits[name])
         if one.followed:
             row[f"{name}_more_than"] = _more_than(values, _numbers(ended, one.followed))
+    row |= _tolerance(np.empty(0) if scores.num_stopped else scores.values)
     row |= _limits(done)
     best = _first(done, measure.best_column)
     row["share_of_best"] = _share(row["greedy_success_rate_mean"], row["best_success_rate"])
     row["optimality_gap"] = _gap(agent, comparison, best if measure.higher_is_better else _UNKNOWN)
-    row |= _part("regret", regrets, (0.0, _most_regret(done, limits["train_return"])))
+    row |= _part(_REGRET, regrets, (0.0, _most_regret(done, limits["train_return"])))
     row |= _threshold_part(threshold, reached)
     row |= {name: done[0].text(name) if done else "" for name in ("evaluation", "success_rule")}
     row["loop"] = ", ".join(dict.fromkeys(trial.text("loop") for trial in done))
@@ -116,18 +126,34 @@ def _verdict(agent: str, comparison: Comparison) -> str:
     return "reference" if agent == comparison.reference else "not compared"
 
 
-def _part(
-    name: str, values: NDArray[np.float64], limits: tuple[float, float], aggregate: str = "mean"
-) -> dict[str, float]:
+def _tolerance(scores: NDArray[np.float64]) -> dict[str, float]:
+    """Between which scores 90 % of the runs lie, with 95 % confidence; NaN with too few seeds."""
+    is_finite = len(scores) > 0 and np.isfinite(scores).all()
+    low, high = ends(tolerance_interval(scores, level=LEVEL)) if is_finite else (_UNKNOWN, _UNKNOWN)
+    return {"tolerance_low": low, "tolerance_high": high}
+
+
+def _part(measure: Measure, values: NDArray[np.float64], limits: tuple[float, float]) -> dict[str, float]:
     """Aggregate, its 95 % interval within the limits, smallest and largest; NaN where not known, as of one seed."""
+    name, aggregate = measure.name, measure.aggregate
     parts = (aggregate, "low", "high", "min", "max")
     present = values[~np.isnan(values)]
     if not len(present):
         return {f"{name}_{part}": _UNKNOWN for part in parts}
     low = high = _UNKNOWN
+    counted: dict[str, float] = {}
     if aggregate == "share":
         centre = float(present.mean())
         low, high = ends(exact_interval(int(present.sum()), len(present), level=LEVEL))
+        counted = {f"{name}_seeds": len(present)}
+    elif aggregate == "all_succeed":
+        centre, interval = all_succeed(int(present.sum()), len(present), measure.runs, level=LEVEL)
+        low, high = ends(interval)
+    elif aggregate == "percentile_range":
+        centre = math.inf
+        if np.isfinite(present).all():
+            centre, interval = percentile_range(present, measure.percentiles, level=LEVEL)
+            low, high = ends(interval.limited((0.0, limits[1] - limits[0]), centre))
     elif aggregate == "censored_median":
         centre, interval = censored_median(present, level=LEVEL)
         low, high = ends(interval)
@@ -138,7 +164,7 @@ def _part(
         with np.errstate(invalid="ignore"):
             centre = float(present.mean())
     numbers = (centre, low, high, float(present.min()), float(present.max()))
-    return {f"{name}_{part}": number for part, number in zip(parts, numbers, strict=True)}
+    return {f"{name}_{part}": number for part, number in zip(parts, numbers, strict=True)} | counted
 
 
 def _numbers(records: Sequence[TrialRecord], column: str) -> NDArray[np.float64]:

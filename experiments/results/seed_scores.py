@@ -22,8 +22,9 @@ class SeedScores:
         values: float64 (num_seeds,), may hold infinities.
         num_failed: trials that failed.
         num_unscored: trials that are done, but without a score.
-        missing: seeds of both.
+        missing: seeds of all these.
         worst: the score that the missing ones count as where a verdict must hold for them too; NaN if not known.
+        num_stopped: trials that were given up as hopeless: those that are left would have too good a mean.
     """
 
     label: str
@@ -33,6 +34,7 @@ class SeedScores:
     num_unscored: int = 0
     missing: tuple[int, ...] = ()
     worst: float = math.nan
+    num_stopped: int = 0
 
     @classmethod
     def of_records(
@@ -41,21 +43,27 @@ class SeedScores:
         """Scores of an agent's records on one environment."""
         by_seed: dict[int, float] = {}
         missing: set[int] = set()
-        num_failed = num_unscored = 0
+        num_failed = num_unscored = num_stopped = 0
         for record in records:
             score = record.number(measure.column)
             if record.is_done and not math.isnan(score):
                 by_seed[record.seed] = float(score)
                 continue
             missing.add(record.seed)
-            num_failed, num_unscored = num_failed + (not record.is_done), num_unscored + record.is_done
+            num_stopped += record.is_stopped
+            num_unscored += record.is_done
+            num_failed += not (record.is_done or record.is_stopped)
         seeds = tuple(sorted(by_seed))
         values = np.array([by_seed[seed] for seed in seeds], dtype=np.float64)
-        return cls(label, seeds, values, num_failed, num_unscored, tuple(sorted(missing - by_seed.keys())), worst)
+        lost = tuple(sorted(missing - by_seed.keys()))
+        return cls(label, seeds, values, num_failed, num_unscored, lost, worst, num_stopped)
 
     @property
     def problem(self) -> str:
         """Why no statistics can be made of the scores; empty if they can."""
+        if self.num_stopped:
+            total = len(self.seeds) + self.num_stopped + self.num_failed + self.num_unscored
+            return f"{self.num_stopped} of {total} trials were stopped as hopeless"
         if not self.seeds:
             return "no trial is done" if self.num_failed else "no score"
         num_infinite = int(np.isinf(self.values).sum())
@@ -99,4 +107,5 @@ def mean_over(label: str, scores: Sequence[SeedScores], higher_is_better: bool =
     failed, unscored = sum(one.num_failed for one in scores), sum(one.num_unscored for one in scores)
     missing = set().union(*(one.missing for one in scores)) - set(seeds)
     worst = (min if higher_is_better else max)((one.worst for one in scores), default=math.nan)
-    return SeedScores(label, tuple(seeds), values, failed, unscored, tuple(sorted(missing)), worst)
+    stopped = sum(one.num_stopped for one in scores)
+    return SeedScores(label, tuple(seeds), values, failed, unscored, tuple(sorted(missing)), worst, stopped)

@@ -7,6 +7,7 @@ from typing import Any
 
 from velodrome.experiments.results.solved import SOLVED
 from velodrome.experiments.statistics import SequentialState
+from velodrome.experiments.trials.hopeless import Hopeless
 from velodrome.experiments.trials.measures import MEASURES, Measure
 
 Pair = tuple[str, str]
@@ -201,6 +202,7 @@ class Settings:
         measures: a user's own.
         solved_at: environment to the greedy return at which it counts as solved.
         tuning: how agents were tuned; None for other experiments.
+        hopeless: environment to when its trials were given up.
         origin: whence results came that no store of ours holds, such as "frame" or "joined"; otherwise empty.
     """
 
@@ -221,6 +223,7 @@ class Settings:
     measures: tuple[Measure, ...] = ()
     solved_at: Mapping[str, float] = field(default_factory=dict)
     tuning: Tuning | None = None
+    hopeless: Mapping[str, Hopeless] = field(default_factory=dict)
     origin: str = ""
 
     @classmethod
@@ -256,6 +259,7 @@ class Settings:
             measures=tuple(Measure.from_data(measure) for measure in data.get("measures", ())),
             solved_at=data.get("solved_at", {}),
             tuning=_tuning(data["tuning"]) if "tuning" in data else None,
+            hopeless={label: Hopeless(one["below"], one["after"]) for label, one in data.get("hopeless", {}).items()},
         )
 
     @property

@@ -15,7 +15,7 @@ SOLVED: dict[str, Measure] = {
         Measure(
             "solved",
             explanation="Share of the seeds whose greedy policy reached the return in an evaluation along the "
-            "training, with its exact 95 % interval; a failed trial did not reach it.",
+            "training, with its exact 95 % interval; a failed trial, or one that was stopped, did not reach it.",
             is_rate=True, aggregate="share",
         ),
         Measure(
@@ -36,6 +36,13 @@ SOLVED: dict[str, Measure] = {
             "evaluating.",
             aggregate="censored_median", followed="evaluated_cpu_seconds", higher_is_better=False,
         ),
+        Measure(
+            "five_runs", "all of 5 solve it",
+            explanation="Probability that five new runs all solve it (pass^5), without bias: the share of all choices "
+            "of five seeds that all did, with the exact 95 % interval of the share that solved, each end to the power "
+            "of five.",
+            column="solved", is_rate=True, aggregate="all_succeed", runs=5, is_shown=False,
+        ),
     )
 }  # fmt: skip
 _COLUMNS = (*SOLVED, *(measure.followed for measure in SOLVED.values() if measure.followed))
@@ -53,7 +60,8 @@ def solved_numbers(
         measured: curves of the trial.
         episodes: its training, for evaluations that are counted in episodes.
         threshold: return to reach.
-        is_done: whether it neither failed nor timed out; a failed one never reached the return.
+        is_done: whether it neither failed nor timed out; a failed one never reached the return. One that was stopped as
+            hopeless has evaluations, none of which did.
     """
     numbers = dict.fromkeys(_COLUMNS, math.nan)
     if not is_done:

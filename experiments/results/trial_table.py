@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from velodrome.agents.snapshots import Snapshots
 from velodrome.agents.training_log import Curve
+from velodrome.experiments.results.numbers import is_known
 from velodrome.experiments.results.settings import Settings
 from velodrome.experiments.results.solved import solved_numbers
 from velodrome.experiments.storage.curves import CurveGrid
@@ -65,7 +66,7 @@ class TrialRecord:
         agent: label.
         environment: label.
         seed: of the trial.
-        status: "done", "failed" or "timed out".
+        status: "done", "stopped" (as hopeless), "failed" or "timed out".
         measures: numbers and words of `Trial.metrics` by name, and a user's own measures; NaN and "" where not known.
         train_seconds: of training, without compiling; NaN where not known, as all times.
         wall_seconds: duration on the clock.
@@ -96,15 +97,21 @@ class TrialRecord:
         stored = (item for item in row.items() if item[0] not in _NOT_MEASURED)
         measures |= {name: value for name, value in stored if isinstance(value, int | float | str)}
         seconds = math.nan if row["train_seconds"] is None else float(row["train_seconds"])
+        status = "stopped" if row["status"] == "done" and is_known(row.get("stopped_at")) else row["status"]
         return cls(
-            agent, environment, seed, row["status"], measures, seconds, row["wall_seconds"], row["cpu_seconds"],
+            agent, environment, seed, status, measures, seconds, row["wall_seconds"], row["cpu_seconds"],
             row["error"], row["error_place"], row["key"],
         )  # fmt: skip
 
     @property
     def is_done(self) -> bool:
-        """Whether it neither failed nor timed out."""
+        """Whether it trained to its end: it neither failed nor timed out, nor was it stopped."""
         return self.status == "done"
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was given up as hopeless: it has curves up to there, and no score."""
+        return self.status == "stopped"
 
     @property
     def steps_per_second(self) -> float:
@@ -225,7 +232,19 @@ class TrialTable:
     @property
     def failures(self) -> list[TrialRecord]:
         """The trials that failed or timed out."""
-        return [record for record in self.records if not record.is_done]
+        return [record for record in self.records if not (record.is_done or record.is_stopped)]
+
+    def stopped(self, environment: str, agent: str) -> list[TrialRecord]:
+        """The trials of a pair that were given up as hopeless, in the order of the seeds."""
+        return [record for record in self.trials(environment, agent) if record.is_stopped]
+
+    @cached_property
+    def trained(self) -> Self:
+        """The same with trials that were stopped counted as done: for curves, which such trials have, too."""
+        if not any(record.is_stopped for record in self.records):
+            return self
+        records = [replace(record, status="done") if record.is_stopped else record for record in self.records]
+        return replace(self, records=records)
 
     def trials(self, environment: str, agent: str) -> list[TrialRecord]:
         """The trials of an environment and agent that have ended, in the order of the seeds."""

@@ -159,6 +159,8 @@ class SequentialComparison:
 
 def _problem(scores: SeedScores, records: Sequence[TrialRecord]) -> str:
     """Why an agent cannot be compared; empty if it can."""
+    if scores.num_stopped:
+        return scores.problem
     if not scores.seeds:
         failures = [record for record in records if not record.is_done]
         if len(failures) < len(records) or not failures:

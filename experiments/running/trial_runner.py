@@ -146,7 +146,7 @@ def run_to_outcome(
         refuse_not_a_number(trial)
         log = trial.log
         curves = EpisodeCurves(log.returns, log.lengths, log.successes).pack()
-        values, remarks = computed(trial, group.measures)
+        values, remarks = ({}, ()) if trial.stopped_at is not None else computed(trial, group.measures)
         notes = (*log.notes, *notes_on_vector_form(group.agent, group.profile), *remarks)
         outcome = TrialOutcome(
             key, "done", trial.metrics() | values, curves, notes, measured=trial.measured, snapshots=trial.snapshots

@@ -227,6 +227,18 @@ class CrossedEntry(AgentEntry):
     policy: str
 
 
+class HopelessEntry(CheckedModel):
+    """When trials are given up early.
+
+    Attributes:
+        below: greedy return that one evaluation along the training must have reached.
+        after: episodes, steps or epochs, as the budget counts, that each trial is granted to reach it.
+    """
+
+    below: Return = Field(description="a greedy return, such as 0.2")
+    after: Count = Field(description="episodes, steps or epochs, as the budget counts")
+
+
 class EnvironmentEntry(_Trained):
     """An environment of an experiment.
 
@@ -237,6 +249,7 @@ class EnvironmentEntry(_Trained):
         epochs: passes through its labelled examples, likewise.
         success: success rule instead of the experiment's and the environment's own.
         solved_at: greedy return at which it counts as solved, before the experiment's.
+        hopeless: when its trials are given up, before the experiment's.
     """
 
     shorthand: ClassVar[str] = "environment"
@@ -246,6 +259,7 @@ class EnvironmentEntry(_Trained):
     )
     success: str | None = None
     solved_at: Return | None = None
+    hopeless: HopelessEntry | None = None
     _profiles: dict[tuple[str, str | None], EnvironmentProfile] = PrivateAttr(default_factory=dict)
 
     @property

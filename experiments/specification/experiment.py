@@ -24,6 +24,7 @@ from velodrome.experiments.specification.entries import (
     Count,
     CrossedEntry,
     EnvironmentEntry,
+    HopelessEntry,
     LearnerEntry,
     PolicyEntry,
     Return,
@@ -40,6 +41,7 @@ from velodrome.experiments.specification.plan import Plan, PlannedAgent, Planned
 from velodrome.experiments.specification.plan_checks import check_pairs
 from velodrome.experiments.specification.search_spaces import has_space
 from velodrome.experiments.texts import is_printable
+from velodrome.experiments.trials.hopeless import Hopeless
 from velodrome.experiments.trials.measures import measure_named
 from velodrome.policies.configuration import to_expression
 from velodrome.policies.policy import Policy
@@ -80,6 +82,7 @@ class ExperimentFields(TypedDict, total=False):
     evaluation_episodes: int | None
     success: str | None
     solved_at: float | None
+    hopeless: Mapping[str, float] | None
     metric: str | None
     name: str | None
     description: str | None
@@ -117,6 +120,9 @@ class Experiment(CheckedModel):
         success: success rule instead of the environments' own, such as "return > 0".
         solved_at: greedy return, of the evaluations along the training, at which an environment counts as solved;
             tables then have the share of seeds that solved it and fell back, and the steps and seconds that it took.
+        hopeless: when a trial is given up: {"below": 0.2, "after": 2000} stops it at the first evaluation from 2,000 on
+            (episodes, steps or epochs, what its budget counts) if none so far reached a greedy return of 0.2. It has no
+            score then, and its agent no mean. Trials of agents that do not learn go on.
         metric: what decides between agents, such as "greedy_return"; greedy success where there is a success rule, or
             else greedy return, if None.
 
@@ -142,6 +148,7 @@ class Experiment(CheckedModel):
     evaluation_episodes: Count = 100
     success: str | None = None
     solved_at: Return | None = None
+    hopeless: HopelessEntry | None = None
     metric: str | None = None
     _crossed: frozenset[str] = PrivateAttr()
     _plan: Plan = PrivateAttr()
@@ -253,13 +260,19 @@ class Experiment(CheckedModel):
                 mistakes.append(Mistake(("environments", label), str(error)))
                 continue
             name, make, is_expression = entry.named
+            hopeless = self.hopeless if entry.hopeless is None else entry.hopeless
             environments[label] = PlannedEnvironment(
                 label, name, make, profile, rule, entry.episodes, entry.steps, entry.epochs, is_expression,
                 self.solved_at if entry.solved_at is None else entry.solved_at,
+                None if hopeless is None else Hopeless(hopeless.below, hopeless.after),
             )  # fmt: skip
             if environments[label].solved_at is not None and self.evaluate_every is None:
                 owner = () if entry.solved_at is None else ("environments", label)
                 mistakes.append(Mistake((*owner, "solved_at"), _NOT_EVALUATED))
+            owner = () if entry.hopeless is None else ("environments", label)
+            mistakes += [
+                Mistake((*owner, *field), why) for field, why in _wrong_about(environments[label], self.evaluate_every)
+            ]
         _refuse(mistakes)
         plan = Plan(
             self.name,
@@ -283,9 +296,40 @@ class Experiment(CheckedModel):
         )
         for environment in environments:
             for agent in plan.agents_on(environment):
-                plan.budget(agent, environment)
+                budget = plan.budget(agent, environment)
+                total = budget.episodes or budget.steps or 0
+                if budget.hopeless is not None and budget.hopeless.after >= total:
+                    own = self.environments[environment].hopeless is not None
+                    place = ("environments", environment) if own else ()
+                    ends = f"the training of {agent!r} on {environment!r} ends before, or there"
+                    mistakes.append(Mistake((*place, "hopeless", "after"), f"{ends}: stop none, or give less"))
+        _refuse(mistakes)
         check_pairs(plan, opened.one_of)
         return plan
+
+
+def _wrong_about(place: PlannedEnvironment, every: int | None) -> list[tuple[tuple[str, ...], str]]:
+    """Fields of `hopeless` on an environment that cannot be, and why.
+
+    Args:
+        place: the environment.
+        every: between two evaluations along the training, or None.
+    """
+    rule = place.hopeless
+    if rule is None:
+        return []
+    if every is None:
+        return [(("hopeless",), "looks at evaluations along the training: give evaluate_every too")]
+    wrong: list[tuple[tuple[str, ...], str]] = []
+    if rule.after % every:
+        wrong.append((("hopeless", "after"), f"must be a multiple of evaluate_every ({every}), got {rule.after}"))
+    best = place.profile.best
+    if place.solved_at is not None and rule.below > place.solved_at:
+        wrong.append((("hopeless", "below"), f"must be at most solved_at ({place.solved_at:g}), got {rule.below:g}"))
+    elif best is not None and rule.below > best.expected_return:
+        most = f"no policy reaches it on {place.label!r}: the best possible return is {best.expected_return:.4g}"
+        wrong.append((("hopeless", "below"), f"{most}, got {rule.below:g}"))
+    return wrong
 
 
 def changed_fields(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,10 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date, time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from velodrome.checks import closest
 
@@ -36,18 +37,29 @@ def mistakes_in(error: ValidationError, model: type[BaseModel]) -> list[Mistake]
     for details in error.errors(include_url=False):
         kind, location, reason = details["type"], details["loc"], details["msg"]
         if kind == "extra_forbidden":
-            mistakes.append(Mistake(location, closest(str(location[-1]), model.model_fields), is_unknown_field=True))
+            mistakes.append(
+                Mistake(location, closest(str(location[-1]), _fields_at(model, location)), is_unknown_field=True)
+            )
             continue
         reason = f"{reason[:1].lower()}{reason[1:]}"
         if kind == "value_error":
             reason = str(details["ctx"]["error"])
         elif kind == "missing":
-            allowed = model.model_fields[str(location[-1])].description
+            allowed = _fields_at(model, location)[str(location[-1])].description
             reason = f"{reason}: {allowed}" if allowed else reason
         else:
             reason = f"{reason}, got {shown(details['input'])}"
         mistakes.append(Mistake(location, reason))
     return mistakes
+
+
+def _fields_at(model: type[BaseModel], location: Location) -> Mapping[str, FieldInfo]:
+    """Fields of the model that holds the last part of a location: the model itself, or one in it."""
+    for part in location[:-1]:
+        field = model.model_fields.get(str(part))
+        inner = () if field is None else (field.annotation, *get_args(field.annotation))
+        model = next((one for one in inner if isinstance(one, type) and issubclass(one, BaseModel)), model)
+    return model.model_fields
 
 
 def mistake_lines(mistakes: Iterable[Mistake]) -> str:

@@ -1,14 +1,16 @@
 """The plan of an experiment: every agent on every environment with every seed, as trials with keys."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from velodrome.agents.agent import Agent
+from velodrome.agents.tabular.random_agent import RandomAgent
 from velodrome.experiments.specification.environment_configuration import Maker
 from velodrome.experiments.storage.trial_key import TrialKeys
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+from velodrome.experiments.trials.hopeless import Hopeless
 from velodrome.experiments.trials.trial import Budget
 
 
@@ -46,6 +48,7 @@ class PlannedEnvironment:
         profile: what is known of it.
         success: the experiment's rule for it, or None.
         solved_at: greedy return at which it counts as solved, or None.
+        hopeless: when its trials are given up, in what their budget counts; None for never.
         episodes: its own budget, or None.
         steps: its own budget, or None.
         epochs: its own budget, or None.
@@ -62,6 +65,7 @@ class PlannedEnvironment:
     epochs: int | None = None
     is_expression: bool = True
     solved_at: float | None = None
+    hopeless: Hopeless | None = None
 
 
 @dataclass(frozen=True)
@@ -130,16 +134,23 @@ class Plan:
         Raises:
             BudgetError: it is in epochs, and the environment has no labelled examples.
         """
+        # What does not learn step by step has nothing to reach in time.
+        learner = self.agents[agent].agent
+        is_waited_for = learner.learns and learner.learns_from != "model" and not isinstance(learner, RandomAgent)
+        hopeless = self.environments[environment].hopeless if is_waited_for else None
         for owner in (self.agents[agent], self.environments[environment], self):
             if owner.epochs is not None:
                 episodes = self.environments[environment].profile.episodes_of(self.agents[agent].agent, owner.epochs)
                 # An epoch has the same number of episodes throughout.
                 every = None if self.evaluate_every is None else episodes // owner.epochs * self.evaluate_every
-                return Budget(episodes, None, self.evaluation_episodes, owner.epochs, every, self.snapshots)
+                if hopeless is not None:
+                    hopeless = replace(hopeless, after=episodes // owner.epochs * hopeless.after)
+                return Budget(episodes, None, self.evaluation_episodes, owner.epochs, every, self.snapshots, hopeless)
             if owner.episodes is not None or owner.steps is not None:
                 return Budget(
-                    owner.episodes, owner.steps, self.evaluation_episodes, None, self.evaluate_every, self.snapshots
-                )
+                    owner.episodes, owner.steps, self.evaluation_episodes, None, self.evaluate_every, self.snapshots,
+                    hopeless,
+                )  # fmt: skip
         raise AssertionError("a plan without a budget is refused when it is made")
 
     @cached_property
@@ -241,6 +252,9 @@ class Plan:
             settings["solved_at"] = solved_at
         if self.tuning is not None:
             settings["tuning"] = dict(self.tuning)
+        hopeless = {label: asdict(place.hopeless) for label, place in self.environments.items() if place.hopeless}
+        if hopeless:
+            settings["hopeless"] = hopeless
         if self.factors:
             settings["factors"] = {label: dict(levels) for label, levels in self.factors.items()}
         return settings

@@ -119,6 +119,7 @@ class StoredPlanMaker:
                 evaluation_episodes=evaluation["episodes"],
                 evaluate_every=evaluation.get("every"),
                 snapshots=shared.get("snapshots"),
+                hopeless=evaluation.get("hopeless"),
             ).plan()
         except _NotRepeatableError:
             raise

@@ -47,6 +47,7 @@ from velodrome.experiments.statistics.permutation_tests import (
     unpaired_permutation_test,
 )
 from velodrome.experiments.statistics.profiles import PerformanceProfile, performance_profile
+from velodrome.experiments.statistics.reliability import all_succeed, largest_rate, percentile_range
 from velodrome.experiments.statistics.sample_size import (
     minimum_detectable_difference,
     power,
@@ -63,6 +64,7 @@ from velodrome.experiments.statistics.success_intervals import (
     hierarchical_success_interval,
     wilson_interval,
 )
+from velodrome.experiments.statistics.tolerance import seeds_for_tolerance, tolerance_band, tolerance_interval
 from velodrome.experiments.statistics.winners import (
     BestSet,
     best_set,
@@ -87,6 +89,7 @@ __all__ = [
     "SequentialState",
     "Settings",
     "StatisticsError",
+    "all_succeed",
     "area_under_curve",
     "best_interval",
     "best_set",
@@ -102,6 +105,7 @@ __all__ = [
     "hierarchical_success_interval",
     "holm",
     "iqm",
+    "largest_rate",
     "look",
     "mean",
     "mean_band",
@@ -112,11 +116,13 @@ __all__ = [
     "optimism_of_winner",
     "paired_difference",
     "paired_permutation_test",
+    "percentile_range",
     "performance_profile",
     "power",
     "probabilities_of_best",
     "probability_of_improvement",
     "probability_of_improvement_interval",
+    "seeds_for_tolerance",
     "seeds_needed",
     "seeds_needed_range",
     "sensitivity",
@@ -124,6 +130,8 @@ __all__ = [
     "sign_flip_interval",
     "sign_test_power",
     "t_interval",
+    "tolerance_band",
+    "tolerance_interval",
     "unpaired_difference",
     "unpaired_permutation_test",
     "wilson_interval",

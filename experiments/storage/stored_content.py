@@ -55,6 +55,7 @@ _SETTINGS: Kind = {
             }
         ],
     },
+    "hopeless?": {str: {"below": (float, int), "after": int}},
     "measures?": [
         {
             "name": str,
@@ -66,6 +67,8 @@ _SETTINGS: Kind = {
             "low": (float, int, None),
             "high": (float, int, None),
             "higher_is_better": bool,
+            "percentiles?": [(float, int)],
+            "runs?": int,
         }
     ],
 }

@@ -71,6 +71,8 @@ class TrialKeys:
         }
         if budget.evaluate_every is not None:
             self._shared["evaluation"]["every"] = budget.evaluate_every
+        if budget.hopeless is not None:
+            self._shared["evaluation"]["hopeless"] = {"below": budget.hopeless.below, "after": budget.hopeless.after}
         if budget.snapshots is not None:
             # They change no result, but trials of one key have one content.
             self._shared["snapshots"] = budget.snapshots

@@ -10,7 +10,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from velodrome.agents.agent import Agent, Evaluator, Loop
+from velodrome.agents.agent import Agent, Evaluator, Loop, StopRule
 from velodrome.agents.errors import check_budget, environment_label
 from velodrome.agents.resuming.checkpointing import Checkpoint, CheckpointError, CheckpointFolder
 from velodrome.agents.resuming.environment_contents import shared_contents
@@ -43,6 +43,7 @@ def train_with_checkpoints(
     success: str | None = None,
     evaluate_every: int | None = None,
     evaluator: Evaluator | None = None,
+    stop_when: StopRule | None = None,
     snapshots: Sequence[int] | None = None,
     after_training: Callable[[gym.Env[Any, Any]], None] | None = None,
 ) -> tuple[Agent, TrainingLog]:
@@ -66,6 +67,7 @@ def train_with_checkpoints(
         success: as for `Agent.train`.
         evaluate_every: as for `Agent.train`.
         evaluator: as for `Agent.train`.
+        stop_when: as for `Agent.train`; asked of all evaluations in order, those of before a kill again.
         snapshots: moments, as for `Agent.train`.
         after_training: called with the environment, before it is closed.
 
@@ -80,7 +82,7 @@ def train_with_checkpoints(
     episodes, steps = check_budget(episodes, steps)
     options: dict[str, Any] = {"loop": loop, "success": success}
     if evaluate_every is not None:
-        options |= {"evaluate_every": evaluate_every, "evaluator": evaluator}
+        options |= {"evaluate_every": evaluate_every, "evaluator": evaluator, "stop_when": stop_when}
     if snapshots is not None:
         options["snapshots"] = snapshots
     if not learner.can_checkpoint:
@@ -144,6 +146,7 @@ class _CheckpointedTrial:
                 self.env = self.make()
             else:
                 self.logs, self.seed, self.proven_episodes = [checkpoint.log], None, checkpoint.log.episodes
+                self._ask_again(checkpoint.log)
                 break
         self.rule = success_rule(self.env, self.options["success"])
         try:
@@ -156,7 +159,7 @@ class _CheckpointedTrial:
         """Train for what is left of the budget."""
         finished, taken = sum(log.episodes for log in self.logs), sum(log.steps for log in self.logs)
         count = 1
-        while finished != episodes and taken != steps:
+        while finished != episodes and taken != steps and not (self.logs and self.logs[-1].stopped_at is not None):
             started = time.monotonic()
             is_due = self.is_possible and bool(self.logs) and started - self.last >= self.pause
             left: dict[str, Any] = {
@@ -167,7 +170,8 @@ class _CheckpointedTrial:
             log = self._segment(self.agent, self.env, left, 1 if is_due else count)
             self.logs.append(log)
             finished, taken = finished + log.episodes, taken + log.steps
-            if directory is not None and finished != episodes and taken != steps:
+            is_over = finished == episodes or taken == steps or log.stopped_at is not None
+            if directory is not None and not is_over:
                 self._prove(directory, left)
             elapsed = time.monotonic() - started
             if is_due:
@@ -188,6 +192,15 @@ class _CheckpointedTrial:
         )
         _check_progress(agent, log, left)
         return log
+
+    def _ask_again(self, log: TrainingLog) -> None:
+        """Let what may stop the training see the evaluations of before."""
+        stop_when = self.options.get("stop_when")
+        evaluations = {curve.name: curve for curve in log.curves if curve.name.startswith("evaluation_")}
+        if stop_when is None or not evaluations:
+            return
+        for place, at in enumerate(next(iter(evaluations.values())).at.tolist()):
+            stop_when(at, {name.removeprefix("evaluation_"): one.values[place] for name, one in evaluations.items()})
 
     def _write(self) -> Path | None:
         """A checkpoint that is still to be proven, or None."""

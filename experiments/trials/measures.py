@@ -10,7 +10,7 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.texts import is_printable
 from velodrome.experiments.trials.trial import Trial
 
-AggregateName = Literal["mean", "median", "iqm", "share", "censored_median"]
+AggregateName = Literal["mean", "median", "iqm", "share", "censored_median", "percentile_range", "all_succeed"]
 # Columns of the trial table, and starts of other columns of the comparison table.
 _TAKEN = (
     "agent", "environment", "seed", "status", "episodes", "steps", "loop", "train_mean_return",
@@ -19,6 +19,7 @@ _TAKEN = (
     "steps_per_second", "wall_seconds", "cpu_seconds", "error", "error_place", "key", "rank", "letters", "seeds",
     "failed", "no_score", "decided_by", "iqm", "difference", "regret", "episodes_to_threshold", "mean",
     "solved", "fell_back", "steps_to_solve", "cpu_seconds_to_solve", "evaluated_steps", "evaluated_cpu_seconds",
+    "spread", "tolerance", "five_runs", "stopped", "stopped_at",
     "specification", "provenance", "notes", "finished_at", "error_traceback", "curves_sha256", "experiment", "checksum",
 )  # fmt: skip
 
@@ -36,8 +37,9 @@ class Measure:
         column: of the trial table; the name if empty.
         is_rate: whether it is a share between 0 and 1, printed as .123; other numbers have four digits.
         aggregate: of the seeds in its column: "mean", "median" or "iqm"; "share" of numbers that are 0 or 1, with its
-            exact interval; "censored_median" of times that are infinite where something never came. What decides
-            between agents is compared by the mean.
+            exact interval; "censored_median" of times that are infinite where something never came;
+            "percentile_range", how far two percentiles of the seeds are apart; "all_succeed", the probability that so
+            many new `runs` all have a 1. What decides between agents is compared by the mean.
         limits: smallest and largest possible value, infinite where not known.
         higher_is_better: whether more is better.
         best_column: of the trial table, its value for the best possible policy; empty if not known.
@@ -46,6 +48,8 @@ class Measure:
             tables leave it out.
         is_shown: whether tables have its column where it does not decide.
         followed: column of how long each trial was followed, for times that never came; empty if not known.
+        percentiles: of a "percentile_range".
+        runs: of "all_succeed".
     """
 
     name: str
@@ -62,6 +66,8 @@ class Measure:
     twin: str = ""
     is_shown: bool = True
     followed: str = ""
+    percentiles: tuple[float, float] = (25.0, 75.0)
+    runs: int = 5
 
     def __post_init__(self) -> None:
         """Check the arguments.
@@ -88,6 +94,15 @@ class Measure:
         low, high = self.limits
         if not low < high:
             raise ExperimentError(f"measure {self.name!r}: limits must be increasing, got {self.limits}")
+        first, second = self.percentiles
+        if not 0 < first < second < 100:
+            raise ExperimentError(
+                f"measure {self.name!r}: percentiles must increase between 0 and 100, got {self.percentiles}"
+            )
+        if not isinstance(self.runs, int) or isinstance(self.runs, bool) or self.runs < 1:
+            raise ExperimentError(
+                f"measure {self.name!r}: runs must be a whole number of at least 1, got {self.runs!r}"
+            )
         if self.is_rate:
             object.__setattr__(self, "limits", (max(low, 0.0), min(high, 1.0)))
         object.__setattr__(self, "heading", self.heading or self.name.replace("_", " "))
@@ -96,7 +111,9 @@ class Measure:
     def to_data(self) -> dict[str, Any]:
         """All that is needed to read stored values, JSON-ready."""
         low, high = (limit if math.isfinite(limit) else None for limit in self.limits)
-        return {
+        own: dict[str, Any] = {"percentiles": list(self.percentiles)} if self.aggregate == "percentile_range" else {}
+        own |= {"runs": self.runs} if self.aggregate == "all_succeed" else {}
+        return own | {
             "name": self.name, "heading": self.heading, "explanation": self.explanation, "column": self.column,
             "is_rate": self.is_rate, "aggregate": self.aggregate, "low": low, "high": high,
             "higher_is_better": self.higher_is_better,
@@ -122,8 +139,10 @@ class Measure:
                     math.inf if data["high"] is None else float(data["high"]),
                 ),
                 higher_is_better=bool(data["higher_is_better"]),
+                percentiles=tuple(data.get("percentiles", (25.0, 75.0))),
+                runs=data.get("runs", 5),
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ExperimentError(f"no stored measure: {one_line(error)}") from None
 
 

@@ -1,6 +1,7 @@
 """One trial: one agent learns in one environment with one seed, and is evaluated."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -19,6 +20,7 @@ from velodrome.experiments.trials.checkpoints import train_with_checkpoints
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.evaluation import Evaluation, EvaluationAlong, evaluate
 from velodrome.experiments.trials.evaluation_environment import WrapperState
+from velodrome.experiments.trials.hopeless import Hopeless, HopelessCheck
 from velodrome.policies.configuration import parameters_of
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class Budget:
         epochs: that the episodes are, where the user counts in them.
         evaluate_every: evaluations along the training have so many episodes, or steps, between them; None for none.
         snapshots: moments of the training at which the action values of all states are kept; None for none.
+        hopeless: when a trial is given up, in episodes or steps; None for never.
     """
 
     episodes: int | None
@@ -46,6 +49,7 @@ class Budget:
     epochs: int | None = None
     evaluate_every: int | None = None
     snapshots: int | None = None
+    hopeless: Hopeless | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class Trial:
         log: training, episode by episode.
         evaluation: the greedy policy afterwards.
         trained: the agent itself.
+        stopped_at: episodes, steps or epochs after which it was given up as hopeless; it then has no scores.
     """
 
     agent: str
@@ -80,6 +85,7 @@ class Trial:
     log: TrainingLog
     evaluation: Evaluation
     trained: Agent
+    stopped_at: int | None = None
 
     def __repr__(self) -> str:
         """Return who learnt where, for how long, and how well it does, in one line."""
@@ -94,6 +100,8 @@ class Trial:
         return f"<table><caption>{escape(repr(self))}</caption>{cells}</table>"
 
     def _scores(self) -> str:
+        if self.stopped_at is not None:
+            return "stopped as hopeless"
         greedy = self.evaluation
         scores = {"success": greedy.success_rate, "return": greedy.mean_return}
         known = [f"greedy {name} {value:.4g}" for name, value in scores.items() if value is not None and value == value]
@@ -128,7 +136,13 @@ class Trial:
     def metrics(self) -> dict[str, Any]:
         """Numbers and words of training and evaluation as one flat, JSON-ready row; NaN where there is none."""
         log, greedy, best, random = self.log, self.evaluation, self.profile.best, self.profile.random
-        return {
+        # Of a training that was cut short by its own results, no number stands beside those of whole ones.
+        stopped: dict[str, Any] = {}
+        if self.stopped_at is not None:
+            stopped = {
+                "stopped_at": self.stopped_at, "train_success_rate": math.nan, "train_mean_return": math.nan,
+            }  # fmt: skip
+        numbers = {
             "episodes": log.episodes,
             "steps": log.steps,
             "loop": log.loop,
@@ -147,6 +161,7 @@ class Trial:
             "success_rule": log.success_rule,
             "train_seconds": log.seconds,
         }
+        return numbers | stopped
 
     def record(self) -> dict[str, Any]:
         """Agent, environment, seed, `metrics` and the speed, as one flat, JSON-ready row."""
@@ -262,6 +277,8 @@ def run_trial(
     }
     if along is not None and not problem:
         training |= {"evaluate_every": budget.evaluate_every, "evaluator": along}
+        if budget.hopeless is not None:
+            training["stop_when"] = HopelessCheck(budget.hopeless)
     if budget.snapshots is not None:
         # A trial that goes on from a checkpoint has the moments of the whole budget.
         training["snapshots"] = snapshot_moments(budget.steps or budget.episodes or 0, budget.snapshots)
@@ -290,6 +307,7 @@ def run_trial(
             learner, profile.make, folder=checkpoints.directory / key, key=key, every_seconds=checkpoints.every_seconds,
             seed=seed, episodes=budget.episodes, steps=budget.steps, loop=loop, success=rule,
             after_training=remember, evaluate_every=training.get("evaluate_every"), evaluator=training.get("evaluator"),
+            stop_when=training.get("stop_when"),
             snapshots=training.get("snapshots"),
         )  # fmt: skip
     if log is None:
@@ -312,6 +330,8 @@ def run_trial(
     if profile.model_reason is not None:
         log = dataclasses.replace(log, notes=(*log.notes, f"was evaluated in sampled episodes: {profile.model_reason}"))
     evaluation = None if trained is None else trained.evaluation
+    if log.stopped_at is not None:
+        evaluation = Evaluation("", math.nan, math.nan, math.nan, math.nan, 0)
     if evaluation is None:
         evaluation = evaluate(
             learner,
@@ -324,7 +344,10 @@ def run_trial(
     if along is not None:
         notes += along.notes if not problem else (f"was not evaluated along the training: {problem}",)
     log = dataclasses.replace(log, notes=notes, curves=_in_epochs(log.curves, budget))
-    return Trial(label, profile, seed, log, evaluation, learner)
+    stopped_at = log.stopped_at
+    if stopped_at is not None and budget.epochs is not None and budget.episodes is not None:
+        stopped_at //= budget.episodes // budget.epochs
+    return Trial(label, profile, seed, log, evaluation, learner, stopped_at)
 
 
 def fresh(agent: AgentType) -> AgentType:
