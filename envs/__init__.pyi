@@ -22,6 +22,7 @@ from .labelled.datasets.dataset import Dataset as Dataset, LabelledExamples as L
 from .labelled.datasets.loading import DATASETS as DATASETS, load_dataset as load_dataset
 from .labelled.text import Text as Text
 from .labelled.texts import TEXTS as TEXTS
+from .linear_contextual_bandit import LinearContextualBandit as LinearContextualBandit
 from .make import (
     UnknownEnvironmentError as UnknownEnvironmentError,
     list_environments as list_environments,

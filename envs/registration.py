@@ -16,6 +16,7 @@ _ENVIRONMENTS = {
     "velodrome/DeepSea-v0": ("velodrome.envs.deep_sea:DeepSea", None),
     "velodrome/Garnet-v0": ("velodrome.envs.garnet:Garnet", 100),
     "velodrome/GridWorld-v0": ("velodrome.envs.grid_world:GridWorld", 500),
+    "velodrome/LinearContextualBandit-v0": ("velodrome.envs.linear_contextual_bandit:LinearContextualBandit", None),
     "velodrome/RecommenderSession-v0": ("velodrome.envs.applications.recommender_session:RecommenderSession", 20),
     "velodrome/RiverSwim-v0": ("velodrome.envs.river_swim:RiverSwim", 20),
     "velodrome/Text-v0": ("velodrome.envs.labelled.text:Text", None),
