@@ -22,9 +22,9 @@ class LinearContextualBandit(gym.Env[NDArray[np.float32], int]):
     """See a context, pull one arm: its expected reward is linear in the context.
 
     ## Description
-    A context is drawn uniformly from the unit sphere. Arm a pays θ_a · context and normal noise. The weights θ_a of each
-    arm are drawn once, uniformly from the unit sphere, from `seed`: the same arguments make the same arms. One pull is
-    one episode. As the expected rewards of all arms are known, so is what every pull costs against the best:
+    A context is drawn uniformly from the unit sphere. Arm a pays θ_a · context and normal noise. The weights θ_a of
+    each arm are drawn once, uniformly from the unit sphere, from `seed`: the same arguments make the same arms. One
+    pull is one episode. As the expected rewards of all arms are known, so is what every pull costs against the best:
     `expected_rewards(context)`. The draws of contexts and noise are the same whatever is pulled.
 
     ## Action Space
@@ -40,7 +40,8 @@ class LinearContextualBandit(gym.Env[NDArray[np.float32], int]):
     θ_a · context + noise * (a standard normal number).
 
     ## Episode End
-    After one step. Success is having pulled an arm with the largest expected reward for the context, whatever it paid.
+    After one step. Success is having pulled an arm with the largest expected reward for the context, whatever it paid;
+    info has "is_success", and "pseudo_regret", how much less than that one the arm was expected to pay.
     Optimum: `best_return`, for the default arms 0.569.
 
     ## Arguments
@@ -117,7 +118,9 @@ class LinearContextualBandit(gym.Env[NDArray[np.float32], int]):
         for replication in range(_REPLICATIONS):
             points = (net + np.random.Generator(np.random.PCG64(replication)).random(dimension)) % 1.0
             directions = _on_the_sphere(ndtri(np.clip(points, 1e-16, 1 - 1e-16)))
-            means.append(float((directions @ self.parameters.T).max(axis=1).mean()))
+            expected = directions @ self.parameters.T
+            # A context and its opposite, which is as likely.
+            means.append(float((expected.max(axis=1) - expected.min(axis=1)).mean() / 2))
         return float(np.mean(means)), float(np.std(means, ddof=1) / np.sqrt(_REPLICATIONS))
 
     def reset(
@@ -125,7 +128,7 @@ class LinearContextualBandit(gym.Env[NDArray[np.float32], int]):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Show the next context. `options` has no effect."""
         super().reset(seed=seed)
-        drawn = self.np_random.standard_normal(self.parameters.shape[1])
+        drawn = np.asarray(self.np_random.standard_normal(self.parameters.shape[1]))
         self._context, self._pulled = _on_the_sphere(drawn).astype(np.float32), None
         return self._context.copy(), {}
 
@@ -144,7 +147,8 @@ class LinearContextualBandit(gym.Env[NDArray[np.float32], int]):
         self._pulled = arm
         expected = self.expected_rewards(self._context)
         reward = float(expected[arm] + self.noise * self.np_random.standard_normal())
-        return self._context.copy(), reward, True, False, {"is_success": bool(expected[arm] == expected.max())}
+        lost = float(expected.max() - expected[arm])
+        return self._context.copy(), reward, True, False, {"is_success": lost == 0.0, "pseudo_regret": lost}
 
     def render(self) -> str | None:
         """The context, the expected reward of every arm, and the arm pulled."""

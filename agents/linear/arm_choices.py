@@ -92,18 +92,15 @@ class SampledChoice(ArmChoice):
 
     def probabilities(self, means: np.ndarray, uncertainties: np.ndarray, parameter: float) -> np.ndarray:
         deviations = parameter * uncertainties
-        if not deviations.all():
-            # Without a spread there is nothing to integrate over; of normal contexts it is all or nothing.
-            return np.array([_largest_of_some(*row, ties=self.ties) for row in zip(means, deviations, strict=True)])
         size = max(1, _LARGEST_BLOCK // (means.shape[1] ** 2 * (2 * _FARTHEST + 1) * _NODES))
-        blocks = [
-            largest_of_normals(means[first : first + size], deviations[first : first + size])
-            for first in range(0, len(means), size)
-        ]
-        return np.concatenate(blocks) if blocks else np.zeros(means.shape)
+        chances = np.zeros(means.shape)
+        for first in range(0, len(means), size):
+            block = slice(first, first + size)
+            chances[block] = largest_of_normals(means[block], deviations[block], self.ties)
+        return chances
 
 
-def largest_of_normals(means: np.ndarray, deviations: np.ndarray) -> np.ndarray:
+def largest_of_normals(means: np.ndarray, deviations: np.ndarray, ties: str = "random") -> np.ndarray:
     """Probability that each of several independent normal numbers is the largest, float64 (B, arms).
 
     By Gauss-Legendre quadrature of ∫ φ_a(t) Π_{b≠a} Φ_b(t) dt, 8 nodes in each standard deviation of each arm; the
@@ -111,35 +108,37 @@ def largest_of_normals(means: np.ndarray, deviations: np.ndarray) -> np.ndarray:
 
     Args:
         means: float64 (B, arms).
-        deviations: likewise, above 0.
+        deviations: likewise, at least 0.
+        ties: how ties of numbers without deviation are broken.
     """
     from scipy.special import ndtr
 
+    is_fixed = deviations == 0.0
+    # Small deviations are resolved around the best.
+    means = means - means.max(axis=1, keepdims=True)
+    fixed = np.where(is_fixed, means, -np.inf)
+    floor = fixed.max(axis=1)[:, None]
+    spreads = np.where(is_fixed, 1.0, deviations)
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     steps = np.arange(-_FARTHEST, _FARTHEST + 1)
-    ends = np.sort((means[:, :, None] + deviations[:, :, None] * steps).reshape(len(means), -1), axis=1)
-    halves = np.diff(ends, axis=1) / 2
-    points = ((ends[:, :-1] + halves)[:, :, None] + halves[:, :, None] * nodes).reshape(len(means), 1, -1)
-    measure = (halves[:, :, None] * weights).reshape(len(means), 1, -1)
-    standard = (points - means[:, :, None]) / deviations[:, :, None]
-    density = np.exp(-0.5 * standard * standard) / (deviations[:, :, None] * np.sqrt(2 * np.pi))
-    below = ndtr(standard)
-    chances = np.empty(means.shape)
+    ends = np.sort((means[:, :, None] + spreads[:, :, None] * steps).reshape(len(means), -1), axis=1)
+    # No normal number is the largest below the largest fixed one.
+    halves = np.diff(np.maximum(ends, floor), axis=1) / 2
+    points = ((np.maximum(ends, floor)[:, :-1] + halves)[:, :, None] + halves[:, :, None] * nodes).reshape(
+        len(means), 1, -1
+    )
+    measure = (halves[:, :, None] * weights).reshape(len(means), -1)
+    with np.errstate(over="ignore"):
+        standard = (points - means[:, :, None]) / spreads[:, :, None]
+        density = np.exp(-0.5 * standard * standard) / (spreads[:, :, None] * np.sqrt(2 * np.pi))
+        below = np.where(is_fixed[:, :, None], 1.0, ndtr(standard))
+    chances = np.zeros(means.shape)
     for arm in range(means.shape[1]):
         others = np.delete(below, arm, axis=1).prod(axis=1)
-        chances[:, arm] = (measure[:, 0] * density[:, arm] * others).sum(axis=1)
+        chances[:, arm] = (measure * density[:, arm] * others).sum(axis=1)
+    chances[is_fixed] = 0.0
+    has_fixed = is_fixed.any(axis=1)
+    of_fixed = np.where(has_fixed, np.where(is_fixed, 1.0, ndtr((floor - means) / spreads)).prod(axis=1), 0.0)
+    if has_fixed.any():
+        chances[has_fixed] += of_fixed[has_fixed, None] * greedy_probabilities(fixed[has_fixed], ties)
     return np.asarray(chances / chances.sum(axis=1, keepdims=True))
-
-
-def _largest_of_some(means: np.ndarray, deviations: np.ndarray, *, ties: str) -> np.ndarray:
-    """As `largest_of_normals` for one row, where some have no deviation, float64 (arms,)."""
-    is_fixed = deviations == 0.0
-    if is_fixed.all():
-        return np.asarray(greedy_probabilities(means[None], ties)[0])
-    # The largest fixed number stands for all of them: as a normal number of a spread that no sample could resolve.
-    spread = np.where(is_fixed, 1e-9 * deviations.max(), deviations)
-    hopeless = is_fixed & (means < means[is_fixed].max())
-    kept = ~hopeless
-    chances = np.zeros(len(means))
-    chances[kept] = largest_of_normals(means[None, kept], spread[None, kept])[0]
-    return chances

@@ -101,7 +101,8 @@ class RidgeLearner(StepwiseLearner):
 
     def estimated_of_one(self, observation: Any) -> np.ndarray:
         """Estimated rewards of one observation, float64 (arms,)."""
-        return self._estimates_of(self.task.features(observation))[0][0]
+        means, _ = self._estimates_of(self.task.features(observation))
+        return np.asarray(means[0])
 
     def _estimates_of(self, contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         means, uncertainties = (np.empty((len(contexts), self.task.num_actions)) for _ in range(2))
