@@ -12,8 +12,11 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from velodrome.checks import ConfigurationError, check_choice, check_number
+from velodrome.envs.model.known_dynamics import DYNAMICS, reason_changed
+from velodrome.envs.model.model_sampling import reason_by_draws, reason_wrapped
 from velodrome.envs.model.transition_model import TransitionModel
 from velodrome.envs.reward_kind import RewardKind
+from velodrome.envs.wrapper_chain import name_of
 
 # How an arm pays around its expected reward: normally distributed, 1 or 0, or exactly that.
 GAUSSIAN, BINARY, FIXED = range(3)
@@ -146,6 +149,16 @@ class Bandit(gym.Env[int, int]):
             return np.asarray(np.arange(self.num_arms) == self.arms.best_arm)
         return np.asarray(self.expected[:-1] == self.expected[-1])
 
+    def best_pulls(self, pulled: NDArray[Any], lost: NDArray[np.float64]) -> NDArray[np.int8]:
+        """Which pulls were of a best arm, as 0 or 1, int8 (num_pulls,).
+
+        Args:
+            pulled: arms, (num_pulls,).
+            lost: how much less each was expected to pay than the best arm, (num_pulls,).
+        """
+        is_best = lost == 0.0 if self.arms.best_arm < 0 else pulled == self.arms.best_arm
+        return is_best.astype(np.int8)
+
     @property
     def changes(self) -> bool:
         """Whether expected rewards change from pull to pull."""
@@ -221,6 +234,17 @@ class Bandit(gym.Env[int, int]):
             return None
         last = "" if self.lastaction is None else f"({self.lastaction}) "
         return f"{last}expected rewards {', '.join(f'{mean:.3g}' for mean in self.expected[:-1])}\n"
+
+
+def reason_not_compiled(env: gym.Env[Any, Any]) -> str | None:
+    """Why pulls of the compiled loop would differ from those of an environment, None where it is such a `Bandit`.
+
+    Asking changes nothing.
+    """
+    unwrapped = env.unwrapped
+    if not isinstance(unwrapped, Bandit):
+        return f"{name_of(unwrapped)} is no bandit"
+    return reason_wrapped(env) or reason_changed(unwrapped, Bandit, DYNAMICS) or reason_by_draws(unwrapped)
 
 
 def no_changes(num_arms: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
