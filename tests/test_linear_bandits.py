@@ -81,8 +81,10 @@ def test_an_update_by_hand():
 @pytest.mark.parametrize("make", AGENTS.values(), ids=AGENTS)
 def test_estimates_are_those_of_least_squares(make):
     env, agent = Recorded(gym.make(ID)), make()
-    agent.train(env, episodes=300, seed=4)
+    log = agent.train(env, episodes=300, seed=4)
     contexts, actions, rewards = (np.array(column) for column in zip(*env.rows, strict=True))
+    expected = env.unwrapped.expected_rewards(contexts)
+    assert np.array_equal(log.pseudo_regrets, expected.max(axis=1) - expected[np.arange(300), actions])
     features = np.c_[contexts.astype(np.float64), np.ones(len(contexts))]
     for arm in range(5):
         seen = features[actions == arm]
@@ -210,6 +212,8 @@ def test_images_are_divided_by_the_largest_and_learnt():
     agent = LinUCB(confidence=0.2)
     log = agent.train(train, episodes=1437, seed=0)
     assert log.success_rate > 0.8
+    assert log.pseudo_regrets is not None
+    assert np.array_equal(log.pseudo_regrets, 1 - log.returns)
     assert (agent.act(examples.inputs) == examples.labels).mean() > 0.9
     assert agent.weights.shape == (10, 65)
     assert agent.learner.task.features_of_all(examples.inputs).max() == 1.0

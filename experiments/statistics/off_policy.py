@@ -239,8 +239,8 @@ def _overlap_warnings(
         tiny = float(np.where(is_tiny, target, 0.0).sum(axis=1).mean())
         if tiny > 0:
             lines.append(
-                f"{_share(tiny)} of what the target does had a logging probability below {TINY:g}: few pulls, of large "
-                "weight, speak for it"
+                f"{_share(tiny)} of what the target does had a logging probability below {TINY:g}: "
+                "few pulls speak for it"
             )
     else:
         taken = np.bincount(log.actions, minlength=log.num_actions) > 0
@@ -257,8 +257,8 @@ def _overlap_warnings(
         )
     if effective < max(FEWEST_EFFECTIVE, SMALLEST_EFFECTIVE_SHARE * pulls):
         lines.append(
-            f"{pulls:,} pulls weigh no more than {effective:,.3g} of the target policy's own: the interval may be too "
-            "short"
+            f"{pulls:,} pulls weigh no more than {effective:,.3g} of the target policy itself: "
+            "the interval may be too short"
         )
     squares = weights * weights
     if squares.any() and squares.max() > HEAVY_SHARE * squares.sum() and pulls > 1 / HEAVY_SHARE:
