@@ -14,8 +14,8 @@ from velodrome.checks import ConfigurationError, check_choice, check_integer, ch
 
 # Beyond it there are no Sobol' points; and of arms * dimension, 8 bytes each.
 LARGEST_DIMENSION, MOST_PARAMETERS = 21_201, 10_000_000
-# Replications of the quadrature, and points of each.
-_REPLICATIONS, _POINTS = 16, 1 << 13
+# Replications of the quadrature, and points of each, fewer where they are of more numbers than this.
+_REPLICATIONS, _POINTS, _NUMBERS = 16, 1 << 13, 1 << 22
 
 
 class LinearContextualBandit(gym.Env[NDArray[np.float32], int]):
@@ -113,7 +113,8 @@ class LinearContextualBandit(gym.Env[NDArray[np.float32], int]):
         from scipy.stats import qmc
 
         dimension = self.parameters.shape[1]
-        net = qmc.Sobol(dimension, scramble=False).random(_POINTS)
+        most = max(2, _NUMBERS // max(self.parameters.shape))
+        net = qmc.Sobol(dimension, scramble=False).random(min(_POINTS, 1 << (most.bit_length() - 1)))
         means = []
         for replication in range(_REPLICATIONS):
             points = (net + np.random.Generator(np.random.PCG64(replication)).random(dimension)) % 1.0

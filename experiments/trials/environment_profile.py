@@ -19,6 +19,7 @@ from velodrome.agents.planning.dynamic_programming import (
 )
 from velodrome.agents.side_by_side import compiled_form
 from velodrome.envs.bandit import Bandit, reason_not_compiled
+from velodrome.envs.linear_contextual_bandit import LinearContextualBandit
 from velodrome.envs.model.known_dynamics import DYNAMICS, reason_changed
 from velodrome.envs.model.model_sampling import reason_not_sampled_from_model
 from velodrome.envs.model.transition_model import NoTransitionModelError, TransitionModel, UntrueModelError
@@ -40,7 +41,7 @@ class EnvironmentProfile:
         rule: decides which episodes succeed.
         model: its transition model, or None.
         success: outcomes with which a successful episode ends, bool (num_outcomes,), or None.
-        best: the best possible values, or None where neither a model nor labelled examples tell.
+        best: the best possible values, or None where neither a model, labelled examples nor a bandit's arms tell.
         random: the uniformly random policy's values, likewise.
         generic_reason: why the compiled loop cannot run it, or None where it can.
         model_reason: why the transitions that it lists are not its model, where that is not because of what is around
@@ -103,7 +104,8 @@ class EnvironmentProfile:
             best, random = (None, None) if bandit.has_own_arms else limits_of(bandit)
             return cls(label, make, rule, None, None, best, random, reason, *known, bandit.fresh())
         if model is None:
-            return cls(label, make, rule, None, None, contents.best, contents.random, reason, *known)
+            best, random = limits_with_contexts(env) or (contents.best, contents.random)
+            return cls(label, make, rule, None, None, best, random, reason, *known)
         outcomes = rule.success_outcomes(model)
         try:
             best = best_possible(model, outcomes)
@@ -185,6 +187,17 @@ def known_bandit(env: gym.Env[Any, Any]) -> Bandit | None:
     if not isinstance(unwrapped, Bandit) or any(not is_transparent(wrapper) for wrapper in wrappers_of(env)):
         return None
     return unwrapped if reason_changed(unwrapped, Bandit, DYNAMICS) is None else None
+
+
+def limits_with_contexts(env: gym.Env[Any, Any]) -> tuple[ExactValue, ExactValue] | None:
+    """Values of always pulling the best arm for the context, and of pulling any at random; None where not known."""
+    bandit = env.unwrapped
+    if not isinstance(bandit, LinearContextualBandit) or not all(map(is_transparent, wrappers_of(env))):
+        return None
+    if reason_changed(bandit, LinearContextualBandit, ("step", "reset")) is not None:
+        return None
+    # A context and its opposite are as likely, so that every arm pays 0 on average.
+    return ExactValue(1.0, bandit.best_return), ExactValue(1.0 / len(bandit.parameters), 0.0)
 
 
 def limits_of(bandit: Bandit) -> tuple[ExactValue, ExactValue]:
