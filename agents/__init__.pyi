@@ -32,6 +32,7 @@ from .errors import (
     UnsupportedEnvironmentError as UnsupportedEnvironmentError,
 )
 from .external import ExternalAgent as ExternalAgent
+from .linear.linear_bandit import LinearBandit as LinearBandit, LinearThompson as LinearThompson, LinUCB as LinUCB
 from .linear.linear_q import LinearQ as LinearQ
 from .planning.planning_agents import PolicyIteration as PolicyIteration, ValueIteration as ValueIteration
 from .resuming.saving import SavedAgentError as SavedAgentError

@@ -305,6 +305,7 @@ class Training:
             cpu_seconds=counted_cpu_seconds() - self.cpu_started - cpu_evaluating,
             snapshots=None if self.snapshots is None else self.snapshots.snapshots(),
             stopped_at=None if self.evaluations is None else self.evaluations.stopped_at,
+            pseudo_regrets=ends.pseudo_regrets,
         )
 
 

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from velodrome.agents.engine.episode_ends import joined_pseudo_regrets
 from velodrome.agents.snapshots import Snapshots, joined_snapshots
 from velodrome.envs.success_rules import INFO, SuccessRule
 
 # The curve of the processor time of the training, in seconds, at each evaluation along it. It is another one each time.
 TRAINING_CPU_SECONDS = "training_cpu_seconds"
+# The curve of the sum of pseudo-regrets so far.
+PSEUDO_REGRET = "pseudo_regret"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,8 @@ class TrainingLog:
             "evaluation_success_rate" (`evaluate_every`), or a loss.
         epochs: passes through the labelled examples that were learnt from; 0 where there are none.
         cpu_seconds: time of the processor in this thread, without compiling and without evaluations along the training.
+        pseudo_regrets: how much less the actions of each episode were expected to pay than the best ones, float64
+            (num_episodes,), free of chance in the rewards; None where that is not known, as in most environments.
         snapshots: action values of all states at moments of the training, where they were asked for; else None.
         stopped_at: episodes, steps or epochs since the environment was entered at which `stop_when` ended the training;
             None where it did not.
@@ -76,6 +81,7 @@ class TrainingLog:
     cpu_seconds: float = 0.0
     snapshots: Snapshots | None = None
     stopped_at: int | None = None
+    pseudo_regrets: np.ndarray | None = None
 
     @property
     def mean_return(self) -> float:
@@ -120,6 +126,7 @@ class TrainingLog:
             cpu_seconds=self.cpu_seconds + later.cpu_seconds,
             snapshots=_joined_snapshots((self, later)),
             stopped_at=later.stopped_at,
+            pseudo_regrets=joined_pseudo_regrets((self, later)),
         )
 
 
@@ -173,6 +180,7 @@ def join_logs(logs: Sequence[TrainingLog], rule: SuccessRule) -> TrainingLog:
         cpu_seconds=sum(log.cpu_seconds for log in logs),
         snapshots=_joined_snapshots(logs),
         stopped_at=logs[-1].stopped_at,
+        pseudo_regrets=joined_pseudo_regrets(logs),
     )
 
 

@@ -4,6 +4,7 @@ from .errors import (
     ExperimentError as ExperimentError,
     ExperimentWarning as ExperimentWarning,
 )
+from .log_policy import log_policy as log_policy
 from .results.results import Results as Results
 from .run import run as run
 from .storage.repair import repair as repair

@@ -3,8 +3,14 @@ from .agents.agent import Agent as Agent
 from .agents.external import ExternalAgent as ExternalAgent
 from .checks import VelodromeError as VelodromeError
 from .experiments.compare import compare as compare
+from .experiments.log_policy import log_policy as log_policy
 from .experiments.results.results import Results as Results
 from .experiments.run import run as run
+from .experiments.statistics.off_policy import (
+    LoggedPolicy as LoggedPolicy,
+    OffPolicyValue as OffPolicyValue,
+    off_policy_value as off_policy_value,
+)
 from .experiments.storage.repair import repair as repair
 from .experiments.trials.measures import Measure as Measure
 from .experiments.trials.trial import Trial as Trial

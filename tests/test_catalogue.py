@@ -56,6 +56,7 @@ def test_the_catalogue_has_the_names_of_the_design():
         *("softmax_regression", "mlp", "plain_cnn", "simple_cnn", "deep_cnn", "modern_cnn", "row_rnn"),
         *("ensemble", "char_rnn", "neural_bandit", "q_network", "dqn_2013", "dqn_2015", "dqn"),
         *("discretized", "numbered", "binned_actions", "linear_q"),
+        *("linear_bandit", "lin_ucb", "linear_thompson"),
         *("dummy_q", "epsilon_greedy_q", "noise_q", "discounted_q", "stochastic_q"),
         *("constant", "best_constant", "rule", "sb3", "script"),
     ]

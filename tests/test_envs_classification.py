@@ -57,7 +57,7 @@ def test_a_guess_is_compared_with_the_label():
     label = int(small.y_train[info["index"]])
     same, reward, terminated, truncated, result = env.step(np.int64(label))
     assert (reward, terminated, truncated) == (1.0, True, False)
-    assert result == info | {"label": label, "is_success": True}
+    assert result == info | {"label": label, "is_success": True, "pseudo_regret": 0.0}
     assert np.array_equal(same, observation)
     env.reset()
     _, reward, terminated, _, result = env.step((env.examples.labels[env.reset()[1]["index"]] + 1) % 3)

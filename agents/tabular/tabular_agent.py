@@ -18,7 +18,7 @@ from velodrome.agents.engine.environment_answers import read_flag, read_reward
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.interruption import counted_cpu_seconds, current_interruption
 from velodrome.agents.engine.sampled_model import SampledModel
-from velodrome.agents.engine.seeding import Streams, environment_generator
+from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.errors import UnsupportedEnvironmentError, check_budget, environment_label
 from velodrome.agents.tabular.greedy_table import greedy_probabilities
 from velodrome.agents.tabular.known_masks import masks_of_model
@@ -29,7 +29,8 @@ from velodrome.agents.training import Training
 from velodrome.agents.training_log import TrainingLog
 from velodrome.agents.unfit_spaces import actions_refused
 from velodrome.checks import ConfigurationError, VelodromeError, check_number
-from velodrome.envs.model.model_sampling import read_position, write_position
+from velodrome.envs.bandit import Bandit
+from velodrome.envs.model.model_sampling import read_position, write_position, write_wrappers
 from velodrome.policies.epsilon_greedy import EpsilonGreedy
 from velodrome.policies.policy import Policy
 from velodrome.policies.schedules import Schedule, as_schedule
@@ -196,7 +197,8 @@ class TabularAgent(Agent):
             return env
         if loop == "generic":
             return None
-        sampled = SampledModel.of(env, success)
+        is_bandit = isinstance(env.unwrapped, Bandit)
+        sampled = SampledModel.of_bandit(env, success) if is_bandit else SampledModel.of(env, success)
         if isinstance(sampled, str):
             if loop == "compiled":
                 raise UnsupportedEnvironmentError(f"loop='compiled' is not possible: {sampled}")
@@ -226,16 +228,19 @@ class TabularAgent(Agent):
         if training.reset_seed is not None:
             if is_real:
                 environment.reset(seed=training.reset_seed)
-                learner.present_state, learner.next_action = read_position(environment).state, -1
+                is_bandit = sampled.bandit is not None
+                learner.present_state, learner.next_action = 0 if is_bandit else read_position(environment).state, -1
                 progress.in_episode, progress.episode_length, progress.episode_return = True, 0, 0.0
                 # The seeded reset gave the environment a new generator.
                 sampled.generator = environment.unwrapped.np_random
             else:
-                sampled.generator = environment_generator(training.reset_seed)
+                sampled.seed(training.reset_seed)
             training.reset_seed = None
         run = Run(sampled, learner, progress)
         ends = run_compiled_loop(run, episodes=training.episodes_now, steps=training.steps_now)
-        if is_real:
+        if is_real and sampled.bandit is not None:
+            write_wrappers(environment, progress.episode_length)
+        elif is_real:
             write_position(environment, learner.present_state, progress.episode_length, None)
         return ends
 
@@ -280,7 +285,7 @@ class TabularAgent(Agent):
             agent._enter(training, sampled, seed, None, episodes=episodes, steps=steps, epochs=None)
             training.aim()
             assert training.reset_seed is not None
-            sampled.generator = environment_generator(training.reset_seed)
+            sampled.seed(training.reset_seed)
             trainings.append(training)
             runs.append(Run(sampled, agent.learner, training.binding.progress))
         interruption = current_interruption()

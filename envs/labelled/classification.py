@@ -42,8 +42,8 @@ class Classification(gym.Env[NDArray[Any], int]):
     1 if the guess is right, else 0.
 
     ## Episode End
-    After one step. info has "label", the right class, "index", and "is_success". Optimum: 1, where no two images
-    with different labels are alike.
+    After one step. info has "label", the right class, "index", "is_success", and "pseudo_regret", 1 for a wrong guess,
+    else 0. Optimum: 1, where no two images with different labels are alike.
 
     ## Arguments
     `dataset="digits"`, or "mnist", "fashion_mnist", or a Dataset; `path=None`, of an .npz file, see
@@ -131,8 +131,10 @@ class Classification(gym.Env[NDArray[Any], int]):
             raise ValueError(f"action must be 0 to {self.dataset.num_classes - 1}, got {action!r}")
         self._guess = guess
         label = int(self.examples.labels[self._index])
-        info = {"index": self._index, "label": label, "is_success": guess == label}
-        return self.examples.inputs[self._index].copy(), float(guess == label), True, False, info
+        is_right = guess == label
+        lost = float(not is_right)
+        info = {"index": self._index, "label": label, "is_success": is_right, "pseudo_regret": lost}
+        return self.examples.inputs[self._index].copy(), float(is_right), True, False, info
 
     def render(self) -> str | NDArray[np.uint8] | None:
         """The image with its label and the guess, as text or as a picture (height, width, 3)."""

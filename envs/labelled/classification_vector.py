@@ -122,6 +122,7 @@ class ClassificationVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
         labels = self.examples.labels[self._indices]
         is_right = plays & (guesses == labels)
         guess_info = {"index": self._indices, "label": labels, "is_success": is_right}
+        guess_info["pseudo_regret"] = 1.0 - is_right
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
             final = {"final_obs": _rows(self._images()), "final_info": _masked(guess_info, plays)}
             self._show_next(plays)
@@ -130,7 +131,7 @@ class ClassificationVectorEnv(VectorEnv[NDArray[Any], ArrayLike, NDArray[Any]]):
             self._show_next(resets)
             self._is_guessed = plays
             info = _masked({"index": self._indices}, np.ones_like(plays))
-            info |= _masked({name: guess_info[name] for name in ("label", "is_success")}, plays)
+            info |= _masked({name: guess_info[name] for name in ("label", "is_success", "pseudo_regret")}, plays)
         return self._images(), is_right.astype(np.float64), plays.copy(), np.zeros_like(plays), info
 
     def _images(self) -> NDArray[Any]:

@@ -53,6 +53,7 @@ AGENTS = Catalogue(
     modern_cnn="ModernCNN", row_rnn="RowRNN", ensemble="Ensemble", char_rnn="CharRNN", neural_bandit="NeuralBandit",
     q_network="q_network", dqn_2013="dqn_2013", dqn_2015="dqn_2015", dqn="DQN",
     discretized="Discretized", numbered="Numbered", binned_actions="BinnedActions", linear_q="LinearQ",
+    linear_bandit="LinearBandit", lin_ucb="LinUCB", linear_thompson="LinearThompson",
     dummy_q="dummy_q", epsilon_greedy_q="epsilon_greedy_q", noise_q="noise_q", discounted_q="discounted_q",
     stochastic_q="stochastic_q", constant="ConstantAction", best_constant="BestConstantAction", rule="Rule",
     sb3="StableBaselines3", script="Script",

@@ -40,6 +40,7 @@ from velodrome.experiments.statistics.learning_curves import (
     episodes_to_threshold,
 )
 from velodrome.experiments.statistics.letters import compact_letters
+from velodrome.experiments.statistics.off_policy import LoggedPolicy, OffPolicyValue, off_policy_value
 from velodrome.experiments.statistics.pairwise import Pair, PairwiseComparison, compare_all_pairs, holm
 from velodrome.experiments.statistics.permutation_tests import (
     PermutationTest,
@@ -79,6 +80,8 @@ __all__ = [
     "Dimensionality",
     "EpisodesToThreshold",
     "Interval",
+    "LoggedPolicy",
+    "OffPolicyValue",
     "Pair",
     "PairwiseComparison",
     "PerformanceProfile",
@@ -111,6 +114,7 @@ __all__ = [
     "mean_band",
     "median",
     "minimum_detectable_difference",
+    "off_policy_value",
     "optimality_gap",
     "optimality_gap_to",
     "optimism_of_winner",
