@@ -8,6 +8,7 @@ from gymnasium import spaces
 
 from velodrome.agents.engine.sampled_model import SampledModel
 from velodrome.agents.planning.dynamic_programming import evaluate_policy
+from velodrome.envs.bandit import Bandit
 from velodrome.envs.success_rules import SuccessRule
 
 
@@ -19,7 +20,11 @@ def exact_evaluator(agent: Any, env: Any, rule: SuccessRule | None) -> Callable[
         env: the environment as the agent sees it, or a model.
         rule: decides which episodes succeed.
     """
-    sampled = env if isinstance(env, SampledModel) else SampledModel.of(env)
+    sampled: SampledModel | str
+    if isinstance(env, SampledModel):
+        sampled = env
+    else:
+        sampled = SampledModel.of_bandit(env) if isinstance(env.unwrapped, Bandit) else SampledModel.of(env)
     if isinstance(sampled, str):
         return sampled
     if agent.needs_action_mask or agent.remembers_observations:
@@ -28,9 +33,10 @@ def exact_evaluator(agent: Any, env: Any, rule: SuccessRule | None) -> Callable[
     space = None if isinstance(env, SampledModel) else env.observation_space
     start = int(space.start) if isinstance(space, spaces.Discrete) else 0
     observations = np.arange(start, start + model.num_states)
-    success = None if rule is None else rule.success_outcomes(model)
 
     def evaluate(agent: Any) -> Mapping[str, float]:
+        model = sampled.present_model
+        success = None if rule is None else rule.success_outcomes(model)
         policy = agent.action_probabilities(observations)
         value = evaluate_policy(model, policy, success)
         rate = {} if value.success_rate is None else {"success_rate": value.success_rate}

@@ -287,6 +287,7 @@ class Training:
             epochs=ends.returns.size / self.episodes_an_epoch if self.episodes_an_epoch else 0.0,
             cpu_seconds=counted_cpu_seconds() - self.cpu_started - cpu_evaluating,
             snapshots=None if self.snapshots is None else self.snapshots.snapshots(),
+            pseudo_regrets=ends.pseudo_regrets,
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from velodrome.agents.engine.episode_ends import joined_pseudo_regrets
 from velodrome.agents.snapshots import Snapshots, joined_snapshots
 from velodrome.envs.success_rules import INFO, SuccessRule
 
@@ -54,6 +55,8 @@ class TrainingLog:
             "evaluation_success_rate" (`evaluate_every`), or a loss.
         epochs: passes through the labelled examples that were learnt from; 0 where there are none.
         cpu_seconds: time of the processor in this thread, without compiling and without evaluations along the training.
+        pseudo_regrets: how much less the actions of each episode were expected to pay than the best ones, float64
+            (num_episodes,), free of chance in the rewards; None where that is not known, as in most environments.
         snapshots: action values of all states at moments of the training, where they were asked for; else None.
     """
 
@@ -73,6 +76,7 @@ class TrainingLog:
     epochs: float = 0.0
     cpu_seconds: float = 0.0
     snapshots: Snapshots | None = None
+    pseudo_regrets: np.ndarray | None = None
 
     @property
     def mean_return(self) -> float:
@@ -116,6 +120,7 @@ class TrainingLog:
             epochs=self.epochs + later.epochs,
             cpu_seconds=self.cpu_seconds + later.cpu_seconds,
             snapshots=_joined_snapshots((self, later)),
+            pseudo_regrets=joined_pseudo_regrets((self, later)),
         )
 
 
@@ -168,6 +173,7 @@ def join_logs(logs: Sequence[TrainingLog], rule: SuccessRule) -> TrainingLog:
         curves=joined_curves(logs),
         cpu_seconds=sum(log.cpu_seconds for log in logs),
         snapshots=_joined_snapshots(logs),
+        pseudo_regrets=joined_pseudo_regrets(logs),
     )
 
 

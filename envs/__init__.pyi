@@ -1,8 +1,10 @@
+from .adversarial_bandit import AdversarialBandit as AdversarialBandit
 from .applications.ad_server import AdServer as AdServer, ClairvoyantAdServer as ClairvoyantAdServer
 from .applications.asset_position import AssetPosition as AssetPosition
 from .applications.recommender_session import RecommenderSession as RecommenderSession
 from .applications.thermal_zone import ThermalZone as ThermalZone
 from .applications.warehouse import Warehouse as Warehouse
+from .bandit import Bandit as Bandit
 from .bernoulli_bandit import BernoulliBandit as BernoulliBandit
 from .bricks import (
     Bricks as Bricks,
@@ -12,7 +14,9 @@ from .bricks import (
 from .chain import Chain as Chain
 from .deep_sea import DeepSea as DeepSea
 from .discretize import Discretize as Discretize
+from .drifting_bandit import DriftingBandit as DriftingBandit
 from .garnet import Garnet as Garnet
+from .gaussian_bandit import GaussianBandit as GaussianBandit
 from .grid_layout import GridLayout as GridLayout, grid_layout as grid_layout
 from .grid_world import GridWorld as GridWorld
 from .labelled.classification import Classification as Classification
@@ -42,6 +46,7 @@ from .model.transition_checks import (
 from .model.transition_model import TransitionModel as TransitionModel
 from .observation_part import ObservationPart as ObservationPart
 from .registration import register_environments as register_environments
+from .reward_kind import RewardKind as RewardKind, reward_kind_of as reward_kind_of
 from .river_swim import RiverSwim as RiverSwim
 from .success_rules import (
     SuccessRule as SuccessRule,
@@ -49,4 +54,5 @@ from .success_rules import (
     parse_success_rule as parse_success_rule,
     success_rule as success_rule,
 )
+from .ten_armed_testbed import TenArmedTestbed as TenArmedTestbed
 from .tile_coding import TileCoding as TileCoding

@@ -14,6 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from velodrome.checks import VelodromeError, did_you_mean
+from velodrome.envs.bandit import Bandit
 from velodrome.envs.goals import goal_states, is_at_goal, knows_goal
 from velodrome.envs.model.model_environment import ModelEnvironment
 from velodrome.envs.model.transition_model import TransitionModel
@@ -172,7 +173,8 @@ def success_rule(env: gym.Env[Any, Any], success: str | None = None) -> SuccessR
     if success is not None:
         return parse_success_rule(success)
     unwrapped = env.unwrapped
-    if isinstance(unwrapped, ModelEnvironment) and unwrapped.model.success is not None:
+    has_success = isinstance(unwrapped, ModelEnvironment) and unwrapped.model.success is not None
+    if has_success or isinstance(unwrapped, Bandit):
         return SuccessRule(INFO, "info")
     kept = _kept_for(env.spec)
     if kept is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
-from velodrome.checks import ConfigurationError, check_choice, check_integer
+from velodrome.checks import check_choice, check_integer
 from velodrome.policies.largest_bound import (
     BoundFunction,
     LevelFunction,
@@ -36,13 +36,13 @@ class MOSS(Policy):
     of its own and never taken from the budget of training, which may be extended. Rewards are in [0, 1].
 
     Raises:
-        ConfigurationError: `horizon` is missing or no whole number of at least 1, or `ties` is neither "random" nor
+        ConfigurationError: `horizon` is no whole number of at least 1, or `ties` is neither "random" nor
             "first".
 
     Source: Audibert & Bubeck (2009), Minimax policies for adversarial and stochastic bandits.
     """
 
-    horizon: int | None = None
+    horizon: int
     ties: Ties = "random"
     name: ClassVar[str] = "moss"
     indexes_only: ClassVar[bool] = True
@@ -51,11 +51,6 @@ class MOSS(Policy):
     needs_sample_averages: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.horizon is None:
-            raise ConfigurationError(
-                f"{self.name}: horizon is missing: the number of pulls that it is made for, such as "
-                "moss(horizon=1000); it is not taken from the budget, which may be extended"
-            )
         check_integer(f"{self.name}: horizon", self.horizon, minimum=1)
         check_choice(f"{self.name}: ties", self.ties, TIES)
 
@@ -65,7 +60,6 @@ class MOSS(Policy):
 
     @property
     def _functions(self) -> tuple[LevelFunction, BoundFunction]:
-        assert self.horizon is not None
         return _pulls_an_arm(int(self.horizon)), _bound
 
     @property

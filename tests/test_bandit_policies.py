@@ -42,9 +42,7 @@ INDICES = {
     policies.BayesUCB(): lambda x, n, total, best: stats.beta.isf(1 / (total + 1), 1 + x * n, 1 + n - x * n),
     policies.BayesUCB(rewards="normal"): lambda x, n, total, best: x + stats.norm.isf(1 / (total + 1)) / math.sqrt(n),
     policies.IMED(): lambda x, n, total, best: -(n * divergence(x, best) + math.log(n)),
-    policies.IMED(rewards="normal", deviation=2.0): lambda x, n, total, best: (
-        -(n * (best - x) ** 2 / 8 + math.log(n))
-    ),
+    policies.IMED(rewards="normal", deviation=2.0): lambda x, n, total, best: -(n * (best - x) ** 2 / 8 + math.log(n)),
 }
 
 
@@ -55,7 +53,9 @@ def test_the_action_chosen_has_the_largest_index(policy, won, seed):
     counts = [successes + failures for successes, failures in won]
     assume(min(counts) > 0)
     means = [successes / count for (successes, _), count in zip(won, counts, strict=True)]
-    expected = [INDICES[policy](mean, count, sum(counts), max(means)) for mean, count in zip(means, counts, strict=True)]
+    expected = [
+        INDICES[policy](mean, count, sum(counts), max(means)) for mean, count in zip(means, counts, strict=True)
+    ]
     action = policy.select(means, counts, policy.schedule(0), np.random.default_rng(seed))
     assert expected[action] == pytest.approx(max(expected), abs=1e-9)
 
@@ -121,7 +121,6 @@ def test_thompson_sampling_takes_each_action_as_often_as_it_is_the_best():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: policies.MOSS(), "moss: horizon is missing"),
         (lambda: policies.MOSS(horizon=0), "moss: horizon must be a whole number of at least 1, got 0"),
         (lambda: policies.KLUCB(rewards="gauss"), "kl_ucb: rewards must be one of 'bernoulli', 'normal', got 'gauss'"),
         (lambda: policies.KLUCB(c=-1), r"kl_ucb: c must be a number in \[0, inf\), got -1"),
@@ -129,7 +128,6 @@ def test_thompson_sampling_takes_each_action_as_often_as_it_is_the_best():
         (lambda: policies.BayesUCB(ties="last"), "bayes_ucb: ties must be one of 'random', 'first', got 'last'"),
         (lambda: policies.ThompsonBeta(failures=0), r"thompson_beta: failures must be a number in \(0, inf\), got 0"),
         (lambda: policies.ExploreThenCommit(pulls=0), "explore_then_commit: pulls must be a whole number of at least"),
-        (lambda: agents.SlidingWindowUCB(), "sliding_window_ucb: window is missing"),
         (lambda: agents.SlidingWindowUCB(window=0), "sliding_window_ucb: window must be a whole number of at least 1"),
         (lambda: agents.DiscountedUCB(decay=0), r"discounted_ucb: decay must be a number in \(0, 1\], got 0"),
         (lambda: agents.EXP3(exploration=2), r"exp3: exploration must be a number in \(0, 1\], got 2"),
@@ -148,6 +146,18 @@ def test_bad_parameters_are_refused_in_one_line(make, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("bandit(policy=moss)", r"moss needs 'horizon': moss\(horizon"),
+        ("sliding_window_ucb", "sliding_window_ucb needs 'window': "),
+    ],
+)
+def test_what_has_no_default_must_be_given(expression, message):
+    with pytest.raises(CatalogueError, match=message):
+        build_agent(expression)
+
+
 def test_a_misspelt_policy_is_named_with_the_closest():
     with pytest.raises(CatalogueError, match="did you mean 'kl_ucb'"):
         build_agent("bandit(policy=kl_ubc)")
@@ -159,10 +169,15 @@ ASSUMING = ["bandit(policy=thompson_beta)", "bandit(policy=kl_ucb)", "bandit(pol
 @pytest.mark.parametrize("expression", ASSUMING)
 def test_rewards_that_are_known_to_be_outside_are_refused_before_training(expression):
     agent = build_agent(expression)
-    with pytest.raises(agents.UnsupportedEnvironmentError, match=r"assumes rewards in \[0, 1\], but CliffWalking-v1"):
+    with pytest.raises(
+        agents.UnsupportedEnvironmentError,
+        match=r"assumes rewards in \[0, 1\], but those of CliffWalking-v1 are between -100 and -1",
+    ):
         agent.check_environment(gym.make("CliffWalking-v1"))
     with pytest.raises(agents.UnsupportedEnvironmentError, match="assumes rewards"):
         agent.train("CliffWalking-v1", episodes=1)
+    with pytest.raises(agents.UnsupportedEnvironmentError, match="TenArmedTestbed-v0 are Gaussian with standard dev"):
+        agent.check_environment(gym.make("velodrome/TenArmedTestbed-v0"))
     agent.check_environment(gym.make("velodrome/BernoulliBandit-v0"))
 
 

@@ -37,6 +37,9 @@ BUILDERS = {
     "policies": (build_policy, POLICIES),
     "schedules": (build_schedule, SCHEDULES),
 }
+BANDIT_POLICIES = [
+    *("ucb1", "kl_ucb", "bayes_ucb", "moss", "imed", "thompson_beta", "thompson_normal", "explore_then_commit"),
+]
 # Values of what must be given, where 1 is none.
 REQUIRED = {"function": "'my_rules:hold'", "command": "'train.py {env} {seed} {steps}'"}
 NAMES = [(kind, name) for kind, (_, catalogue) in BUILDERS.items() for name in catalogue]
@@ -53,13 +56,15 @@ def test_the_catalogue_has_the_names_of_the_design():
     assert list(AGENTS) == [
         *("random", "q_learning", "sarsa", "expected_sarsa", "double_q_learning", "n_step_q", "n_step_sarsa"),
         *("q_lambda", "dyna_q", "value_iteration", "policy_iteration"),
+        *("bandit", "gradient_bandit", "exp3", "sliding_window_ucb", "discounted_ucb", "ucb_tuned"),
+        "successive_elimination",
         *("softmax_regression", "mlp", "plain_cnn", "simple_cnn", "deep_cnn", "modern_cnn", "row_rnn"),
         *("ensemble", "char_rnn", "neural_bandit", "q_network", "dqn_2013", "dqn_2015", "dqn"),
         *("discretized", "numbered", "binned_actions", "linear_q"),
         *("dummy_q", "epsilon_greedy_q", "noise_q", "discounted_q", "stochastic_q"),
         *("constant", "best_constant", "rule", "sb3", "script"),
     ]
-    assert list(POLICIES) == ["greedy", "epsilon_greedy", "random_noise", "softmax", "ucb", "uniform"]
+    assert list(POLICIES) == ["greedy", "epsilon_greedy", "random_noise", "softmax", "ucb", "uniform", *BANDIT_POLICIES]
     assert list(DISTRIBUTIONS) == ["quantile", "categorical"]
     assert list(SCHEDULES) == [*("constant", "linear", "exponential", "harmonic", "stepped_harmonic", "reciprocal")]
     # A constant schedule and a constant action: where each may stand, the other may not.

@@ -20,7 +20,13 @@ from velodrome.envs import (
 # Learnt from labelled examples too; they have no model.
 LABELLED = ("velodrome/Classification-v0", "velodrome/Text-v0")
 # Their levels are hidden.
-WITHOUT_MODEL = (*LABELLED, "velodrome/AdServer-v0", "velodrome/Bricks-v0")
+BANDITS = (
+    "velodrome/AdversarialBandit-v0",
+    "velodrome/DriftingBandit-v0",
+    "velodrome/GaussianBandit-v0",
+    "velodrome/TenArmedTestbed-v0",
+)
+WITHOUT_MODEL = (*LABELLED, *BANDITS, "velodrome/AdServer-v0", "velodrome/Bricks-v0")
 IDS = [identifier for identifier in gym.registry if identifier.startswith("velodrome/")]
 
 
@@ -38,7 +44,7 @@ def test_all_are_registered_once():
     before = dict(gym.registry)
     register_environments()
     assert dict(gym.registry) == before
-    assert len(IDS) == 15
+    assert len(IDS) == 19
 
 
 @pytest.mark.parametrize("identifier", IDS)

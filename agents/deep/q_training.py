@@ -239,11 +239,16 @@ class _Run:
         """How the episodes ended."""
         columns = [np.concatenate(column) for column in zip(*self._chunks, strict=True)]
         returns, lengths, ends, outcomes = columns or [column[:0] for column in self._columns]
+        pseudo_regrets = None
         if isinstance(self._place, SampledModel):
             reported = self._place.reports(self._arrays.outcomes[outcomes])
+            regrets = self._place.model.pseudo_regrets()
+            if regrets is not None and len(returns):
+                pseudo_regrets = regrets[self._arrays.outcomes[outcomes]]
         else:
             reported = np.array(self._reported or [NOT_REPORTED] * len(returns), dtype=np.int8)
-        return EpisodeEnds(returns, lengths, ends, reported, taken, "compiled", self._compile_seconds)
+        seconds = self._compile_seconds
+        return EpisodeEnds(returns, lengths, ends, reported, taken, "compiled", seconds, pseudo_regrets)
 
     # -- between the learner and the loop -----------------------------------------------------------------------
 

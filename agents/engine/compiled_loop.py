@@ -7,7 +7,7 @@ returns, lengths and generator states equal those of the generic loop, bit for b
 
 import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numba
@@ -17,6 +17,7 @@ from velodrome.agents.engine.branch_free import branch_free
 from velodrome.agents.engine.compiled_arrays import arrays_at, as_floats, borrowed, row_of
 from velodrome.agents.engine.compiled_stream import close_stream, close_uniforms, open_stream
 from velodrome.agents.engine.numba_cache import compiled
+from velodrome.envs.bandit import Arms, Bandit, draw_reward, move_on, set_best
 from velodrome.envs.model.transition_model import TransitionModel
 
 # Words of the uint64 row of a seed, in which a loop leaves off and continues: both streams, where the agent stands, how
@@ -129,6 +130,61 @@ def outcome_of(model, pair, environment, takes_turns):
     return outcome
 
 
+@numba.extending.register_jitable(forceinline=True)
+def stepped_in_model(model, seed, pair, environment, takes_turns, pseudo_regrets, finished):
+    """Place of the outcome of a pair of state and action, next state, reward, and whether the episode terminated."""
+    outcome = outcome_of(model, pair, environment, takes_turns)
+    return outcome, np.uint64(model.next_states[outcome]), model.rewards[outcome], model.terminated[outcome]
+
+
+class BanditArrays(NamedTuple):
+    """Bandits of one configuration, one a seed, in the form that the loop reads in place of a model.
+
+    Attributes:
+        arms: how they pay and change.
+        expected: as `Bandit` keeps it, a row each, float64 (num_seeds, num_arms + 1).
+        position: likewise, int64 (num_seeds, 2).
+        time_limit: steps of an episode, which ends by itself before.
+    """
+
+    arms: Arms
+    expected: np.ndarray
+    position: np.ndarray
+    time_limit: int
+
+    @classmethod
+    def of(cls, bandits: Sequence[Bandit]) -> "BanditArrays":
+        """The bandits as they stand, copied."""
+        arms, position = bandits[0].arms, np.array([bandit.position for bandit in bandits])
+        arms = arms._replace(changes_at=np.array(arms.changes_at), changed=np.array(arms.changed))
+        return cls(arms, np.array([bandit.expected for bandit in bandits]), position, 1 << 62)
+
+    def write(self, bandits: Sequence[Bandit]) -> None:
+        """Let the bandits stand where their rows do."""
+        for bandit, expected, position in zip(bandits, self.expected, self.position, strict=True):
+            bandit.expected[:], bandit.position[:] = expected, position
+
+
+for _function in (set_best, move_on, draw_reward):
+    numba.extending.register_jitable(forceinline=True)(_function)
+
+
+@numba.extending.register_jitable(forceinline=True)
+def start_pulling(model, environment):
+    """State in which each pull of a bandit starts."""
+    return np.uint64(0)
+
+
+@numba.extending.register_jitable(forceinline=True)
+def pulled(model, seed, arm, environment, takes_turns, pseudo_regrets, finished):
+    """Arm, next state, reward, and whether the episode terminated; the regret of the pull is written down."""
+    expected = row_of(model.expected, seed)
+    row_of(pseudo_regrets, seed)[finished] = expected[expected.size - 1] - expected[arm]
+    reward = draw_reward(model.arms, expected, arm, environment)
+    move_on(model.arms, expected, row_of(model.position, seed), environment)
+    return arm, np.uint64(0), reward, True
+
+
 def build_loop(
     select: Callable[..., Any],
     learn: Callable[..., Any],
@@ -140,6 +196,7 @@ def build_loop(
     needs_next_parameter: bool,
     checks_actions: bool,
     draws: bool,
+    is_bandit: bool,
     num_actions: int,
     tables: int,
     parameter_clock: str,
@@ -170,12 +227,13 @@ def build_loop(
     form = branch_free(select, num_actions) if takes_turns else None
     choose, mask_of = _masked(select) if has_masks else _unmasked(select if form is None else form)
     counted = recorded_visits if visits_of is None else visits_of
+    start, stepped = (start_pulling, pulled) if is_bandit else (start_state, stepped_in_model)
     # A stream of which nothing but `random` is asked has no half of a word to keep.
     draws_uniforms_only = form is not None and not draws
 
     def loop(
         model, masks, pattern, addresses, parameters, rates, bases, discount, registers, returns, lengths, outcomes,
-        waiting, together, turn,
+        pseudo_regrets, waiting, together, turn,
     ):  # fmt: skip
         # Numba keeps compiled code by what a function closes over: unused, the fingerprint would not count.
         if fingerprint == "":
@@ -214,7 +272,7 @@ def build_loop(
                 last_of_turn = min(last_step, step + turn)
                 while (in_episode and step < last_of_turn) or begins:
                     if begins:
-                        state = start_state(model, environment)
+                        state = start(model, environment)
                         in_episode, length, episode_return, next_action = 1, 0, 0.0, -1  # type: ignore[assignment]
                         begins = False
                         if parameter_by_episode:
@@ -243,9 +301,10 @@ def build_loop(
                             failure = BAD_ACTION
                             break
                     visit_counts[state, action] += 1
-                    outcome = outcome_of(model, state * row_size + action, environment, takes_turns)
-                    next_state = np.uint64(model.next_states[outcome])
-                    reward, terminated = model.rewards[outcome], model.terminated[outcome]
+                    outcome, next_state, reward, terminated = stepped(
+                        model, seed, state * row_size + action, environment, takes_turns, pseudo_regrets,
+                        words[FINISHED],
+                    )  # fmt: skip
                     visits = counted(memory, state, action, rng)
                     if not rate_by_episode:
                         learning_rate = rates[np.uint64(step - bases[1] if rate_by_step else visits - 1)]
@@ -306,7 +365,7 @@ def build_loop(
     # each other's code when two processes compile at once.
     options = (
         fingerprint, has_masks, is_on_policy, needs_next_parameter, checks_actions, parameter_clock, rate_clock,
-        draws, num_actions, tables, takes_turns,
+        draws, num_actions, tables, takes_turns, is_bandit,
     )  # fmt: skip
     loop.__qualname__ += "_" + hashlib.sha256(repr(options).encode()).hexdigest()[:16]
     return compiled(loop)

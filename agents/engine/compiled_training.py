@@ -104,6 +104,7 @@ def run_together(
         RETURN,
         STATE,
         STEP,
+        BanditArrays,
         ModelArrays,
     )
     from velodrome.agents.engine.compiled_stream import STATE_WORDS, read_generator, write_generator
@@ -120,8 +121,8 @@ def run_together(
     loop = compiled_loop(
         select, first.learn, first.visits_of, has_masks=masks is not None, takes_turns=takes_turns,
         is_on_policy=first.is_on_policy, needs_next_parameter=first.needs_next_parameter,
-        num_actions=num_actions, tables=tables, parameter_clock=parameters.clock, rate_clock=rates.clock,
-        shown_counts=first.shown_counts,
+        is_bandit=sampled.bandit is not None, num_actions=num_actions, tables=tables, parameter_clock=parameters.clock,
+        rate_clock=rates.clock, shown_counts=first.shown_counts,
     )  # fmt: skip
     model = sampled.model
     if pattern.action_values.shape != (model.num_states, model.num_actions) or any(
@@ -133,10 +134,11 @@ def run_together(
             f"{pattern.action_values.shape[1]} actions, but its transition model has {model.num_states} and "
             f"{model.num_actions}"
         )
-    arrays = ModelArrays.of(model)
+    bandits = [run.sampled.bandit for run in runs if run.sampled.bandit is not None]
+    arrays = BanditArrays.of(bandits) if bandits else ModelArrays.of(model)
     together, turn = 1, 1 << 62
     # Without chance in the model little is guessed wrongly, and the wait for one seed's numbers is short.
-    if takes_turns and arrays.places != 1:
+    if takes_turns and (isinstance(arrays, BanditArrays) or arrays.places != 1):
         num_bytes = sum(array.nbytes for array in pattern)
         together, turn = min(TOGETHER, max(2, CACHED_BYTES // num_bytes)), 1
     addresses = np.array([addresses_of(learner.memory) for learner in learners], dtype=np.int64)
@@ -156,9 +158,10 @@ def run_together(
     first_steps = positions[:, STEP].copy()
     finished = np.zeros(num_seeds, dtype=np.int64)
     failures: dict[int, VelodromeError] = {}
-    # Columns of each seed: returns, lengths and outcomes; of so many steps it is not known how many episodes they have.
+    regrets = None if bandits else model.pseudo_regrets()
+    # Columns of each seed: returns, lengths, outcomes and pseudo-regrets of a bandit; of so many steps it is not known how many episodes they have.
     room = 0 if episodes is None else episodes
-    columns = _columns(num_seeds, room)
+    columns = _columns(num_seeds, room, bool(bandits))
     chunks: list[list[tuple[np.ndarray, ...]]] = [[] for _ in runs]
     compile_seconds = 0.0
     interruption = current_interruption()
@@ -184,7 +187,7 @@ def run_together(
         if episodes is not None:
             now_episodes = np.minimum(now_episodes, episodes - finished[seeds])
         else:
-            columns = _columns(num_seeds, int(np.max(now_episodes)))
+            columns = _columns(num_seeds, int(np.max(now_episodes)), bool(bandits))
             positions[:, FINISHED] = 0
         after = np.stack([before[:, EPISODE] + now_episodes, before[:, STEP] + now_steps], axis=1)
         positions[seeds, LAST_EPISODE], positions[seeds, LAST_STEP] = after.T
@@ -226,26 +229,35 @@ def run_together(
                 failures[seed] = _failure(position[FAILURE], model.num_actions, learner, position)
         chunk_steps = min(2 * chunk_steps, max(FIRST_CHUNK_STEPS, MAX_CHUNK_STEPS // num_seeds))
         chunk_episodes = min(4 * chunk_episodes, MAX_CHUNK_EPISODES)
+    if isinstance(arrays, BanditArrays):
+        arrays.write(bandits)
     results: list[EpisodeEnds | VelodromeError] = []
     for seed, run in enumerate(runs):
         if seed in failures:
             results.append(failures[seed])
             continue
         if episodes is None:
-            returns, lengths, places = (np.concatenate(column) for column in zip(*chunks[seed], strict=True))
+            returns, lengths, places, lost = (np.concatenate(column) for column in zip(*chunks[seed], strict=True))
         else:
-            returns, lengths, places = (column[seed, : finished[seed]] for column in columns)
-        ends = arrays.outcomes[places]
+            returns, lengths, places, lost = (column[seed, : finished[seed]] for column in columns)
+        if isinstance(arrays, BanditArrays):
+            terminated, pseudo_regrets = np.ones(len(returns), np.bool_), lost
+            reported = bandits[seed].best_pulls(places, lost)
+        else:
+            ends = arrays.outcomes[places]
+            terminated, reported = model.terminated[ends], run.sampled.reports(ends)
+            pseudo_regrets = None if regrets is None else regrets[ends]
         steps_taken = int(positions[seed, STEP] - first_steps[seed])
         results.append(
             EpisodeEnds(
                 returns=returns,
                 lengths=lengths,
-                terminated=model.terminated[ends],
-                reported=run.sampled.reports(ends),
+                terminated=terminated,
+                reported=reported,
                 steps=steps_taken,
                 loop="compiled",
                 compile_seconds=compile_seconds,
+                pseudo_regrets=pseudo_regrets if len(returns) else None,
             )
         )
     return results
@@ -256,10 +268,11 @@ def _environment_rng(run: Run) -> np.random.Generator:
     return run.sampled.generator
 
 
-def _columns(num_seeds: int, num_episodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Room for returns, lengths and outcomes, a row each seed."""
+def _columns(num_seeds: int, num_episodes: int, is_bandit: bool) -> tuple[np.ndarray, ...]:
+    """Room for returns, lengths, outcomes and, of a bandit, pseudo-regrets, a row each seed."""
     shape = num_seeds, num_episodes
-    return np.empty(shape), np.empty(shape, np.int64), np.empty(shape, np.int32)
+    lost = np.empty((num_seeds, num_episodes if is_bandit else 0))
+    return np.empty(shape), np.empty(shape, np.int64), np.empty(shape, np.int32), lost
 
 
 def _failure(failure: int, num_actions: int, learner: TabularLearner, position: list[int]) -> VelodromeError:

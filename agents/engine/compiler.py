@@ -38,6 +38,7 @@ def compiled_loop(
     takes_turns: bool,
     is_on_policy: bool,
     needs_next_parameter: bool,
+    is_bandit: bool,
     num_actions: int,
     tables: int,
     parameter_clock: str,
@@ -59,6 +60,7 @@ def compiled_loop(
         "needs_next_parameter": needs_next_parameter,
         "checks_actions": not is_ours(select),
         "draws": visits_of is not None or any(name in ("rng", "memory") for name in learn.arguments),  # type: ignore[attr-defined]
+        "is_bandit": is_bandit,
         "num_actions": num_actions,
         "tables": tables,
         "parameter_clock": parameter_clock,
@@ -184,12 +186,13 @@ def _inlined(*parts: Callable[..., Any] | None) -> str:
     from numba.extending import register_jitable
 
     from velodrome.agents.engine import branch_free, compiled_arrays, compiled_stream
+    from velodrome.envs import bandit
 
     for function in [reached for part in parts if part is not None for reached in reachable_functions(part)]:
         if not hasattr(function, "_velodrome_inlined"):
             register_jitable(forceinline=True)(function)
             function._velodrome_inlined = True  # type: ignore[attr-defined]
-    files = [str(module.__file__) for module in (compiled_stream, compiled_arrays, branch_free)]
+    files = [str(module.__file__) for module in (compiled_stream, compiled_arrays, branch_free, bandit)]
     return "".join(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -19,6 +19,8 @@ class EpisodeEnds:
         steps: environment steps of the stretch, those of an unfinished episode included.
         loop: "compiled", "generic" or another name of what ran.
         compile_seconds: spent on compiling.
+        pseudo_regrets: how much less the actions of each episode were expected to pay than the best ones, float64
+            (num_episodes,), NaN where an episode does not say; None where none does.
     """
 
     returns: np.ndarray
@@ -28,6 +30,7 @@ class EpisodeEnds:
     steps: int
     loop: str
     compile_seconds: float = 0.0
+    pseudo_regrets: np.ndarray | None = None
 
     @classmethod
     def none(cls, loop: str) -> Self:
@@ -47,4 +50,14 @@ class EpisodeEnds:
             steps=sum(part.steps for part in parts),
             loop=", ".join(dict.fromkeys(part.loop for part in parts)),
             compile_seconds=sum(part.compile_seconds for part in parts),
+            pseudo_regrets=joined_pseudo_regrets(parts),
         )
+
+
+def joined_pseudo_regrets(parts: Sequence[Any]) -> np.ndarray | None:
+    """Pseudo-regrets of stretches, or logs, in a row, NaN in those without; None where none has any."""
+    if all(part.pseudo_regrets is None for part in parts):
+        return None
+    return np.concatenate(
+        [np.full(len(part.returns), np.nan) if part.pseudo_regrets is None else part.pseudo_regrets for part in parts]
+    )

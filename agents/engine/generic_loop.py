@@ -1,7 +1,7 @@
 """The generic training loop: any step-wise learner in any Gymnasium environment, in plain Python."""
 
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 
 import gymnasium as gym
@@ -81,6 +81,7 @@ def run_generic_loop(
     lengths: list[int] = []
     ends: list[bool] = []
     reported: list[int] = []
+    pseudo_regrets: list[float] = []
     watch_info, knows_where_goals_are = learner.watch_info, knows_goal(env)
     begin, choose, observe, step, reset = learner.begin, learner.choose, learner.observe, env.step, env.reset
     total, length, in_episode = progress.episode_return, progress.episode_length, progress.in_episode
@@ -137,6 +138,10 @@ def run_generic_loop(
                 lengths.append(length)
                 ends.append(terminated)
                 reported.append(report_of(env, success) if knows_where_goals_are else success)
+                if "pseudo_regret" in info:
+                    # Those of episodes before that did not say are not known.
+                    pseudo_regrets += [nan] * (finished - len(pseudo_regrets))
+                    pseudo_regrets.append(read_reward(info["pseudo_regret"]))
                 finished += 1
                 in_episode = False
                 if interruption is not None:
@@ -166,4 +171,5 @@ def run_generic_loop(
         np.array(reported, dtype=np.int8),
         taken,
         "generic",
+        pseudo_regrets=np.array(pseudo_regrets + [nan] * (finished - len(pseudo_regrets))) if pseudo_regrets else None,
     )

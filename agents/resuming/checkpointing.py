@@ -68,6 +68,8 @@ class Checkpoint:
         arrays = {"returns": log.returns, "lengths": log.lengths, "terminated": log.terminated}
         if log.successes is not None:
             arrays["successes"] = log.successes
+        if log.pseudo_regrets is not None:
+            arrays["pseudo_regrets"] = log.pseudo_regrets
         for number, curve in enumerate(log.curves):
             arrays |= {f"curve {number} at": curve.at, f"curve {number}": curve.values}
         if log.snapshots is not None:

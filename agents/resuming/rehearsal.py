@@ -67,7 +67,7 @@ def rehearse(
 
 
 def _compare_logs(real: TrainingLog, resumed: TrainingLog) -> None:
-    for name in ("returns", "lengths", "terminated", "successes"):
+    for name in ("returns", "lengths", "terminated", "successes", "pseudo_regrets"):
         one, other = getattr(real, name), getattr(resumed, name)
         if (one is None) != (other is None) or (one is not None and one.tobytes() != other.tobytes()):
             raise NotRestorableError(f"the episode after it has other {name} in an environment made anew")

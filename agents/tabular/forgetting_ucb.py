@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from velodrome.agents.tabular.tabular_agent import TabularAgent
-from velodrome.checks import ConfigurationError, check_choice, check_integer, check_number
+from velodrome.checks import check_choice, check_integer, check_number
 from velodrome.policies.largest_bound import BoundFunction, selecting_largest
 from velodrome.policies.policy import TIES, Policy, SelectFunction, Ties
 from velodrome.policies.ucb import UCB
@@ -132,25 +132,20 @@ class SlidingWindowUCB(_ForgettingUCB):
         ties: "random" or "first".
 
     Raises:
-        ConfigurationError: `window` is missing or below 1, `confidence` negative, or `ties` none of the two.
+        ConfigurationError: `window` is below 1, `confidence` negative, or `ties` none of the two.
 
     Source: Garivier & Moulines (2011), On upper-confidence bound policies for switching bandit problems.
     """
 
-    window: int | None = None
+    window: int
     name: ClassVar[str] = "sliding_window_ucb"
     shown_counts: ClassVar[str] = "window_counts"
 
     def __post_init__(self) -> None:
-        if self.window is None:
-            raise ConfigurationError(
-                f"{self.name}: window is missing: how many pulls are remembered, such as {self.name}(window=100)"
-            )
         check_integer(f"{self.name}: window", self.window, minimum=1)
         super().__post_init__()
 
     def new_memory(self, num_states: int, num_actions: int) -> SlidingWindowMemory:
-        assert self.window is not None
         pairs, ring = (num_states, num_actions), (num_states, int(self.window))
         return SlidingWindowMemory(
             np.zeros(pairs), np.zeros(pairs, np.int64), np.zeros(pairs, np.int64), np.zeros(pairs),

@@ -18,7 +18,7 @@ from velodrome.agents.engine.environment_answers import read_flag, read_reward
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.interruption import counted_cpu_seconds, current_interruption
 from velodrome.agents.engine.sampled_model import SampledModel
-from velodrome.agents.engine.seeding import Streams, environment_generator
+from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.errors import UnsupportedEnvironmentError, check_budget, environment_label
 from velodrome.agents.tabular.greedy_table import greedy_probabilities
 from velodrome.agents.tabular.known_masks import masks_of_model
@@ -29,7 +29,9 @@ from velodrome.agents.training import Training
 from velodrome.agents.training_log import TrainingLog
 from velodrome.agents.unfit_spaces import actions_refused
 from velodrome.checks import ConfigurationError, VelodromeError, check_number
-from velodrome.envs.model.model_sampling import read_position, write_position
+from velodrome.envs.bandit import Bandit
+from velodrome.envs.model.model_sampling import read_position, write_position, write_wrappers
+from velodrome.envs.reward_kind import reward_kind_of
 from velodrome.policies.epsilon_greedy import EpsilonGreedy
 from velodrome.policies.policy import Policy
 from velodrome.policies.schedules import Harmonic, Schedule, as_schedule
@@ -130,14 +132,11 @@ class TabularAgent(Agent):
         low, high = self.reward_range
         if (low, high) == _ANY_REWARD:
             return
-        sampled = env if isinstance(env, SampledModel) else SampledModel.of(env)
-        if isinstance(sampled, str):
-            return
-        rewards = sampled.model.rewards
-        if rewards.min() < low or rewards.max() > high:
+        kind = reward_kind_of(env)
+        if kind.kind != "unknown" and not kind.is_within(low, high):
+            label = env.label if isinstance(env, SampledModel) else environment_label(env)
             raise UnsupportedEnvironmentError(
-                f"{self} assumes rewards in [{low:g}, {high:g}], but {sampled.label} "
-                f"pays from {rewards.min():g} to {rewards.max():g}"
+                f"{self} assumes rewards in [{low:g}, {high:g}], but those of {label} are {kind}"
             )
 
     @property
@@ -232,7 +231,8 @@ class TabularAgent(Agent):
             return env
         if loop == "generic":
             return None
-        sampled = SampledModel.of(env, success)
+        is_bandit = isinstance(env.unwrapped, Bandit)
+        sampled = SampledModel.of_bandit(env, success) if is_bandit else SampledModel.of(env, success)
         if isinstance(sampled, str):
             if loop == "compiled":
                 raise UnsupportedEnvironmentError(f"loop='compiled' is not possible: {sampled}")
@@ -262,16 +262,19 @@ class TabularAgent(Agent):
         if training.reset_seed is not None:
             if is_real:
                 environment.reset(seed=training.reset_seed)
-                learner.present_state, learner.next_action = read_position(environment).state, -1
+                is_bandit = sampled.bandit is not None
+                learner.present_state, learner.next_action = 0 if is_bandit else read_position(environment).state, -1
                 progress.in_episode, progress.episode_length, progress.episode_return = True, 0, 0.0
                 # The seeded reset gave the environment a new generator.
                 sampled.generator = environment.unwrapped.np_random
             else:
-                sampled.generator = environment_generator(training.reset_seed)
+                sampled.seed(training.reset_seed)
             training.reset_seed = None
         run = Run(sampled, learner, progress)
         ends = run_compiled_loop(run, episodes=training.episodes_now, steps=training.steps_now)
-        if is_real:
+        if is_real and sampled.bandit is not None:
+            write_wrappers(environment, progress.episode_length)
+        elif is_real:
             write_position(environment, learner.present_state, progress.episode_length, None)
         return ends
 
@@ -316,7 +319,7 @@ class TabularAgent(Agent):
             agent._enter(training, sampled, seed, None, episodes=episodes, steps=steps, epochs=None)
             training.aim()
             assert training.reset_seed is not None
-            sampled.generator = environment_generator(training.reset_seed)
+            sampled.seed(training.reset_seed)
             trainings.append(training)
             runs.append(Run(sampled, agent.learner, training.binding.progress))
         interruption = current_interruption()

@@ -50,6 +50,7 @@ class ModelEnvironment(gym.Env[int, int]):
         self.observation_space = cast("spaces.Space[int]", spaces.Discrete(model.num_states))
         self.action_space = cast("spaces.Space[int]", spaces.Discrete(model.num_actions))
         self.render_mode = render_mode
+        self._pseudo_regrets = model.pseudo_regrets()
         self.s = _NOT_RESET
         self.lastaction: int | None = None
 
@@ -71,7 +72,11 @@ class ModelEnvironment(gym.Env[int, int]):
         return self.s, {"prob": float(self.model.initial_distribution[self.s])}
 
     def step(self, action: SupportsInt) -> tuple[int, float, bool, bool, dict[str, Any]]:
-        """Draw an outcome; info has "prob", its probability, and "is_success" where success is defined."""
+        """Draw an outcome; info has "prob", its probability, and "is_success" where success is defined.
+
+        Where every step ends the episode, info has "pseudo_regret": how much less the action was expected to pay than
+        the best one.
+        """
         model = self.model
         if self.s == _NOT_RESET:
             raise gym.error.ResetNeeded("call reset() before step()")
@@ -86,6 +91,8 @@ class ModelEnvironment(gym.Env[int, int]):
         info: dict[str, Any] = {"prob": float(model.probabilities[outcome])}
         if model.success is not None:
             info["is_success"] = bool(model.success[outcome])
+        if self._pseudo_regrets is not None:
+            info["pseudo_regret"] = float(self._pseudo_regrets[outcome])
         return self.s, float(model.rewards[outcome]), bool(model.terminated[outcome]), False, info
 
     def render(self) -> str | None:

@@ -33,8 +33,7 @@ def reason_not_sampled_from_model(env: gym.Env[Any, Any]) -> str | None:
     return (
         reason_wrapped(env)
         or _reason_by_class(unwrapped)
-        or _reason_by_generator(unwrapped)
-        or _reason_by_render_mode(unwrapped)
+        or reason_by_draws(unwrapped)
     )
 
 
@@ -72,6 +71,11 @@ def _sizes_of_model(unwrapped: Any) -> tuple[int, int] | None:
         return unwrapped.model.num_states, unwrapped.model.num_actions
     except (AttributeError, LookupError, TypeError):
         return None
+
+
+def reason_by_draws(unwrapped: gym.Env[Any, Any]) -> str | None:
+    """Why an environment without its wrappers draws or shows what compiled steps do not, None where it does not."""
+    return _reason_by_generator(unwrapped) or _reason_by_render_mode(unwrapped)
 
 
 def _reason_by_generator(unwrapped: gym.Env[Any, Any]) -> str | None:

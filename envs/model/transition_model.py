@@ -251,6 +251,17 @@ class TransitionModel:
         """Expected immediate reward of every pair, (num_states * num_actions,)."""
         return np.add.reduceat(self.probabilities * self.rewards, self.offsets[:-1])
 
+    def pseudo_regrets(self) -> NDArray[np.float64] | None:
+        """How much less each outcome's pair was expected to pay than the best action of its state, (num_outcomes,).
+
+        None where episodes may take more than one step: what an action is worth then depends on those after it.
+        """
+        if not self.terminated[self.probabilities > 0.0].all():
+            return None
+        expected = self.expected_rewards().reshape(self.num_states, self.num_actions)
+        lost = (expected.max(axis=1, keepdims=True) - expected).ravel()
+        return np.repeat(lost, np.diff(self.offsets))
+
     def with_time_limit(self, time_limit: int | None) -> Self:
         """The same model, sharing its arrays, under another time limit in steps.
 
