@@ -12,6 +12,8 @@ from velodrome.envs.success_rules import INFO, SuccessRule
 
 # The curve of the processor time of the training, in seconds, at each evaluation along it. It is another one each time.
 TRAINING_CPU_SECONDS = "training_cpu_seconds"
+# The curve of the sum of pseudo-regrets so far.
+PSEUDO_REGRET = "pseudo_regret"
 
 
 @dataclass(frozen=True, eq=False)

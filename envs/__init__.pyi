@@ -46,6 +46,7 @@ from .model.transition_checks import (
 from .model.transition_model import TransitionModel as TransitionModel
 from .observation_part import ObservationPart as ObservationPart
 from .registration import register_environments as register_environments
+from .regret_bound import lai_robbins_constant as lai_robbins_constant
 from .reward_kind import RewardKind as RewardKind, reward_kind_of as reward_kind_of
 from .river_swim import RiverSwim as RiverSwim
 from .success_rules import (

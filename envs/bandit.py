@@ -156,8 +156,7 @@ class Bandit(gym.Env[int, int]):
             pulled: arms, (num_pulls,).
             lost: how much less each was expected to pay than the best arm, (num_pulls,).
         """
-        is_best = lost == 0.0 if self.arms.best_arm < 0 else pulled == self.arms.best_arm
-        return is_best.astype(np.int8)
+        return np.asarray(lost == 0.0 if self.arms.best_arm < 0 else pulled == self.arms.best_arm, dtype=np.int8)
 
     @property
     def changes(self) -> bool:
@@ -189,13 +188,17 @@ class Bandit(gym.Env[int, int]):
         return other
 
     def model_of_expected_rewards(self) -> TransitionModel:
-        """Transition model in which each arm always pays what it is expected to pay now; success is a best arm."""
+        """Transition model in which each arm always pays what it is expected to pay now; success is a best arm.
+
+        Where arms are compared in hindsight, what it pays on average over all pulls.
+        """
+        rewards = self.expected_rewards if self.arms.best_arm < 0 else self.arms.changed.mean(axis=0)
         return TransitionModel.from_arrays(
             1,
             self.num_arms,
             probabilities=np.ones(self.num_arms),
             next_states=np.zeros(self.num_arms, dtype=np.int64),
-            rewards=self.expected_rewards,
+            rewards=rewards,
             terminated=np.ones(self.num_arms, dtype=np.bool_),
             initial_distribution=0,
             success=self.best_arms,

@@ -121,8 +121,8 @@ def run_together(
     loop = compiled_loop(
         select, first.learn, first.visits_of, has_masks=masks is not None, takes_turns=takes_turns,
         is_on_policy=first.is_on_policy, needs_next_parameter=first.needs_next_parameter,
-        is_bandit=sampled.bandit is not None, num_actions=num_actions, tables=tables, parameter_clock=parameters.clock,
-        rate_clock=rates.clock, shown_counts=first.shown_counts,
+        is_bandit=sampled.bandit is not None,
+        num_actions=num_actions, tables=tables, parameter_clock=parameters.clock, rate_clock=rates.clock, shown_counts=first.shown_counts,
     )  # fmt: skip
     model = sampled.model
     if pattern.action_values.shape != (model.num_states, model.num_actions) or any(
@@ -159,7 +159,8 @@ def run_together(
     finished = np.zeros(num_seeds, dtype=np.int64)
     failures: dict[int, VelodromeError] = {}
     regrets = None if bandits else model.pseudo_regrets()
-    # Columns of each seed: returns, lengths, outcomes and pseudo-regrets of a bandit; of so many steps it is not known how many episodes they have.
+    # Columns of each seed: returns, lengths, outcomes and pseudo-regrets of a bandit. Of so many steps it is not known
+    # how many episodes they have.
     room = 0 if episodes is None else episodes
     columns = _columns(num_seeds, room, bool(bandits))
     chunks: list[list[tuple[np.ndarray, ...]]] = [[] for _ in runs]
@@ -231,6 +232,7 @@ def run_together(
         chunk_episodes = min(4 * chunk_episodes, MAX_CHUNK_EPISODES)
     if isinstance(arrays, BanditArrays):
         arrays.write(bandits)
+    lost: np.ndarray | None
     results: list[EpisodeEnds | VelodromeError] = []
     for seed, run in enumerate(runs):
         if seed in failures:
@@ -241,12 +243,11 @@ def run_together(
         else:
             returns, lengths, places, lost = (column[seed, : finished[seed]] for column in columns)
         if isinstance(arrays, BanditArrays):
-            terminated, pseudo_regrets = np.ones(len(returns), np.bool_), lost
-            reported = bandits[seed].best_pulls(places, lost)
+            terminated, reported = np.ones(len(returns), np.bool_), bandits[seed].best_pulls(places, lost)
         else:
             ends = arrays.outcomes[places]
             terminated, reported = model.terminated[ends], run.sampled.reports(ends)
-            pseudo_regrets = None if regrets is None else regrets[ends]
+            lost = None if regrets is None else regrets[ends]
         steps_taken = int(positions[seed, STEP] - first_steps[seed])
         results.append(
             EpisodeEnds(
@@ -257,7 +258,7 @@ def run_together(
                 steps=steps_taken,
                 loop="compiled",
                 compile_seconds=compile_seconds,
-                pseudo_regrets=pseudo_regrets if len(returns) else None,
+                pseudo_regrets=lost if len(returns) else None,
             )
         )
     return results

@@ -30,11 +30,7 @@ def reason_not_sampled_from_model(env: gym.Env[Any, Any]) -> str | None:
     outcome = argmax(cumulative > uniform), index 0 if none exceeds it. Asking changes nothing.
     """
     unwrapped = env.unwrapped
-    return (
-        reason_wrapped(env)
-        or _reason_by_class(unwrapped)
-        or reason_by_draws(unwrapped)
-    )
+    return reason_wrapped(env) or _reason_by_class(unwrapped) or reason_by_draws(unwrapped)
 
 
 def reason_wrapped(env: gym.Env[Any, Any]) -> str | None:

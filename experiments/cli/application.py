@@ -324,7 +324,8 @@ def plot(
         experiment: its name; the latest by default.
         out: picture to write, PNG, SVG or PDF; EXPERIMENT/KIND.png in the folder by default.
         metric: success_rate or return for curves of learning or evaluation; what decides between agents for the others:
-            greedy_success_rate, greedy_return, train_success_rate, train_return, or a measure of your own.
+            greedy_success_rate, greedy_return, train_success_rate, train_return, pseudo_regret, or a measure of your
+            own.
         environment: only this one.
         parameter: that a sweep varies, such as discount or policy.epsilon.
         over: x axis of learning curves and regret.

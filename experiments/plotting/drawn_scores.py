@@ -13,7 +13,7 @@ from velodrome.experiments.plotting.plot_kind import Page
 from velodrome.experiments.plotting.style import counted
 from velodrome.experiments.results.measures import limits_of, measure_on
 from velodrome.experiments.results.seed_scores import SeedScores
-from velodrome.experiments.results.trial_table import TrialTable
+from velodrome.experiments.results.trial_table import TrialTable, common_value
 from velodrome.experiments.trials.measures import MEASURES, Measure, measure_named
 
 # Scores by agent: one array (num_seeds,) an environment.
@@ -37,9 +37,8 @@ def chosen_environments(table: TrialTable, environment: str | None) -> list[str]
 
 
 def reference(table: TrialTable, environment: str, column: str) -> float:
-    """A value that all trials on an environment share, such as best_return; NaN where it is not known."""
-    values = (record.number(column) for record in table.done_on(environment))
-    return next((value for value in values if math.isfinite(value)), math.nan)
+    """A value of the trials on an environment, such as best_return: their mean where it differs; NaN if not known."""
+    return common_value(table.done_on(environment), column)
 
 
 def measure_for(table: TrialTable, environments: Sequence[str], metric: str | None) -> Measure:

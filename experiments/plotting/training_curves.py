@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from velodrome.agents.training_log import TRAINING_CPU_SECONDS, Curve
+from velodrome.agents.training_log import PSEUDO_REGRET, TRAINING_CPU_SECONDS, Curve
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plotting.drawn_scores import chosen_environments
 from velodrome.experiments.plotting.evaluation_curves import UNITS, on_common_points
@@ -68,7 +68,8 @@ def _names(table: TrialTable, environment: str) -> list[str]:
 
 
 def _is_shown(name: str) -> bool:
-    return name != TRAINING_CPU_SECONDS
+    # Regret has a picture of its own.
+    return name not in (TRAINING_CPU_SECONDS, PSEUDO_REGRET)
 
 
 def _num_rows(number: int) -> int:

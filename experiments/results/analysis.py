@@ -20,7 +20,7 @@ from velodrome.experiments.results.learning import (
 from velodrome.experiments.results.measures import limits_of, measure_on
 from velodrome.experiments.results.rows import agent_row
 from velodrome.experiments.results.seed_scores import SeedScores, mean_over
-from velodrome.experiments.results.trial_table import TrialRecord, TrialTable
+from velodrome.experiments.results.trial_table import TrialRecord, TrialTable, common_value
 from velodrome.experiments.trials.measures import MEASURES, Measure, measure_named
 
 Factor = Literal["policy", "learner"]
@@ -229,10 +229,7 @@ def _analysed(
                 measures,
             )
         )
-    best, random = (
-        next((float(number) for one in done if not math.isnan(number := one.number(column))), math.nan)
-        for column in (measure.best_column, measure.random_column)
-    )
+    best, random = (common_value(done, column) for column in (measure.best_column, measure.random_column))
     num_guesses = table.settings.content_of(environment).num_guesses
     return EnvironmentAnalysis(
         environment, measure, comparison, tuple(rows), best, random, threshold, num_guesses, reason, measures

@@ -75,7 +75,7 @@ def training_regrets(table: TrialTable, environment: str, agent: str) -> NDArray
     """Regret of each of an agent's trials that are done: what its episodes fell short of the best return, in all.
 
     R = Σ (v* - return) over the finished episodes, with the exact best expected return v*: where the curve of
-    `cumulative_regret` ends. Ask `why_no_regret` first.
+    `cumulative_regret` ends. Where pseudo-regrets are known of all trials, it is these. Ask `why_no_regret` first.
 
     Returns:
         float64 (num_trials,), NaN where the best return is not known or no episode finished.
@@ -83,6 +83,8 @@ def training_regrets(table: TrialTable, environment: str, agent: str) -> NDArray
     Source: Lattimore & Szepesvári (2020), "Bandit Algorithms", section 4.3.
     """
     records = table.done(environment, agent)
+    if has_pseudo_regrets(table, environment):
+        return np.array([record.number("pseudo_regret") for record in records], dtype=np.float64)
     of_means = [record.number("episodes") * record.number("train_mean_return") for record in records]
     # With a budget of steps the mean counts an episode that the budget cut.
     is_of_episodes = table.budget(environment, agent)[1] is None
@@ -99,6 +101,12 @@ def training_regrets(table: TrialTable, environment: str, agent: str) -> NDArray
         ],
         dtype=np.float64,
     )
+
+
+def has_pseudo_regrets(table: TrialTable, environment: str) -> bool:
+    """Whether all trials on an environment that are done know what each action was expected to pay."""
+    done = table.done_on(environment)
+    return bool(done) and all(math.isfinite(record.number("pseudo_regret")) for record in done)
 
 
 def why_no_regret(table: TrialTable, environment: str) -> str:

@@ -365,6 +365,14 @@ class TrialTable:
         return grid, np.array(curves, dtype=np.float32).reshape(len(curves), 2, len(grid.ends))
 
 
+def common_value(records: Iterable[TrialRecord], column: str) -> float:
+    """A number of trials, such as best_return: the one that all share, else their mean; NaN where it is not known."""
+    values = [value for record in records if math.isfinite(value := record.number(column))]
+    if not values:
+        return math.nan
+    return values[0] if min(values) == max(values) else math.fsum(values) / len(values)
+
+
 def equally_long(rows: Sequence[NDArray[np.bool_] | None]) -> NDArray[np.bool_] | None:
     """Successes of trials with as many episodes as one array, (num_trials, num_episodes); None of any others."""
     known = [row for row in rows if row is not None]

@@ -8,6 +8,7 @@ import gymnasium as gym
 from gymnasium import spaces
 
 from velodrome.agents.errors import BudgetError, UnsupportedEnvironmentError
+from velodrome.agents.tabular.tabular_agent import TabularAgent
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.specification.environment_checks import check_seeding, check_success_rule, check_time_limit
 from velodrome.experiments.specification.environment_probe import opened
@@ -137,6 +138,8 @@ def _refusal(
 
 def _is_fit(planned: PlannedAgent, environment: PlannedEnvironment) -> bool:
     """Whether the environment's model alone shows that an agent can learn, so that no environment has to be made."""
+    if environment.profile.bandit is not None:
+        return isinstance(planned.agent, TabularAgent) and not planned.agent.action_mask
     if environment.profile.model is None:
         return False
     return planned.agent.runs_on_model and not getattr(planned.agent, "action_mask", False)

@@ -1,7 +1,7 @@
 """An environment as every agent of an experiment meets it: its model, its success rule and the limits on it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,11 +18,14 @@ from velodrome.agents.planning.dynamic_programming import (
     random_value,
 )
 from velodrome.agents.side_by_side import compiled_form
+from velodrome.envs.bandit import Bandit, reason_not_compiled
+from velodrome.envs.model.known_dynamics import DYNAMICS, reason_changed
 from velodrome.envs.model.model_sampling import reason_not_sampled_from_model
 from velodrome.envs.model.transition_model import NoTransitionModelError, TransitionModel, UntrueModelError
+from velodrome.envs.regret_bound import lai_robbins_constant
 from velodrome.envs.success_rules import SuccessRule, success_rule
 from velodrome.envs.vector_form import VectorForm
-from velodrome.envs.wrapper_chain import layers_of
+from velodrome.envs.wrapper_chain import is_transparent, layers_of, wrappers_of
 from velodrome.experiments.trials.contents import Contents
 from velodrome.experiments.trials.evaluation_environment import may_hold_state
 
@@ -49,6 +52,7 @@ class EnvironmentProfile:
         contents: images or texts that it has.
         spec_id: id with which it is registered, or None.
         arguments: with which it is made by that id.
+        bandit: the environment without its wrappers, where it is a `Bandit` whose arms are known; None of others.
     """
 
     label: str
@@ -66,6 +70,7 @@ class EnvironmentProfile:
     transitions: str | None = None
     spec_id: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    bandit: Bandit | None = None
 
     @classmethod
     def of(
@@ -85,7 +90,8 @@ class EnvironmentProfile:
         try:
             rule = success_rule(env, success)
             model, model_reason, transitions = _model_of(env)
-            reason = reason_not_sampled_from_model(env)
+            bandit = known_bandit(env)
+            reason = reason_not_sampled_from_model(env) if bandit is None else reason_not_compiled(env)
             classes = tuple(type(layer) for layer in layers_of(env))
             contents = Contents.of(env, rule)
             spec_id, arguments = (None, {}) if env.spec is None else (env.spec.id, dict(env.spec.kwargs))
@@ -93,6 +99,9 @@ class EnvironmentProfile:
             if env is not keeps_open:
                 env.close()
         known = (keeps_open, classes, contents, model_reason, transitions, spec_id, arguments)
+        if bandit is not None:
+            best, random = (None, None) if bandit.has_own_arms else limits_of(bandit)
+            return cls(label, make, rule, None, None, best, random, reason, *known, bandit.fresh())
         if model is None:
             return cls(label, make, rule, None, None, contents.best, contents.random, reason, *known)
         outcomes = rule.success_outcomes(model)
@@ -113,6 +122,16 @@ class EnvironmentProfile:
         """The native vector form, or one that takes its place; only where `vector_form` is one."""
         assert isinstance(self.vector_form, VectorForm)
         return compiled_form(self.vector_form, self.make)
+
+    @cached_property
+    def lai_robbins(self) -> float | None:
+        """Factor of the Lai-Robbins bound on pseudo-regret; see `lai_robbins_constant`.
+
+        None where there is none, and where each seed has arms of its own: their factors have no mean.
+        """
+        known = self.model if self.bandit is None else self.bandit
+        has_own_arms = self.bandit is not None and self.bandit.has_own_arms
+        return None if known is None or has_own_arms else lai_robbins_constant(known)
 
     @property
     def judged_by(self) -> dict[str, str]:
@@ -137,8 +156,41 @@ class EnvironmentProfile:
 
     def sampled_model(self) -> SampledModel:
         """The model for one trial of the compiled loop; the agent seeds its stream."""
+        if self.bandit is not None:
+            bandit = self.bandit.fresh()
+            return SampledModel(bandit.model_of_expected_rewards(), self.rule, self.label, bandit=bandit)
         assert self.model is not None
         return SampledModel(self.model, self.rule, self.label)
+
+    def after(self, agent: Agent) -> "EnvironmentProfile":
+        """The profile of the environment as an agent's training left it: of a bandit, with the arms as they then are.
+
+        Others are themselves.
+        """
+        if self.bandit is None:
+            return self
+        place = agent.binding.environment
+        bandit = place.bandit if isinstance(place, SampledModel) else known_bandit(place)
+        if bandit is None:
+            return self
+        model = bandit.model_of_expected_rewards()
+        best, random = limits_of(bandit)
+        success = self.rule.success_outcomes(model)
+        return replace(self, bandit=bandit, model=model, success=success, best=best, random=random)
+
+
+def known_bandit(env: gym.Env[Any, Any]) -> Bandit | None:
+    """The environment without its wrappers, where these change nothing and it is a `Bandit`; else None."""
+    unwrapped = env.unwrapped
+    if not isinstance(unwrapped, Bandit) or any(not is_transparent(wrapper) for wrapper in wrappers_of(env)):
+        return None
+    return unwrapped if reason_changed(unwrapped, Bandit, DYNAMICS) is None else None
+
+
+def limits_of(bandit: Bandit) -> tuple[ExactValue, ExactValue]:
+    """Values of always pulling a best arm, and of pulling any at random, with the arms as they are."""
+    expected, best = bandit.model_of_expected_rewards().rewards, bandit.best_arms
+    return ExactValue(1.0, float(expected[best].max())), ExactValue(float(best.mean()), float(expected.mean()))
 
 
 def _model_of(env: gym.Env[Any, Any]) -> tuple[TransitionModel | None, str | None, str | None]:

@@ -71,6 +71,7 @@ def evaluate(
     """
     if not agent.can_act:
         return _of_its_own(agent, profile)
+    profile = profile.after(agent)
     evaluation = profile.contents.evaluation
     if evaluation is not None and evaluation.reason is None:
         return _on_examples(agent, profile, evaluation.examples, trained_in)

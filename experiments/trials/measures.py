@@ -147,6 +147,11 @@ MEASURES: dict[str, Measure] = {
             "train_return", "training return", column="train_mean_return",
             best_column="best_return", random_column="random_return", twin="train_success_rate", is_shown=False,
         ),
+        Measure(
+            "pseudo_regret", "pseudo-regret",
+            "What the pulled arms were expected to pay less than the best arm, summed over the episodes of training.",
+            higher_is_better=False, is_shown=False,
+        ),
     )
 }  # fmt: skip
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
 
 from velodrome.agents.agent import Agent, Callback, Loop
 from velodrome.agents.engine.compiler import NotCompilableError
 from velodrome.agents.snapshots import Snapshots, snapshot_moments
 from velodrome.agents.tabular.tabular_agent import TabularAgent
-from velodrome.agents.training_log import Curve, TrainingLog
+from velodrome.agents.training_log import PSEUDO_REGRET, Curve, TrainingLog
 from velodrome.checks import VelodromeError
 from velodrome.experiments.trials.checkpoints import train_with_checkpoints
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
@@ -24,6 +26,8 @@ from velodrome.policies.configuration import parameters_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# Points of a curve of sums, between a power of 2 and the next.
+POINTS = 64
 AgentType = TypeVar("AgentType", bound=Agent)
 
 
@@ -101,8 +105,9 @@ class Trial:
 
     @property
     def measured(self) -> tuple[Curve, ...]:
-        """Curves along the training, such as "evaluation_return" with `evaluate_every`."""
-        return self.log.curves
+        """Curves along the training, such as "evaluation_return" with `evaluate_every`; "pseudo_regret" of bandits."""
+        lost = self.log.pseudo_regrets
+        return self.log.curves if lost is None else (*self.log.curves, cumulative_curve(lost))
 
     @property
     def snapshots(self) -> Snapshots | None:
@@ -128,6 +133,11 @@ class Trial:
     def metrics(self) -> dict[str, Any]:
         """Numbers and words of training and evaluation as one flat, JSON-ready row; NaN where there is none."""
         log, greedy, best, random = self.log, self.evaluation, self.profile.best, self.profile.random
+        regret: dict[str, float] = {}
+        if log.pseudo_regrets is not None:
+            regret["pseudo_regret"] = float(np.sum(log.pseudo_regrets))
+            if self.profile.lai_robbins is not None:
+                regret["lai_robbins"] = self.profile.lai_robbins
         return {
             "episodes": log.episodes,
             "steps": log.steps,
@@ -146,12 +156,30 @@ class Trial:
             "random_return": _number(random.expected_return if random else None),
             "success_rule": log.success_rule,
             "train_seconds": log.seconds,
-        }
+        } | regret
 
     def record(self) -> dict[str, Any]:
         """Agent, environment, seed, `metrics` and the speed, as one flat, JSON-ready row."""
         identity = {"agent": self.agent, "environment": self.profile.label, "seed": self.seed}
         return identity | self.metrics() | {"steps_per_second": self.log.steps_per_second}
+
+
+def cumulative_curve(pseudo_regrets: NDArray[np.float64]) -> Curve:
+    """Curve "pseudo_regret": the sum over episodes so far, at every episode at first and then ever more rarely.
+
+    Between a power of 2 and the next it has `POINTS` points, so that a long training takes little room, and one at the
+    end.
+    """
+    number = len(pseudo_regrets)
+    at = [np.arange(1, min(number, POINTS) + 1)]
+    start = POINTS
+    while start < number:
+        every = start // POINTS
+        at.append(np.arange(start + every, min(2 * start, number) + 1, every))
+        start *= 2
+    at.append(np.array([number]))
+    points = np.unique(np.concatenate(at))
+    return Curve(PSEUDO_REGRET, "episode", points, np.cumsum(pseudo_regrets)[points - 1])
 
 
 def _cell(value: Any) -> str:
@@ -324,7 +352,7 @@ def run_trial(
     if along is not None:
         notes += along.notes if not problem else (f"was not evaluated along the training: {problem}",)
     log = dataclasses.replace(log, notes=notes, curves=_in_epochs(log.curves, budget))
-    return Trial(label, profile, seed, log, evaluation, learner)
+    return Trial(label, profile.after(learner), seed, log, evaluation, learner)
 
 
 def fresh(agent: AgentType) -> AgentType:
@@ -334,6 +362,8 @@ def fresh(agent: AgentType) -> AgentType:
 
 def runs_on_model(agent: Agent, profile: EnvironmentProfile) -> bool:
     """Whether an agent learns on an environment's model, without an environment."""
+    if profile.bandit is not None:
+        return isinstance(agent, TabularAgent) and profile.generic_reason is None
     if profile.model is None:
         return False
     return agent.runs_on_model and (agent.learns_from == "model" or profile.generic_reason is None)
