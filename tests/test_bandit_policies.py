@@ -8,8 +8,10 @@ import pytest
 from hypothesis import assume, given, settings, strategies as st
 from scipy import optimize, stats
 
+import velodrome as vd
 from velodrome import agents, policies
 from velodrome.checks import ConfigurationError
+from velodrome.experiments import ExperimentError
 from velodrome.experiments.specification.catalogue import CatalogueError, build_agent
 from velodrome.policies.quantiles import beta_quantile, normal_quantile
 from velodrome.policies.thompson import draw_beta
@@ -176,6 +178,12 @@ def test_rewards_that_are_known_to_be_outside_are_refused_before_training(expres
     with pytest.raises(agents.UnsupportedEnvironmentError, match="TenArmedTestbed-v0 are Gaussian with standard dev"):
         agent.check_environment(gym.make("velodrome/TenArmedTestbed-v0"))
     agent.check_environment(gym.make("velodrome/BernoulliBandit-v0"))
+
+
+def test_comparisons_refuse_before_anything_runs(tmp_path):
+    with pytest.raises(ExperimentError, match=r"assumes rewards in \[0, 1\], but those of velodrome/TenArmed"):
+        vd.compare("bandit(policy=imed)", "velodrome/TenArmedTestbed-v0", episodes=9, seeds=1, out=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 class Generous(gym.Env):

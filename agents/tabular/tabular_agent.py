@@ -123,6 +123,10 @@ class TabularAgent(Agent):
         """Smallest and largest reward that the agent and its policy assume."""
         return self.policy.reward_range
 
+    @property
+    def assumes_rewards(self) -> bool:
+        return self.reward_range != _ANY_REWARD
+
     def check_rewards(self, env: Any) -> None:
         """Refuse an environment that is known to pay what is outside of `reward_range`.
 
@@ -130,7 +134,7 @@ class TabularAgent(Agent):
             UnsupportedEnvironmentError: one line.
         """
         low, high = self.reward_range
-        if (low, high) == _ANY_REWARD:
+        if not self.assumes_rewards:
             return
         kind = reward_kind_of(env)
         if kind.kind != "unknown" and not kind.is_within(low, high):
@@ -219,7 +223,7 @@ class TabularAgent(Agent):
     @property
     def trains_side_by_side(self) -> bool:
         # What a class of the user's own does otherwise is not in the compiled step.
-        is_plain = not self.action_mask and self.shown_counts == "visit_counts" and self.reward_range == _ANY_REWARD
+        is_plain = not self.action_mask and self.shown_counts == "visit_counts" and not self.assumes_rewards
         return is_plain and all(getattr(type(self), name) is getattr(TabularAgent, name) for name in _COMPILED_AWAY)
 
     @property
