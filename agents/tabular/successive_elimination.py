@@ -56,9 +56,11 @@ def make_learn_and_drop(failure_probability: float) -> Callable[..., None]:
 
     def learn_and_drop(memory: Any, state: int, action: int, reward: float) -> None:
         values, remaining = memory.action_values[state], memory.remaining_counts[state]
+        values[action] += (reward - values[action]) / memory.visit_counts[state][action]
+        if remaining[action] == DROPPED:
+            return
         remaining[action] += 1
         pulls = remaining[action]
-        values[action] += (reward - values[action]) / pulls
         best = -math.inf
         for arm in range(len(values)):
             if remaining[arm] < pulls:
