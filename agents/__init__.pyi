@@ -37,10 +37,14 @@ from .linear.linear_q import LinearQ as LinearQ
 from .planning.planning_agents import PolicyIteration as PolicyIteration, ValueIteration as ValueIteration
 from .resuming.saving import SavedAgentError as SavedAgentError
 from .snapshots import Snapshots as Snapshots
+from .tabular.bandit import Bandit as Bandit
 from .tabular.discretized import Discretized as Discretized
 from .tabular.double_q_learning import DoubleQLearning as DoubleQLearning
 from .tabular.dyna_q import DynaQ as DynaQ
+from .tabular.exp3 import EXP3 as EXP3
 from .tabular.expected_sarsa import ExpectedSarsa as ExpectedSarsa
+from .tabular.forgetting_ucb import DiscountedUCB as DiscountedUCB, SlidingWindowUCB as SlidingWindowUCB
+from .tabular.gradient_bandit import GradientBandit as GradientBandit
 from .tabular.lectures import (
     discounted_q as discounted_q,
     dummy_q as dummy_q,
@@ -54,5 +58,7 @@ from .tabular.q_lambda import QLambda as QLambda
 from .tabular.q_learning import QLearning as QLearning
 from .tabular.random_agent import RandomAgent as RandomAgent
 from .tabular.sarsa import Sarsa as Sarsa
+from .tabular.successive_elimination import SuccessiveElimination as SuccessiveElimination
 from .tabular.tabular_agent import TabularAgent as TabularAgent
+from .tabular.ucb_tuned import UCBTuned as UCBTuned
 from .training_log import Curve as Curve, TrainingLog as TrainingLog

@@ -453,6 +453,11 @@ class Agent(Configuration, ABC):
         """Whether it can learn on a `SampledModel` alone, without an environment."""
         return False
 
+    @property
+    def assumes_rewards(self) -> bool:
+        """Whether there are rewards for which it refuses an environment."""
+        return False
+
     def check_environment(self, env: gym.Env[Any, Any]) -> None:
         """Refuse an environment in which the agent cannot learn; neither of the two changes.
 

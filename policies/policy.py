@@ -36,6 +36,15 @@ class Policy(Configuration, ABC):
     indexes_only: ClassVar[bool] = False
     #: Whether `select` draws by `rng.random()` alone, so that its numbers can be drawn ahead in blocks.
     draws_uniforms_only: ClassVar[bool] = False
+    #: Whether `select` reads the visit counts, which only agents with a table have.
+    reads_visit_counts: ClassVar[bool] = False
+    #: Whether it takes an action value for the mean of as many rewards as the action has visits.
+    needs_sample_averages: ClassVar[bool] = False
+
+    @property
+    def reward_range(self) -> tuple[float, float]:
+        """Smallest and largest reward that the policy assumes; a reward outside is refused."""
+        return -np.inf, np.inf
 
     @property
     def schedule(self) -> Schedule:

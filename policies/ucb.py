@@ -117,6 +117,7 @@ class UCB(Policy):
     parameter_range: ClassVar[tuple[float, float]] = (0.0, np.inf)
     indexes_only: ClassVar[bool] = True
     draws_uniforms_only: ClassVar[bool] = True
+    reads_visit_counts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         as_schedule(self.name, "confidence", self.confidence, 0.0, np.inf)
@@ -133,3 +134,8 @@ class UCB(Policy):
     @property
     def probabilities(self) -> ProbabilitiesFunction:
         return _probabilities_first if self.ties == "first" else _probabilities_random
+
+
+def ucb1(*, ties: Ties = "random") -> UCB:
+    """UCB1 of Auer, Cesa-Bianchi & Fischer (2002): `ucb` with confidence √2, for rewards in [0, 1]."""
+    return UCB(confidence=math.sqrt(2.0), ties=ties)

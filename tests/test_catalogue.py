@@ -37,6 +37,9 @@ BUILDERS = {
     "policies": (build_policy, POLICIES),
     "schedules": (build_schedule, SCHEDULES),
 }
+BANDIT_POLICIES = [
+    *("ucb1", "kl_ucb", "bayes_ucb", "moss", "imed", "thompson_beta", "thompson_normal", "explore_then_commit"),
+]
 # Values of what must be given, where 1 is none.
 REQUIRED = {"function": "'my_rules:hold'", "command": "'train.py {env} {seed} {steps}'"}
 NAMES = [(kind, name) for kind, (_, catalogue) in BUILDERS.items() for name in catalogue]
@@ -53,6 +56,8 @@ def test_the_catalogue_has_the_names_of_the_design():
     assert list(AGENTS) == [
         *("random", "q_learning", "sarsa", "expected_sarsa", "double_q_learning", "n_step_q", "n_step_sarsa"),
         *("q_lambda", "dyna_q", "value_iteration", "policy_iteration"),
+        *("bandit", "gradient_bandit", "exp3", "sliding_window_ucb", "discounted_ucb", "ucb_tuned"),
+        "successive_elimination",
         *("softmax_regression", "mlp", "plain_cnn", "simple_cnn", "deep_cnn", "modern_cnn", "row_rnn"),
         *("ensemble", "char_rnn", "neural_bandit", "q_network", "dqn_2013", "dqn_2015", "dqn"),
         *("discretized", "numbered", "binned_actions", "linear_q"),
@@ -60,7 +65,7 @@ def test_the_catalogue_has_the_names_of_the_design():
         *("dummy_q", "epsilon_greedy_q", "noise_q", "discounted_q", "stochastic_q"),
         *("constant", "best_constant", "rule", "sb3", "script"),
     ]
-    assert list(POLICIES) == ["greedy", "epsilon_greedy", "random_noise", "softmax", "ucb", "uniform"]
+    assert list(POLICIES) == ["greedy", "epsilon_greedy", "random_noise", "softmax", "ucb", "uniform", *BANDIT_POLICIES]
     assert list(DISTRIBUTIONS) == ["quantile", "categorical"]
     assert list(SCHEDULES) == [*("constant", "linear", "exponential", "harmonic", "stepped_harmonic", "reciprocal")]
     # A constant schedule and a constant action: where each may stand, the other may not.
@@ -80,7 +85,7 @@ def test_every_entry_builds_from_its_name_and_from_its_own_text(kind, name):
         assert f"{name} needs {required[0]!r}" in message_of(CatalogueError, build, name)
     expression = f"{name}({', '.join(f'{key}={REQUIRED.get(key, 1)}' for key in required)})"
     built = build(expression)
-    assert built.name == name or kind == "agents"
+    assert built.name == name or kind == "agents" or name == "ucb1"
     assert to_data(build(str(built))) == to_data(built)
     assert to_data(build(str(parse_expression(expression)))) == to_data(built)
     assert to_data(build(parse_expression(expression))) == to_data(built)
@@ -108,7 +113,11 @@ def test_arguments_reach_their_parameters():
     ("build", "expression", "message"),
     [
         (build_agent, "q_lerning", "unknown agent 'q_lerning': did you mean 'q_learning'?"),
-        (build_agent, "zzzz", "unknown agent 'zzzz'; allowed: best_constant, binned_actions, char_rnn, constant, "),
+        (
+            build_agent,
+            "zzzz",
+            "unknown agent 'zzzz'; allowed: bandit, best_constant, binned_actions, char_rnn, constant, ",
+        ),
         (
             build_agent,
             "epsilon_greedy",

@@ -38,6 +38,31 @@ POLICIES = {
     "ucb first": policies.UCB(confidence=1.0, ties="first"),
     "uniform": policies.Uniform(),
 }
+# One bandit a state: each with the arguments that it needs.
+BANDITS = {
+    "bandit": lambda: agents.Bandit(),
+    "kl_ucb": lambda: agents.Bandit(policy=policies.KLUCB(c=3.0)),
+    "kl_ucb normal": lambda: agents.Bandit(policy=policies.KLUCB(rewards="normal", ties="first")),
+    "bayes_ucb": lambda: agents.Bandit(policy=policies.BayesUCB()),
+    "bayes_ucb normal": lambda: agents.Bandit(policy=policies.BayesUCB(rewards="normal")),
+    "moss": lambda: agents.Bandit(policy=policies.MOSS(horizon=40)),
+    "imed": lambda: agents.Bandit(policy=policies.IMED()),
+    "imed normal": lambda: agents.Bandit(policy=policies.IMED(rewards="normal")),
+    "thompson_beta": lambda: agents.Bandit(policy=policies.ThompsonBeta(successes=0.5, failures=0.5)),
+    "thompson_normal": lambda: agents.Bandit(policy=policies.ThompsonNormal()),
+    "explore_then_commit": lambda: agents.Bandit(policy=policies.ExploreThenCommit(pulls=2)),
+    "gradient_bandit": agents.GradientBandit,
+    "gradient_bandit without baseline": lambda: agents.GradientBandit(baseline=False),
+    "exp3": agents.EXP3,
+    "sliding_window_ucb": lambda: agents.SlidingWindowUCB(window=6),
+    "discounted_ucb": lambda: agents.DiscountedUCB(decay=0.9),
+    "ucb_tuned": agents.UCBTuned,
+    "successive_elimination": lambda: agents.SuccessiveElimination(failure_probability=0.9),
+    "q_learning": lambda: agents.QLearning(
+        policy=policies.ThompsonNormal(), learning_rate=policies.Harmonic(clock="visits")
+    ),
+}
+QUICK = ("kl_ucb", "thompson_beta", "bayes_ucb", "sliding_window_ucb", "ucb_tuned")
 CLOCKS = ("episode", "step", "visits")
 
 
@@ -94,6 +119,15 @@ def test_every_policy_with_every_learner(learner, policy, garnet, assert_loops_a
         pytest.skip("expected_sarsa refuses a policy without probabilities")
     agent, parameters = LEARNERS[learner]
     assert_loops_agree(lambda: agent(policy=POLICIES[policy], **parameters), garnet, episodes=EPISODES)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in BANDITS]
+)
+def test_bandits(name, assert_loops_agree):
+    # Rewards of 0 and 1, and several states that pay and several that do not.
+    env = gym.make("FrozenLake-v1", map_name="4x4")
+    assert_loops_agree(BANDITS[name], env, episodes=EPISODES)
 
 
 def test_the_random_agent(garnet, assert_loops_agree):

@@ -18,8 +18,20 @@ WITH_PROBABILITIES = [
     policies.UCB(confidence=1.5, ties="random"),
     policies.UCB(confidence=1.5, ties="first"),
     policies.Uniform(),
+    policies.KLUCB(c=3.0),
+    policies.KLUCB(rewards="normal", ties="first"),
+    policies.BayesUCB(ties="first"),
+    policies.BayesUCB(rewards="normal"),
+    policies.MOSS(horizon=30),
+    policies.IMED(),
+    policies.IMED(rewards="normal", deviation=2.0, ties="first"),
 ]
-WITHOUT_PROBABILITIES = [policies.RandomNoise(scale=1.0, ties=ties) for ties in TIES]
+WITHOUT_PROBABILITIES = [
+    *(policies.RandomNoise(scale=1.0, ties=ties) for ties in TIES),
+    policies.ThompsonBeta(),
+    policies.ThompsonNormal(),
+    policies.ExploreThenCommit(pulls=3),
+]
 SYMMETRIC = [policy for policy in WITH_PROBABILITIES if getattr(policy, "ties", "random") == "random"]
 IGNORING_THE_LEVEL = [
     policy for policy in WITH_PROBABILITIES if isinstance(policy, policies.EpsilonGreedy | policies.Greedy)

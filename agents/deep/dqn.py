@@ -44,7 +44,6 @@ from velodrome.policies.configuration import to_expression
 from velodrome.policies.epsilon_greedy import EpsilonGreedy
 from velodrome.policies.policy import Policy
 from velodrome.policies.schedules import Linear, Schedule, as_schedule
-from velodrome.policies.ucb import UCB
 
 Loss = Literal["squared", "huber"]
 Scaling = Literal["running", "bounds", "none"]
@@ -166,7 +165,7 @@ class DQN(Agent):
             check_number(f"{name}: initial_weights", self.initial_weights, 0.0)
         if not isinstance(self.policy, Policy):
             raise ConfigurationError(f"{name}: policy must be a policy, got {self.policy!r}")
-        if isinstance(self.policy, UCB) or self.policy.schedule.clock == "visits":
+        if self.policy.reads_visit_counts or self.policy.schedule.clock == "visits":
             raise ConfigurationError(
                 f"{name}: policy {self.policy} needs visit counts of a state, and a network keeps none: "
                 "take a policy without, and clock='episode' or 'step'"

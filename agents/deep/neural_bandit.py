@@ -20,7 +20,6 @@ from velodrome.agents.training import Training
 from velodrome.checks import ConfigurationError, check_integer, check_number
 from velodrome.policies.epsilon_greedy import EpsilonGreedy
 from velodrome.policies.policy import Policy
-from velodrome.policies.ucb import UCB
 
 
 class NeuralBandit(Agent):
@@ -60,7 +59,7 @@ class NeuralBandit(Agent):
         layers_of(self.name, self.network)
         if not isinstance(self.policy, Policy):
             raise ConfigurationError(f"{self.name}: policy must be a policy, got {self.policy!r}")
-        if isinstance(self.policy, UCB) or self.policy.schedule.clock == "visits":
+        if self.policy.reads_visit_counts or self.policy.schedule.clock == "visits":
             raise ConfigurationError(
                 f"{self.name}: policy {self.policy} needs visit counts of a state, but an image is hardly met twice: "
                 "take a policy without, and clock='episode' or 'step'"

@@ -254,6 +254,7 @@ def build_loop(
                 environment, rng = open_stream(words, ENVIRONMENT_WORDS), open_stream(words, AGENT_WORDS)
                 memory = arrays_at(pattern, row_of(addresses, seed), tables, num_actions)
                 action_values, visit_counts = memory.action_values, memory.visit_counts
+                shown_counts = memory.visit_counts
                 row_size = np.uint64(action_values.shape[1])
                 state, next_action = words[STATE], np.int64(-1)
                 if is_on_policy:
@@ -295,7 +296,7 @@ def build_loop(
                             if parameter != parameter:
                                 failure = BAD_PARAMETER
                                 break
-                        action = np.uint64(choose(action_values, visit_counts, masks, state, parameter, rng))
+                        action = np.uint64(choose(action_values, shown_counts, masks, state, parameter, rng))
                         if checks_actions and action >= row_size:
                             failure = BAD_ACTION
                             break
@@ -321,7 +322,7 @@ def build_loop(
                             failure = BAD_PARAMETER
                             break
                     if is_on_policy and not terminated:
-                        chosen = np.uint64(choose(action_values, visit_counts, masks, next_state, parameter, rng))
+                        chosen = np.uint64(choose(action_values, shown_counts, masks, next_state, parameter, rng))
                         if checks_actions and chosen >= row_size:
                             failure = BAD_ACTION
                             break
@@ -370,8 +371,10 @@ def build_loop(
     return compiled(loop)
 
 
-def loop_builder(arguments: tuple[str, ...]) -> Callable[..., Callable[..., Any]]:
+def loop_builder(arguments: tuple[str, ...], shown_counts: str) -> Callable[..., Callable[..., Any]]:
     """`build_loop` whose loop calls `learn` with these arguments alone, written as in its own call.
+
+    The policy is shown the array `shown_counts` of the memory in place of the visit counts.
 
     A function between the two that picks them costs Q(λ) half a step's time: Numba counts references to every array
     of the memory once more where it is handed on.
@@ -380,6 +383,7 @@ def loop_builder(arguments: tuple[str, ...]) -> Callable[..., Callable[..., Any]
     assert call
     handed = [_HANDED.get(argument, argument) for argument in arguments]
     source = f"{before}                    learn({', '.join(handed)})\n{after.partition('# fmt: skip')[2]}"
+    source = source.replace("shown_counts = memory.visit_counts\n", f"shown_counts = memory.{shown_counts}\n")
     namespace = dict(globals())
     # The lines keep their numbers, and the file is the key under which Numba keeps what it compiles.
     exec(compile("\n" * (build_loop.__code__.co_firstlineno - 1) + source, __file__, "exec"), namespace)

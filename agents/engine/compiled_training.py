@@ -123,6 +123,7 @@ def run_together(
         is_on_policy=first.is_on_policy, needs_next_parameter=first.needs_next_parameter,
         is_bandit=sampled.bandit is not None,
         num_actions=num_actions, tables=tables, parameter_clock=parameters.clock, rate_clock=rates.clock,
+        shown_counts=first.shown_counts,
     )  # fmt: skip
     model = sampled.model
     if pattern.action_values.shape != (model.num_states, model.num_actions) or any(

@@ -43,6 +43,7 @@ def compiled_loop(
     tables: int,
     parameter_clock: str,
     rate_clock: str,
+    shown_counts: str,
 ) -> Callable[..., Any]:
     """The compiled loop of a pair of functions, from memory, from disk or newly built.
 
@@ -65,11 +66,11 @@ def compiled_loop(
         "parameter_clock": parameter_clock,
         "rate_clock": rate_clock,
     }
-    key = (fingerprint, *options.values())
+    key = (fingerprint, shown_counts, *options.values())
     with _lock:
         loop = _loops.get(key)
         if loop is None:
-            loop = _loops[key] = _build(select, learn, visits_of, fingerprint=fingerprint, **options)
+            loop = _loops[key] = _build(select, learn, visits_of, shown_counts, fingerprint=fingerprint, **options)
     if loop in _refused:
         raise NotCompilableError(_refused[loop])
     return loop
@@ -168,12 +169,16 @@ def compile_now(loop: Any, arguments: tuple[Any, ...], select: Callable[..., Any
 
 
 def _build(
-    select: Callable[..., Any], learn: Callable[..., Any], visits_of: Callable[..., Any] | None, **options: Any
+    select: Callable[..., Any],
+    learn: Callable[..., Any],
+    visits_of: Callable[..., Any] | None,
+    shown_counts: str,
+    **options: Any,
 ) -> Callable[..., Any]:
     from velodrome.agents.engine.compiled_loop import loop_builder
 
-    options["fingerprint"] += _inlined(select, learn, visits_of)
-    return loop_builder(learn.arguments)(select, learn.function, visits_of, **options)  # type: ignore[attr-defined]
+    options["fingerprint"] += _inlined(select, learn, visits_of) + shown_counts
+    return loop_builder(learn.arguments, shown_counts)(select, learn.function, visits_of, **options)  # type: ignore[attr-defined]
 
 
 def _inlined(*parts: Callable[..., Any] | None) -> str:

@@ -23,7 +23,6 @@ from velodrome.policies.epsilon_greedy import EpsilonGreedy
 from velodrome.policies.policy import Policy
 from velodrome.policies.schedules import Schedule, as_schedule
 from velodrome.policies.ties import GREEDY
-from velodrome.policies.ucb import UCB
 
 
 class LinearQ(Agent):
@@ -80,7 +79,7 @@ class LinearQ(Agent):
         check_number(f"{self.name}: trace_decay", self.trace_decay, 0.0, 1.0)
         if not isinstance(self.policy, Policy):
             raise ConfigurationError(f"{self.name}: policy must be a policy, got {self.policy!r}")
-        if isinstance(self.policy, UCB) or self.policy.schedule.clock == "visits":
+        if self.policy.reads_visit_counts or self.policy.schedule.clock == "visits":
             raise ConfigurationError(
                 f"{self.name}: policy {self.policy} needs visit counts of a state, but features are shared by many: "
                 "take a policy without, and clock='episode' or 'step'"

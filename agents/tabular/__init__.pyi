@@ -1,7 +1,11 @@
+from .bandit import Bandit as Bandit
 from .discretized import Discretized as Discretized
 from .double_q_learning import DoubleQLearning as DoubleQLearning
 from .dyna_q import DynaQ as DynaQ
+from .exp3 import EXP3 as EXP3
 from .expected_sarsa import ExpectedSarsa as ExpectedSarsa
+from .forgetting_ucb import DiscountedUCB as DiscountedUCB, SlidingWindowUCB as SlidingWindowUCB
+from .gradient_bandit import GradientBandit as GradientBandit
 from .lectures import (
     discounted_q as discounted_q,
     dummy_q as dummy_q,
@@ -15,4 +19,6 @@ from .q_lambda import QLambda as QLambda
 from .q_learning import QLearning as QLearning
 from .random_agent import RandomAgent as RandomAgent
 from .sarsa import Sarsa as Sarsa
+from .successive_elimination import SuccessiveElimination as SuccessiveElimination
 from .tabular_agent import TabularAgent as TabularAgent
+from .ucb_tuned import UCBTuned as UCBTuned

@@ -31,12 +31,14 @@ from velodrome.agents.unfit_spaces import actions_refused
 from velodrome.checks import ConfigurationError, VelodromeError, check_number
 from velodrome.envs.bandit import Bandit
 from velodrome.envs.model.model_sampling import read_position, write_position, write_wrappers
+from velodrome.envs.reward_kind import reward_kind_of
 from velodrome.policies.epsilon_greedy import EpsilonGreedy
 from velodrome.policies.policy import Policy
-from velodrome.policies.schedules import Schedule, as_schedule
+from velodrome.policies.schedules import Harmonic, Schedule, as_schedule
 
 # Methods that agents do not call where they learn and act side by side.
 _COMPILED_AWAY = ("new_learner", "run_training", "act", "act_with_info", "begin_episode")
+_ANY_REWARD = (-np.inf, np.inf)
 _warned: set[tuple[type, str]] = set()
 
 
@@ -67,6 +69,8 @@ class TabularAgent(Agent):
     keeps_table: ClassVar[bool] = True
     is_on_policy: ClassVar[bool] = False
     needs_next_parameter: ClassVar[bool] = False
+    #: Array of the memory, of two dimensions, that the policy is shown in place of the visit counts.
+    shown_counts: ClassVar[str] = "visit_counts"
 
     def __post_init__(self) -> None:
         check_number(f"{self.name}: discount", self.discount, 0.0, 1.0)
@@ -76,6 +80,12 @@ class TabularAgent(Agent):
         check_number(f"{self.name}: initial_value", self.initial_value, -np.inf, np.inf)
         if not isinstance(self.policy, Policy):
             raise ConfigurationError(f"{self.name}: policy must be a policy, got {self.policy!r}")
+        if self.policy.needs_sample_averages and self.learning_rate != Harmonic(clock="visits"):
+            raise ConfigurationError(
+                f"{self.name}: policy {self.policy} takes action values for means of N(s, a) rewards: write "
+                f"bandit(policy={self.policy}), or give {self.name} the learning rate harmonic(clock='visits'), "
+                f"got {self.learning_rate}"
+            )
         if not isinstance(self.action_mask, bool):
             raise ConfigurationError(f"{self.name}: action_mask must be True or False, got {self.action_mask!r}")
 
@@ -107,6 +117,31 @@ class TabularAgent(Agent):
         It is called once a step, after the step was counted, with what it takes of the memory, state, action and rng.
         """
         return None
+
+    @property
+    def reward_range(self) -> tuple[float, float]:
+        """Smallest and largest reward that the agent and its policy assume."""
+        return self.policy.reward_range
+
+    @property
+    def assumes_rewards(self) -> bool:
+        return self.reward_range != _ANY_REWARD
+
+    def check_rewards(self, env: Any) -> None:
+        """Refuse an environment that is known to pay what is outside of `reward_range`.
+
+        Raises:
+            UnsupportedEnvironmentError: one line.
+        """
+        low, high = self.reward_range
+        if not self.assumes_rewards:
+            return
+        kind = reward_kind_of(env)
+        if kind.kind != "unknown" and not kind.is_within(low, high):
+            label = env.label if isinstance(env, SampledModel) else environment_label(env)
+            raise UnsupportedEnvironmentError(
+                f"{self} assumes rewards in [{low:g}, {high:g}], but those of {label} are {kind}"
+            )
 
     @property
     def honours_masks(self) -> bool:
@@ -141,6 +176,7 @@ class TabularAgent(Agent):
             if not isinstance(actions, spaces.Discrete):
                 raise UnsupportedEnvironmentError(actions_refused(self.name, actions, environment_label(env)))
             task = TabularTask(self.index_observations(env), int(actions.n), int(actions.start))
+        self.check_rewards(env)
         if self.action_mask:
             masks_of_model(env)
             if not self.honours_masks:
@@ -179,14 +215,16 @@ class TabularAgent(Agent):
             has_masks=self.action_mask,
             is_on_policy=self.is_on_policy,
             needs_next_parameter=self.needs_next_parameter,
+            shown_counts=self.shown_counts,
+            reward_range=self.reward_range,
+            expression=str(self),
         )
 
     @property
     def trains_side_by_side(self) -> bool:
         # What a class of the user's own does otherwise is not in the compiled step.
-        return not self.action_mask and all(
-            getattr(type(self), name) is getattr(TabularAgent, name) for name in _COMPILED_AWAY
-        )
+        is_plain = not self.action_mask and self.shown_counts == "visit_counts" and not self.assumes_rewards
+        return is_plain and all(getattr(type(self), name) is getattr(TabularAgent, name) for name in _COMPILED_AWAY)
 
     @property
     def runs_on_model(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from velodrome.agents.engine.buffered_stream import BufferedStream
 from velodrome.agents.engine.seeding import Streams
-from velodrome.agents.errors import no_such_action, policy_failure
+from velodrome.agents.errors import UnsupportedEnvironmentError, no_such_action, policy_failure
 from velodrome.agents.resuming.saving import whole_number
 from velodrome.agents.stepwise import StepwiseLearner
 from velodrome.agents.tabular.action_masks import among_available
@@ -100,6 +100,9 @@ class TabularLearner(StepwiseLearner):
         has_masks: whether action masks are honoured.
         is_on_policy: whether an update needs the next action.
         needs_next_parameter: whether it needs the policy's parameter in the next state.
+        shown_counts: array of the memory that the policy is shown in place of the visit counts.
+        reward_range: smallest and largest reward that are assumed.
+        expression: of the agent, for messages.
 
     Attributes:
         memory: as given.
@@ -124,8 +127,12 @@ class TabularLearner(StepwiseLearner):
         has_masks: bool,
         is_on_policy: bool,
         needs_next_parameter: bool,
+        shown_counts: str,
+        reward_range: tuple[float, float],
+        expression: str,
     ) -> None:
         self.memory, self.streams = memory, streams
+        self._expression = expression
         self.rng = streams.generator("agent")
         self.select = policy.select
         self.learn = by_name(learn, UPDATE, memory._fields)
@@ -141,7 +148,10 @@ class TabularLearner(StepwiseLearner):
         self._view = view = python_view(memory)
         self._counts = view.visit_counts
         self._policy_values = view.action_values if policy.indexes_only else memory.action_values
-        self._policy_counts = view.visit_counts if policy.indexes_only else memory.visit_counts
+        self.shown_counts = shown_counts
+        self._policy_counts = getattr(view if policy.indexes_only else memory, shown_counts)
+        self._lowest_reward, self._highest_reward = reward_range
+        self._checks_rewards = reward_range != (-np.inf, np.inf)
         self._num_states, self._num_actions = memory.action_values.shape
         self.masked_select = among_available(policy.select)
         self._needs_parameter = is_on_policy or needs_next_parameter
@@ -220,7 +230,14 @@ class TabularLearner(StepwiseLearner):
 
     # Methods called at every step look things up themselves where a call would cost as much as the look-up.
     def observe(self, observation: Any, reward: float, terminated: bool, truncated: bool) -> None:
-        """Learn from what the chosen action led to."""
+        """Learn from what the chosen action led to.
+
+        Raises:
+            UnsupportedEnvironmentError: the reward is outside of what the agent or its policy assumes.
+        """
+        if self._checks_rewards and not self._lowest_reward <= reward <= self._highest_reward:
+            allowed = f"[{self._lowest_reward:g}, {self._highest_reward:g}]"
+            raise UnsupportedEnvironmentError(f"{self._expression} assumes rewards in {allowed}, got {reward:g}")
         if self._is_plain and type(observation) is int:
             next_state = observation
         else:

@@ -49,6 +49,8 @@ AGENTS = Catalogue(
     agents, random="RandomAgent", q_learning="QLearning", sarsa="Sarsa", expected_sarsa="ExpectedSarsa",
     double_q_learning="DoubleQLearning", n_step_q="NStepQ", n_step_sarsa="NStepSarsa", q_lambda="QLambda",
     dyna_q="DynaQ", value_iteration="ValueIteration", policy_iteration="PolicyIteration",
+    bandit="Bandit", gradient_bandit="GradientBandit", exp3="EXP3", sliding_window_ucb="SlidingWindowUCB",
+    discounted_ucb="DiscountedUCB", ucb_tuned="UCBTuned", successive_elimination="SuccessiveElimination",
     softmax_regression="SoftmaxRegression", mlp="MLP", plain_cnn="PlainCNN", simple_cnn="SimpleCNN", deep_cnn="DeepCNN",
     modern_cnn="ModernCNN", row_rnn="RowRNN", ensemble="Ensemble", char_rnn="CharRNN", neural_bandit="NeuralBandit",
     q_network="q_network", dqn_2013="dqn_2013", dqn_2015="dqn_2015", dqn="DQN",
@@ -60,7 +62,8 @@ AGENTS = Catalogue(
 )  # fmt: skip
 POLICIES = Catalogue(
     policies, greedy="Greedy", epsilon_greedy="EpsilonGreedy", random_noise="RandomNoise", softmax="Softmax", ucb="UCB",
-    uniform="Uniform",
+    uniform="Uniform", ucb1="ucb1", kl_ucb="KLUCB", bayes_ucb="BayesUCB", moss="MOSS", imed="IMED",
+    thompson_beta="ThompsonBeta", thompson_normal="ThompsonNormal", explore_then_commit="ExploreThenCommit",
 )  # fmt: skip
 SCHEDULES = Catalogue(
     policies, constant="Constant", linear="Linear", exponential="Exponential", harmonic="Harmonic",

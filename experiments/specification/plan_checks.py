@@ -138,6 +138,8 @@ def _refusal(
 
 def _is_fit(planned: PlannedAgent, environment: PlannedEnvironment) -> bool:
     """Whether the environment's model alone shows that an agent can learn, so that no environment has to be made."""
+    if planned.agent.assumes_rewards:
+        return False
     if environment.profile.bandit is not None:
         return isinstance(planned.agent, TabularAgent) and not planned.agent.action_mask
     if environment.profile.model is None:

@@ -168,7 +168,7 @@ MEASURES: dict[str, Measure] = {
         ),
         Measure(
             "pseudo_regret", "pseudo-regret",
-            "What the pulled arms were expected to pay less than the best arm, summed over the episodes of training.",
+            "What pulled arms were expected to pay less than the best arm, summed over all episodes.",
             higher_is_better=False, is_shown=False,
         ),
     )

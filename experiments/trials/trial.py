@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -185,7 +186,12 @@ def cumulative_curve(pseudo_regrets: NDArray[np.float64]) -> Curve:
     Between a power of 2 and the next it has `POINTS` points, so that a long training takes little room, and one at the
     end.
     """
-    number = len(pseudo_regrets)
+    points = _points(len(pseudo_regrets))
+    return Curve(PSEUDO_REGRET, "episode", points, np.cumsum(pseudo_regrets)[points - 1])
+
+
+@lru_cache(maxsize=8)
+def _points(number: int) -> NDArray[np.int64]:
     at = [np.arange(1, min(number, POINTS) + 1)]
     start = POINTS
     while start < number:
@@ -193,8 +199,7 @@ def cumulative_curve(pseudo_regrets: NDArray[np.float64]) -> Curve:
         at.append(np.arange(start + every, min(2 * start, number) + 1, every))
         start *= 2
     at.append(np.array([number]))
-    points = np.unique(np.concatenate(at))
-    return Curve(PSEUDO_REGRET, "episode", points, np.cumsum(pseudo_regrets)[points - 1])
+    return np.unique(np.concatenate(at))
 
 
 def _cell(value: Any) -> str:

@@ -1,0 +1,139 @@
+"""Thompson sampling: each action as often as it is the best under the posterior."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+
+from velodrome.checks import check_number
+from velodrome.policies.divergences import within_one
+from velodrome.policies.policy import Policy, SelectFunction
+
+
+def draw_gamma(shape: float, rng: Any) -> float:
+    """A Gamma(shape, 1) variable, shape > 0, from standard normal and uniform numbers.
+
+    Source: Marsaglia & Tsang (2000), A simple method for generating gamma variables.
+    """
+    boost: float = 1.0
+    if shape < 1.0:
+        boost = math.exp(math.log(1.0 - rng.random()) / shape)
+        shape += 1.0
+    d = shape - 1.0 / 3.0
+    c = 1.0 / math.sqrt(9.0 * d)
+    while True:
+        x: float = rng.standard_normal()
+        v = 1.0 + c * x
+        if v > 0.0:
+            v = v * v * v
+            u = 1.0 - rng.random()
+            if u < 1.0 - 0.0331 * x * x * x * x or math.log(u) < 0.5 * x * x + d - d * v + d * math.log(v):
+                return d * v * boost
+
+
+def draw_beta(a: float, b: float, rng: Any) -> float:
+    """A Beta(a, b) variable, as a share of two gamma variables; both parameters above 0."""
+    first, second = draw_gamma(a, rng), draw_gamma(b, rng)
+    total = first + second
+    return first / total if total > 0.0 else 0.5
+
+
+@lru_cache(maxsize=256)
+def _select_beta(successes: float, failures: float) -> SelectFunction:
+    def select(
+        action_values: Sequence[float], visit_counts: Sequence[int], parameter: float, rng: np.random.Generator
+    ) -> int:
+        best, chosen = -1.0, 0
+        for action in range(len(action_values)):
+            count = visit_counts[action]
+            won = within_one(action_values[action]) * count if count > 0 else 0.0
+            drawn = draw_beta(successes + won, failures + (count - won), rng)
+            if drawn > best:
+                best, chosen = drawn, action
+        return chosen
+
+    return select
+
+
+@lru_cache(maxsize=256)
+def _select_normal(mean: float, prior_precision: float, precision: float) -> SelectFunction:
+    def select(
+        action_values: Sequence[float], visit_counts: Sequence[int], parameter: float, rng: np.random.Generator
+    ) -> int:
+        best, chosen = -math.inf, 0
+        for action in range(len(action_values)):
+            count = visit_counts[action]
+            seen = precision * count
+            total = prior_precision + seen
+            middle = (prior_precision * mean + seen * action_values[action]) / total if count > 0 else mean
+            drawn = middle + rng.standard_normal() / math.sqrt(total)
+            if drawn > best:
+                best, chosen = drawn, action
+        return chosen
+
+    return select
+
+
+@dataclass(frozen=True)
+class ThompsonBeta(Policy):
+    """Draws each action's mean from its posterior Beta(`successes` + S, `failures` + N - S), takes the largest draw.
+
+    S = Q(s, a) N(s, a) is the sum of its rewards, N = N(s, a): rewards of 0 and 1 are successes and failures, and those
+    between count as fractions of both. `successes` and `failures` are the prior's; 1 and 1 is uniform.
+
+    Raises:
+        ConfigurationError: `successes` or `failures` is not positive.
+
+    Source: Thompson (1933); Chapelle & Li (2011), An empirical evaluation of Thompson sampling, algorithm 2.
+    """
+
+    successes: float = 1.0
+    failures: float = 1.0
+    indexes_only: ClassVar[bool] = True
+    reads_visit_counts: ClassVar[bool] = True
+    needs_sample_averages: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_number(f"{self.name}: successes", self.successes, 0.0, np.inf, open_low=True)
+        check_number(f"{self.name}: failures", self.failures, 0.0, np.inf, open_low=True)
+
+    @property
+    def reward_range(self) -> tuple[float, float]:
+        return 0.0, 1.0
+
+    @property
+    def select(self) -> SelectFunction:
+        return _select_beta(float(self.successes), float(self.failures))
+
+
+@dataclass(frozen=True)
+class ThompsonNormal(Policy):
+    """Draws each action's mean from its normal posterior, takes the largest draw.
+
+    Rewards have the known standard deviation `deviation`; the prior of every mean is normal with `prior_mean` and
+    `prior_deviation`, all in units of the rewards.
+
+    Raises:
+        ConfigurationError: a deviation is not positive.
+
+    Source: Thompson (1933); Russo et al. (2018), A tutorial on Thompson sampling, section 4.
+    """
+
+    deviation: float = 1.0
+    prior_mean: float = 0.0
+    prior_deviation: float = 1.0
+    indexes_only: ClassVar[bool] = True
+    reads_visit_counts: ClassVar[bool] = True
+    needs_sample_averages: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_number(f"{self.name}: deviation", self.deviation, 0.0, np.inf, open_low=True)
+        check_number(f"{self.name}: prior_mean", self.prior_mean, -np.inf, np.inf)
+        check_number(f"{self.name}: prior_deviation", self.prior_deviation, 0.0, np.inf, open_low=True)
+
+    @property
+    def select(self) -> SelectFunction:
+        return _select_normal(float(self.prior_mean), float(self.prior_deviation) ** -2, float(self.deviation) ** -2)
