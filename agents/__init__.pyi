@@ -36,6 +36,7 @@ from .linear.linear_q import LinearQ as LinearQ
 from .planning.planning_agents import PolicyIteration as PolicyIteration, ValueIteration as ValueIteration
 from .resuming.saving import SavedAgentError as SavedAgentError
 from .snapshots import Snapshots as Snapshots
+from .tabular.bootstrapped_q import BootstrappedQ as BootstrappedQ
 from .tabular.discretized import Discretized as Discretized
 from .tabular.double_q_learning import DoubleQLearning as DoubleQLearning
 from .tabular.dyna_q import DynaQ as DynaQ

@@ -1,3 +1,4 @@
+from .bootstrapped_q import BootstrappedQ as BootstrappedQ
 from .discretized import Discretized as Discretized
 from .double_q_learning import DoubleQLearning as DoubleQLearning
 from .dyna_q import DynaQ as DynaQ

@@ -66,7 +66,7 @@ class Discretized(Agent):
     @property
     def action_values(self) -> np.ndarray:
         """Action values float64 (num_bins, num_actions), the live array."""
-        values: np.ndarray = self.learner.memory.action_values
+        values: np.ndarray = self.learner.greedy_values
         return values
 
     def view_of(self, env: Any) -> gym.Env[Any, Any]:

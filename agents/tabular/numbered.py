@@ -82,7 +82,7 @@ class Numbered(Agent):
     @property
     def action_values(self) -> np.ndarray:
         """Action values float64 (limit + 1, num_actions), the live array; the last row is that of all others."""
-        values: np.ndarray = self.learner.memory.action_values
+        values: np.ndarray = self.learner.greedy_values
         return values
 
     @property
