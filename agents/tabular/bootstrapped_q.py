@@ -77,9 +77,9 @@ class BootstrappedQ(TabularAgent):
         ConfigurationError: a parameter is out of range.
 
     Source: Osband et al. (2016), Deep Exploration via Bootstrapped DQN; Osband, Aslanides & Cassirer (2018),
-    Randomized Prior Functions. Deviations: 1. tables for networks: what a head adds to its prior is learnt from 0, which
-    is one table that starts as `initial_value` + prior, and fades with what is learnt; 2. each step is learnt from as it
-    comes, once, instead of from a replay; 3. greedy actions are those of the mean, instead of a vote.
+    Randomized Prior Functions. Deviations: 1. tables for networks: a prior and what is learnt beside it are one table,
+    which starts as `initial_value` plus the prior, and the prior fades where it learns; 2. each step is learnt from
+    once, as it comes, instead of from a replay; 3. greedy actions are those of the mean, instead of a vote.
     """
 
     learning_rate: float | Schedule = 0.5
