@@ -240,7 +240,10 @@ def _divergence(first: float, second: float) -> float:
 
 
 def _text(value: float | None) -> str:
-    return "-" if value is None else "infinite" if math.isinf(value) else number(value)
+    if value is None:
+        return "-"
+    # What is less is rounding.
+    return "infinite" if math.isinf(value) else number(0.0 if abs(value) < 1e-16 else value)
 
 
 def _joined(**values: float | None) -> str:

@@ -30,7 +30,7 @@ class BootstrappedMemory(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def make_learn_bootstrapped_q(heads: int, head_share: float) -> Callable[..., None]:
+def make_learn_bootstrapped_q(head_share: float) -> Callable[..., None]:
     """Update of every head that may learn from the step; at an episode's end another head is drawn."""
     is_shared = head_share >= 1.0
 
@@ -38,6 +38,7 @@ def make_learn_bootstrapped_q(heads: int, head_share: float) -> Callable[..., No
         memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
         learning_rate: float, discount: float, rng: Any, next_mask: Any,
     ) -> None:  # fmt: skip
+        heads = len(memory.head_values) // len(memory.action_values)
         first, next_first = np.int64(state) * heads, np.int64(next_state) * heads
         total = 0.0
         for head in range(heads):
@@ -113,4 +114,4 @@ class BootstrappedQ(TabularAgent):
 
     @property
     def update(self) -> Callable[..., None]:
-        return make_learn_bootstrapped_q(int(self.heads), float(self.head_share))
+        return make_learn_bootstrapped_q(float(self.head_share))
