@@ -22,7 +22,7 @@ def exact_evaluator(agent: Any, env: Any, rule: SuccessRule | None) -> Callable[
     sampled = env if isinstance(env, SampledModel) else SampledModel.of(env)
     if isinstance(sampled, str):
         return sampled
-    if agent.needs_action_mask or agent.remembers_observations:
+    if agent.needs_action_mask or (agent.remembers_observations and not agent.acts_by_step):
         return f"what {agent.name} does is no function of the observation"
     model = sampled.model
     space = None if isinstance(env, SampledModel) else env.observation_space
@@ -31,7 +31,8 @@ def exact_evaluator(agent: Any, env: Any, rule: SuccessRule | None) -> Callable[
     success = None if rule is None else rule.success_outcomes(model)
 
     def evaluate(agent: Any) -> Mapping[str, float]:
-        policy = agent.action_probabilities(observations)
+        asked = agent.action_probabilities_by_step if agent.acts_by_step else agent.action_probabilities
+        policy = asked(observations)
         value = evaluate_policy(model, policy, success)
         rate = {} if value.success_rate is None else {"success_rate": value.success_rate}
         return {"return": value.expected_return} | rate

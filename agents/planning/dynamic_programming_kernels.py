@@ -108,19 +108,21 @@ def policy_values_within(
     offsets: Any, probabilities: Any, next_states: Any, rewards: Any, terminated: Any, success: Any, policy: Any,
     time_limit: int,
 ) -> Any:  # fmt: skip
-    """Returns and success probabilities float64 (S,) of a policy over the last `time_limit` steps of an episode.
+    """Returns and success probabilities float64 (S,) of a policy over the `time_limit` steps of an episode.
 
+    The policy is float64 (horizon, S, A), one for each step; after the last comes the first again.
     `success` marks the outcomes with which a successful episode ends; the step that meets the time limit ends it
     whatever its outcome.
     """
-    num_states, num_actions = policy.shape
+    horizon, num_states, num_actions = policy.shape
     returns, rates = np.zeros(num_states), np.zeros(num_states)
     new_returns, new_rates = np.empty(num_states), np.empty(num_states)
     for sweep in range(time_limit):
+        step = (time_limit - 1 - sweep) % horizon
         for state in range(num_states):
             state_return, state_rate = 0.0, 0.0
             for action in range(num_actions):
-                share = policy[state, action]
+                share = policy[step, state, action]
                 if share > 0.0:
                     pair = state * num_actions + action
                     total, rate = 0.0, 0.0

@@ -12,8 +12,10 @@ from .lectures import (
 )
 from .n_step import NStepQ as NStepQ, NStepSarsa as NStepSarsa
 from .numbered import Numbered as Numbered
+from .psrl import PSRL as PSRL
 from .q_lambda import QLambda as QLambda
 from .q_learning import QLearning as QLearning
 from .random_agent import RandomAgent as RandomAgent
 from .sarsa import Sarsa as Sarsa
 from .tabular_agent import TabularAgent as TabularAgent
+from .ucbvi import UCBVI as UCBVI

@@ -66,6 +66,7 @@ class TabularAgent(Agent):
     keeps_table: ClassVar[bool] = True
     is_on_policy: ClassVar[bool] = False
     needs_next_parameter: ClassVar[bool] = False
+    learner_class: ClassVar[type[TabularLearner]] = TabularLearner
 
     def __post_init__(self) -> None:
         check_number(f"{self.name}: discount", self.discount, 0.0, 1.0)
@@ -90,6 +91,10 @@ class TabularAgent(Agent):
         The policy explores by `action_values`. Where greedy acting reads other values, they are `greedy_values`, of the
         same shape.
         """
+
+    def memory_for(self, task: TabularTask) -> Any:
+        """A new memory for a task."""
+        return self.new_memory(task.index.num_states, task.num_actions)
 
     def draw_memory(self, memory: Any, streams: Streams) -> None:
         """Fill in what a new memory holds at random, the same for the same seed (`streams.at`)."""
@@ -171,9 +176,9 @@ class TabularAgent(Agent):
         return task
 
     def new_learner(self, task: TabularTask, streams: Streams) -> TabularLearner:
-        memory = self.new_memory(task.index.num_states, task.num_actions)
+        memory = self.memory_for(task)
         self.draw_memory(memory, streams)
-        return TabularLearner(
+        return self.learner_class(
             name=self.name,
             task=task,
             memory=memory,
