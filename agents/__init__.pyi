@@ -38,6 +38,7 @@ from .planning.planning_agents import PolicyIteration as PolicyIteration, ValueI
 from .resuming.saving import SavedAgentError as SavedAgentError
 from .snapshots import Snapshots as Snapshots
 from .tabular.bandit import Bandit as Bandit
+from .tabular.bootstrapped_q import BootstrappedQ as BootstrappedQ
 from .tabular.discretized import Discretized as Discretized
 from .tabular.double_q_learning import DoubleQLearning as DoubleQLearning
 from .tabular.dyna_q import DynaQ as DynaQ
@@ -54,11 +55,15 @@ from .tabular.lectures import (
 )
 from .tabular.n_step import NStepQ as NStepQ, NStepSarsa as NStepSarsa
 from .tabular.numbered import Numbered as Numbered
+from .tabular.optimistic_q import OptimisticQ as OptimisticQ
+from .tabular.psrl import PSRL as PSRL
 from .tabular.q_lambda import QLambda as QLambda
 from .tabular.q_learning import QLearning as QLearning
 from .tabular.random_agent import RandomAgent as RandomAgent
+from .tabular.rlsvi import RLSVI as RLSVI
 from .tabular.sarsa import Sarsa as Sarsa
 from .tabular.successive_elimination import SuccessiveElimination as SuccessiveElimination
 from .tabular.tabular_agent import TabularAgent as TabularAgent
 from .tabular.ucb_tuned import UCBTuned as UCBTuned
+from .tabular.ucbvi import UCBVI as UCBVI
 from .training_log import Curve as Curve, TrainingLog as TrainingLog

@@ -96,6 +96,8 @@ class Agent(Configuration, ABC):
     takes_batches: ClassVar[bool] = False
     #: Whether `act` depends on earlier observations of the episode; `begin_episode` forgets them.
     remembers_observations: ClassVar[bool] = False
+    #: Whether it remembers nothing but how many steps an episode has had; see `action_probabilities_by_step`.
+    acts_by_step: ClassVar[bool] = False
 
     # Whether a class makes its own `__init__`, and says by `_parameters` what was given to it.
     _has_own_parameters: ClassVar[bool] = False
@@ -593,6 +595,16 @@ class Agent(Configuration, ABC):
             actions = [called(method, partial(self.act, observation)) for observation in observations]
         chosen = [read_action(action, space, method) - int(space.start) for action in actions]
         return np.eye(int(space.n))[chosen]
+
+    def action_probabilities_by_step(self, observations: Any) -> np.ndarray:
+        """The greedy policy of an agent that `acts_by_step`, float64 (horizon, batch, num_actions).
+
+        After `horizon` steps of an episode it begins again with the first.
+
+        Raises:
+            NotImplementedError: the agent does not act by step.
+        """
+        raise NotImplementedError(f"{self.name} does not act by step")
 
     # -- saving -------------------------------------------------------------------------------------------------
 

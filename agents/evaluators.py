@@ -27,7 +27,7 @@ def exact_evaluator(agent: Any, env: Any, rule: SuccessRule | None) -> Callable[
         sampled = SampledModel.of_bandit(env) if isinstance(env.unwrapped, Bandit) else SampledModel.of(env)
     if isinstance(sampled, str):
         return sampled
-    if agent.needs_action_mask or agent.remembers_observations:
+    if agent.needs_action_mask or (agent.remembers_observations and not agent.acts_by_step):
         return f"what {agent.name} does is no function of the observation"
     model = sampled.model
     space = None if isinstance(env, SampledModel) else env.observation_space
@@ -37,7 +37,8 @@ def exact_evaluator(agent: Any, env: Any, rule: SuccessRule | None) -> Callable[
     def evaluate(agent: Any) -> Mapping[str, float]:
         model = sampled.present_model
         success = None if rule is None else rule.success_outcomes(model)
-        policy = agent.action_probabilities(observations)
+        asked = agent.action_probabilities_by_step if agent.acts_by_step else agent.action_probabilities
+        policy = asked(observations)
         value = evaluate_policy(model, policy, success)
         rate = {} if value.success_rate is None else {"success_rate": value.success_rate}
         return {"return": value.expected_return} | rate

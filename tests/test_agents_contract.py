@@ -20,6 +20,7 @@ LEARNERS = {
     "n_step_sarsa": lambda **p: agents.NStepSarsa(**p),
     "q_lambda": lambda **p: agents.QLambda(**p),
     "dyna_q": lambda **p: agents.DynaQ(**p),
+    "bootstrapped_q": lambda **p: agents.BootstrappedQ(heads=3, **p),
     "random": lambda **p: agents.RandomAgent(),
 }
 PLANNERS = {

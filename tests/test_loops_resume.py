@@ -17,6 +17,7 @@ LEARNERS = {
     "n_step_sarsa": (agents.NStepSarsa, {"n": 3}),
     "q_lambda": (agents.QLambda, {"trace_decay": 0.8, "traces": "accumulating"}),
     "dyna_q": (agents.DynaQ, {"planning_steps": 3}),
+    "bootstrapped_q": (agents.BootstrappedQ, {"heads": 3}),
     "random": (agents.RandomAgent, {}),
 }
 LOOP_ORDERS = {

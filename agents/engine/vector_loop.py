@@ -139,7 +139,7 @@ def run_greedily(
 
     first, number = learners[0], len(learners)
     act_all = compiled_greedy(GREEDY[first.ties], first.ties)
-    action_values = np.stack([learner.memory.action_values for learner in learners])
+    action_values = np.stack([learner.greedy_values for learner in learners])
     generators = [learner.streams.generator("acting") for learner in learners]
     streams = np.stack([read_generator(generator) for generator in generators])
     states, chosen = np.zeros(number, np.int64), np.zeros(number, np.int64)

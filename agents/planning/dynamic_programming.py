@@ -18,6 +18,8 @@ from velodrome.envs.model.transition_model import TransitionModel
 # Sweeps of an episode without a time limit stop when no value changes by more than this.
 TOLERANCE = 1e-13
 MAX_SWEEPS = 200_000
+# Rounds through a policy by step, likewise.
+MAX_ROUNDS = 1_000
 # A state counts as certain to end an episode when the chance that it does not is below this.
 CERTAIN = 1e-9
 
@@ -35,18 +37,20 @@ class ExactValue:
 
 
 def evaluate_policy(model: TransitionModel, policy: np.ndarray, success: np.ndarray | None) -> ExactValue:
-    """Exact value of a stationary policy from the initial distribution.
+    """Exact value of a policy from the initial distribution.
 
     Args:
         model: the environment's model.
-        policy: action probabilities, float64 (S, A).
+        policy: action probabilities, float64 (S, A); of one that depends on the step, (horizon, S, A), which begins
+            again with the first after the last.
         success: outcomes with which a successful episode ends, bool (num_outcomes,), or None.
 
     Raises:
         ValueError: the policy or the successes are not those of the model's states, actions and outcomes.
     """
     policy = np.ascontiguousarray(policy, dtype=np.float64)
-    _check_shape("policy", policy, (model.num_states, model.num_actions))
+    by_step = policy if policy.ndim == 3 else policy[None]
+    _check_shape("policy", by_step[0], (model.num_states, model.num_actions))
     if success is not None:
         _check_shape("success", success, (model.num_outcomes,))
     if model.time_limit is not None:
@@ -55,10 +59,14 @@ def evaluate_policy(model: TransitionModel, policy: np.ndarray, success: np.ndar
         marked = np.zeros(len(model.rewards), dtype=np.bool_) if success is None else success
         with compiling_if_first(policy_values_within):
             returns, rates = policy_values_within(
-                model.offsets, model.probabilities, model.next_states, model.rewards, model.terminated, marked, policy,
+                model.offsets, model.probabilities, model.next_states, model.rewards, model.terminated, marked, by_step,
                 model.time_limit,
             )  # fmt: skip
         return ExactValue(None if success is None else _start_value(model, rates), _start_value(model, returns))
+    if policy.ndim == 3:
+        earned_on_ending = None if success is None else (success & model.terminated).astype(np.float64)
+        rate = None if earned_on_ending is None else _unlimited_by_step(model, earned_on_ending, policy)
+        return ExactValue(rate, _unlimited_by_step(model, model.rewards, policy))
     rate = None if success is None else _start_value(model, _success_values(model, success, policy))
     return ExactValue(rate, _unlimited_return(model, policy))
 
@@ -173,6 +181,20 @@ def _success_values(model: TransitionModel, success: np.ndarray, policy: np.ndar
     # The step that meets the time limit ends the episode whatever its outcome.
     last, _ = _repeat(model, success.astype(np.float64), kept, policy, 1, -1.0)
     return _repeat(model, earned_on_ending, kept, policy, model.time_limit - 1, -1.0, start=last)[0]
+
+
+def _unlimited_by_step(model: TransitionModel, gains: np.ndarray, policy: np.ndarray) -> float:
+    """Expected sum of gains of a policy by step without time limit; infinite where it grows for ever."""
+    sweeps = [sweep_of(model, gains, _continuing(model), of_step) for of_step in policy[::-1]]
+    values = np.zeros(model.num_states)
+    for _ in range(MAX_ROUNDS):
+        before = values
+        for sweep in sweeps:
+            values = sweep(values)
+        if np.abs(values - before).max() <= TOLERANCE:
+            break
+    drift = _start_value(model, values) - _start_value(model, before)
+    return _start_value(model, values) if abs(drift) < CERTAIN else float(np.copysign(np.inf, drift))
 
 
 def _unlimited_return(model: TransitionModel, policy: np.ndarray) -> float:

@@ -1,4 +1,5 @@
 from .bandit import Bandit as Bandit
+from .bootstrapped_q import BootstrappedQ as BootstrappedQ
 from .discretized import Discretized as Discretized
 from .double_q_learning import DoubleQLearning as DoubleQLearning
 from .dyna_q import DynaQ as DynaQ
@@ -15,10 +16,14 @@ from .lectures import (
 )
 from .n_step import NStepQ as NStepQ, NStepSarsa as NStepSarsa
 from .numbered import Numbered as Numbered
+from .optimistic_q import OptimisticQ as OptimisticQ
+from .psrl import PSRL as PSRL
 from .q_lambda import QLambda as QLambda
 from .q_learning import QLearning as QLearning
 from .random_agent import RandomAgent as RandomAgent
+from .rlsvi import RLSVI as RLSVI
 from .sarsa import Sarsa as Sarsa
 from .successive_elimination import SuccessiveElimination as SuccessiveElimination
 from .tabular_agent import TabularAgent as TabularAgent
 from .ucb_tuned import UCBTuned as UCBTuned
+from .ucbvi import UCBVI as UCBVI

@@ -14,6 +14,7 @@ from velodrome.agents.agent import Agent, Loop
 from velodrome.agents.deep.labelled_task import ObservationError, numbers
 from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
+from velodrome.agents.tabular.finite_horizon import refuse_by_step
 from velodrome.agents.tabular.observation_index import is_finite
 from velodrome.agents.tabular.q_learning import QLearning
 from velodrome.agents.tabular.tabular_agent import TabularAgent
@@ -54,6 +55,7 @@ class Discretized(Agent):
         if not isinstance(self.agent, TabularAgent):
             order = ": write binned_actions(discretized(...))" * (getattr(self.agent, "name", "") == "binned_actions")
             raise ConfigurationError(f"{self.name}: agent must be a tabular agent, got {self.agent}{order}")
+        refuse_by_step(self.name, self.agent)
         check_dimensions(f"{self.name}: ", self.dimensions, "bins", self.bins)
         self._inner: TabularAgent = dataclasses.replace(self.agent)
 
@@ -66,7 +68,7 @@ class Discretized(Agent):
     @property
     def action_values(self) -> np.ndarray:
         """Action values float64 (num_bins, num_actions), the live array."""
-        values: np.ndarray = self.learner.memory.action_values
+        values: np.ndarray = self.learner.greedy_values
         return values
 
     def view_of(self, env: Any) -> gym.Env[Any, Any]:

@@ -17,6 +17,7 @@ from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.errors import EnvironmentFailureError, UnsupportedEnvironmentError, environment_label
 from velodrome.agents.named_objects import NamedObject, find, is_name, own_object
+from velodrome.agents.tabular.finite_horizon import refuse_by_step
 from velodrome.agents.tabular.q_learning import QLearning
 from velodrome.agents.tabular.tabular_agent import TabularAgent
 from velodrome.agents.tabular.tabular_learner import TabularLearner, TabularTask
@@ -61,6 +62,7 @@ class Numbered(Agent):
             raise ConfigurationError(f"{self.name}: agent must be a tabular agent, got {self.agent}")
         if self.agent.action_mask:
             raise ConfigurationError(f"{self.name}: agent must learn without action masks, got {self.agent}")
+        refuse_by_step(self.name, self.agent)
         check_integer(f"{self.name}: limit", self.limit, minimum=1, maximum=_MOST_ROWS)
         if callable(self.features):
             self.features = NamedObject.of(self.features)
@@ -82,7 +84,7 @@ class Numbered(Agent):
     @property
     def action_values(self) -> np.ndarray:
         """Action values float64 (limit + 1, num_actions), the live array; the last row is that of all others."""
-        values: np.ndarray = self.learner.memory.action_values
+        values: np.ndarray = self.learner.greedy_values
         return values
 
     @property

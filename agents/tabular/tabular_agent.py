@@ -71,6 +71,7 @@ class TabularAgent(Agent):
     needs_next_parameter: ClassVar[bool] = False
     #: Array of the memory, of two dimensions, that the policy is shown in place of the visit counts.
     shown_counts: ClassVar[str] = "visit_counts"
+    learner_class: ClassVar[type[TabularLearner]] = TabularLearner
 
     def __post_init__(self) -> None:
         check_number(f"{self.name}: discount", self.discount, 0.0, 1.0)
@@ -96,7 +97,18 @@ class TabularAgent(Agent):
 
     @abstractmethod
     def new_memory(self, num_states: int, num_actions: int) -> Any:
-        """Named tuple of the arrays that the learner keeps; `action_values` and `visit_counts` among them."""
+        """Named tuple of the arrays that the learner keeps; `action_values` and `visit_counts` among them.
+
+        The policy explores by `action_values`. Where greedy acting reads other values, they are `greedy_values`, of the
+        same shape.
+        """
+
+    def memory_for(self, task: TabularTask) -> Any:
+        """A new memory for a task."""
+        return self.new_memory(task.index.num_states, task.num_actions)
+
+    def draw_memory(self, memory: Any, streams: Streams) -> None:
+        """Fill in what a new memory holds at random, the same for the same seed (`streams.at`)."""
 
     @property
     @abstractmethod
@@ -201,10 +213,12 @@ class TabularAgent(Agent):
         return task
 
     def new_learner(self, task: TabularTask, streams: Streams) -> TabularLearner:
-        return TabularLearner(
+        memory = self.memory_for(task)
+        self.draw_memory(memory, streams)
+        return self.learner_class(
             name=self.name,
             task=task,
-            memory=self.new_memory(task.index.num_states, task.num_actions),
+            memory=memory,
             streams=streams,
             policy=self.policy,
             learn=self.update,
@@ -364,7 +378,7 @@ class TabularAgent(Agent):
     @property
     def action_values(self) -> np.ndarray:
         """Action values float64 (num_states, num_actions), the live array."""
-        values: np.ndarray = self.learner.memory.action_values
+        values: np.ndarray = self.learner.greedy_values
         return values
 
     @property
@@ -424,7 +438,7 @@ class TabularAgent(Agent):
             return None
         learner = self.learner
         states, masks = learner.task.index.index_batch(observations), learner.action_masks.by_state
-        values = learner.memory.action_values[states]
+        values = learner.greedy_values[states]
         return greedy_probabilities(values, self.ties, None if masks is None else masks[states])
 
     def observe(

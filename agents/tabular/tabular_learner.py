@@ -40,6 +40,9 @@ class Rows(dict[int, Any]):
         self[row] = view = memoryview(self.array[row])
         return view
 
+    def __len__(self) -> int:
+        return len(self.array)
+
 
 def python_view(memory: Any) -> Any:
     """The named tuple of a learner's arrays in the form in which plain Python reads them fastest."""
@@ -188,11 +191,15 @@ class TabularLearner(StepwiseLearner):
         self._forget(self.memory)
 
     @property
+    def greedy_values(self) -> np.ndarray:
+        """Action values float64 (S, A) by which one acts greedily, the live array; the policy may explore by others."""
+        values: np.ndarray = getattr(self.memory, "greedy_values", self.memory.action_values)
+        return values
+
+    @property
     def greedy(self) -> GreedyTable:
         """The table as one acts on it, ties broken by a stream that training does not share."""
-        return GreedyTable(
-            self.memory.action_values, self._index, self._start, self.ties, self.streams.generator("acting")
-        )
+        return GreedyTable(self.greedy_values, self._index, self._start, self.ties, self.streams.generator("acting"))
 
     def state_of(self, observation: Any) -> int:
         """Row of an observation.
@@ -343,7 +350,7 @@ class TabularLearner(StepwiseLearner):
             self.pause()
 
     def action_values(self, observations: Any) -> np.ndarray:
-        values: np.ndarray = self.memory.action_values[self._index.index_batch(observations)]
+        values: np.ndarray = self.greedy_values[self._index.index_batch(observations)]
         return values
 
     def visits(self, observations: Any) -> np.ndarray:

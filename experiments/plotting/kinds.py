@@ -11,6 +11,7 @@ from velodrome.experiments.plotting.parallel_coordinates import PARALLEL
 from velodrome.experiments.plotting.plot_kind import PlotKind
 from velodrome.experiments.plotting.profiles import PROFILES
 from velodrome.experiments.plotting.regret import REGRET
+from velodrome.experiments.plotting.scaling import SCALING
 from velodrome.experiments.plotting.sensitivity import SENSITIVITY
 from velodrome.experiments.plotting.sweep import SWEEP
 from velodrome.experiments.plotting.training_curves import CURVES
@@ -26,6 +27,7 @@ KINDS: dict[str, PlotKind] = {
         REGRET,
         PROFILES,
         IMPROVEMENT,
+        SCALING,
         SWEEP,
         PARALLEL,
         IMPORTANCE,

@@ -193,7 +193,7 @@ def table_shape(
 
 
 def table_bytes(planned: PlannedAgent, num_states: int, num_actions: int) -> int:
-    """Bytes of an agent's arrays, told from those of one and two states and actions; 0 for no tabular agent."""
+    """Bytes of an agent's arrays, found from those of few states and actions; 0 for no tabular agent."""
     agent: Any = planned.agent
     if not agent.keeps_table:
         return 0
@@ -201,12 +201,14 @@ def table_bytes(planned: PlannedAgent, num_states: int, num_actions: int) -> int
     def size(states: int, actions: int) -> int:
         return sum(array.nbytes for array in agent.new_memory(states, actions))
 
-    # The arrays grow with states, with actions, with both, or with neither.
-    least = size(1, 1)
-    per_state, per_action = size(2, 1) - least, size(1, 2) - least
-    per_pair = size(2, 2) - least - per_state - per_action
-    more_states, more_actions = num_states - 1, num_actions - 1
-    return least + per_state * more_states + per_action * more_actions + per_pair * more_states * more_actions
+    def with_actions(actions: int) -> int:
+        # The arrays grow with states, or with their squares where a model of transitions is learnt.
+        one, two, three = (size(states, actions) for states in (1, 2, 3))
+        more = num_states - 1
+        return one + more * (two - one) + more * (more - 1) // 2 * (three - 2 * two + one)
+
+    least = with_actions(1)
+    return least + (num_actions - 1) * (with_actions(2) - least)
 
 
 def _excess(

@@ -145,9 +145,14 @@ class EvaluationAlong:
 
 
 def _policy_on_model(agent: Agent, model: TransitionModel) -> NDArray[np.float64] | str:
-    """The greedy policy (S, A) of an agent, asked state by state, or why states do not decide what it does."""
+    """The greedy policy of an agent, (S, A) asked state by state or (horizon, S, A), or why states do not decide it."""
     if agent.needs_action_mask:
         return f"what {agent.name} does depends on action masks that are no function of the observation"
+    if agent.acts_by_step:
+        policy_by_step = agent.action_probabilities_by_step(np.arange(model.num_states))
+        if policy_by_step.shape[1:] != (model.num_states, model.num_actions):
+            return f"{agent.name} knows other states or actions than those of the model"
+        return policy_by_step
     if agent.depends_on_episode:
         return f"what {agent.name} does depends on earlier observations of the episode"
     try:

@@ -1,0 +1,173 @@
+"""A model of rewards and transitions that an agent counts: what the agents that plan on one share.
+
+For each pair of state and action, `successors` lists the next states seen so far in the order of their first visit, and
+`successor_counts` how often each followed, so that planning takes time for what was seen alone. There is room for
+all states: memory grows with S²A, and an agent refuses a model that would be too large.
+"""
+
+from dataclasses import field
+from typing import Any
+
+import numpy as np
+
+from velodrome.agents.agent import Loop
+from velodrome.agents.engine.episode_ends import EpisodeEnds
+from velodrome.agents.engine.sampled_model import SampledModel
+from velodrome.agents.errors import EnvironmentFailureError, UnsupportedEnvironmentError, environment_label
+from velodrome.agents.tabular.tabular_agent import TabularAgent
+from velodrome.agents.tabular.tabular_learner import TabularTask
+from velodrome.agents.training import Training
+from velodrome.checks import ConfigurationError, check_number
+from velodrome.envs.model.transition_model import TransitionModel
+from velodrome.policies.greedy import Greedy
+from velodrome.policies.policy import Policy
+from velodrome.policies.schedules import Schedule
+
+# Of one agent's model.
+LARGEST_MODEL_BYTES = 1 << 29
+
+
+def record(memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool) -> Any:
+    """Count one transition; returns the number of the pair. An end is no next state: it is counted in `ends`."""
+    pair: Any = np.int64(state) * len(memory.action_values[state]) + np.int64(action)
+    memory.reward_sums[state][action] += reward
+    if terminated:
+        memory.ends[pair] += 1
+    else:
+        place, number = 0, memory.num_successors[pair]
+        successors, counts = memory.successors[pair], memory.successor_counts[pair]
+        while place < number and successors[place] != next_state:
+            place += 1
+        if place == number:
+            successors[place] = next_state
+            counts[place] = 0
+            memory.num_successors[pair] += 1
+        counts[place] += 1
+    return pair
+
+
+def total_after(memory: Any, pair: int, values: Any, first: int) -> float:
+    """Sum over a pair's next states of their counts times their values, those of state s at `first` + s."""
+    total = 0.0
+    successors, counts = memory.successors[pair], memory.successor_counts[pair]
+    for place in range(memory.num_successors[pair]):
+        total += counts[place] * values[first + np.int64(successors[place])]
+    return total
+
+
+def best_of(row: Any) -> float:
+    """Largest number of a row."""
+    best: float = row[0]
+    for place in range(1, len(row)):
+        if row[place] > best:
+            best = row[place]
+    return best
+
+
+def check_rewards(memory: Any, reward: float, low: float, high: float) -> None:
+    """Keep the first reward that is outside the range that the agent assumes; see `LearntModelAgent`."""
+    if (reward < low or reward > high) and memory.outside[0] == 0.0:
+        memory.outside[0], memory.outside[1] = 1.0, reward
+
+
+def model_arrays(
+    num_states: int, num_actions: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Arrays `reward_sums`, `ends`, `successors`, `successor_counts` and `num_successors` of a model without a step."""
+    num_pairs = num_states * num_actions
+    return (
+        np.zeros((num_states, num_actions)),
+        np.zeros(num_pairs, dtype=np.int64),
+        np.zeros((num_pairs, num_states), dtype=np.int32),
+        np.zeros((num_pairs, num_states), dtype=np.int32),
+        np.zeros(num_pairs, dtype=np.int64),
+    )
+
+
+class LearntModelAgent(TabularAgent):
+    """A tabular agent that learns a model of its environment, and plans on it.
+
+    It has no learning rate and no initial value, and refuses action masks. A model of more than 512 MiB is refused.
+
+    Raises:
+        ConfigurationError: a parameter is out of range.
+        UnsupportedEnvironmentError: from `train`: the model would be too large, or rewards are outside their range.
+    """
+
+    learning_rate: float | Schedule = field(default=1.0, init=False)
+    initial_value: float = field(default=0.0, init=False)
+    action_mask: bool = field(default=False, init=False)
+    policy: Policy = field(default_factory=Greedy)
+
+    #: Bytes that the model keeps for each state that may follow a pair.
+    bytes_each = 8
+
+    def task_of(self, env: Any) -> TabularTask:
+        task = super().task_of(env)
+        num_states, num_actions = task.index.num_states, task.num_actions
+        num_bytes = num_states * num_states * num_actions * self.bytes_each
+        if num_bytes > LARGEST_MODEL_BYTES:
+            label = env.label if isinstance(env, SampledModel) else environment_label(env)
+            raise UnsupportedEnvironmentError(
+                f"{self.name}: a model of {label}, {num_states:,} states and {num_actions:,} actions, would take "
+                f"{num_bytes:,} bytes, at most {LARGEST_MODEL_BYTES:,} are allowed: take an agent without a model"
+            )
+        return task
+
+
+class BoundedRewardsAgent(LearntModelAgent):
+    """One that knows between which numbers the rewards of a step are.
+
+    Args:
+        reward_low: smallest reward of a step.
+        reward_high: largest.
+    """
+
+    reward_low: float = 0.0
+    reward_high: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(f"{self.name}: reward_low", self.reward_low, -np.inf, np.inf)
+        check_number(f"{self.name}: reward_high", self.reward_high, -np.inf, np.inf)
+        if not self.reward_low < self.reward_high:
+            raise ConfigurationError(
+                f"{self.name}: reward_high must be above reward_low, got {self.reward_high} and {self.reward_low}"
+            )
+
+    @property
+    def reward_range(self) -> tuple[float, float]:
+        """Smallest and largest reward of a step, as numbers."""
+        return float(self.reward_low), float(self.reward_high)
+
+    def check_environment(self, env: Any) -> None:
+        super().check_environment(env)
+        sampled = SampledModel.of(env)
+        if not isinstance(sampled, str):
+            self._check_model(sampled.model, sampled.label)
+
+    def plan_loop(self, loop: Loop, env: Any, success: str | None, notes: list[str]) -> SampledModel | None:
+        sampled = super().plan_loop(loop, env, success, notes)
+        if sampled is not None:
+            self._check_model(sampled.model, sampled.label)
+        return sampled
+
+    def _check_model(self, model: TransitionModel, label: str) -> None:
+        rewards = model.rewards[model.probabilities > 0.0]
+        low, high = self.reward_range
+        if rewards.min() < low or rewards.max() > high:
+            raise UnsupportedEnvironmentError(
+                f"{self.name} assumes rewards in [{low:g}, {high:g}], but those of {label} are in "
+                f"[{rewards.min():g}, {rewards.max():g}]: give reward_low= and reward_high="
+            )
+
+    def run_training(self, training: Training) -> EpisodeEnds:
+        ends = super().run_training(training)
+        outside = self.learner.memory.outside
+        if outside[0]:
+            low, high = self.reward_range
+            raise EnvironmentFailureError(
+                f"{self.name} assumes rewards in [{low:g}, {high:g}], but got {outside[1]:g}: "
+                "give reward_low= and reward_high="
+            )
+        return ends
