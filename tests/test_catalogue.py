@@ -108,7 +108,7 @@ def test_arguments_reach_their_parameters():
     ("build", "expression", "message"),
     [
         (build_agent, "q_lerning", "unknown agent 'q_lerning': did you mean 'q_learning'?"),
-        (build_agent, "zzzz", "unknown agent 'zzzz'; allowed: best_constant, binned_actions, char_rnn, constant, "),
+        (build_agent, "zzzz", "unknown agent 'zzzz'; allowed: best_constant, binned_actions, "),
         (
             build_agent,
             "epsilon_greedy",

@@ -47,12 +47,13 @@ def best_plausible(memory: Any, pair: int, width: float, top: int) -> float:
     Half of the width is added to the state `top` of the largest bias, and taken from those of the smallest.
     """
     number, biases = memory.num_successors[pair], memory.biases
-    largest = biases[top]
+    largest: float = biases[top]
     if number == 0 or width >= 2.0:
-        return largest  # type: ignore[no-any-return]
+        return largest
     count = memory.model_counts[pair]
     successors, counts = memory.successors[pair], memory.successor_counts[pair]
-    value, at_top = 0.0, 0.0
+    value: float = 0.0
+    at_top = 0.0
     for place in range(number):
         share = counts[place] / count
         value += share * biases[successors[place]]
