@@ -55,17 +55,8 @@ def message_of(error_class, function, *arguments):
 def test_the_catalogue_has_the_names_of_the_design():
     assert list(AGENTS) == [
         *("random", "q_learning", "sarsa", "expected_sarsa", "double_q_learning", "n_step_q", "n_step_sarsa"),
-        *(
-            "q_lambda",
-            "dyna_q",
-            "bootstrapped_q",
-            "psrl",
-            "ucbvi",
-            "rlsvi",
-            "optimistic_q",
-            "value_iteration",
-            "policy_iteration",
-        ),
+        *("q_lambda", "dyna_q", "bootstrapped_q", "count_bonus_q", "r_max", "mbie_eb", "ucrl2", "ucbvi", "psrl"),
+        *("rlsvi", "optimistic_q", "value_iteration", "policy_iteration"),
         *("bandit", "gradient_bandit", "exp3", "sliding_window_ucb", "discounted_ucb", "ucb_tuned"),
         "successive_elimination",
         *("softmax_regression", "mlp", "plain_cnn", "simple_cnn", "deep_cnn", "modern_cnn", "row_rnn"),

@@ -1,5 +1,6 @@
 from .bandit import Bandit as Bandit
 from .bootstrapped_q import BootstrappedQ as BootstrappedQ
+from .count_bonus_q import CountBonusQ as CountBonusQ
 from .discretized import Discretized as Discretized
 from .double_q_learning import DoubleQLearning as DoubleQLearning
 from .dyna_q import DynaQ as DynaQ
@@ -14,12 +15,14 @@ from .lectures import (
     noise_q as noise_q,
     stochastic_q as stochastic_q,
 )
+from .mbie_eb import MBIE as MBIE
 from .n_step import NStepQ as NStepQ, NStepSarsa as NStepSarsa
 from .numbered import Numbered as Numbered
 from .optimistic_q import OptimisticQ as OptimisticQ
 from .psrl import PSRL as PSRL
 from .q_lambda import QLambda as QLambda
 from .q_learning import QLearning as QLearning
+from .r_max import RMax as RMax
 from .random_agent import RandomAgent as RandomAgent
 from .rlsvi import RLSVI as RLSVI
 from .sarsa import Sarsa as Sarsa
@@ -27,3 +30,4 @@ from .successive_elimination import SuccessiveElimination as SuccessiveEliminati
 from .tabular_agent import TabularAgent as TabularAgent
 from .ucb_tuned import UCBTuned as UCBTuned
 from .ucbvi import UCBVI as UCBVI
+from .ucrl2 import UCRL2 as UCRL2

@@ -70,6 +70,16 @@ def check_rewards(memory: Any, reward: float, low: float, high: float) -> None:
         memory.outside[0], memory.outside[1] = 1.0, reward
 
 
+def check_below_one(name: str, discount: float) -> None:
+    """Refuse to plan without an end and without a discount.
+
+    Raises:
+        ConfigurationError: the discount is 1.
+    """
+    if discount >= 1.0:
+        raise ConfigurationError(f"{name}: discount must be a number in [0, 1), got {discount!r}")
+
+
 def model_arrays(
     num_states: int, num_actions: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
