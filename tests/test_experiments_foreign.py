@@ -139,7 +139,7 @@ def test_the_speed_is_reckoned_where_it_is_not_given():
         ({"episodes": 10.5}, "'episodes', row 0: must be a whole number"),
         ({"steps": math.inf}, "'steps', row 0: must be a whole number"),
         ({"train_seconds": -1.0}, "'train_seconds', row 0: must be a number of seconds"),
-        ({"status": "finished"}, "must be one of done, failed, timed out, got 'finished'"),
+        ({"status": "finished"}, "must be one of done, failed, timed out, stopped, got 'finished'"),
         ({"key": "same"}, "'same' is there more than once"),
     ],
 )

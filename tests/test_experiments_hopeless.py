@@ -132,21 +132,33 @@ def test_tables_report_and_pictures_say_so(results):
     assert "stopped trials" in " ".join(text.get_text() for text in figure.texts)
 
 
-def test_workers_and_loops_give_the_same_bytes(folder, tmp_path):
-    again = tmp_path / "again"
-    compared(out=again, solved_at=0.5, workers=2)
-    assert digest(again) == digest(folder)
-    # The generic loop of the same environment, behind a factory.
-    generic = compared({"q": AGENTS["q"]}).trials(LAKE, "q")
+def test_workers_give_the_same_bytes(results, folder, tmp_path):
+    compared(out=tmp_path, solved_at=0.5, workers=2)
+    assert digest(tmp_path) == digest(folder)
 
-    def lake():
-        return gym.make(LAKE)
 
-    plain = vd.compare({"q": AGENTS["q"]}, {LAKE: lake}, workers=0, hopeless=RULE, **FIELDS).trials(LAKE, "q")
-    numbers = ("episodes", "steps", "stopped_at")
-    assert [[repr(one.number(name)) for name in numbers] for one in plain] == [
-        [repr(one.number(name)) for name in numbers] for one in generic
-    ]
+@pytest.mark.parametrize("budget", [{"episodes": 400, "evaluate_every": 50}, {"steps": 4000, "evaluate_every": 500}])
+def test_both_loops_stop_at_the_same_step(budget):
+    after = 2 * budget["evaluate_every"]
+    for seed in range(3):
+        logs = [
+            QLearning(learning_rate=0.8).train(
+                LAKE, seed=seed, loop=loop, stop_when=HopelessCheck(Hopeless(0.4, after)), **budget
+            )
+            for loop in ("compiled", "generic")
+        ]
+        assert [log.loop for log in logs] == ["compiled", "generic"]
+        assert logs[0].stopped_at == after
+        assert (logs[0].steps, logs[0].stopped_at) == (logs[1].steps, logs[1].stopped_at)
+        assert (logs[0].returns == logs[1].returns).all()
+        assert (logs[0].lengths == logs[1].lengths).all()
+
+
+def test_a_frame_comes_back_as_it_was(results):
+    back = vd.Results.from_frame(results.frame())
+    place = results.environments[0]
+    assert len(back.stopped(place, "q")) == len(results.stopped(place, "q"))
+    assert math.isnan(back.table(full=True).set_index("agent").loc["q", "greedy_success_rate_mean"])
 
 
 def test_they_are_resumed_verified_and_exported(results, folder, tmp_path):
@@ -171,7 +183,7 @@ def test_they_are_resumed_verified_and_exported(results, folder, tmp_path):
     assert {record.seed for record in joined.stopped(LAKE, "q")} == stopped
 
 
-def test_the_rule_is_part_of_the_key(folder, whole):
+def test_the_rule_is_part_of_the_key(results, folder, whole):
     keys = {record.key for record in vd.Results.load(folder).records if record.agent in ("q", "noisy")}
     others = {record.key for record in whole.records}
     assert not keys & others

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _REQUIRED = ("agent", "environment", "seed")
 _REQUIRED_OF_CURVES = ("agent", "environment", "seed", "episode", "return")
+# Those of a store, and that of its trials which were given up as hopeless.
+_STATUSES = (*STATUSES, "stopped")
 _KNOWN = (*_REQUIRED, "status", *COLUMNS)
 # A column as alike as this to a known one is taken for a mistake.
 _NEAR = 0.75
@@ -200,8 +202,8 @@ def _label(value: Any, place: str, column: str) -> str:
 
 def _status(value: Any, place: str, column: str) -> str:
     text = _text(value, place, column) or "done"
-    if text not in STATUSES:
-        raise ExperimentError(f"{place}: must be one of {', '.join(STATUSES)}, got {text!r}{closest(text, STATUSES)}")
+    if text not in _STATUSES:
+        raise ExperimentError(f"{place}: must be one of {', '.join(_STATUSES)}, got {text!r}{closest(text, _STATUSES)}")
     return text
 
 

@@ -45,7 +45,7 @@ class ForeignTrial:
         seed: or the number of the run.
         values: those of `COLUMNS` that are known.
         curve: of training; lengths of 0 where they are not known. None where there is none.
-        status: "done", "failed" or "timed out".
+        status: "done", "stopped", "failed" or "timed out".
     """
 
     agent: str
