@@ -107,7 +107,12 @@ def test_the_family_wise_error_of_a_thousand_experiments(benchmarks, procedure):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param("interval_coverage", marks=pytest.mark.slow), "family_wise_error", "statistics_vs_rliable"]
+    "name",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("interval_coverage", "best_of_many")),
+        "family_wise_error",
+        "statistics_vs_rliable",
+    ],
 )
 def test_a_benchmark_runs_or_says_what_it_needs(name):
     command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--quick"]
