@@ -52,11 +52,13 @@ from .tabular.lectures import (
 from .tabular.mbie_eb import MBIE as MBIE
 from .tabular.n_step import NStepQ as NStepQ, NStepSarsa as NStepSarsa
 from .tabular.numbered import Numbered as Numbered
+from .tabular.optimistic_q import OptimisticQ as OptimisticQ
 from .tabular.psrl import PSRL as PSRL
 from .tabular.q_lambda import QLambda as QLambda
 from .tabular.q_learning import QLearning as QLearning
 from .tabular.r_max import RMax as RMax
 from .tabular.random_agent import RandomAgent as RandomAgent
+from .tabular.rlsvi import RLSVI as RLSVI
 from .tabular.sarsa import Sarsa as Sarsa
 from .tabular.tabular_agent import TabularAgent as TabularAgent
 from .tabular.ucbvi import UCBVI as UCBVI

@@ -50,7 +50,8 @@ class GridWorld(ModelEnvironment):
     Uniform over the starts.
 
     ## Rewards
-    goal_reward for entering a goal, pit_reward for entering a pit, step_reward for any other step.
+    goal_reward for entering a goal, pit_reward for entering a pit, step_reward for any other step; each of them
+    plus or minus noise, one as likely as the other.
 
     ## Episode End
     Terminates in a goal or a pit. `velodrome/GridWorld-v0` is truncated after 500 steps: a larger map needs
@@ -58,7 +59,8 @@ class GridWorld(ModelEnvironment):
 
     ## Arguments
     `map_text`, the default being four rooms: one text with rows separated by newlines or '/', or a list of
-    rows; `slip=0.0`, `goal_reward=1.0`, `pit_reward=0.0`, `step_reward=0.0`.
+    rows; `slip=0.0`, `goal_reward=1.0`, `pit_reward=0.0`, `step_reward=0.0`,
+    `noise=0.0`.
 
     ## Reference
     Sutton, Precup & Singh (1999), Between MDPs and semi-MDPs, for the four rooms.
@@ -76,12 +78,14 @@ class GridWorld(ModelEnvironment):
         goal_reward: float = 1.0,
         pit_reward: float = 0.0,
         step_reward: float = 0.0,
+        noise: float = 0.0,
         render_mode: str | None = None,
     ) -> None:
         slip = check_probability("slip", slip)
         goal_reward = check_number("goal_reward", goal_reward)
         pit_reward = check_number("pit_reward", pit_reward)
         step_reward = check_number("step_reward", step_reward)
+        noise = check_number("noise", noise, 0.0)
         self.cells = read_map(map_text)
         flat = self.cells.reshape(-1)
         starts, goal, over = flat == b"S", flat == b"G", np.isin(flat, (b"G", b"X", b"H"))
@@ -95,6 +99,14 @@ class GridWorld(ModelEnvironment):
         entering[~inside] = True
         success = goal[next_states]
         chances = np.array([slip / 2, 1.0 - slip, slip / 2] if slip > 0.0 else [1.0])
+        if noise > 0.0:
+            # Every outcome twice: with less and with more.
+            chances = np.tile(chances / 2.0, 2)
+            rewards = np.concatenate([rewards - noise, rewards + noise], axis=-1)
+            rewards[~inside] = 0.0
+            next_states, entering, success = (
+                np.concatenate([array, array], axis=-1) for array in (next_states, entering, success)
+            )
         model = TransitionModel.from_arrays(
             flat.size,
             4,

@@ -1,4 +1,5 @@
 from .compare import compare as compare
+from .describe import EnvironmentDescription as EnvironmentDescription, describe as describe
 from .errors import (
     AllTrialsFailedError as AllTrialsFailedError,
     ExperimentError as ExperimentError,

@@ -72,7 +72,7 @@ def run(
     seed = check_seed(seed)
     label, learner = read_agent(agent)
     given = env if isinstance(env, gym.Env) else None
-    named = _like(given) if given is not None else read_environment(env)
+    named = like(given) if given is not None else read_environment(env)
     profile = EnvironmentProfile.of(named.label, named.make, success, keeps_open=given)
     note = ""
     different = difference_when_made_again(profile, is_expression=named.is_expression)
@@ -105,7 +105,7 @@ def run(
         )
 
 
-def _like(env: gym.Env[Any, Any]) -> NamedEnvironment:
+def like(env: gym.Env[Any, Any]) -> NamedEnvironment:
     """Maker of copies of `env` as it then stands, for evaluation, or of `env` itself where it cannot be copied."""
     label = environment_label(env)
 

@@ -3,6 +3,7 @@ from .agents.agent import Agent as Agent
 from .agents.external import ExternalAgent as ExternalAgent
 from .checks import VelodromeError as VelodromeError
 from .experiments.compare import compare as compare
+from .experiments.describe import EnvironmentDescription as EnvironmentDescription, describe as describe
 from .experiments.results.results import Results as Results
 from .experiments.run import run as run
 from .experiments.storage.repair import repair as repair

@@ -53,7 +53,7 @@ def test_the_catalogue_has_the_names_of_the_design():
     assert list(AGENTS) == [
         *("random", "q_learning", "sarsa", "expected_sarsa", "double_q_learning", "n_step_q", "n_step_sarsa"),
         *("q_lambda", "dyna_q", "bootstrapped_q", "count_bonus_q", "r_max", "mbie_eb", "ucrl2", "ucbvi", "psrl"),
-        *("value_iteration", "policy_iteration"),
+        *("rlsvi", "optimistic_q", "value_iteration", "policy_iteration"),
         *("softmax_regression", "mlp", "plain_cnn", "simple_cnn", "deep_cnn", "modern_cnn", "row_rnn"),
         *("ensemble", "char_rnn", "neural_bandit", "q_network", "dqn_2013", "dqn_2015", "dqn"),
         *("discretized", "numbered", "binned_actions", "linear_q"),

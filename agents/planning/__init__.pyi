@@ -6,4 +6,5 @@ from .dynamic_programming import (
     optimal_action_values as optimal_action_values,
     random_policy as random_policy,
 )
+from .hardness import Gaps as Gaps, diameter as diameter, gaps_of as gaps_of
 from .planning_agents import PolicyIteration as PolicyIteration, ValueIteration as ValueIteration

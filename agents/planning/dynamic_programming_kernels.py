@@ -170,3 +170,64 @@ def reached_states(offsets: Any, probabilities: Any, next_states: Any, terminate
                         waiting[count] = following
                         count += 1
     return reached
+
+
+@compiled
+def largest_hitting_time_within(
+    offsets: Any, probabilities: Any, next_states: Any, terminated: Any, start: Any, reached: Any, targets: Any
+) -> float:
+    """Largest smallest expected steps from one of `targets` to another, where episodes follow each other.
+
+    Of the steps at which an episode can be in a state, `reached` bool (steps, S), the best counts. For each target the
+    time from an episode's start, by which every step is valued, is found by policy iteration: it is a / (1 - b) with
+    a the steps within an episode and b the chance that it ends before the target.
+    """
+    num_steps, num_states = reached.shape
+    num_actions = (len(offsets) - 1) // num_states
+    steps, chances = np.zeros(num_states), np.zeros(num_states)
+    new_steps, new_chances = np.zeros(num_states), np.zeros(num_states)
+    shortest = np.zeros(num_states)
+    largest = 0.0
+    for target in targets:
+        from_start = 1e9
+        for _ in range(1000):
+            shortest[:] = np.inf
+            for sweep in range(num_steps):
+                now = num_steps - 1 - sweep
+                for state in range(num_states):
+                    if state == target:
+                        new_steps[state], new_chances[state] = 0.0, 0.0
+                        continue
+                    if not reached[now, state]:
+                        continue
+                    best = np.inf
+                    for action in range(num_actions):
+                        pair = state * num_actions + action
+                        taken, chance = 1.0, 0.0
+                        for outcome in range(offsets[pair], offsets[pair + 1]):
+                            if terminated[outcome] or sweep == 0:
+                                chance += probabilities[outcome]
+                            elif probabilities[outcome] > 0.0:
+                                taken += probabilities[outcome] * steps[next_states[outcome]]
+                                chance += probabilities[outcome] * chances[next_states[outcome]]
+                        if taken + chance * from_start < best:
+                            best = taken + chance * from_start
+                            new_steps[state], new_chances[state] = taken, chance
+                    shortest[state] = min(shortest[state], best)
+                steps, new_steps = new_steps, steps
+                chances, new_chances = new_chances, chances
+            first, share = 0.0, 0.0
+            for state in range(num_states):
+                if start[state] > 0.0:
+                    first += start[state] * steps[state]
+                    share += start[state] * chances[state]
+            if share >= 1.0:
+                return np.inf
+            found = first / (1.0 - share)
+            if found >= from_start * (1.0 - 1e-12):
+                break
+            from_start = found
+        for state in targets:
+            if state != target:
+                largest = max(largest, shortest[state])
+    return largest

@@ -14,11 +14,13 @@ from .lectures import (
 from .mbie_eb import MBIE as MBIE
 from .n_step import NStepQ as NStepQ, NStepSarsa as NStepSarsa
 from .numbered import Numbered as Numbered
+from .optimistic_q import OptimisticQ as OptimisticQ
 from .psrl import PSRL as PSRL
 from .q_lambda import QLambda as QLambda
 from .q_learning import QLearning as QLearning
 from .r_max import RMax as RMax
 from .random_agent import RandomAgent as RandomAgent
+from .rlsvi import RLSVI as RLSVI
 from .sarsa import Sarsa as Sarsa
 from .tabular_agent import TabularAgent as TabularAgent
 from .ucbvi import UCBVI as UCBVI

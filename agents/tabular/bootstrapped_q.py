@@ -30,7 +30,7 @@ class BootstrappedMemory(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def make_learn_bootstrapped_q(heads: int, head_share: float) -> Callable[..., None]:
+def make_learn_bootstrapped_q(head_share: float) -> Callable[..., None]:
     """Update of every head that may learn from the step; at an episode's end another head is drawn."""
     is_shared = head_share >= 1.0
 
@@ -38,6 +38,7 @@ def make_learn_bootstrapped_q(heads: int, head_share: float) -> Callable[..., No
         memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool,
         learning_rate: float, discount: float, rng: Any, next_mask: Any,
     ) -> None:  # fmt: skip
+        heads = len(memory.head_values) // len(memory.action_values)
         first, next_first = np.int64(state) * heads, np.int64(next_state) * heads
         total = 0.0
         for head in range(heads):
@@ -77,9 +78,9 @@ class BootstrappedQ(TabularAgent):
         ConfigurationError: a parameter is out of range.
 
     Source: Osband et al. (2016), Deep Exploration via Bootstrapped DQN; Osband, Aslanides & Cassirer (2018),
-    Randomized Prior Functions. Deviations: 1. tables for networks: what a head adds to its prior is learnt from 0, which
-    is one table that starts as `initial_value` + prior, and fades with what is learnt; 2. each step is learnt from as it
-    comes, once, instead of from a replay; 3. greedy actions are those of the mean, instead of a vote.
+    Randomized Prior Functions. Deviations: 1. tables for networks: a prior and what is learnt beside it are one table,
+    which starts as `initial_value` plus the prior, and the prior fades where it learns; 2. each step is learnt from
+    once, as it comes, instead of from a replay; 3. greedy actions are those of the mean, instead of a vote.
     """
 
     learning_rate: float | Schedule = 0.5
@@ -113,4 +114,4 @@ class BootstrappedQ(TabularAgent):
 
     @property
     def update(self) -> Callable[..., None]:
-        return make_learn_bootstrapped_q(int(self.heads), float(self.head_share))
+        return make_learn_bootstrapped_q(float(self.head_share))

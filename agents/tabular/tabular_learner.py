@@ -189,9 +189,7 @@ class TabularLearner(StepwiseLearner):
     @property
     def greedy(self) -> GreedyTable:
         """The table as one acts on it, ties broken by a stream that training does not share."""
-        return GreedyTable(
-            self.greedy_values, self._index, self._start, self.ties, self.streams.generator("acting")
-        )
+        return GreedyTable(self.greedy_values, self._index, self._start, self.ties, self.streams.generator("acting"))
 
     def state_of(self, observation: Any) -> int:
         """Row of an observation.

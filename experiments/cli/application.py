@@ -1,4 +1,4 @@
-"""The command line: `velodrome list | run | compare | table | plot | show | report | verify | repair | export`."""
+"""The command line: `velodrome list | describe | run | compare | table | plot | show | report | …`."""
 
 import errno
 import sys
@@ -174,6 +174,32 @@ def run(
         evaluation_episodes=evaluation_episodes, evaluate_every=evaluate_every, snapshots=snapshots, save=save,
         figures=figures, render=render, as_json=json,
     )  # fmt: skip
+
+
+@app.command
+def describe(
+    environment: str,
+    /,
+    *,
+    success: str | None = None,
+    discount: float | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Show what is known of an environment: its facts, and how hard it is to explore.
+
+    With a transition model: the best, random and worst return, the steps until random actions succeed, and the measures
+    of hardness: diameter, value norm and gaps, all exact.
+
+    Args:
+        environment: expression, such as "FrozenLake-v1(is_slippery=False)".
+        success: success rule instead of the environment's own, such as "return > 0".
+        discount: of the values of gaps and value norm; 1 by default, and 0.99 without a time limit where undiscounted
+            values do not settle.
+        json: print one JSON object instead of text.
+    """
+    from velodrome.experiments.cli.describe import describe_command
+
+    describe_command(environment, success=success, discount=discount, as_json=json)
 
 
 @app.command

@@ -77,7 +77,7 @@ def varying_parameters(table: TrialTable, environment: str) -> VaryingParameters
         values = {repr(everything[agent][path]): everything[agent][path] for agent in chosen}
         if len(values) > 1:
             # Numbers by size, names as they come.
-            in_order = all(_is_number(value) for value in values.values())
+            in_order = all(is_number(value) for value in values.values())
             levels[path] = sorted(values.values()) if in_order else list(values.values())
     if len(levels) < 2:
         which = f": {next(iter(levels)) or 'agent'} alone does" if levels else ""
@@ -117,7 +117,7 @@ def swept_agents(table: TrialTable, environment: str, parameter: str | None = No
     left_out = []
     for agent, parameters in all_parameters.items():
         value = parameters.get(chosen)
-        if not _is_number(value):
+        if not is_number(value):
             left_out.append(agent)
             continue
         episodes, steps = table.budget(environment, agent)
@@ -174,14 +174,23 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
                 yield from _flat(item, f"{path}.{key}" if path else key)
 
 
-def _is_number(value: Any) -> TypeGuard[int | float]:
+def parameters_of_call(expression: str) -> Parameters:
+    """Arguments of a call by path, as far as the expression names them; of a text that is none, nothing."""
+    try:
+        return dict(_flat(parse_expression(expression)))
+    except ExpressionError:
+        return {}
+
+
+def is_number(value: Any) -> TypeGuard[int | float]:
+    """Whether a parameter's value is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _chosen(all_parameters: Mapping[str, Parameters], parameter: str | None) -> str:
     paths = dict.fromkeys(path for parameters in all_parameters.values() for path in parameters)
     numbers = {
-        path: {parameters[path] for parameters in all_parameters.values() if _is_number(parameters.get(path))}
+        path: {parameters[path] for parameters in all_parameters.values() if is_number(parameters.get(path))}
         for path in paths
     }
     varying = [path for path, values in numbers.items() if len(values) > 1]

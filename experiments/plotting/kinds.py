@@ -11,13 +11,26 @@ from velodrome.experiments.plotting.parallel_coordinates import PARALLEL
 from velodrome.experiments.plotting.plot_kind import PlotKind
 from velodrome.experiments.plotting.profiles import PROFILES
 from velodrome.experiments.plotting.regret import REGRET
+from velodrome.experiments.plotting.scaling import SCALING
 from velodrome.experiments.plotting.sweep import SWEEP
 from velodrome.experiments.plotting.training_curves import CURVES
 
 # In the order of the report.
 KINDS: dict[str, PlotKind] = {
     kind.name: kind
-    for kind in (LEARNING, EVALUATION, CURVES, SCORES, REGRET, PROFILES, IMPROVEMENT, SWEEP, PARALLEL, IMPORTANCE)
+    for kind in (
+        LEARNING,
+        EVALUATION,
+        CURVES,
+        SCORES,
+        REGRET,
+        PROFILES,
+        IMPROVEMENT,
+        SCALING,
+        SWEEP,
+        PARALLEL,
+        IMPORTANCE,
+    )
 }
 
 
