@@ -502,3 +502,23 @@ def test_a_model_that_is_too_large_is_refused(name):
 )
 def test_parameters_that_could_not_be_are_refused(build, message):
     assert message in refusal(ConfigurationError, build)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "value"),
+    [
+        ("r_max", "successors", 6),
+        ("mbie_eb", "num_successors", 7),
+        ("ucrl2", "pending", 13),
+        ("psrl", "num_outcomes", -1),
+        ("ucbvi", "clock", 7),
+    ],
+)
+def test_saved_arrays_that_would_lead_beyond_the_tables_are_refused(name, array, value):
+    agent = LEARNERS[name](**({} if name == "psrl" else RANGE))
+    agent.train(garnet(), episodes=2, seed=0, loop="generic")
+    entries, arrays = agent.state()
+    changed = arrays[array].copy()
+    changed.flat[0] = value
+    with pytest.raises(ValueError, match=f"array {array} "):
+        LEARNERS[name]().set_state(entries, arrays | {array: changed})

@@ -221,3 +221,31 @@ def test_what_finite_horizon_agents_need_is_said_in_a_line(make, message):
     with pytest.raises(ValueError, match=message) as caught:
         make()
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.fixture(scope="module")
+def seas():
+    places = {f"N = {size}": f"velodrome/DeepSea-v0(size={size}, max_episode_steps={size})" for size in (2, 3, 4)}
+    dives = "q_learning(learning_rate=1, discount=1, initial_value=1, policy=greedy)"
+    found = {"dives": dives, "random": "random"}
+    return vd.compare(found, places, seeds=2, episodes=60, evaluate_every=5, solved_at=0.9)
+
+
+def test_the_time_to_solve_is_drawn_by_size(seas):
+    (axes,) = seas.plot(kind="scaling").axes
+    assert axes.get_xlabel() == "size"
+    assert axes.get_ylabel() == "episodes to solve (median)"
+    lines = {line.get_label(): line.get_xydata() for line in axes.get_lines()}
+    assert lines["dives"][:, 0].tolist() == [2.0, 3.0, 4.0]
+    assert (np.diff(lines["dives"][:, 1]) >= 0.0).all()
+    # Random actions see the treasure once in 2^N episodes, and solve nothing.
+    assert lines["random actions"].tolist() == [[2.0, 4.0], [3.0, 8.0], [4.0, 16.0]]
+    assert len(lines["random"]) == 0
+
+
+def test_what_cannot_be_drawn_by_size_is_said_in_a_line(seas):
+    with pytest.raises(ValueError, match="parameter must be a number in which the environments differ: size, max"):
+        seas.plot(kind="scaling", parameter="sise")
+    lakes = vd.compare("random", ["FrozenLake-v1", "CliffWalking-v1(max_episode_steps=9)"], seeds=1, episodes=2)
+    with pytest.raises(ValueError, match="scaling needs environments that differ in a number"):
+        lakes.plot(kind="scaling")

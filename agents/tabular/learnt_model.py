@@ -124,6 +124,16 @@ class LearntModelAgent(TabularAgent):
             )
         return task
 
+    def readable(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        arrays = super().readable(entries, arrays)
+        # Compiled code would read beyond the ends of the tables.
+        num_states, num_actions = arrays["action_values"].shape
+        limits = {"successors": num_states - 1, "num_successors": num_states, "num_outcomes": num_states}
+        for name, most in (limits | {"pending": num_states * num_actions}).items():
+            if name in arrays and not ((arrays[name] >= 0) & (arrays[name] <= most)).all():
+                raise ValueError(f"array {name} holds numbers that are not among 0 to {most}")
+        return arrays
+
 
 class BoundedRewardsAgent(LearntModelAgent):
     """One that knows between which numbers the rewards of a step are.
