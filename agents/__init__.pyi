@@ -37,6 +37,7 @@ from .planning.planning_agents import PolicyIteration as PolicyIteration, ValueI
 from .resuming.saving import SavedAgentError as SavedAgentError
 from .snapshots import Snapshots as Snapshots
 from .tabular.bootstrapped_q import BootstrappedQ as BootstrappedQ
+from .tabular.count_bonus_q import CountBonusQ as CountBonusQ
 from .tabular.discretized import Discretized as Discretized
 from .tabular.double_q_learning import DoubleQLearning as DoubleQLearning
 from .tabular.dyna_q import DynaQ as DynaQ
@@ -48,15 +49,18 @@ from .tabular.lectures import (
     noise_q as noise_q,
     stochastic_q as stochastic_q,
 )
+from .tabular.mbie_eb import MBIE as MBIE
 from .tabular.n_step import NStepQ as NStepQ, NStepSarsa as NStepSarsa
 from .tabular.numbered import Numbered as Numbered
 from .tabular.optimistic_q import OptimisticQ as OptimisticQ
 from .tabular.psrl import PSRL as PSRL
 from .tabular.q_lambda import QLambda as QLambda
 from .tabular.q_learning import QLearning as QLearning
+from .tabular.r_max import RMax as RMax
 from .tabular.random_agent import RandomAgent as RandomAgent
 from .tabular.rlsvi import RLSVI as RLSVI
 from .tabular.sarsa import Sarsa as Sarsa
 from .tabular.tabular_agent import TabularAgent as TabularAgent
 from .tabular.ucbvi import UCBVI as UCBVI
+from .tabular.ucrl2 import UCRL2 as UCRL2
 from .training_log import Curve as Curve, TrainingLog as TrainingLog

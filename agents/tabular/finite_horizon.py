@@ -149,6 +149,13 @@ class FiniteHorizonAgent(TabularAgent):
             raise ValueError(f"array step_values has no value for each of {task.horizon} steps")
         return task
 
+    def readable(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        arrays = super().readable(entries, arrays)
+        step, horizon = arrays["clock"].tolist()
+        if horizon != entries["horizon"] or not 0 <= step < horizon:
+            raise ValueError(f"array clock stands at step {step} of {horizon}, not of {entries['horizon']}")
+        return arrays
+
     def memory_for(self, task: TabularTask) -> Any:
         assert isinstance(task, FiniteHorizonTask)
         return self.new_memory(task.index.num_states, task.num_actions, task.horizon)

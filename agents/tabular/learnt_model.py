@@ -70,6 +70,16 @@ def check_rewards(memory: Any, reward: float, low: float, high: float) -> None:
         memory.outside[0], memory.outside[1] = 1.0, reward
 
 
+def check_below_one(name: str, discount: float) -> None:
+    """Refuse to plan without an end and without a discount.
+
+    Raises:
+        ConfigurationError: the discount is 1.
+    """
+    if discount >= 1.0:
+        raise ConfigurationError(f"{name}: discount must be a number in [0, 1), got {discount!r}")
+
+
 def model_arrays(
     num_states: int, num_actions: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -113,6 +123,16 @@ class LearntModelAgent(TabularAgent):
                 f"{num_bytes:,} bytes, at most {LARGEST_MODEL_BYTES:,} are allowed: take an agent without a model"
             )
         return task
+
+    def readable(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        arrays = super().readable(entries, arrays)
+        # Compiled code would read beyond the ends of the tables.
+        num_states, num_actions = arrays["action_values"].shape
+        limits = {"successors": num_states - 1, "num_successors": num_states, "num_outcomes": num_states}
+        for name, most in (limits | {"pending": num_states * num_actions}).items():
+            if name in arrays and not ((arrays[name] >= 0) & (arrays[name] <= most)).all():
+                raise ValueError(f"array {name} holds numbers that are not among 0 to {most}")
+        return arrays
 
 
 class BoundedRewardsAgent(LearntModelAgent):

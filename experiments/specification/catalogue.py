@@ -48,8 +48,8 @@ class Catalogue(UserDict[str, Any]):
 AGENTS = Catalogue(
     agents, random="RandomAgent", q_learning="QLearning", sarsa="Sarsa", expected_sarsa="ExpectedSarsa",
     double_q_learning="DoubleQLearning", n_step_q="NStepQ", n_step_sarsa="NStepSarsa", q_lambda="QLambda",
-    dyna_q="DynaQ", bootstrapped_q="BootstrappedQ", psrl="PSRL", ucbvi="UCBVI",
-    rlsvi="RLSVI", optimistic_q="OptimisticQ",
+    dyna_q="DynaQ", bootstrapped_q="BootstrappedQ", count_bonus_q="CountBonusQ", r_max="RMax", mbie_eb="MBIE",
+    ucrl2="UCRL2", ucbvi="UCBVI", psrl="PSRL", rlsvi="RLSVI", optimistic_q="OptimisticQ",
     value_iteration="ValueIteration", policy_iteration="PolicyIteration",
     softmax_regression="SoftmaxRegression", mlp="MLP", plain_cnn="PlainCNN", simple_cnn="SimpleCNN", deep_cnn="DeepCNN",
     modern_cnn="ModernCNN", row_rnn="RowRNN", ensemble="Ensemble", char_rnn="CharRNN", neural_bandit="NeuralBandit",
