@@ -685,7 +685,7 @@ def test_a_kind_of_ones_own_is_drawn_and_registered(lakes, monkeypatch):
         ("regret", {"over": "step"}, "over must be one of episodes, steps, got 'step': did you mean 'steps'"),
         ("regret", {"metric": "return"}, "metric is for learning, evaluation, scores, profiles, improvement, sweep"),
         ("profiles", {"over": "steps"}, "over is for learning, regret"),
-        ("scores", {"parameter": "discount"}, "parameter is for sweep"),
+        ("scores", {"parameter": "discount"}, "parameter is for scaling, sweep"),
     ],
 )
 def test_words_that_do_not_fit_are_refused_in_one_line(lakes, kind, options, line):
@@ -700,7 +700,7 @@ def test_without_any_trial_there_is_nothing_to_draw(lakes, kind):
         draw(dataclasses.replace(lakes, records=[]), kind)
 
 
-@pytest.mark.parametrize("kind", sorted({*KINDS} - {"parallel", "importance", "sensitivity"}))
+@pytest.mark.parametrize("kind", sorted({*KINDS} - {"parallel", "importance", "scaling", "sensitivity"}))
 def test_seeds_may_differ_from_pair_to_pair(lakes, kind):
     records = [
         record
@@ -713,7 +713,12 @@ def test_seeds_may_differ_from_pair_to_pair(lakes, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_global_style_is_touched_and_no_text_is_cut_off(lakes, grid, swept, kind):
     before = dict(mpl.rcParams)
-    figure = draw({"parallel": grid, "importance": grid, "sensitivity": swept}.get(kind, lakes), kind)
+    seas = None
+    if kind == "scaling":
+        places = [f"velodrome/DeepSea-v0(size={size})" for size in (2, 3)]
+        seas = vd.compare("random", places, seeds=2, episodes=10, evaluate_every=5, solved_at=0.9)
+    drawn = {"parallel": grid, "importance": grid, "sensitivity": swept, "scaling": seas}
+    figure = draw(drawn.get(kind, lakes), kind)
     assert dict(mpl.rcParams) == before
     for axes in figure.axes:
         legend = axes.get_legend()
