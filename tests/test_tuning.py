@@ -236,6 +236,10 @@ def test_the_choice_has_the_best_mean_of_the_last_round(tuned):
         }
         assert scores[one.label] == max(scores.values()) == one.claim[0]
         assert one.may_be_best[0].label == one.label
+        # Equal ones in the order in which they were tried, in every process.
+        order = list(scores)
+        rest = [(-best.probability, order.index(best.label)) for best in one.may_be_best[1:]]
+        assert rest == sorted(rest)
         assert sum(best.probability for best in one.may_be_best) <= 1 + 1e-9
         assert one.runs == sum(len(results.tuning_stage.trials(LAKE, label)) for label in scores)
 

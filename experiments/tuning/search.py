@@ -231,5 +231,7 @@ class Search:
             return (PossibleBest(chosen, self.expression(chosen), 1.0),)
         members = {scored[place] for place in best_set(rows, level=LEVEL).members} | {chosen}
         probabilities = dict(zip(scored, probabilities_of_best(rows), strict=True))
-        others = sorted((label for label in members if label != chosen), key=lambda label: -probabilities[label])
+        # Equal ones stay in their order, which sets have none of.
+        possible = [label for label in scored if label in members and label != chosen]
+        others = sorted(possible, key=lambda label: -probabilities[label])
         return tuple(PossibleBest(label, self.expression(label), probabilities[label]) for label in [chosen, *others])
