@@ -1,21 +1,30 @@
 """Pulls of a Bernoulli bandit a second on one core, against PyMAB, whose loops are written in Rust.
 
-Five arms and ε-greedy over sample averages, ε = 0.1. A short run is one call of `run` with 5,000 pulls and everything
-that it does: reading the expressions, the exact evaluation. Many runs are 200 of them: by `compare` with one worker,
-in memory, all but the statistics; in PyMAB one experiment of 20 replicates.
+Five arms; ε-greedy with ε = 0.1, and UCB1, both over sample averages. A short run is one call of `run` with 5,000 pulls
+and everything that it does: reading the expressions, the exact evaluation. Many runs are 200 of them: by `compare` with
+one worker, in memory, all but the statistics; in PyMAB one experiment of 20 replicates. One long run is a call of
+`run` with a million pulls, against the same 20 replicates.
+
+rlberry has no bandits any more: rlberry-scool 0.7.3 holds none, and they are no part of rlberry 0.7.3.
 """
 
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import measuring
 
 PROBABILITIES = (0.1, 0.3, 0.5, 0.7, 0.9)
-AGENT = "q_learning(learning_rate=harmonic(clock='visits'), policy=epsilon_greedy(epsilon=0.1))"
+# Exploring policies of both, by name: ours as an expression, PyMAB's as a class and its arguments.
+POLICIES = {
+    "ε-greedy": ("epsilon_greedy(epsilon=0.1)", "EpsilonGreedyPolicy", {"epsilon": 0.1}),
+    "UCB1": ("ucb(confidence=1.4142135623730951)", "UCBPolicy", {}),
+}
+AGENT = "q_learning(learning_rate=harmonic(clock='visits'), policy={})"
 ENVIRONMENT = "velodrome/BernoulliBandit-v0"
-TARGET = 20e6
+TARGET = 100.0
 SKIPPED = (
     "skipped: no PyMAB. Install it apart: python benchmarks/peers.py --setup DIR; --pymab-python DIR/PyMAB/bin/python"
 )
@@ -24,40 +33,48 @@ SKIPPED = (
 def serve_pymab() -> None:
     """PyMAB, in an interpreter that has it."""
     import numpy as np
-    from pymab import BanditEnvironment, BernoulliReward, Experiment, ExperimentConfig
-    from pymab.policies import EpsilonGreedyPolicy
+    from pymab import BanditEnvironment, BernoulliReward, Experiment, ExperimentConfig, policies
 
-    def work(pulls: int, runs: int, calls: int) -> dict[str, Any]:
+    def work(policy: str, pulls: int, runs: int, calls: int) -> dict[str, Any]:
+        _, name, arguments = POLICIES[policy]
         started = time.process_time()
         for call in range(calls):
             Experiment(
                 environment=BanditEnvironment(means=np.array(PROBABILITIES), reward_model=BernoulliReward()),
-                policies={"ε-greedy": EpsilonGreedyPolicy(n_arms=len(PROBABILITIES), epsilon=0.1)},
+                policies={policy: getattr(policies, name)(n_arms=len(PROBABILITIES), **arguments)},
                 config=ExperimentConfig(horizon=pulls, n_replicates=runs, seed=call, backend="rust"),
             ).run()
         return {"steps": pulls * runs * calls, "seconds": time.process_time() - started}
 
-    work(100, 1, 1)
+    for policy in POLICIES:
+        work(policy, 100, 1, 1)
     measuring.serve(work, version=measuring.versions(("pymab",)))
 
 
-def runs(pulls: int, calls: int) -> int:
+def runs(agent: str, pulls: int, calls: int) -> int:
     """Calls of `run`, one after the other."""
     import velodrome as vd
 
-    return sum(vd.run(AGENT, ENVIRONMENT, episodes=pulls, seed=seed).log.steps for seed in range(calls))
+    return sum(vd.run(agent, ENVIRONMENT, episodes=pulls, seed=seed).log.steps for seed in range(calls))
 
 
-def compared(pulls: int, seeds: int) -> int:
+def trained(agent: str, pulls: int) -> int:
+    """One long training."""
+    import velodrome as vd
+
+    return int(vd.run(agent, ENVIRONMENT, episodes=pulls, seed=0).log.steps)
+
+
+def compared(agent: str, pulls: int, seeds: int) -> int:
     """All of them in one comparison."""
     import velodrome as vd
 
-    results = vd.compare({"agent": AGENT}, ENVIRONMENT, seeds=seeds, episodes=pulls, workers=1)
+    results = vd.compare({"agent": agent}, ENVIRONMENT, seeds=seeds, episodes=pulls, workers=1)
     return sum(record.row()["steps"] for record in results.records)
 
 
-def asked(worker: measuring.Worker, pulls: int, number: int, calls: int) -> measuring.Run:
-    return measuring.Run(**worker.ask(pulls=pulls, runs=number, calls=calls))
+def asked(worker: measuring.Worker, policy: str, pulls: int, number: int, calls: int) -> measuring.Run:
+    return measuring.Run(**worker.ask(policy=policy, pulls=pulls, runs=number, calls=calls))
 
 
 def main() -> None:
@@ -75,25 +92,33 @@ def main() -> None:
     with measuring.Load(given) as load:
         has_peer = load.has_peer(given.pymab_python, "pymab")
         worker = measuring.Worker(given.pymab_python, "bandits.py", "--worker") if has_peer else None
-        runs(10, 1)
-        compared(10, 5)
         rows = []
-        cases: dict[str, tuple[Callable[[], int], tuple[int, int, int]]] = {
-            f"`run`, {pulls:,} pulls": (lambda: runs(pulls, calls), (pulls, 1, calls)),
-            f"`compare`, {seeds} × {pulls:,} pulls": (lambda: compared(pulls, seeds), (pulls, replicates, 1)),
-        }
-        for label, (ours, theirs) in cases.items():
-            contenders = {"velodrome": measuring.timed(ours)}
-            if worker is not None:
-                contenders["PyMAB"] = lambda worker=worker, theirs=theirs: asked(worker, *theirs)  # type: ignore[misc]
-            seconds = measuring.interleave(contenders, given.rounds)
-            rates = {name: 1 / measuring.median(each) for name, each in seconds.items()}
-            figures = [f"{rates[name] / 1e6:.3g} M pulls/s" for name in seconds]
-            ratios = measuring.speed_ratios(seconds["velodrome"], seconds["PyMAB"]) if worker is not None else ()
-            target = measuring.verdict(rates["velodrome"] / 1e6, TARGET / 1e6) + " (M pulls/s)"
-            rows.append(
-                measuring.Row(label, figures[0], "PyMAB", (figures[1:] or [measuring.NOT_INSTALLED])[0], ratios, target)
-            )
+        for policy, (expression, _, _) in POLICIES.items():
+            agent = AGENT.format(expression)
+            runs(agent, 10, 1)
+            compared(agent, 10, 5)
+            cases: dict[str, tuple[Callable[[], int], tuple[int, int, int]]] = {
+                f"`run`, {pulls:,} pulls": (partial(runs, agent, pulls, calls), (pulls, 1, calls)),
+                f"`compare`, {seeds} × {pulls:,} pulls": (
+                    partial(compared, agent, pulls, seeds),
+                    (pulls, replicates, 1),
+                ),
+                f"`run`, {pulls * seeds:,} pulls": (
+                    partial(trained, agent, pulls * seeds),
+                    (pulls, replicates, 1),
+                ),
+            }
+            for label, (ours, theirs) in cases.items():
+                contenders = {"velodrome": measuring.timed(ours)}
+                if worker is not None:
+                    contenders["PyMAB"] = partial(asked, worker, policy, *theirs)
+                seconds = measuring.interleave(contenders, given.rounds)
+                rates = {name: 1 / measuring.median(each) for name, each in seconds.items()}
+                figures = [f"{rates[name] / 1e6:.3g} M pulls/s" for name in seconds]
+                ratios = measuring.speed_ratios(seconds["velodrome"], seconds["PyMAB"]) if worker is not None else ()
+                target = measuring.verdict(measuring.median(ratios), TARGET) + " (times PyMAB)" if ratios else ""
+                peer = (figures[1:] or [measuring.NOT_INSTALLED])[0]
+                rows.append(measuring.Row(f"{policy}, {label}", figures[0], "PyMAB", peer, ratios, target))
         load.table("pulls", f"Bernoulli bandit with 5 arms, CPU time, median of {given.rounds} rounds", rows)
         if worker is not None:
             worker.close()

@@ -1,5 +1,6 @@
 """How an experiment was run and how its numbers are to be read, as terms and texts in the reader's language."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -105,9 +106,14 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
     if any(is_known(row["iqm"]) for row in rows):
         text = words("Interquartile mean: of the middle half of the seeds, so that no outlier decides.")
         facts.append(Fact("IQM", text, is_glossary=True))
-    if any(is_known(row["regret_mean"]) for row in rows):
+    regrets = [is_known(row.get("pseudo_regret_mean", math.nan)) for row in rows if is_known(row["regret_mean"])]
+    if not all(regrets):
         regret = words("What the returns in training fall short of the best expected return, summed over all episodes.")
         facts.append(Fact(words("regret"), regret, is_glossary=True))
+    if any(regrets):
+        regret = words("What pulled arms were expected to pay less than the best arm, summed over all episodes.")
+        title = words("regret") if all(regrets) else words("regret on bandits")
+        facts.append(Fact(title, regret, is_glossary=True))
     facts += [Fact(words("no regret"), text) for text in _without_regret(scored, words)]
     windows = sorted({one.threshold.window for one in scored if one.threshold is not None})
     if windows:

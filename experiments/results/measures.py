@@ -68,7 +68,9 @@ def limits_of(measure: Measure, records: Iterable[TrialRecord]) -> tuple[float, 
     done = [record for record in records if record.is_done]
     low, high = (0.0, 1.0) if _is_success(measure, done) else measure.limits
     best = [number for record in done if not math.isnan(number := record.number(measure.best_column))]
-    if not best:
+    # The best return is that of a bandit's arms after training, which may have been worth more before.
+    is_of_arms = measure.name == "train_return" and any(math.isfinite(one.number("pseudo_regret")) for one in done)
+    if not best or is_of_arms:
         return low, high
     return (low, min(high, max(best))) if measure.higher_is_better else (max(low, min(best)), high)
 

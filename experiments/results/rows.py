@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from velodrome.experiments.results.comparison import LEVEL, Comparison, iqm_of
 from velodrome.experiments.results.learning import Threshold
-from velodrome.experiments.results.trial_table import TrialRecord
+from velodrome.experiments.results.trial_table import TrialRecord, common_value
 from velodrome.experiments.statistics import (
     Aggregate,
     EpisodesToThreshold,
@@ -68,7 +68,7 @@ def agent_row(
         if one.followed:
             row[f"{name}_more_than"] = _more_than(values, _numbers(ended, one.followed))
     row |= _limits(done)
-    best = _first(done, measure.best_column)
+    best = common_value(done, measure.best_column)
     row["share_of_best"] = _share(row["greedy_success_rate_mean"], row["best_success_rate"])
     row["optimality_gap"] = _gap(agent, comparison, best if measure.higher_is_better else _UNKNOWN)
     row |= _part("regret", regrets, (0.0, _most_regret(done, limits["train_return"])))
@@ -154,6 +154,9 @@ def _more_than(times: NDArray[np.float64], followed: NDArray[np.float64]) -> flo
 
 def _most_regret(done: Sequence[TrialRecord], limits: tuple[float, float]) -> float:
     """The regret of the worst possible returns, mean over trials; infinite where these are not known."""
+    if any(math.isfinite(record.number("pseudo_regret")) for record in done):
+        # Arms may change, and the best return is that of the last.
+        return math.inf
     most = [record.number("episodes") * (record.number("best_return") - limits[0]) for record in done]
     known = [regret for regret in most if math.isfinite(regret)]
     return sum(known) / len(known) if known else math.inf
@@ -162,12 +165,7 @@ def _most_regret(done: Sequence[TrialRecord], limits: tuple[float, float]) -> fl
 def _limits(done: Sequence[TrialRecord]) -> dict[str, float]:
     """The best possible and the random policy's numbers."""
     names = ("best_success_rate", "random_success_rate", "best_return", "random_return")
-    return {name: _first(done, name) for name in names}
-
-
-def _first(done: Sequence[TrialRecord], column: str) -> float:
-    """A number that all trials share."""
-    return done[0].number(column) if done else _UNKNOWN
+    return {name: common_value(done, name) for name in names}
 
 
 def _share(value: float, best: float) -> float:

@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -14,6 +15,8 @@ from velodrome.checks import VelodromeError
 COMPRESSION_LEVEL = 1
 # No zlib stream unpacks to more than so many times its own size (zlib.net: "Maximum Compression Factor").
 LARGEST_FACTOR = 1032
+# Bytes of an array whose compressed form is remembered.
+MOST_REMEMBERED = 1 << 17
 
 
 class CurvesError(VelodromeError, ValueError):
@@ -108,7 +111,16 @@ def unpack_curve(packed: PackedCurve) -> Curve:
 
 def pack_array(array: np.ndarray, dtype: str) -> bytes:
     """An array, compressed; equal arrays give equal bytes."""
-    return zlib.compress(np.ascontiguousarray(array, dtype=dtype).tobytes(), COMPRESSION_LEVEL)
+    content = np.ascontiguousarray(array, dtype=dtype)
+    # Of many trials, lengths of episodes of one step and the points of curves are the same.
+    if content.nbytes <= MOST_REMEMBERED and content.size and (content[1:] >= content[:-1]).all():
+        return _compressed(content.tobytes())
+    return zlib.compress(content.tobytes(), COMPRESSION_LEVEL)
+
+
+@lru_cache(maxsize=8)
+def _compressed(content: bytes) -> bytes:
+    return zlib.compress(content, COMPRESSION_LEVEL)
 
 
 def unpack_array(packed: bytes, dtype: str, number: int, of: str = "episodes") -> np.ndarray:

@@ -163,4 +163,4 @@ def _plain(value: Any) -> Any:
 
 def _text(value: str) -> str:
     # Messages of foreign code may hold lone surrogates, which no database takes.
-    return value.encode("utf-8", "replace").decode()
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()

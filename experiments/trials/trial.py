@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 # Points of a curve of sums, between a power of 2 and the next.
 POINTS = 64
+# Metrics of bandits alone, which other trials do not store.
+OF_BANDITS = ("pseudo_regret", "lai_robbins")
 AgentType = TypeVar("AgentType", bound=Agent)
 
 
@@ -133,11 +136,7 @@ class Trial:
     def metrics(self) -> dict[str, Any]:
         """Numbers and words of training and evaluation as one flat, JSON-ready row; NaN where there is none."""
         log, greedy, best, random = self.log, self.evaluation, self.profile.best, self.profile.random
-        regret: dict[str, float] = {}
-        if log.pseudo_regrets is not None:
-            regret["pseudo_regret"] = float(np.sum(log.pseudo_regrets))
-            if self.profile.lai_robbins is not None:
-                regret["lai_robbins"] = self.profile.lai_robbins
+        is_known = log.pseudo_regrets is not None
         return {
             "episodes": log.episodes,
             "steps": log.steps,
@@ -156,7 +155,9 @@ class Trial:
             "random_return": _number(random.expected_return if random else None),
             "success_rule": log.success_rule,
             "train_seconds": log.seconds,
-        } | regret
+            "pseudo_regret": _number(float(np.sum(log.pseudo_regrets)) if is_known else None),
+            "lai_robbins": _number(self.profile.lai_robbins if is_known else None),
+        }
 
     def record(self) -> dict[str, Any]:
         """Agent, environment, seed, `metrics` and the speed, as one flat, JSON-ready row."""
@@ -170,7 +171,12 @@ def cumulative_curve(pseudo_regrets: NDArray[np.float64]) -> Curve:
     Between a power of 2 and the next it has `POINTS` points, so that a long training takes little room, and one at the
     end.
     """
-    number = len(pseudo_regrets)
+    points = _points(len(pseudo_regrets))
+    return Curve(PSEUDO_REGRET, "episode", points, np.cumsum(pseudo_regrets)[points - 1])
+
+
+@lru_cache(maxsize=8)
+def _points(number: int) -> NDArray[np.int64]:
     at = [np.arange(1, min(number, POINTS) + 1)]
     start = POINTS
     while start < number:
@@ -178,8 +184,7 @@ def cumulative_curve(pseudo_regrets: NDArray[np.float64]) -> Curve:
         at.append(np.arange(start + every, min(2 * start, number) + 1, every))
         start *= 2
     at.append(np.array([number]))
-    points = np.unique(np.concatenate(at))
-    return Curve(PSEUDO_REGRET, "episode", points, np.cumsum(pseudo_regrets)[points - 1])
+    return np.unique(np.concatenate(at))
 
 
 def _cell(value: Any) -> str:
