@@ -26,7 +26,13 @@ BANDITS = (
     "velodrome/GaussianBandit-v0",
     "velodrome/TenArmedTestbed-v0",
 )
-WITHOUT_MODEL = (*LABELLED, *BANDITS, "velodrome/AdServer-v0", "velodrome/Bricks-v0")
+WITHOUT_MODEL = (
+    *LABELLED,
+    *BANDITS,
+    "velodrome/AdServer-v0",
+    "velodrome/Bricks-v0",
+    "velodrome/LinearContextualBandit-v0",
+)
 IDS = [identifier for identifier in gym.registry if identifier.startswith("velodrome/")]
 
 
@@ -44,7 +50,7 @@ def test_all_are_registered_once():
     before = dict(gym.registry)
     register_environments()
     assert dict(gym.registry) == before
-    assert len(IDS) == 19
+    assert len(IDS) == 20
 
 
 @pytest.mark.parametrize("identifier", IDS)

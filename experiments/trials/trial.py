@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # Points of a curve of sums, between a power of 2 and the next.
 POINTS = 64
+# Metrics of bandits alone, which other trials do not store.
+OF_BANDITS = ("pseudo_regret", "lai_robbins")
 AgentType = TypeVar("AgentType", bound=Agent)
 
 
@@ -142,17 +144,7 @@ class Trial:
     def metrics(self) -> dict[str, Any]:
         """Numbers and words of training and evaluation as one flat, JSON-ready row; NaN where there is none."""
         log, greedy, best, random = self.log, self.evaluation, self.profile.best, self.profile.random
-        regret: dict[str, float] = {}
-        if log.pseudo_regrets is not None:
-            regret["pseudo_regret"] = float(np.sum(log.pseudo_regrets))
-            if self.profile.lai_robbins is not None:
-                regret["lai_robbins"] = self.profile.lai_robbins
-        # Of a training that was cut short by its own results, no number stands beside those of whole ones.
-        stopped: dict[str, Any] = {}
-        if self.stopped_at is not None:
-            stopped = {
-                "stopped_at": self.stopped_at, "train_success_rate": math.nan, "train_mean_return": math.nan,
-            } | dict.fromkeys(regret.keys() & {"pseudo_regret"}, math.nan)  # fmt: skip
+        lost = log.pseudo_regrets
         numbers = {
             "episodes": log.episodes,
             "steps": log.steps,
@@ -171,8 +163,14 @@ class Trial:
             "random_return": _number(random.expected_return if random else None),
             "success_rule": log.success_rule,
             "train_seconds": log.seconds,
+            "pseudo_regret": _number(None if lost is None else float(np.sum(lost))),
+            "lai_robbins": _number(None if lost is None else self.profile.lai_robbins),
         }
-        return numbers | regret | stopped
+        if self.stopped_at is None:
+            return numbers
+        # Of a training that was cut short by its own results, no number stands beside those of whole ones.
+        cut = ("train_success_rate", "train_mean_return", "pseudo_regret", "lai_robbins")
+        return numbers | dict.fromkeys(cut, math.nan) | {"stopped_at": self.stopped_at}
 
     def record(self) -> dict[str, Any]:
         """Agent, environment, seed, `metrics` and the speed, as one flat, JSON-ready row."""
