@@ -27,7 +27,15 @@ from velodrome.experiments.storage.trial_outcome import TrialOutcome
 from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 from velodrome.experiments.trials.measures import Measure, computed
 from velodrome.experiments.trials.side_by_side import notes_on_vector_form
-from velodrome.experiments.trials.trial import Budget, Checkpoints, Trained, Trial, run_trial, train_together
+from velodrome.experiments.trials.trial import (
+    OF_BANDITS,
+    Budget,
+    Checkpoints,
+    Trained,
+    Trial,
+    run_trial,
+    train_together,
+)
 
 # Code that passes calls on: what a user looks for is the environment, policy or agent behind it.
 _PASSING_ON = ("velodrome.", "gymnasium.")
@@ -148,8 +156,9 @@ def run_to_outcome(
         curves = EpisodeCurves(log.returns, log.lengths, log.successes).pack()
         values, remarks = computed(trial, group.measures)
         notes = (*log.notes, *notes_on_vector_form(group.agent, group.profile), *remarks)
+        metrics = {name: value for name, value in trial.metrics().items() if name not in OF_BANDITS or value == value}
         outcome = TrialOutcome(
-            key, "done", trial.metrics() | values, curves, notes, measured=trial.measured, snapshots=trial.snapshots
+            key, "done", metrics | values, curves, notes, measured=trial.measured, snapshots=trial.snapshots
         )
     except (NotCompilableError, TrainingInterruptedError):
         raise

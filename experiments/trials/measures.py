@@ -16,6 +16,7 @@ _TAKEN = (
     "agent", "environment", "seed", "status", "episodes", "steps", "loop", "train_mean_return",
     "greedy_success_rate_low", "greedy_success_rate_high", "greedy_mean_return", "evaluation", "evaluation_episodes",
     "best_success_rate", "best_return", "random_success_rate", "random_return", "success_rule", "train_seconds",
+    "lai_robbins",
     "steps_per_second", "wall_seconds", "cpu_seconds", "error", "error_place", "key", "rank", "letters", "seeds",
     "failed", "no_score", "decided_by", "iqm", "difference", "regret", "episodes_to_threshold", "mean",
     "solved", "fell_back", "steps_to_solve", "cpu_seconds_to_solve", "evaluated_steps", "evaluated_cpu_seconds",

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # Points of a curve of sums, between a power of 2 and the next.
 POINTS = 64
+# Metrics of bandits alone, which other trials do not store.
+OF_BANDITS = ("pseudo_regret", "lai_robbins")
 AgentType = TypeVar("AgentType", bound=Agent)
 
 
@@ -134,11 +136,7 @@ class Trial:
     def metrics(self) -> dict[str, Any]:
         """Numbers and words of training and evaluation as one flat, JSON-ready row; NaN where there is none."""
         log, greedy, best, random = self.log, self.evaluation, self.profile.best, self.profile.random
-        regret: dict[str, float] = {}
-        if log.pseudo_regrets is not None:
-            regret["pseudo_regret"] = float(np.sum(log.pseudo_regrets))
-            if self.profile.lai_robbins is not None:
-                regret["lai_robbins"] = self.profile.lai_robbins
+        is_known = log.pseudo_regrets is not None
         return {
             "episodes": log.episodes,
             "steps": log.steps,
@@ -157,7 +155,9 @@ class Trial:
             "random_return": _number(random.expected_return if random else None),
             "success_rule": log.success_rule,
             "train_seconds": log.seconds,
-        } | regret
+            "pseudo_regret": _number(float(np.sum(log.pseudo_regrets)) if is_known else None),
+            "lai_robbins": _number(self.profile.lai_robbins if is_known else None),
+        }
 
     def record(self) -> dict[str, Any]:
         """Agent, environment, seed, `metrics` and the speed, as one flat, JSON-ready row."""
