@@ -231,7 +231,7 @@ def test_regret_of_bandits_is_drawn_without_noise_and_above_its_bound():
     assert bound.get_label() == "Lai–Robbins lower bound"
     constant = lai_robbins_constant(BernoulliBandit())
     assert bound.get_ydata()[-1] == pytest.approx(constant * math.log(300))
-    row = results.table().iloc[0]
+    (row,) = results.rows()
     assert row["regret_mean"] == pytest.approx(total)
 
 

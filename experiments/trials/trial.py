@@ -136,7 +136,7 @@ class Trial:
     def metrics(self) -> dict[str, Any]:
         """Numbers and words of training and evaluation as one flat, JSON-ready row; NaN where there is none."""
         log, greedy, best, random = self.log, self.evaluation, self.profile.best, self.profile.random
-        is_known = log.pseudo_regrets is not None
+        lost = log.pseudo_regrets
         return {
             "episodes": log.episodes,
             "steps": log.steps,
@@ -155,8 +155,8 @@ class Trial:
             "random_return": _number(random.expected_return if random else None),
             "success_rule": log.success_rule,
             "train_seconds": log.seconds,
-            "pseudo_regret": _number(float(np.sum(log.pseudo_regrets)) if is_known else None),
-            "lai_robbins": _number(self.profile.lai_robbins if is_known else None),
+            "pseudo_regret": _number(None if lost is None else float(np.sum(lost))),
+            "lai_robbins": _number(None if lost is None else self.profile.lai_robbins),
         }
 
     def record(self) -> dict[str, Any]:
