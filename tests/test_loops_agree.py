@@ -63,7 +63,7 @@ BANDITS = {
         policy=policies.ThompsonNormal(), learning_rate=policies.Harmonic(clock="visits")
     ),
 }
-QUICK = ("kl_ucb", "thompson_beta", "bayes_ucb", "sliding_window_ucb", "ucb_tuned")
+QUICK = ("thompson_beta", "bayes_ucb", "ucb_tuned")
 CLOCKS = ("episode", "step", "visits")
 
 
