@@ -33,9 +33,9 @@ def beta_bound(value: float, count: int, level: float) -> float:
 
 
 @lru_cache(maxsize=256)
-def _normal_bound(deviation: float) -> BoundFunction:
+def _normal_bound(standard_deviation: float) -> BoundFunction:
     def bound(value: float, count: int, level: float) -> float:
-        return value - deviation / math.sqrt(count) * normal_quantile(level)
+        return value - standard_deviation / math.sqrt(count) * normal_quantile(level)
 
     return bound
 
@@ -45,18 +45,18 @@ class BayesUCB(Policy):
     """argmax of the posterior's quantile 1 - 1/t, t = 1 + N(s); an untried action comes first.
 
     The posterior of "bernoulli" `rewards` is Beta(1 + successes, 1 + failures), from a uniform prior, with the sum of
-    the rewards as successes, which may be fractions; that of "normal" ones is normal around the mean with the known
-    standard `deviation` / √N(s, a), from a flat prior.
+    the rewards as successes, which may be fractions; that of "gaussian" ones is normal around the mean with the known
+    `standard_deviation` / √N(s, a), from a flat prior.
 
     Raises:
-        ConfigurationError: `rewards` is neither "bernoulli" nor "normal", `deviation` is not positive, or `ties` is
-            neither "random" nor "first".
+        ConfigurationError: `rewards` is neither "bernoulli" nor "gaussian", `standard_deviation` is not positive, or
+            `ties` is neither "random" nor "first".
 
     Source: Kaufmann, Cappé & Garivier (2012), On Bayesian upper confidence bounds for bandit problems, c = 0.
     """
 
     rewards: Rewards = "bernoulli"
-    deviation: float = 1.0
+    standard_deviation: float = 1.0
     ties: Ties = "random"
     name: ClassVar[str] = "bayes_ucb"
     indexes_only: ClassVar[bool] = True
@@ -66,7 +66,7 @@ class BayesUCB(Policy):
 
     def __post_init__(self) -> None:
         check_choice(f"{self.name}: rewards", self.rewards, REWARDS)
-        check_number(f"{self.name}: deviation", self.deviation, 0.0, np.inf, open_low=True)
+        check_number(f"{self.name}: standard_deviation", self.standard_deviation, 0.0, np.inf, open_low=True)
         check_choice(f"{self.name}: ties", self.ties, TIES)
 
     @property
@@ -75,7 +75,7 @@ class BayesUCB(Policy):
 
     @property
     def _functions(self) -> tuple[LevelFunction, BoundFunction]:
-        return _tail, beta_bound if self.rewards == "bernoulli" else _normal_bound(float(self.deviation))
+        return _tail, beta_bound if self.rewards == "bernoulli" else _normal_bound(float(self.standard_deviation))
 
     @property
     def select(self) -> SelectFunction:

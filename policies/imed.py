@@ -33,7 +33,7 @@ def _bernoulli(value: float, count: int, level: float) -> float:
 
 
 @lru_cache(maxsize=256)
-def _normal(deviation: float) -> BoundFunction:
+def _normal(standard_deviation: float) -> BoundFunction:
     def bound(value: float, count: int, level: float) -> float:
         behind = (level - value) / deviation
         return -(count * behind * behind / 2.0 + math.log(count))
@@ -46,18 +46,18 @@ class IMED(Policy):
     """argmin of N(s, a) d(Q(s, a), max Q(s, ·)) + ln N(s, a); an untried action comes first.
 
     d is the divergence of the kind of `rewards`: of Bernoulli distributions, right for every reward in [0, 1], or of
-    normal ones with the known standard deviation `deviation`.
+    normal ones with the known `standard_deviation`.
 
     Raises:
-        ConfigurationError: `rewards` is neither "bernoulli" nor "normal", `deviation` is not positive, or `ties` is
-            neither "random" nor "first".
+        ConfigurationError: `rewards` is neither "bernoulli" nor "gaussian", `standard_deviation` is not positive, or
+            `ties` is neither "random" nor "first".
 
     Source: Honda & Takemura (2015), Non-asymptotic analysis of a new bandit algorithm for semi-bounded rewards; with
     the divergences of one-parameter families in place of that of all distributions below a bound.
     """
 
     rewards: Rewards = "bernoulli"
-    deviation: float = 1.0
+    standard_deviation: float = 1.0
     ties: Ties = "random"
     name: ClassVar[str] = "imed"
     indexes_only: ClassVar[bool] = True
@@ -67,7 +67,7 @@ class IMED(Policy):
 
     def __post_init__(self) -> None:
         check_choice(f"{self.name}: rewards", self.rewards, REWARDS)
-        check_number(f"{self.name}: deviation", self.deviation, 0.0, np.inf, open_low=True)
+        check_number(f"{self.name}: standard_deviation", self.standard_deviation, 0.0, np.inf, open_low=True)
         check_choice(f"{self.name}: ties", self.ties, TIES)
 
     @property
@@ -76,7 +76,7 @@ class IMED(Policy):
 
     @property
     def _functions(self) -> tuple[LevelFunction, BoundFunction]:
-        return _largest_tried, _bernoulli if self.rewards == "bernoulli" else _normal(float(self.deviation))
+        return _largest_tried, _bernoulli if self.rewards == "bernoulli" else _normal(float(self.standard_deviation))
 
     @property
     def select(self) -> SelectFunction:

@@ -19,8 +19,8 @@ from velodrome.policies.largest_bound import (
 )
 from velodrome.policies.policy import TIES, Policy, ProbabilitiesFunction, SelectFunction, Ties
 
-Rewards = Literal["bernoulli", "normal"]
-REWARDS: tuple[str, ...] = ("bernoulli", "normal")
+Rewards = Literal["bernoulli", "gaussian"]
+REWARDS: tuple[str, ...] = ("bernoulli", "gaussian")
 
 
 def reward_range_of(rewards: Rewards) -> tuple[float, float]:
@@ -34,11 +34,11 @@ def bernoulli_bound(value: float, count: int, level: float) -> float:
 
 
 @lru_cache(maxsize=256)
-def normal_bound(deviation: float) -> BoundFunction:
+def normal_bound(standard_deviation: float) -> BoundFunction:
     """The same for normal rewards of a known standard deviation."""
 
     def bound(value: float, count: int, level: float) -> float:
-        return value + deviation * math.sqrt(2.0 * level / count)
+        return value + standard_deviation * math.sqrt(2.0 * level / count)
 
     return bound
 
@@ -61,19 +61,19 @@ class KLUCB(Policy):
     """argmax of the largest q with N(s, a) d(Q(s, a), q) <= ln t + `c` ln ln t; an untried action comes first.
 
     t is 1 + N(s), and d the divergence of the kind of `rewards`: of Bernoulli distributions, right for every reward in
-    [0, 1], or of normal ones with the known standard deviation `deviation`. c = 3 is what the theorem needs, 0 what the
+    [0, 1], or of normal ones with the known `standard_deviation`. c = 3 is what the theorem needs, 0 what the
     authors recommend. ln ln t counts from ln t = 1 on.
 
     Raises:
-        ConfigurationError: `rewards` is neither "bernoulli" nor "normal", `c` is negative, `deviation` not positive,
-            or `ties` neither "random" nor "first".
+        ConfigurationError: `rewards` is neither "bernoulli" nor "gaussian", `c` is negative, `standard_deviation` is not
+            positive, or `ties` neither "random" nor "first".
 
     Source: Garivier & Cappé (2011), The KL-UCB algorithm for bounded stochastic bandits and beyond, algorithm 1.
     """
 
     rewards: Rewards = "bernoulli"
     c: float = 0.0
-    deviation: float = 1.0
+    standard_deviation: float = 1.0
     ties: Ties = "random"
     name: ClassVar[str] = "kl_ucb"
     indexes_only: ClassVar[bool] = True
@@ -84,7 +84,7 @@ class KLUCB(Policy):
     def __post_init__(self) -> None:
         check_choice(f"{self.name}: rewards", self.rewards, REWARDS)
         check_number(f"{self.name}: c", self.c, 0.0, np.inf)
-        check_number(f"{self.name}: deviation", self.deviation, 0.0, np.inf, open_low=True)
+        check_number(f"{self.name}: standard_deviation", self.standard_deviation, 0.0, np.inf, open_low=True)
         check_choice(f"{self.name}: ties", self.ties, TIES)
 
     @property
@@ -93,7 +93,7 @@ class KLUCB(Policy):
 
     @property
     def _functions(self) -> tuple[LevelFunction, BoundFunction]:
-        bound = bernoulli_bound if self.rewards == "bernoulli" else normal_bound(float(self.deviation))
+        bound = bernoulli_bound if self.rewards == "bernoulli" else normal_bound(float(self.standard_deviation))
         return log_of_pulls(float(self.c)), bound
 
     @property

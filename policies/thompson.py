@@ -59,7 +59,7 @@ def _select_beta(successes: float, failures: float) -> SelectFunction:
 
 
 @lru_cache(maxsize=256)
-def _select_normal(mean: float, prior_precision: float, precision: float) -> SelectFunction:
+def _select_gaussian(mean: float, prior_precision: float, precision: float) -> SelectFunction:
     def select(
         action_values: Sequence[float], visit_counts: Sequence[int], parameter: float, rng: np.random.Generator
     ) -> int:
@@ -110,30 +110,31 @@ class ThompsonBeta(Policy):
 
 
 @dataclass(frozen=True)
-class ThompsonNormal(Policy):
+class ThompsonGaussian(Policy):
     """Draws each action's mean from its normal posterior, takes the largest draw.
 
-    Rewards have the known standard deviation `deviation`; the prior of every mean is normal with `prior_mean` and
-    `prior_deviation`, all in units of the rewards.
+    Rewards have the known `standard_deviation`; the prior of every mean is normal with `prior_mean` and
+    `prior_standard_deviation`, all in units of the rewards.
 
     Raises:
-        ConfigurationError: a deviation is not positive.
+        ConfigurationError: a standard deviation is not positive.
 
     Source: Thompson (1933); Russo et al. (2018), A tutorial on Thompson sampling, section 4.
     """
 
-    deviation: float = 1.0
+    standard_deviation: float = 1.0
     prior_mean: float = 0.0
-    prior_deviation: float = 1.0
+    prior_standard_deviation: float = 1.0
     indexes_only: ClassVar[bool] = True
     reads_visit_counts: ClassVar[bool] = True
     needs_sample_averages: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_number(f"{self.name}: deviation", self.deviation, 0.0, np.inf, open_low=True)
         check_number(f"{self.name}: prior_mean", self.prior_mean, -np.inf, np.inf)
-        check_number(f"{self.name}: prior_deviation", self.prior_deviation, 0.0, np.inf, open_low=True)
+        for each in ("standard_deviation", "prior_standard_deviation"):
+            check_number(f"{self.name}: {each}", getattr(self, each), 0.0, np.inf, open_low=True)
 
     @property
     def select(self) -> SelectFunction:
-        return _select_normal(float(self.prior_mean), float(self.prior_deviation) ** -2, float(self.deviation) ** -2)
+        precisions = float(self.prior_standard_deviation) ** -2, float(self.standard_deviation) ** -2
+        return _select_gaussian(float(self.prior_mean), *precisions)
