@@ -35,7 +35,7 @@ def _bernoulli(value: float, count: int, level: float) -> float:
 @lru_cache(maxsize=256)
 def _normal(standard_deviation: float) -> BoundFunction:
     def bound(value: float, count: int, level: float) -> float:
-        behind = (level - value) / deviation
+        behind = (level - value) / standard_deviation
         return -(count * behind * behind / 2.0 + math.log(count))
 
     return bound

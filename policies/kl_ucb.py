@@ -65,8 +65,8 @@ class KLUCB(Policy):
     authors recommend. ln ln t counts from ln t = 1 on.
 
     Raises:
-        ConfigurationError: `rewards` is neither "bernoulli" nor "gaussian", `c` is negative, `standard_deviation` is not
-            positive, or `ties` neither "random" nor "first".
+        ConfigurationError: `rewards` is neither "bernoulli" nor "gaussian", `c` is negative, `standard_deviation` is
+            not positive, or `ties` neither "random" nor "first".
 
     Source: Garivier & Cappé (2011), The KL-UCB algorithm for bounded stochastic bandits and beyond, algorithm 1.
     """
