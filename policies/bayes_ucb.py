@@ -6,19 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
-import numpy as np
-
-from velodrome.checks import check_choice, check_number
 from velodrome.policies.divergences import within_one
-from velodrome.policies.kl_ucb import REWARDS, Rewards, reward_range_of
-from velodrome.policies.largest_bound import (
-    BoundFunction,
-    LevelFunction,
-    num_visits,
-    probabilities_of_largest,
-    selecting_largest,
-)
-from velodrome.policies.policy import TIES, Policy, ProbabilitiesFunction, SelectFunction, Ties
+from velodrome.policies.largest_bound import BoundFunction, LevelFunction, RewardsBound, num_visits
 from velodrome.policies.quantiles import beta_quantile, normal_quantile
 
 
@@ -41,7 +30,7 @@ def _normal_bound(standard_deviation: float) -> BoundFunction:
 
 
 @dataclass(frozen=True)
-class BayesUCB(Policy):
+class BayesUCB(RewardsBound):
     """argmax of the posterior's quantile 1 - 1/t, t = 1 + N(s); an untried action comes first.
 
     The posterior of "bernoulli" `rewards` is Beta(1 + successes, 1 + failures), from a uniform prior, with the sum of
@@ -55,32 +44,8 @@ class BayesUCB(Policy):
     Source: Kaufmann, Cappé & Garivier (2012), On Bayesian upper confidence bounds for bandit problems, c = 0.
     """
 
-    rewards: Rewards = "bernoulli"
-    standard_deviation: float = 1.0
-    ties: Ties = "random"
     name: ClassVar[str] = "bayes_ucb"
-    indexes_only: ClassVar[bool] = True
-    draws_uniforms_only: ClassVar[bool] = True
-    reads_visit_counts: ClassVar[bool] = True
-    needs_sample_averages: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_choice(f"{self.name}: rewards", self.rewards, REWARDS)
-        check_number(f"{self.name}: standard_deviation", self.standard_deviation, 0.0, np.inf, open_low=True)
-        check_choice(f"{self.name}: ties", self.ties, TIES)
 
     @property
-    def reward_range(self) -> tuple[float, float]:
-        return reward_range_of(self.rewards)
-
-    @property
-    def _functions(self) -> tuple[LevelFunction, BoundFunction]:
+    def functions(self) -> tuple[LevelFunction, BoundFunction]:
         return _tail, beta_bound if self.rewards == "bernoulli" else _normal_bound(float(self.standard_deviation))
-
-    @property
-    def select(self) -> SelectFunction:
-        return selecting_largest(*self._functions, self.ties)
-
-    @property
-    def probabilities(self) -> ProbabilitiesFunction:
-        return probabilities_of_largest(*self._functions, self.ties)
