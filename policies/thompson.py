@@ -11,32 +11,20 @@ import numpy as np
 from velodrome.checks import check_number
 from velodrome.policies.divergences import within_one
 from velodrome.policies.policy import Policy, SelectFunction
+from velodrome.policies.random_numbers import gamma_drawn_by
 
 
-def draw_gamma(shape: float, rng: Any) -> float:
-    """A Gamma(shape, 1) variable, shape > 0, from standard normal and uniform numbers.
+def _normal(rng: Any) -> float:
+    number: float = rng.standard_normal()
+    return number
 
-    Source: Marsaglia & Tsang (2000), A simple method for generating gamma variables.
-    """
-    boost: float = 1.0
-    if shape < 1.0:
-        boost = math.exp(math.log(1.0 - rng.random()) / shape)
-        shape += 1.0
-    d = shape - 1.0 / 3.0
-    c = 1.0 / math.sqrt(9.0 * d)
-    while True:
-        x: float = rng.standard_normal()
-        v = 1.0 + c * x
-        if v > 0.0:
-            v = v * v * v
-            u = 1.0 - rng.random()
-            if u < 1.0 - 0.0331 * x * x * x * x or math.log(u) < 0.5 * x * x + d - d * v + d * math.log(v):
-                return d * v * boost
+
+_draw_gamma = gamma_drawn_by(_normal)
 
 
 def draw_beta(a: float, b: float, rng: Any) -> float:
     """A Beta(a, b) variable, as a share of two gamma variables; both parameters above 0."""
-    first, second = draw_gamma(a, rng), draw_gamma(b, rng)
+    first, second = _draw_gamma(a, rng), _draw_gamma(b, rng)
     total = first + second
     return first / total if total > 0.0 else 0.5
 
