@@ -89,6 +89,7 @@ def _observation_advice(
     parts = parts_of(space)
     fitting = [key for key, part in parts if is_fit(part)]
     as_met = f", or number what it meets, numbered({name})" if is_table else ""
+    in_bins = f" or discretized({name}, bins=10)" if is_table else ""
     if fitting:
         others = f" (or {_listed([repr(key) for key in fitting[1:]], 'or')})" if len(fitting) > 1 else ""
         return f"name the part that it is to see, observation({label}, {fitting[0]!r}){others}{as_met}"
@@ -108,11 +109,9 @@ def _observation_advice(
             f"step, {networks}"
         )
     if _fits_into_bins(space) and len(space.shape) == 1:
-        return f"cut them into bins, discretize({label}, bins=10) or discretized({name}, bins=10)"
-    return (
-        f"too many for a table of bins, look at a few with discretized({name}, bins=4, dimensions=[0, 1]), or take an "
-        f"agent with a network, {_NETWORK}"
-    )
+        return f"cut them into bins, discretize({label}, bins=10){in_bins}"
+    few = f"look at a few with discretized({name}, bins=4, dimensions=[0, 1]), or " if is_table else ""
+    return f"too many for a table of bins, {few}take an agent with a network, {_NETWORK}"
 
 
 def _fits_into_bins(space: gym.Space[Any]) -> bool:

@@ -450,3 +450,17 @@ def test_regret_is_between_none_and_all_that_can_be_lost():
     known = {"train_mean_return": rates, "episodes": 2000, "best_return": 1.0, "best_success_rate": 1.0}
     row = rows_of("train_success_rate", rates, **known)
     assert 0 <= row["regret_low"] <= row["regret_mean"] <= row["regret_high"] <= 2000
+
+
+def test_a_regret_that_chance_made_negative_has_an_interval_below_0_and_a_footnote():
+    results = vd.compare(
+        "q_learning(learning_rate=0.3, discount=0.95, initial_value=1, policy=greedy)",
+        "velodrome/RiverSwim-v0",
+        episodes=300,
+        seeds=6,
+    )
+    (row,) = results.rows()
+    assert row["regret_min"] < 0.0
+    assert row["regret_low"] < min(0.0, row["regret_mean"])
+    assert row["regret_mean"] < row["regret_high"]
+    assert "regret below 0: Below 0 where chance made returns exceed the best expected one." in str(results)

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+import velodrome as vd
 from velodrome import agents, envs, policies
 from velodrome.agents.engine.sampled_model import SampledModel
-from velodrome.agents.errors import EnvironmentFailureError, UnsupportedEnvironmentError
+from velodrome.agents.errors import UnsupportedEnvironmentError
 from velodrome.agents.planning.dynamic_programming import best_possible, evaluate_policy
 from velodrome.agents.tabular.psrl import draw_transitions
 from velodrome.agents.tabular.ucrl2 import best_plausible
 from velodrome.checks import ConfigurationError
 from velodrome.envs.model.transition_model import TransitionModel
+from velodrome.experiments import ExperimentError
 from velodrome.policies.random_numbers import gamma_drawn_by, polar_normal
 
 LEFT, RIGHT = 0, 1
@@ -463,9 +465,21 @@ def refusal(error, function):
 
 @pytest.mark.parametrize("name", BY_STEP)
 def test_no_horizon_and_no_time_limit_is_refused(name):
-    agent = BY_STEP[name]()
+    agent = BY_STEP[name](**({} if name == "psrl" else {"reward_low": -1}))
     for use in (lambda: agent.train("velodrome/DeepSea-v0", episodes=1), lambda: agent.check_environment(Rooms())):
         assert "has no time limit: give horizon=" in refusal(UnsupportedEnvironmentError, use)
+
+
+@pytest.mark.parametrize("name", BY_STEP)
+def test_boxes_are_refused_without_the_advice_of_agents_that_refuse_it(name):
+    message = refusal(UnsupportedEnvironmentError, lambda: BY_STEP[name]().train("CartPole-v1", episodes=1))
+    assert message.endswith("has a box of 4 numbers: cut them into bins, discretize(CartPole-v1, bins=10)")
+
+
+def test_a_comparison_refuses_what_has_no_time_limit_before_anything_runs(tmp_path):
+    with pytest.raises(ExperimentError, match=r"^agents.psrl on 'CliffWalking-v1': psrl plans for a number of steps"):
+        vd.compare("psrl", "CliffWalking-v1", episodes=2, seeds=2, out=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["r_max", "mbie_eb", "ucrl2", "ucbvi"])
@@ -475,15 +489,18 @@ def test_rewards_outside_their_range_are_refused(name):
     for use in (lambda: agent.train(env, episodes=1), lambda: agent.check_environment(env)):
         message = refusal(UnsupportedEnvironmentError, use)
         assert "assumes rewards in [0, 1], but those of" in message
-        assert "are in [-0.0025, 0.9975]: give reward_low= and reward_high=" in message
-    message = refusal(EnvironmentFailureError, lambda: LEARNERS[name]().train(env, episodes=60, seed=0, loop="generic"))
-    assert message.endswith("but got -0.0025: give reward_low= and reward_high=")
+        assert message.endswith("are between -0.0025 and 0.9975: give reward_low= and reward_high=")
+    # A wrapper of rewards, of which nothing is known before one comes.
+    unknown = gym.wrappers.TransformReward(env, lambda reward: reward)
+    message = refusal(UnsupportedEnvironmentError, lambda: LEARNERS[name]().train(unknown, episodes=60, seed=0))
+    assert message.endswith("assumes rewards in [0, 1], got -0.0025: give reward_low= and reward_high=")
 
 
 @pytest.mark.parametrize("name", [name for name in LEARNERS if name != "count_bonus_q"])
 def test_a_model_that_is_too_large_is_refused(name):
     env = gym.make("velodrome/Chain-v0", num_states=9_000)
-    message = refusal(UnsupportedEnvironmentError, lambda: LEARNERS[name]().check_environment(env))
+    agent = LEARNERS[name](**({} if name == "psrl" else {"reward_high": 10}))
+    message = refusal(UnsupportedEnvironmentError, lambda: agent.check_environment(env))
     assert "9,000 states and 2 actions, would take 1,296,000,000 bytes" in message or name == "psrl"
 
 

@@ -213,7 +213,10 @@ def test_rlsvi_dives_deep():
             lambda: agents.OptimisticQ(bonus_scale=-1),
             r"optimistic_q: bonus_scale must be a number in \[0, inf\), got -1",
         ),
-        (lambda: agents.OptimisticQ().train(corridor(), episodes=1), r"optimistic_q assumes rewards in \[0, 1\]"),
+        (
+            lambda: agents.OptimisticQ().train(corridor(), episodes=1),
+            r"assumes rewards in \[0, 1\], but those of Corridor are between 0 and 2: give",
+        ),
         (lambda: agents.RLSVI().train(Corridor(), episodes=1), "has no time limit: give horizon="),
     ],
 )

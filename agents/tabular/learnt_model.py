@@ -6,11 +6,10 @@ all states: memory grows with S²A, and an agent refuses a model that would be t
 """
 
 from dataclasses import field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from velodrome.agents.agent import Loop
 from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.sampled_model import SampledModel
 from velodrome.agents.errors import EnvironmentFailureError, UnsupportedEnvironmentError, environment_label
@@ -18,7 +17,6 @@ from velodrome.agents.tabular.tabular_agent import TabularAgent
 from velodrome.agents.tabular.tabular_learner import TabularTask
 from velodrome.agents.training import Training
 from velodrome.checks import ConfigurationError, check_number
-from velodrome.envs.model.transition_model import TransitionModel
 from velodrome.policies.greedy import Greedy
 from velodrome.policies.policy import Policy
 from velodrome.policies.schedules import Schedule
@@ -146,6 +144,8 @@ class BoundedRewardsAgent(LearntModelAgent):
     reward_low: float = 0.0
     reward_high: float = 1.0
 
+    rewards_advice: ClassVar[str] = ": give reward_low= and reward_high="
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number(f"{self.name}: reward_low", self.reward_low, -np.inf, np.inf)
@@ -160,34 +160,12 @@ class BoundedRewardsAgent(LearntModelAgent):
         """Smallest and largest reward of a step, as numbers."""
         return float(self.reward_low), float(self.reward_high)
 
-    def check_environment(self, env: Any) -> None:
-        super().check_environment(env)
-        sampled = SampledModel.of(env)
-        if not isinstance(sampled, str):
-            self._check_model(sampled.model, sampled.label)
-
-    def plan_loop(self, loop: Loop, env: Any, success: str | None, notes: list[str]) -> SampledModel | None:
-        sampled = super().plan_loop(loop, env, success, notes)
-        if sampled is not None:
-            self._check_model(sampled.model, sampled.label)
-        return sampled
-
-    def _check_model(self, model: TransitionModel, label: str) -> None:
-        rewards = model.rewards[model.probabilities > 0.0]
-        low, high = self.reward_range
-        if rewards.min() < low or rewards.max() > high:
-            raise UnsupportedEnvironmentError(
-                f"{self.name} assumes rewards in [{low:g}, {high:g}], but those of {label} are in "
-                f"[{rewards.min():g}, {rewards.max():g}]: give reward_low= and reward_high="
-            )
-
     def run_training(self, training: Training) -> EpisodeEnds:
         ends = super().run_training(training)
         outside = self.learner.memory.outside
         if outside[0]:
             low, high = self.reward_range
             raise EnvironmentFailureError(
-                f"{self.name} assumes rewards in [{low:g}, {high:g}], but got {outside[1]:g}: "
-                "give reward_low= and reward_high="
+                f"{self} assumes rewards in [{low:g}, {high:g}], got {outside[1]:g}{self.rewards_advice}"
             )
         return ends

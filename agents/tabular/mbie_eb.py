@@ -83,9 +83,10 @@ class MBIE(BoundedRewardsAgent):
     Raises:
         ConfigurationError: a parameter is out of range; the discount must be below 1.
 
-    Source: Strehl & Littman (2008), An Analysis of Model-Based Interval Estimation, eq. 6. Deviations: 1. it plans when
-    counts have grown, not at each step; `growth=1` plans at each step; 2. no value is above `reward_high` / (1 - γ);
-    3. all visits count, not the first m of a pair alone; 4. β is in the unit of the rewards, which are in a range.
+    Source: Strehl & Littman (2008), An Analysis of Model-Based Interval Estimation, MBIE-EB. Deviations: 1. it plans
+    when counts have grown, not at each step; `growth=1` plans at each step; 2. no value is above `reward_high` /
+    (1 - γ); 3. all visits count, not the first m of a pair alone; 4. β is in the unit of the rewards, which are in a
+    range.
     """
 
     name = "mbie_eb"

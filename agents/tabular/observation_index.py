@@ -220,8 +220,13 @@ class ObservationIndex:
         return ", ".join(map(_shape_text, self.shapes)) or f"{len(self.parts)} numbers"
 
 
-def index_observations(env: gym.Env[Any, Any], agent_name: str) -> ObservationIndex:
+def index_observations(env: gym.Env[Any, Any], agent_name: str, *, is_wrapped: bool = True) -> ObservationIndex:
     """Index of an environment's observations.
+
+    Args:
+        env: the environment.
+        agent_name: for messages.
+        is_wrapped: whether `discretized` and `numbered` take the agent, and can be advised.
 
     Raises:
         UnsupportedEnvironmentError: the observation space is not finite, or has too many observations.
@@ -230,13 +235,14 @@ def index_observations(env: gym.Env[Any, Any], agent_name: str) -> ObservationIn
     index = index_of(space)
     if index is None or _count(index.parts) is None:
         label = environment_label(env)
-        message = observations_refused(agent_name, space, label, "a finite", is_finite, is_table=True)
+        message = observations_refused(agent_name, space, label, "a finite", is_finite, is_table=is_wrapped)
         if index is not None and not isinstance(space, spaces.Box):
             message = (
                 f"{agent_name} needs at most {MOST_STATES:,} observations for its table, but {label} has more, "
-                f"{described(space)}: take linear_q, which learns a weight for each value of each part, or number what "
-                f"it meets, numbered({agent_name})"
+                f"{described(space)}: take linear_q, which learns a weight for each value of each part"
             )
+            if is_wrapped:
+                message += f", or number what it meets, numbered({agent_name})"
         raise UnsupportedEnvironmentError(message)
     return index
 

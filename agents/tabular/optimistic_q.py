@@ -68,7 +68,7 @@ class OptimisticQ(FiniteHorizonAgent, BoundedRewardsAgent):
     Raises:
         ConfigurationError: a parameter is out of range.
 
-    Source: Jin et al. (2018), Is Q-learning Provably Efficient?, algorithm 1 (UCB-Hoeffding). Deviations: 1. T is the
+    Source: Jin et al. (2018), Is Q-learning Provably Efficient?, UCB-Hoeffding. Deviations: 1. T is the
     number of steps so far; 2. a value is at most what can be earned from its step on, instead of H; 3. the bonus is a
     matter of the range of rewards where the source has [0, 1]; 4. an end of the episode is worth 0.
     """

@@ -143,10 +143,10 @@ class PSRL(FiniteHorizonAgent, LearntModelAgent):
         ConfigurationError: a parameter is out of range.
 
     Source: Osband, Russo & Van Roy (2013), (More) Efficient Reinforcement Learning via Posterior Sampling; the defaults
-    are those of Osband's TabulaRL (prior counts 1, normal rewards N(0, 1) with noise 1). Deviations: 1. an end of the
-    episode is one more outcome, of pairs at which one was seen, with the same prior count; 2. of next states never
-    seen, those that together have less than a millionth of what these share are drawn as one; 3. an episode that
-    outlives `horizon` goes on as the next one.
+    are those of Osband's TabulaRL (github.com/iosband/TabulaRL): prior counts 1, rewards N(0, 1) with noise 1.
+    Deviations: 1. an end of the episode is one more outcome, of pairs at which one was seen, with the same prior count,
+    where TabulaRL does not count it; 2. of next states never seen, those that together have less than a millionth of
+    what these share are drawn as one; 3. an episode that outlives `horizon` goes on as the next one.
     """
 
     transition_prior: float = 1.0

@@ -81,11 +81,11 @@ class RLSVI(FiniteHorizonAgent, LearntModelAgent):
     Raises:
         ConfigurationError: a parameter is out of range.
 
-    Source: Osband, Van Roy & Wen (2016), Generalization and Exploration via Randomized Value Functions, algorithm 1,
-    with one feature a pair; Osband, Van Roy, Russo & Wen (2019), Deep Exploration via Randomized Value Functions.
-    Deviations: 1. what a pair led to is learnt from at every step of an episode, as rewards and transitions are the
-    same at each, instead of at that step alone; 2. an end of the episode is worth 0; 3. an episode that outlives
-    `horizon` goes on as the next one.
+    Source: Osband, Van Roy & Wen (2016), Generalization and Exploration via Randomized Value Functions, with one
+    feature a pair; Osband, Van Roy, Russo & Wen (2019), Deep Exploration via Randomized Value Functions. Deviations:
+    1. what a pair led to is learnt from at every step of an episode, as rewards and transitions are the same at each,
+    instead of at that step alone; 2. an end of the episode is worth 0; 3. an episode that outlives `horizon` goes on
+    as the next one.
     """
 
     noise: float = 1.0

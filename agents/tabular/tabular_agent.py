@@ -135,6 +135,9 @@ class TabularAgent(Agent):
         """Smallest and largest reward that the agent and its policy assume."""
         return self.policy.reward_range
 
+    #: Ends the line that refuses rewards outside of this range.
+    rewards_advice: ClassVar[str] = ""
+
     @property
     def assumes_rewards(self) -> bool:
         return self.reward_range != _ANY_REWARD
@@ -152,7 +155,7 @@ class TabularAgent(Agent):
         if kind.kind != "unknown" and not kind.is_within(low, high):
             label = env.label if isinstance(env, SampledModel) else environment_label(env)
             raise UnsupportedEnvironmentError(
-                f"{self} assumes rewards in [{low:g}, {high:g}], but those of {label} are {kind}"
+                f"{self} assumes rewards in [{low:g}, {high:g}], but those of {label} are {kind}{self.rewards_advice}"
             )
 
     @property
@@ -177,7 +180,7 @@ class TabularAgent(Agent):
         Raises:
             UnsupportedEnvironmentError: the observation space is not finite.
         """
-        return index_observations(env, self.name)
+        return index_observations(env, self.name, is_wrapped=not self.acts_by_step)
 
     def task_of(self, env: Any) -> TabularTask:
         if isinstance(env, SampledModel):
@@ -232,6 +235,7 @@ class TabularAgent(Agent):
             shown_counts=self.shown_counts,
             reward_range=self.reward_range,
             expression=str(self),
+            rewards_advice=self.rewards_advice,
         )
 
     @property

@@ -106,6 +106,7 @@ class TabularLearner(StepwiseLearner):
         shown_counts: array of the memory that the policy is shown in place of the visit counts.
         reward_range: smallest and largest reward that are assumed.
         expression: of the agent, for messages.
+        rewards_advice: end of the line that refuses rewards.
 
     Attributes:
         memory: as given.
@@ -133,9 +134,10 @@ class TabularLearner(StepwiseLearner):
         shown_counts: str,
         reward_range: tuple[float, float],
         expression: str,
+        rewards_advice: str,
     ) -> None:
         self.memory, self.streams = memory, streams
-        self._expression = expression
+        self._expression, self._rewards_advice = expression, rewards_advice
         self.rng = streams.generator("agent")
         self.select = policy.select
         self.learn = by_name(learn, UPDATE, memory._fields)
@@ -244,7 +246,9 @@ class TabularLearner(StepwiseLearner):
         """
         if self._checks_rewards and not self._lowest_reward <= reward <= self._highest_reward:
             allowed = f"[{self._lowest_reward:g}, {self._highest_reward:g}]"
-            raise UnsupportedEnvironmentError(f"{self._expression} assumes rewards in {allowed}, got {reward:g}")
+            raise UnsupportedEnvironmentError(
+                f"{self._expression} assumes rewards in {allowed}, got {reward:g}{self._rewards_advice}"
+            )
         if self._is_plain and type(observation) is int:
             next_state = observation
         else:

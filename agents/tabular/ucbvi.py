@@ -118,7 +118,7 @@ class UCBVI(FiniteHorizonAgent, BoundedRewardsAgent):
     Raises:
         ConfigurationError: a parameter is out of range.
 
-    Source: Azar, Osband & Munos (2017), Minimax Regret Bounds for Reinforcement Learning, algorithms 1 to 4.
+    Source: Azar, Osband & Munos (2017), Minimax Regret Bounds for Reinforcement Learning.
     Deviations: 1. `bonus_scale`; 2. rewards are not known but estimated by their mean; 3. T is the number of steps so
     far; 4. a value is at most `reward_high` times the steps left, instead of H; 5. the bonus grows with the range of
     rewards, which in the source is 1; 6. an episode may end earlier: an end is an outcome of value 0; 7. at the last

@@ -157,7 +157,7 @@ class UCRL2(BoundedRewardsAgent):
     Raises:
         ConfigurationError: a parameter is out of range.
 
-    Source: Jaksch, Ortner & Auer (2010), Near-optimal Regret Bounds for Reinforcement Learning, figures 1 and 2.
+    Source: Jaksch, Ortner & Auer (2010), Near-optimal Regret Bounds for Reinforcement Learning.
     Deviations: 1. `confidence_scale`; 2. rewards in a range instead of [0, 1]; 3. an end of an episode leads on to
     where the next one starts, so that the process never ends; where a time limit cuts an episode, the next state is
     what it was; 4. the next phase begins once the visits have doubled, after the step instead of before it; 5. ties are

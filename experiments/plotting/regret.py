@@ -54,7 +54,7 @@ def draw_regret(axes: "Axes", table: TrialTable, environment: str, over: str | N
         raise ExperimentError(
             f"{environment}: there is no regret, for the best expected return is not known without a transition model"
         )
-    name = "cumulative pseudo-regret" if is_pseudo else f"cumulative regret in training (best return {best:.3g})"
+    name = "cumulative pseudo-regret" if is_pseudo else f"cumulative regret of returns (best return {best:.3g})"
     dress(axes, environment, AXIS_NAMES[axis], name)
     longest, limits = 1, [0.0]
     ends: list[EndLabel] = []

@@ -251,6 +251,9 @@ def how_to_read(analysis: Analysis, words: Words) -> list[Fact]:
     if not all(regrets):
         regret = words("What the returns in training fall short of the best expected return, summed over all episodes.")
         facts.append(Fact(words("regret"), regret, is_glossary=True))
+        if any(row["regret_min"] < 0.0 for row in rows):
+            luck = words("Below 0 where chance made returns exceed the best expected one.")
+            facts.append(Fact(words("regret below 0"), luck))
     if any(regrets):
         regret = words("What pulled arms were expected to pay less than the best arm, summed over all episodes.")
         title = words("regret") if all(regrets) else words("regret on bandits")

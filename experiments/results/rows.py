@@ -81,7 +81,9 @@ def agent_row(
     best = common_value(done, measure.best_column)
     row["share_of_best"] = _share(row["greedy_success_rate_mean"], row["best_success_rate"])
     row["optimality_gap"] = _gap(agent, comparison, best if measure.higher_is_better else _UNKNOWN)
-    row |= _part(_REGRET, regrets, (0.0, _most_regret(done, limits["train_return"])))
+    # Where chance lets returns exceed the best expected one, a regret may be below 0.
+    least = 0.0 if (regrets >= 0.0).all() else -math.inf
+    row |= _part(_REGRET, regrets, (least, _most_regret(done, limits["train_return"])))
     row |= _threshold_part(threshold, reached)
     row |= {name: done[0].text(name) if done else "" for name in ("evaluation", "success_rule")}
     row["loop"] = ", ".join(dict.fromkeys(trial.text("loop") for trial in done))

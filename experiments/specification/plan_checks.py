@@ -138,7 +138,7 @@ def _refusal(
 
 def _is_fit(planned: PlannedAgent, environment: PlannedEnvironment) -> bool:
     """Whether the environment's model alone shows that an agent can learn, so that no environment has to be made."""
-    if planned.agent.assumes_rewards:
+    if planned.agent.assumes_rewards or getattr(planned.agent, "acts_by_step", False):
         return False
     if environment.profile.bandit is not None:
         return isinstance(planned.agent, TabularAgent) and not planned.agent.action_mask
