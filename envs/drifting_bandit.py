@@ -12,8 +12,8 @@ from velodrome.checks import ConfigurationError, check_choice, check_integer, ch
 from velodrome.envs.bandit import BINARY, GAUSSIAN, Arms, Bandit, numbers_of_arms
 from velodrome.envs.reward_kind import BINARY as BINARY_REWARDS, RewardKind
 
-RewardName = Literal["gaussian", "binary"]
-_REWARDS: tuple[str, ...] = ("gaussian", "binary")
+RewardName = Literal["gaussian", "bernoulli"]
+_REWARDS: tuple[str, ...] = ("gaussian", "bernoulli")
 
 
 class DriftingBandit(Bandit):
@@ -43,7 +43,7 @@ class DriftingBandit(Bandit):
     ## Arguments
     `means=(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)`, expected rewards at the first pull, one an arm; `walk=0.01`, standard
     deviation of a step, 0 for none; `changes={}`, the expected rewards from a number of pulls on, such as
-    `{3000: [0.4, 0.3, 0.9]}`; `rewards="gaussian"`, or "binary", which cannot wander; `standard_deviation=1.0` of
+    `{3000: [0.4, 0.3, 0.9]}`; `rewards="gaussian"`, or "bernoulli", which cannot wander; `standard_deviation=1.0` of
     Gaussian rewards. The defaults are exercise 2.5 of Sutton & Barto.
 
     ## Reference
@@ -64,13 +64,13 @@ class DriftingBandit(Bandit):
         render_mode: str | None = None,
     ) -> None:
         check_choice("rewards", rewards, _REWARDS)
-        is_binary = rewards == "binary"
+        is_binary = rewards == "bernoulli"
         low, high = (0.0, 1.0) if is_binary else (-np.inf, np.inf)
         given = np.array(numbers_of_arms("means", means, low, high))
         step = check_number("walk", walk, 0.0)
         if is_binary and step > 0.0:
             raise ConfigurationError(
-                f"walk must be 0 with binary rewards, whose probabilities cannot wander, got {walk!r}"
+                f"walk must be 0 with bernoulli rewards, whose probabilities cannot wander, got {walk!r}"
             )
         deviation = check_number("standard_deviation", standard_deviation, 0.0, open_low=True)
         changes_at, changed = _changes(changes, len(given), low, high)

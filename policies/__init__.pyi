@@ -19,7 +19,7 @@ from .schedules import (
     as_schedule as as_schedule,
 )
 from .softmax import Softmax as Softmax
-from .thompson import ThompsonBeta as ThompsonBeta, ThompsonNormal as ThompsonNormal
+from .thompson import ThompsonBeta as ThompsonBeta, ThompsonGaussian as ThompsonGaussian
 from .ties import best_value as best_value, greedy_random as greedy_random
 from .ucb import UCB as UCB, ucb1 as ucb1
 from .uniform import Uniform as Uniform

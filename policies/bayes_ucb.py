@@ -6,19 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
-import numpy as np
-
-from velodrome.checks import check_choice, check_number
 from velodrome.policies.divergences import within_one
-from velodrome.policies.kl_ucb import REWARDS, Rewards, reward_range_of
-from velodrome.policies.largest_bound import (
-    BoundFunction,
-    LevelFunction,
-    num_visits,
-    probabilities_of_largest,
-    selecting_largest,
-)
-from velodrome.policies.policy import TIES, Policy, ProbabilitiesFunction, SelectFunction, Ties
+from velodrome.policies.largest_bound import BoundFunction, LevelFunction, RewardsBound, num_visits
 from velodrome.policies.quantiles import beta_quantile, normal_quantile
 
 
@@ -33,54 +22,30 @@ def beta_bound(value: float, count: int, level: float) -> float:
 
 
 @lru_cache(maxsize=256)
-def _normal_bound(deviation: float) -> BoundFunction:
+def _normal_bound(standard_deviation: float) -> BoundFunction:
     def bound(value: float, count: int, level: float) -> float:
-        return value - deviation / math.sqrt(count) * normal_quantile(level)
+        return value - standard_deviation / math.sqrt(count) * normal_quantile(level)
 
     return bound
 
 
 @dataclass(frozen=True)
-class BayesUCB(Policy):
+class BayesUCB(RewardsBound):
     """argmax of the posterior's quantile 1 - 1/t, t = 1 + N(s); an untried action comes first.
 
     The posterior of "bernoulli" `rewards` is Beta(1 + successes, 1 + failures), from a uniform prior, with the sum of
-    the rewards as successes, which may be fractions; that of "normal" ones is normal around the mean with the known
-    standard `deviation` / √N(s, a), from a flat prior.
+    the rewards as successes, which may be fractions; that of "gaussian" ones is normal around the mean with the known
+    `standard_deviation` / √N(s, a), from a flat prior.
 
     Raises:
-        ConfigurationError: `rewards` is neither "bernoulli" nor "normal", `deviation` is not positive, or `ties` is
-            neither "random" nor "first".
+        ConfigurationError: `rewards` is neither "bernoulli" nor "gaussian", `standard_deviation` is not positive, or
+            `ties` is neither "random" nor "first".
 
     Source: Kaufmann, Cappé & Garivier (2012), On Bayesian upper confidence bounds for bandit problems, c = 0.
     """
 
-    rewards: Rewards = "bernoulli"
-    deviation: float = 1.0
-    ties: Ties = "random"
     name: ClassVar[str] = "bayes_ucb"
-    indexes_only: ClassVar[bool] = True
-    draws_uniforms_only: ClassVar[bool] = True
-    reads_visit_counts: ClassVar[bool] = True
-    needs_sample_averages: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_choice(f"{self.name}: rewards", self.rewards, REWARDS)
-        check_number(f"{self.name}: deviation", self.deviation, 0.0, np.inf, open_low=True)
-        check_choice(f"{self.name}: ties", self.ties, TIES)
 
     @property
-    def reward_range(self) -> tuple[float, float]:
-        return reward_range_of(self.rewards)
-
-    @property
-    def _functions(self) -> tuple[LevelFunction, BoundFunction]:
-        return _tail, beta_bound if self.rewards == "bernoulli" else _normal_bound(float(self.deviation))
-
-    @property
-    def select(self) -> SelectFunction:
-        return selecting_largest(*self._functions, self.ties)
-
-    @property
-    def probabilities(self) -> ProbabilitiesFunction:
-        return probabilities_of_largest(*self._functions, self.ties)
+    def functions(self) -> tuple[LevelFunction, BoundFunction]:
+        return _tail, beta_bound if self.rewards == "bernoulli" else _normal_bound(float(self.standard_deviation))

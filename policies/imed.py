@@ -6,18 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
-import numpy as np
-
-from velodrome.checks import check_choice, check_number
 from velodrome.policies.divergences import bernoulli_divergence, within_one
-from velodrome.policies.kl_ucb import REWARDS, Rewards, reward_range_of
-from velodrome.policies.largest_bound import (
-    BoundFunction,
-    LevelFunction,
-    probabilities_of_largest,
-    selecting_largest,
-)
-from velodrome.policies.policy import TIES, Policy, ProbabilitiesFunction, SelectFunction, Ties
+from velodrome.policies.largest_bound import BoundFunction, LevelFunction, RewardsBound
 
 
 def _largest_tried(action_values: Sequence[float], visit_counts: Sequence[int]) -> float:
@@ -33,55 +23,31 @@ def _bernoulli(value: float, count: int, level: float) -> float:
 
 
 @lru_cache(maxsize=256)
-def _normal(deviation: float) -> BoundFunction:
+def _normal(standard_deviation: float) -> BoundFunction:
     def bound(value: float, count: int, level: float) -> float:
-        behind = (level - value) / deviation
+        behind = (level - value) / standard_deviation
         return -(count * behind * behind / 2.0 + math.log(count))
 
     return bound
 
 
 @dataclass(frozen=True)
-class IMED(Policy):
+class IMED(RewardsBound):
     """argmin of N(s, a) d(Q(s, a), max Q(s, ·)) + ln N(s, a); an untried action comes first.
 
     d is the divergence of the kind of `rewards`: of Bernoulli distributions, right for every reward in [0, 1], or of
-    normal ones with the known standard deviation `deviation`.
+    normal ones with the known `standard_deviation`.
 
     Raises:
-        ConfigurationError: `rewards` is neither "bernoulli" nor "normal", `deviation` is not positive, or `ties` is
-            neither "random" nor "first".
+        ConfigurationError: `rewards` is neither "bernoulli" nor "gaussian", `standard_deviation` is not positive, or
+            `ties` is neither "random" nor "first".
 
     Source: Honda & Takemura (2015), Non-asymptotic analysis of a new bandit algorithm for semi-bounded rewards; with
     the divergences of one-parameter families in place of that of all distributions below a bound.
     """
 
-    rewards: Rewards = "bernoulli"
-    deviation: float = 1.0
-    ties: Ties = "random"
     name: ClassVar[str] = "imed"
-    indexes_only: ClassVar[bool] = True
-    draws_uniforms_only: ClassVar[bool] = True
-    reads_visit_counts: ClassVar[bool] = True
-    needs_sample_averages: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_choice(f"{self.name}: rewards", self.rewards, REWARDS)
-        check_number(f"{self.name}: deviation", self.deviation, 0.0, np.inf, open_low=True)
-        check_choice(f"{self.name}: ties", self.ties, TIES)
 
     @property
-    def reward_range(self) -> tuple[float, float]:
-        return reward_range_of(self.rewards)
-
-    @property
-    def _functions(self) -> tuple[LevelFunction, BoundFunction]:
-        return _largest_tried, _bernoulli if self.rewards == "bernoulli" else _normal(float(self.deviation))
-
-    @property
-    def select(self) -> SelectFunction:
-        return selecting_largest(*self._functions, self.ties)
-
-    @property
-    def probabilities(self) -> ProbabilitiesFunction:
-        return probabilities_of_largest(*self._functions, self.ties)
+    def functions(self) -> tuple[LevelFunction, BoundFunction]:
+        return _largest_tried, _bernoulli if self.rewards == "bernoulli" else _normal(float(self.standard_deviation))

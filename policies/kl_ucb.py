@@ -4,28 +4,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
-from velodrome.checks import check_choice, check_number
+from velodrome.checks import check_number
 from velodrome.policies.divergences import largest_mean_within, within_one
-from velodrome.policies.largest_bound import (
-    BoundFunction,
-    LevelFunction,
-    num_visits,
-    probabilities_of_largest,
-    selecting_largest,
-)
-from velodrome.policies.policy import TIES, Policy, ProbabilitiesFunction, SelectFunction, Ties
-
-Rewards = Literal["bernoulli", "normal"]
-REWARDS: tuple[str, ...] = ("bernoulli", "normal")
-
-
-def reward_range_of(rewards: Rewards) -> tuple[float, float]:
-    """Smallest and largest reward of a kind: those of "bernoulli" may be anything in [0, 1]."""
-    return (0.0, 1.0) if rewards == "bernoulli" else (-np.inf, np.inf)
+from velodrome.policies.largest_bound import BoundFunction, LevelFunction, RewardsBound, num_visits
 
 
 def bernoulli_bound(value: float, count: int, level: float) -> float:
@@ -34,11 +19,11 @@ def bernoulli_bound(value: float, count: int, level: float) -> float:
 
 
 @lru_cache(maxsize=256)
-def normal_bound(deviation: float) -> BoundFunction:
+def normal_bound(standard_deviation: float) -> BoundFunction:
     """The same for normal rewards of a known standard deviation."""
 
     def bound(value: float, count: int, level: float) -> float:
-        return value + deviation * math.sqrt(2.0 * level / count)
+        return value + standard_deviation * math.sqrt(2.0 * level / count)
 
     return bound
 
@@ -57,49 +42,28 @@ def log_of_pulls(c: float) -> LevelFunction:
 
 
 @dataclass(frozen=True)
-class KLUCB(Policy):
+class KLUCB(RewardsBound):
     """argmax of the largest q with N(s, a) d(Q(s, a), q) <= ln t + `c` ln ln t; an untried action comes first.
 
     t is 1 + N(s), and d the divergence of the kind of `rewards`: of Bernoulli distributions, right for every reward in
-    [0, 1], or of normal ones with the known standard deviation `deviation`. c = 3 is what the theorem needs, 0 what the
+    [0, 1], or of normal ones with the known `standard_deviation`. c = 3 is what the theorem needs, 0 what the
     authors recommend. ln ln t counts from ln t = 1 on.
 
     Raises:
-        ConfigurationError: `rewards` is neither "bernoulli" nor "normal", `c` is negative, `deviation` not positive,
-            or `ties` neither "random" nor "first".
+        ConfigurationError: `rewards` is neither "bernoulli" nor "gaussian", `c` is negative, `standard_deviation` is
+            not positive, or `ties` neither "random" nor "first".
 
     Source: Garivier & Cappé (2011), The KL-UCB algorithm for bounded stochastic bandits and beyond, algorithm 1.
     """
 
-    rewards: Rewards = "bernoulli"
     c: float = 0.0
-    deviation: float = 1.0
-    ties: Ties = "random"
     name: ClassVar[str] = "kl_ucb"
-    indexes_only: ClassVar[bool] = True
-    draws_uniforms_only: ClassVar[bool] = True
-    reads_visit_counts: ClassVar[bool] = True
-    needs_sample_averages: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_choice(f"{self.name}: rewards", self.rewards, REWARDS)
+        super().__post_init__()
         check_number(f"{self.name}: c", self.c, 0.0, np.inf)
-        check_number(f"{self.name}: deviation", self.deviation, 0.0, np.inf, open_low=True)
-        check_choice(f"{self.name}: ties", self.ties, TIES)
 
     @property
-    def reward_range(self) -> tuple[float, float]:
-        return reward_range_of(self.rewards)
-
-    @property
-    def _functions(self) -> tuple[LevelFunction, BoundFunction]:
-        bound = bernoulli_bound if self.rewards == "bernoulli" else normal_bound(float(self.deviation))
+    def functions(self) -> tuple[LevelFunction, BoundFunction]:
+        bound = bernoulli_bound if self.rewards == "bernoulli" else normal_bound(float(self.standard_deviation))
         return log_of_pulls(float(self.c)), bound
-
-    @property
-    def select(self) -> SelectFunction:
-        return selecting_largest(*self._functions, self.ties)
-
-    @property
-    def probabilities(self) -> ProbabilitiesFunction:
-        return probabilities_of_largest(*self._functions, self.ties)

@@ -1,13 +1,19 @@
 """The action of the largest bound: what policies with an index an action have in common."""
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from velodrome.policies.policy import ProbabilitiesFunction, SelectFunction
+from velodrome.checks import check_choice, check_number
+from velodrome.policies.policy import TIES, Policy, ProbabilitiesFunction, SelectFunction, Ties
+
+Rewards = Literal["bernoulli", "gaussian"]
+REWARDS: tuple[str, ...] = ("bernoulli", "gaussian")
 
 # (action_values (A,), visit_counts (A,)) -> level, what the bounds of all actions share
 LevelFunction = Callable[[Sequence[float], Sequence[int]], float]
@@ -77,3 +83,50 @@ def probabilities_of_largest(level_of: LevelFunction, bound_of: BoundFunction, t
             left -= 1 if is_best else 0
 
     return fill
+
+
+class LargestBound(Policy):
+    """Base of policies that take the action of the largest bound; a subclass is a dataclass with a field `ties`."""
+
+    ties: Ties
+    indexes_only: ClassVar[bool] = True
+    draws_uniforms_only: ClassVar[bool] = True
+    reads_visit_counts: ClassVar[bool] = True
+    needs_sample_averages: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def functions(self) -> tuple[LevelFunction, BoundFunction]:
+        """Level of a state, and bound of an action."""
+
+    @property
+    def select(self) -> SelectFunction:
+        return selecting_largest(*self.functions, self.ties)
+
+    @property
+    def probabilities(self) -> ProbabilitiesFunction:
+        return probabilities_of_largest(*self.functions, self.ties)
+
+
+@dataclass(frozen=True)
+class RewardsBound(LargestBound):
+    """Base of those whose bound depends on how rewards are distributed.
+
+    Raises:
+        ConfigurationError: `rewards` is neither "bernoulli" nor "gaussian", `standard_deviation` is not positive, or
+            `ties` is neither "random" nor "first".
+    """
+
+    rewards: Rewards = "bernoulli"
+    standard_deviation: float = 1.0
+    ties: Ties = "random"
+
+    def __post_init__(self) -> None:
+        check_choice(f"{self.name}: rewards", self.rewards, REWARDS)
+        check_number(f"{self.name}: standard_deviation", self.standard_deviation, 0.0, np.inf, open_low=True)
+        check_choice(f"{self.name}: ties", self.ties, TIES)
+
+    @property
+    def reward_range(self) -> tuple[float, float]:
+        # Those of "bernoulli" may be anything in [0, 1].
+        return (0.0, 1.0) if self.rewards == "bernoulli" else (-np.inf, np.inf)

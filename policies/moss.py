@@ -7,13 +7,8 @@ from functools import lru_cache
 from typing import ClassVar
 
 from velodrome.checks import check_choice, check_integer
-from velodrome.policies.largest_bound import (
-    BoundFunction,
-    LevelFunction,
-    probabilities_of_largest,
-    selecting_largest,
-)
-from velodrome.policies.policy import TIES, Policy, ProbabilitiesFunction, SelectFunction, Ties
+from velodrome.policies.largest_bound import BoundFunction, LargestBound, LevelFunction
+from velodrome.policies.policy import TIES, Ties
 
 
 @lru_cache(maxsize=256)
@@ -29,7 +24,7 @@ def _bound(value: float, count: int, level: float) -> float:
 
 
 @dataclass(frozen=True)
-class MOSS(Policy):
+class MOSS(LargestBound):
     """argmax of action value + sqrt(max(ln(`horizon` / (K N(s, a))), 0) / N(s, a)) of K actions; untried ones first.
 
     `horizon` is the number of pulls (in an MDP, of visits of the state) that the policy is made for. It is a parameter
@@ -45,10 +40,6 @@ class MOSS(Policy):
     horizon: int
     ties: Ties = "random"
     name: ClassVar[str] = "moss"
-    indexes_only: ClassVar[bool] = True
-    draws_uniforms_only: ClassVar[bool] = True
-    reads_visit_counts: ClassVar[bool] = True
-    needs_sample_averages: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_integer(f"{self.name}: horizon", self.horizon, minimum=1)
@@ -59,13 +50,5 @@ class MOSS(Policy):
         return 0.0, 1.0
 
     @property
-    def _functions(self) -> tuple[LevelFunction, BoundFunction]:
+    def functions(self) -> tuple[LevelFunction, BoundFunction]:
         return _pulls_an_arm(int(self.horizon)), _bound
-
-    @property
-    def select(self) -> SelectFunction:
-        return selecting_largest(*self._functions, self.ties)
-
-    @property
-    def probabilities(self) -> ProbabilitiesFunction:
-        return probabilities_of_largest(*self._functions, self.ties)

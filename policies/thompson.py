@@ -11,32 +11,20 @@ import numpy as np
 from velodrome.checks import check_number
 from velodrome.policies.divergences import within_one
 from velodrome.policies.policy import Policy, SelectFunction
+from velodrome.policies.random_numbers import gamma_drawn_by
 
 
-def draw_gamma(shape: float, rng: Any) -> float:
-    """A Gamma(shape, 1) variable, shape > 0, from standard normal and uniform numbers.
+def _normal(rng: Any) -> float:
+    number: float = rng.standard_normal()
+    return number
 
-    Source: Marsaglia & Tsang (2000), A simple method for generating gamma variables.
-    """
-    boost: float = 1.0
-    if shape < 1.0:
-        boost = math.exp(math.log(1.0 - rng.random()) / shape)
-        shape += 1.0
-    d = shape - 1.0 / 3.0
-    c = 1.0 / math.sqrt(9.0 * d)
-    while True:
-        x: float = rng.standard_normal()
-        v = 1.0 + c * x
-        if v > 0.0:
-            v = v * v * v
-            u = 1.0 - rng.random()
-            if u < 1.0 - 0.0331 * x * x * x * x or math.log(u) < 0.5 * x * x + d - d * v + d * math.log(v):
-                return d * v * boost
+
+_draw_gamma = gamma_drawn_by(_normal)
 
 
 def draw_beta(a: float, b: float, rng: Any) -> float:
     """A Beta(a, b) variable, as a share of two gamma variables; both parameters above 0."""
-    first, second = draw_gamma(a, rng), draw_gamma(b, rng)
+    first, second = _draw_gamma(a, rng), _draw_gamma(b, rng)
     total = first + second
     return first / total if total > 0.0 else 0.5
 
@@ -59,7 +47,7 @@ def _select_beta(successes: float, failures: float) -> SelectFunction:
 
 
 @lru_cache(maxsize=256)
-def _select_normal(mean: float, prior_precision: float, precision: float) -> SelectFunction:
+def _select_gaussian(mean: float, prior_precision: float, precision: float) -> SelectFunction:
     def select(
         action_values: Sequence[float], visit_counts: Sequence[int], parameter: float, rng: np.random.Generator
     ) -> int:
@@ -110,30 +98,31 @@ class ThompsonBeta(Policy):
 
 
 @dataclass(frozen=True)
-class ThompsonNormal(Policy):
+class ThompsonGaussian(Policy):
     """Draws each action's mean from its normal posterior, takes the largest draw.
 
-    Rewards have the known standard deviation `deviation`; the prior of every mean is normal with `prior_mean` and
-    `prior_deviation`, all in units of the rewards.
+    Rewards have the known `standard_deviation`; the prior of every mean is normal with `prior_mean` and
+    `prior_standard_deviation`, all in units of the rewards.
 
     Raises:
-        ConfigurationError: a deviation is not positive.
+        ConfigurationError: a standard deviation is not positive.
 
     Source: Thompson (1933); Russo et al. (2018), A tutorial on Thompson sampling, section 4.
     """
 
-    deviation: float = 1.0
+    standard_deviation: float = 1.0
     prior_mean: float = 0.0
-    prior_deviation: float = 1.0
+    prior_standard_deviation: float = 1.0
     indexes_only: ClassVar[bool] = True
     reads_visit_counts: ClassVar[bool] = True
     needs_sample_averages: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_number(f"{self.name}: deviation", self.deviation, 0.0, np.inf, open_low=True)
         check_number(f"{self.name}: prior_mean", self.prior_mean, -np.inf, np.inf)
-        check_number(f"{self.name}: prior_deviation", self.prior_deviation, 0.0, np.inf, open_low=True)
+        for each in ("standard_deviation", "prior_standard_deviation"):
+            check_number(f"{self.name}: {each}", getattr(self, each), 0.0, np.inf, open_low=True)
 
     @property
     def select(self) -> SelectFunction:
-        return _select_normal(float(self.prior_mean), float(self.prior_deviation) ** -2, float(self.deviation) ** -2)
+        precisions = float(self.prior_standard_deviation) ** -2, float(self.standard_deviation) ** -2
+        return _select_gaussian(float(self.prior_mean), *precisions)

@@ -37,14 +37,16 @@ INDICES = {
     policies.ucb1(): lambda x, n, total, best: x + math.sqrt(2 * math.log(total) / n),
     policies.KLUCB(): lambda x, n, total, best: kl_bound(x, n, level(total + 1, 0)),
     policies.KLUCB(c=3.0): lambda x, n, total, best: kl_bound(x, n, level(total + 1, 3)),
-    policies.KLUCB(rewards="normal", deviation=2.0): lambda x, n, total, best: (
+    policies.KLUCB(rewards="gaussian", standard_deviation=2.0): lambda x, n, total, best: (
         x + 2 * math.sqrt(2 * level(total + 1, 0) / n)
     ),
     policies.MOSS(horizon=900): lambda x, n, total, best: x + math.sqrt(max(math.log(900 / 3 / n), 0) / n),
     policies.BayesUCB(): lambda x, n, total, best: stats.beta.isf(1 / (total + 1), 1 + x * n, 1 + n - x * n),
-    policies.BayesUCB(rewards="normal"): lambda x, n, total, best: x + stats.norm.isf(1 / (total + 1)) / math.sqrt(n),
+    policies.BayesUCB(rewards="gaussian"): lambda x, n, total, best: x + stats.norm.isf(1 / (total + 1)) / math.sqrt(n),
     policies.IMED(): lambda x, n, total, best: -(n * divergence(x, best) + math.log(n)),
-    policies.IMED(rewards="normal", deviation=2.0): lambda x, n, total, best: -(n * (best - x) ** 2 / 8 + math.log(n)),
+    policies.IMED(rewards="gaussian", standard_deviation=2.0): lambda x, n, total, best: (
+        -(n * (best - x) ** 2 / 8 + math.log(n))
+    ),
 }
 
 
@@ -111,7 +113,7 @@ def test_thompson_sampling_takes_each_action_as_often_as_it_is_the_best():
     first = np.mean([beta([0.75, 0.0], [4, 0], 0.0, rng) == 0 for _ in range(6000)])
     draws = np.random.default_rng(3)
     assert first == pytest.approx(np.mean(draws.beta(5, 2, 400_000) > draws.beta(2, 1, 400_000)), abs=0.03)
-    normal = policies.ThompsonNormal(deviation=2.0, prior_mean=1.0, prior_deviation=3.0).select
+    normal = policies.ThompsonGaussian(standard_deviation=2.0, prior_mean=1.0, prior_standard_deviation=3.0).select
     # Posterior of mean 3 after 4 rewards: precision 1/9 + 4/4, mean (1/9 + 3) / (10/9) = 2.8; the prior has mean 1.
     first = np.mean([normal([3.0, 0.0], [4, 0], 0.0, rng) == 0 for _ in range(6000)])
     assert first == pytest.approx(stats.norm.cdf((2.8 - 1.0) / math.sqrt(0.9 + 9.0)), abs=0.03)
@@ -121,9 +123,15 @@ def test_thompson_sampling_takes_each_action_as_often_as_it_is_the_best():
     ("make", "message"),
     [
         (lambda: policies.MOSS(horizon=0), "moss: horizon must be a whole number of at least 1, got 0"),
-        (lambda: policies.KLUCB(rewards="gauss"), "kl_ucb: rewards must be one of 'bernoulli', 'normal', got 'gauss'"),
+        (
+            lambda: policies.KLUCB(rewards="gauss"),
+            "kl_ucb: rewards must be one of 'bernoulli', 'gaussian', got 'gauss'",
+        ),
         (lambda: policies.KLUCB(c=-1), r"kl_ucb: c must be a number in \[0, inf\), got -1"),
-        (lambda: policies.IMED(deviation=0), r"imed: deviation must be a number in \(0, inf\), got 0"),
+        (
+            lambda: policies.IMED(standard_deviation=0),
+            r"imed: standard_deviation must be a number in \(0, inf\), got 0",
+        ),
         (lambda: policies.BayesUCB(ties="last"), "bayes_ucb: ties must be one of 'random', 'first', got 'last'"),
         (lambda: policies.ThompsonBeta(failures=0), r"thompson_beta: failures must be a number in \(0, inf\), got 0"),
         (lambda: policies.ExploreThenCommit(pulls=0), "explore_then_commit: pulls must be a whole number of at least"),
@@ -211,5 +219,5 @@ def test_rewards_that_turn_out_to_be_outside_end_the_training(expression):
 
 
 def test_policies_of_normal_rewards_take_any():
-    for policy in (policies.KLUCB(rewards="normal"), policies.ThompsonNormal(), policies.UCB()):
+    for policy in (policies.KLUCB(rewards="gaussian"), policies.ThompsonGaussian(), policies.UCB()):
         assert agents.Bandit(policy=policy).train(Generous(), episodes=30, seed=0).steps == 30

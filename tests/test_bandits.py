@@ -23,7 +23,7 @@ from velodrome.envs import (
 from velodrome.experiments.errors import ExperimentError
 from velodrome.policies import UCB, EpsilonGreedy, Harmonic
 
-CHANGES = {"means": [0.2, 0.5], "walk": 0, "rewards": "binary", "changes": {50: [0.6, 0.1], 120: [0.3, 0.3]}}
+CHANGES = {"means": [0.2, 0.5], "walk": 0, "rewards": "bernoulli", "changes": {50: [0.6, 0.1], 120: [0.3, 0.3]}}
 MAKERS = {
     "Bernoulli": lambda: gym.make("velodrome/BernoulliBandit-v0"),
     "Gaussian": lambda: gym.make("velodrome/GaussianBandit-v0", standard_deviation=0.5),
@@ -206,8 +206,8 @@ def test_lower_bounds_computed_by_hand(make, expected):
         ),
         (lambda: TenArmedTestbed(num_arms=0), "num_arms must be a whole number of at least 1, got 0"),
         (lambda: DriftingBandit(walk=0), "nothing drifts: give walk above 0, or changes"),
-        (lambda: DriftingBandit(rewards="binari"), "'binari': did you mean 'binary'?"),
-        (lambda: DriftingBandit((0.5,), rewards="binary"), "walk must be 0 with binary rewards"),
+        (lambda: DriftingBandit(rewards="bernouli"), "'bernouli': did you mean 'bernoulli'?"),
+        (lambda: DriftingBandit((0.5,), rewards="bernoulli"), "walk must be 0 with bernoulli rewards"),
         (lambda: DriftingBandit((0.5,), changes={9: [1, 2]}), "changes[9] must have 1 numbers, one an arm, got 2"),
         (lambda: DriftingBandit((0.5,), changes={"x": [1]}), "changes: the number of pulls must be a whole number"),
         (lambda: AdversarialBandit([1.0]), "rewards must have a row for each pull and a column for each arm"),

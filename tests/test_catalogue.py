@@ -38,7 +38,7 @@ BUILDERS = {
     "schedules": (build_schedule, SCHEDULES),
 }
 BANDIT_POLICIES = [
-    *("ucb1", "kl_ucb", "bayes_ucb", "moss", "imed", "thompson_beta", "thompson_normal", "explore_then_commit"),
+    *("ucb1", "kl_ucb", "bayes_ucb", "moss", "imed", "thompson_beta", "thompson_gaussian", "explore_then_commit"),
 ]
 # Values of what must be given, where 1 is none.
 REQUIRED = {"function": "'my_rules:hold'", "command": "'train.py {env} {seed} {steps}'"}

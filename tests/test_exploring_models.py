@@ -14,11 +14,12 @@ from velodrome import agents, envs, policies
 from velodrome.agents.engine.sampled_model import SampledModel
 from velodrome.agents.errors import UnsupportedEnvironmentError
 from velodrome.agents.planning.dynamic_programming import best_possible, evaluate_policy
-from velodrome.agents.tabular.psrl import draw_transitions, gamma, normal
+from velodrome.agents.tabular.psrl import draw_transitions
 from velodrome.agents.tabular.ucrl2 import best_plausible
 from velodrome.checks import ConfigurationError
 from velodrome.envs.model.transition_model import TransitionModel
 from velodrome.experiments import ExperimentError
+from velodrome.policies.random_numbers import gamma_drawn_by, polar_normal
 
 LEFT, RIGHT = 0, 1
 BY_STEP = {
@@ -282,11 +283,12 @@ def test_ucrl2_takes_the_best_plausible_transitions():
 
 def test_the_gamma_numbers_have_the_moments_of_their_distribution():
     rng = np.random.default_rng(3)
-    numbers = np.array([normal(rng) for _ in range(20_000)])
+    numbers = np.array([polar_normal(rng) for _ in range(20_000)])
     assert abs(numbers.mean()) < 0.03
     assert abs(numbers.std() - 1.0) < 0.03
+    draw_gamma = gamma_drawn_by(polar_normal)
     for shape in (0.2, 1.0, 3.5):
-        numbers = np.array([gamma(rng, shape) for _ in range(20_000)])
+        numbers = np.array([draw_gamma(shape, rng) for _ in range(20_000)])
         assert abs(numbers.mean() - shape) < 4 * math.sqrt(shape / 20_000)
         assert abs(numbers.var() / shape - 1.0) < 0.25
 

@@ -50,7 +50,7 @@ BANDITS = {
     "imed": lambda: agents.Bandit(policy=policies.IMED()),
     "imed normal": lambda: agents.Bandit(policy=policies.IMED(rewards="normal")),
     "thompson_beta": lambda: agents.Bandit(policy=policies.ThompsonBeta(successes=0.5, failures=0.5)),
-    "thompson_normal": lambda: agents.Bandit(policy=policies.ThompsonNormal()),
+    "thompson_gaussian": lambda: agents.Bandit(policy=policies.ThompsonGaussian()),
     "explore_then_commit": lambda: agents.Bandit(policy=policies.ExploreThenCommit(pulls=2)),
     "gradient_bandit": agents.GradientBandit,
     "gradient_bandit without baseline": lambda: agents.GradientBandit(baseline=False),
@@ -60,7 +60,7 @@ BANDITS = {
     "ucb_tuned": agents.UCBTuned,
     "successive_elimination": lambda: agents.SuccessiveElimination(failure_probability=0.9),
     "q_learning": lambda: agents.QLearning(
-        policy=policies.ThompsonNormal(), learning_rate=policies.Harmonic(clock="visits")
+        policy=policies.ThompsonGaussian(), learning_rate=policies.Harmonic(clock="visits")
     ),
 }
 QUICK = ("thompson_beta", "bayes_ucb", "ucb_tuned")

@@ -19,17 +19,17 @@ WITH_PROBABILITIES = [
     policies.UCB(confidence=1.5, ties="first"),
     policies.Uniform(),
     policies.KLUCB(c=3.0),
-    policies.KLUCB(rewards="normal", ties="first"),
+    policies.KLUCB(rewards="gaussian", ties="first"),
     policies.BayesUCB(ties="first"),
-    policies.BayesUCB(rewards="normal"),
+    policies.BayesUCB(rewards="gaussian"),
     policies.MOSS(horizon=30),
     policies.IMED(),
-    policies.IMED(rewards="normal", deviation=2.0, ties="first"),
+    policies.IMED(rewards="gaussian", standard_deviation=2.0, ties="first"),
 ]
 WITHOUT_PROBABILITIES = [
     *(policies.RandomNoise(scale=1.0, ties=ties) for ties in TIES),
     policies.ThompsonBeta(),
-    policies.ThompsonNormal(),
+    policies.ThompsonGaussian(),
     policies.ExploreThenCommit(pulls=3),
 ]
 SYMMETRIC = [policy for policy in WITH_PROBABILITIES if getattr(policy, "ties", "random") == "random"]

@@ -10,6 +10,7 @@ from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.tabular.finite_horizon import FiniteHorizonAgent, begin_horizon, go_on
 from velodrome.agents.tabular.learnt_model import LearntModelAgent, best_of, model_arrays, record
 from velodrome.checks import check_number
+from velodrome.policies.random_numbers import gamma_drawn_by, polar_normal
 
 # Share of the chance of the next states not seen that is given to one more of them, where less is left.
 NEGLIGIBLE = 1e-6
@@ -41,32 +42,8 @@ class PSRLMemory(NamedTuple):
     settings: np.ndarray
 
 
-def normal(rng: Any) -> float:
-    """A standard normal number, from uniform ones. Source: Marsaglia & Bray (1964), the polar method."""
-    while True:
-        u, v = 2.0 * rng.random() - 1.0, 2.0 * rng.random() - 1.0
-        square = u * u + v * v
-        if 0.0 < square < 1.0:
-            number: float = u * math.sqrt(-2.0 * math.log(square) / square)
-            return number
-
-
-def gamma(rng: Any, shape: float) -> float:
-    """A number of the gamma distribution with scale 1, from uniform ones. Source: Marsaglia & Tsang (2000)."""
-    raised = shape if shape >= 1.0 else shape + 1.0
-    d = raised - 1.0 / 3.0
-    c = 1.0 / math.sqrt(9.0 * d)
-    while True:
-        x = normal(rng)
-        v = 1.0 + c * x
-        if v > 0.0:
-            v = v * v * v
-            u = 1.0 - rng.random()
-            if math.log(u) < 0.5 * x * x + d - d * v + d * math.log(v):
-                break
-    if shape >= 1.0:
-        return d * v
-    return d * v * math.exp(math.log(1.0 - rng.random()) / shape)
+# From uniform numbers alone, which are drawn ahead in blocks.
+_draw_gamma = gamma_drawn_by(polar_normal)
 
 
 def draw_transitions(memory: Any, pair: int, rng: Any) -> None:
@@ -81,14 +58,14 @@ def draw_transitions(memory: Any, pair: int, rng: Any) -> None:
     seen = memory.num_successors[pair]
     total = 0.0
     for place in range(seen):
-        weights[place] = gamma(rng, counts[place] + prior)
+        weights[place] = _draw_gamma(counts[place] + prior, rng)
         total += weights[place]
     if memory.ends[pair] > 0:
-        total += gamma(rng, memory.ends[pair] + prior)
+        total += _draw_gamma(memory.ends[pair] + prior, rng)
     unseen = num_states - seen
     number = seen
     if unseen > 0:
-        rest = gamma(rng, unseen * prior) if total > 0.0 else 1.0
+        rest = _draw_gamma(unseen * prior, rng) if total > 0.0 else 1.0
         total += rest
         memory.marks[num_states] += 1
         mark = memory.marks[num_states]
@@ -103,7 +80,7 @@ def draw_transitions(memory: Any, pair: int, rng: Any) -> None:
             unseen -= 1
             part = 1.0
             if unseen > 0 and left > NEGLIGIBLE:
-                one, others = gamma(rng, 1.0 + prior), gamma(rng, unseen * prior)
+                one, others = _draw_gamma(1.0 + prior, rng), _draw_gamma(unseen * prior, rng)
                 part = one / (one + others)
             successors[number] = state
             weights[number] = rest * left * part
@@ -123,7 +100,7 @@ def plan_psrl(memory: Any, rng: Any) -> None:
             draw_transitions(memory, state * num_actions + action, rng)
             known = precision + memory.visit_counts[state][action] * noise
             mean = (precision * memory.settings[1] + noise * memory.reward_sums[state][action]) / known
-            memory.drawn_rewards[state][action] = mean + normal(rng) / math.sqrt(known)
+            memory.drawn_rewards[state][action] = mean + polar_normal(rng) / math.sqrt(known)
     for step in range(memory.clock[1] - 1, -1, -1):
         first = (step + 1) * num_states
         for state in range(num_states):

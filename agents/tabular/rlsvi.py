@@ -9,8 +9,8 @@ import numpy as np
 from velodrome.agents.engine.seeding import Streams
 from velodrome.agents.tabular.finite_horizon import FiniteHorizonAgent, begin_horizon, go_on
 from velodrome.agents.tabular.learnt_model import LearntModelAgent, best_of, model_arrays, record, total_after
-from velodrome.agents.tabular.psrl import normal
 from velodrome.checks import check_number
+from velodrome.policies.random_numbers import polar_normal
 
 
 class RLSVIMemory(NamedTuple):
@@ -51,7 +51,7 @@ def draw_values(memory: Any, rng: Any) -> None:
                 if count > 0:
                     after = total_after(memory, state * num_actions + action, memory.state_values, first)
                     mean = precision * (memory.reward_sums[state][action] + after) / known
-                row[action] = mean + normal(rng) / math.sqrt(known)
+                row[action] = mean + polar_normal(rng) / math.sqrt(known)
             memory.state_values[step * num_states + state] = best_of(row)
 
 

@@ -65,7 +65,7 @@ AGENTS = Catalogue(
 POLICIES = Catalogue(
     policies, greedy="Greedy", epsilon_greedy="EpsilonGreedy", random_noise="RandomNoise", softmax="Softmax", ucb="UCB",
     uniform="Uniform", ucb1="ucb1", kl_ucb="KLUCB", bayes_ucb="BayesUCB", moss="MOSS", imed="IMED",
-    thompson_beta="ThompsonBeta", thompson_normal="ThompsonNormal", explore_then_commit="ExploreThenCommit",
+    thompson_beta="ThompsonBeta", thompson_gaussian="ThompsonGaussian", explore_then_commit="ExploreThenCommit",
 )  # fmt: skip
 SCHEDULES = Catalogue(
     policies, constant="Constant", linear="Linear", exponential="Exponential", harmonic="Harmonic",

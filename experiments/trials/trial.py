@@ -144,7 +144,6 @@ class Trial:
     def metrics(self) -> dict[str, Any]:
         """Numbers and words of training and evaluation as one flat, JSON-ready row; NaN where there is none."""
         log, greedy, best, random = self.log, self.evaluation, self.profile.best, self.profile.random
-        lost = log.pseudo_regrets
         numbers = {
             "episodes": log.episodes,
             "steps": log.steps,
@@ -163,13 +162,16 @@ class Trial:
             "random_return": _number(random.expected_return if random else None),
             "success_rule": log.success_rule,
             "train_seconds": log.seconds,
-            "pseudo_regret": _number(None if lost is None else float(np.sum(lost))),
-            "lai_robbins": _number(None if lost is None else self.profile.lai_robbins),
         }
+        # What bandits alone have.
+        if log.pseudo_regrets is not None:
+            numbers["pseudo_regret"] = float(np.sum(log.pseudo_regrets))
+            if self.profile.lai_robbins is not None:
+                numbers["lai_robbins"] = self.profile.lai_robbins
         if self.stopped_at is None:
             return numbers
         # Of a training that was cut short by its own results, no number stands beside those of whole ones.
-        cut = ("train_success_rate", "train_mean_return", "pseudo_regret", "lai_robbins")
+        cut = numbers.keys() & {"train_success_rate", "train_mean_return", "pseudo_regret", "lai_robbins"}
         return numbers | dict.fromkeys(cut, math.nan) | {"stopped_at": self.stopped_at}
 
     def record(self) -> dict[str, Any]:
