@@ -25,6 +25,7 @@ SMALL = {
     "single_file_q_learning.py": (["--total-timesteps", "500", "--evaluation-episodes", "5"], "episodes.csv"),
     "thermal_zone_day.py": ([], "value iteration: -14.21 a day"),
     "resume.py": (["5"], "10 seeds: 30 trials, 15 of them from the store"),
+    "bandit_figures.py": (["2.4", "2"], "best arm, last 50"),
 }
 
 # Two processes that import tensorflow and compile two networks, or that take a few seconds to start.
