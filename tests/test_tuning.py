@@ -10,6 +10,7 @@ import sys
 import time
 import tomllib
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +191,17 @@ def test_compare_sends_search_spaces_to_tune(tmp_path, capsys):
             "the grid of 'Q' has 3 configurations, more than configurations = 2",
         ),
         ({"metric": "greedy_sucess_rate"}, "did you mean 'greedy_success_rate'?"),
+        ({"halving": "no"}, "halving: must be True or False, got 'no'"),
+        (
+            {"agents": {"Q": SPACE, "Q · a": "sarsa"}, "environments": {"a": LAKE, "b": "FrozenLake-v1"}},
+            "agents: 'Q · a' is what a chosen configuration of 'Q' may be called: rename one of them",
+        ),
+        (
+            {"agents": {"Q": {"agent": "q_learning", "discount": [0.1, 0.2]}}, "episodes": 10, "evaluate_every": 5,
+             "hopeless": {"below": 0.9, "after": 5}},
+            f"no configuration of 'Q' has a score on all tuning seeds of {LAKE!r}: 10 of 10 trials were stopped as "
+            "hopeless",
+        ),
     ],
 )  # fmt: skip
 def test_what_cannot_be_tuned_is_one_line(options, line):
@@ -292,6 +304,28 @@ def test_stored_results_say_how_they_were_tuned(tuned, capsys):
     assert "No verdict on tuning seeds" in " ".join(capsys.readouterr().out.split())
 
 
+def test_joined_results_keep_how_their_agents_were_tuned(tuned):
+    results, _ = tuned
+    other = vd.compare({"Q": "q_learning", "fixed": "sarsa"}, LAKE, name="other", episodes=40, seeds=8, workers=0)
+    both = vd.Results.joined([results, other])
+    spent = {row["agent"]: (row["configurations"], row["tuning_runs"]) for row in both.rows()}
+    assert spent == {"Q (lake)": (6, 30), "S": (4, 20), "random": (1, 0), "Q (other)": (1, 0), "fixed": (1, 0)}
+    assert any("튜닝 시드에서는" in fact.text for fact in how_it_was_run(both, both.analysis(), Words("ko")))
+    assert both.settings.tuning.seeds == results.settings.tuning.seeds
+
+
+def test_sentences_hold_for_one_and_for_no_optimism(tuned):
+    results, _ = tuned
+    one = results.settings.tuning.agents[0]
+    changed = replace(one, optimism=-0.004, dropped=1, saved=5, may_be_best=one.may_be_best[:1] * 2)
+    settings = replace(results.settings, tuning=replace(results.settings.tuning, agents=(changed,)))
+    again = replace(results, settings=settings)
+    text = how_it_was_run(again, again.analysis(), Words("en"))[3].text
+    assert "These tuning seeds do not show that the best of so many scores is too good (-.004)." in text
+    assert "; one other is not excluded (95 %): " in text
+    assert "One was given up on the way for a lower mean, without a test, which saved 5 runs." in text
+
+
 def test_settings_of_another_form_are_damage(tuned, tmp_path):
     results, _ = tuned
     results.save(tmp_path)
@@ -315,9 +349,15 @@ def test_unequal_tuning_is_warned_of_and_what_cannot_be_tuned_is_not():
 
 
 def test_tuning_again_in_another_way_after_the_verdict_is_warned_of(tmp_path):
-    tune(out=tmp_path)
-    with pytest.warns(ExperimentWarning, match="chooses by them"):
-        tune(out=tmp_path, configurations=6, tuning_seed=1)
+    agents = {"Q": {"agent": "q_learning", "learning_rate": {"log": [0.01, 1]}}}
+    tune(agents, out=tmp_path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        tune(agents, out=tmp_path)
+    assert not any("chooses by them" in str(one.message) for one in caught)
+    for other in ({"tuning_seed": 1}, {"configurations": 7}, {"metric": "train_return"}):
+        with pytest.warns(ExperimentWarning, match="chooses by them"):
+            tune(agents, out=tmp_path, **other)
 
 
 def test_each_environment_has_its_own_choice():
@@ -383,14 +423,14 @@ def test_lower_may_be_better():
     assert results.tuned[0].claim[0] == min(means)
 
 
-@pytest.mark.parametrize("name", ["tpe", "qmc"])
-def test_optunas_samplers_choose_the_same_on_any_number_of_workers(name, tmp_path):
+@pytest.mark.parametrize(("name", "workers"), [("tpe", 2), ("qmc", 0)])
+def test_optunas_samplers_choose_the_same_on_any_number_of_workers(name, workers, tmp_path):
     optuna = pytest.importorskip("optuna")
     one, other = (tmp_path / folder for folder in ("one", "other"))
     results = tune({"Q": SPACE}, sampler=name, configurations=12, tuning_seeds=2, out=one)
     # Those that it asks for twice run once.
     assert 6 <= results.tuned[0].configurations <= 12
-    again = tune({"Q": SPACE}, sampler=name, configurations=12, tuning_seeds=2, out=other, workers=2)
+    again = tune({"Q": SPACE}, sampler=name, configurations=12, tuning_seeds=2, out=other, workers=workers)
     assert again.tuned == results.tuned
     assert digest(one) == digest(other)
     storage = f"sqlite:///{one / 'optuna.sqlite'}"
@@ -512,10 +552,20 @@ class Fragile(vd.Agent):
 
 
 def test_a_configuration_whose_trials_fail_is_not_chosen():
-    results = tune({"F": {"agent": Fragile(), "number": [0, 1, 2, 3]}}, episodes=2)
+    with pytest.warns(
+        ExperimentWarning, match="on tuning seeds 10 of 20 trials failed, the first: F · number=0"
+    ) as told:
+        results = tune({"F": {"agent": Fragile(), "number": [0, 1, 2, 3]}}, episodes=2)
+    assert any("a configuration with a failed trial is not chosen" in str(one.message) for one in told)
     assert results.tuned[0].label == "F · number=2"
     assert len(results.tuning_stage.failures) == 10
     assert {one.label for one in results.tuned[0].may_be_best} == {"F · number=2", "F · number=3"}
+    note = next(note for note in table_data(results)["notes"] if note.startswith("Tuning of F"))
+    assert "2 have trials without a score and are not chosen." in note
+    alone = tune({"F": {"agent": Fragile(), "number": [1, 2]}}, episodes=2)
+    note = next(note for note in table_data(alone)["notes"] if note.startswith("Tuning of F"))
+    assert "One has a trial without a score and is not chosen." in note
+    assert "excluded" not in note
     line = refusal(agents={"F": {"agent": Fragile(), "number": [0, 1]}}, episodes=2)
     assert f"no configuration of 'F' has a score on all tuning seeds of {LAKE!r}" in line
     assert "out of luck" in line

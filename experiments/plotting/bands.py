@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.checks import closest
+from velodrome.checks import did_you_mean
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plotting.plot_kind import Page
 from velodrome.experiments.statistics import mean_band, tolerance_band
@@ -45,7 +45,7 @@ class CurveBand:
         """
         kind = page.band or "mean"
         if kind not in BANDS:
-            raise ExperimentError(f"band must be one of {', '.join(BANDS)}, got {kind!r}{closest(kind, BANDS)}")
+            raise ExperimentError(f"band must be one of {', '.join(BANDS)}, got {kind!r}{did_you_mean(kind, BANDS)}")
         if page.share is None:
             return cls(kind, runs=page.runs)
         if kind != "tolerance":

@@ -1,6 +1,6 @@
 """The kinds of pictures by name: ours, and those that users register."""
 
-from velodrome.checks import closest
+from velodrome.checks import did_you_mean
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plotting.evaluation_curves import EVALUATION
 from velodrome.experiments.plotting.final_scores import SCORES
@@ -55,5 +55,5 @@ def kind_named(kind: str | PlotKind) -> PlotKind:
     if isinstance(kind, PlotKind):
         return kind
     if kind not in KINDS:
-        raise ExperimentError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}{closest(str(kind), KINDS)}")
+        raise ExperimentError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}{did_you_mean(str(kind), KINDS)}")
     return KINDS[kind]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from velodrome.checks import closest
+from velodrome.checks import did_you_mean
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plotting.drawn_scores import (
     ScoresByAgent,
@@ -147,7 +147,7 @@ def _band(page: Page) -> ProfileBand:
     band = page.band or "bootstrap"
     if band not in PROFILE_BANDS:
         raise ExperimentError(
-            f"band must be one of {', '.join(PROFILE_BANDS)}, got {band!r}{closest(band, PROFILE_BANDS)}"
+            f"band must be one of {', '.join(PROFILE_BANDS)}, got {band!r}{did_you_mean(band, PROFILE_BANDS)}"
         )
     return cast(ProfileBand, band)
 

@@ -107,7 +107,9 @@ def _how_tuned(tuned: TunedAgent, row: Mapping[str, Any], measure: Measure, word
     luck = ""
     if is_known(tuned.optimism):
         luck = words(
-            "The best of so many tuning scores is expected to be {optimism} too good.",
+            "The best of so many tuning scores is expected to be {optimism} too good."
+            if tuned.optimism > 0
+            else "These tuning seeds do not show that the best of so many scores is too good ({optimism}).",
             optimism=score(tuned.optimism, measure.is_rate),
         )  # fmt: skip
     others = tuned.may_be_best[1:]
@@ -116,21 +118,30 @@ def _how_tuned(tuned: TunedAgent, row: Mapping[str, Any], measure: Measure, word
         shown = [f"{one.expression} ({share(one.probability, 2)})" for one in others[:MOST_POSSIBLE]]
         if len(others) > MOST_POSSIBLE:
             shown.append(words("{number} more", number=len(others) - MOST_POSSIBLE))
-        best = words(
+        best = words.counted(
+            "It is the best of them with probability {probability}; one other is not excluded (95 %): {others}.",
             "It is the best of them with probability {probability}; {number} others are not excluded (95 %): {others}.",
-            probability=share(tuned.may_be_best[0].probability, 2), number=f"{len(others):,}", others="; ".join(shown),
+            len(others), probability=share(tuned.may_be_best[0].probability, 2), others="; ".join(shown),
         )  # fmt: skip
-    if tuned.configurations < 2:
+    if tuned.configurations - tuned.unscored < 2:
         best = ""
     if tuned.is_for_all:
         best = words("One setting for all environments: the best by the mean of its ranks on them.")
+    unscored = ""
+    if tuned.unscored:
+        unscored = words.counted(
+            "One has a trial without a score and is not chosen.",
+            "{number} have trials without a score and are not chosen.",
+            tuned.unscored,
+        )
     saved = ""
     if tuned.saved:
-        saved = words(
-            "{dropped} were given up on the way for lower means, without a test, which saved {saved}.",
-            dropped=f"{tuned.dropped:,}", saved=words.counted("{number} run", "{number} runs", tuned.saved),
+        saved = words.counted(
+            "One was given up on the way for a lower mean, without a test, which saved {saved}.",
+            "{number} were given up on the way for lower means, without a test, which saved {saved}.",
+            tuned.dropped, saved=words.counted("{number} run", "{number} runs", tuned.saved),
         )  # fmt: skip
-    return " ".join(filter(None, (chosen, against, luck, best, saved)))
+    return " ".join(filter(None, (chosen, against, luck, best, unscored, saved)))
 
 
 def _stopped(results: TrialTable, words: Words) -> list[str]:
@@ -311,8 +322,8 @@ def too_many(comparison: Comparison, words: Words) -> str:
     """That so many agents are not tested against each other."""
     if comparison.is_choosing:
         return words(
-            "No verdict on tuning seeds: by these scores one of {number} configurations is chosen, and the best of so "
-            "many is best partly by luck. What it is worth, its runs on fresh seeds say.",
+            "No verdict on tuning seeds: by these scores one of the configurations of each agent is chosen, {number} "
+            "in all, and the best of so many is best partly by luck. What it is worth, its runs on fresh seeds say.",
             number=f"{comparison.num_untested:,}",
         )  # fmt: skip
     return words(

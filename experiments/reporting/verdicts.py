@@ -212,8 +212,9 @@ def _missing(agents: Sequence[AgentScores], heading: str, words: Words) -> str:
             part = agent.parts[0]
             told["stopped"] = part.num_stopped
             total = part.num_stopped + part.num_failed + part.num_unscored + len(part.seeds)
-            template = "{stopped} of the {total} trials of {agent} were stopped as hopeless, so that it has no mean"
-            parts.append(words(template, **told, total=total))
+            one = "{stopped} of the {total} trials of {agent} was stopped as hopeless, so that it has no mean"
+            several = "{stopped} of the {total} trials of {agent} were stopped as hopeless, so that it has no mean"
+            parts.append(words.counted(one, several, part.num_stopped, **told, total=total))
         elif not agent.parts[0].seeds:
             template = (
                 "{agent} is not compared, for all {failed} of its trials failed"

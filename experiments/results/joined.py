@@ -14,7 +14,7 @@ from velodrome.agents.snapshots import Snapshots
 from velodrome.agents.training_log import Curve
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.results.importers.trials import common_evaluation_episodes, common_seeds
-from velodrome.experiments.results.settings import LabelledContent, Pair, PairBudget, Settings
+from velodrome.experiments.results.settings import LabelledContent, Pair, PairBudget, Settings, Tuning
 from velodrome.experiments.results.trial_table import METRICS, TrialRecord, TrialTable
 from velodrome.experiments.storage.episode_curves import EpisodeCurves
 from velodrome.experiments.trials.hopeless import Hopeless
@@ -143,6 +143,28 @@ def _settings(parts: "Sequence[JoinedPart]", pairs: Sequence[Pair], records: Seq
         solved_at=solved_at,
         hopeless=hopeless,
         origin="joined",
+        tuning=_tuning(parts),
+    )
+
+
+def _tuning(parts: "Sequence[JoinedPart]") -> Tuning | None:
+    """How the agents were tuned, under their joined labels; what differs between the parts is not told."""
+    known = [(part, part.results.settings.tuning) for part in parts]
+    tuned = [(part, tuning) for part, tuning in known if tuning is not None]
+    if not tuned:
+        return None
+    agents = [
+        replace(one, agent=part.agents[one.agent], environment=part.environments[one.environment])
+        for part, tuning in tuned
+        for one in tuning.agents
+    ]
+    samplers, seeds, rounds = ({getattr(one, name) for _, one in tuned} for name in ("sampler", "seeds", "rounds"))
+    return Tuning(
+        False,
+        samplers.pop() if len(samplers) == 1 else "",
+        seeds.pop() if len(seeds) == 1 else (),
+        rounds.pop() if len(rounds) == 1 else (),
+        _without_repeats(agents),
     )
 
 

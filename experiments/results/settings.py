@@ -121,6 +121,7 @@ class TunedAgent:
         may_be_best: the chosen configuration first, the others by their probability.
         is_for_all: whether it is one setting for all environments, by the mean of its ranks on them; then neither
             optimism nor what else may be the best is known.
+        unscored: configurations of which a trial failed, was stopped or has no finite score, and which are not chosen.
     """
 
     agent: str
@@ -136,6 +137,7 @@ class TunedAgent:
     optimism: float
     may_be_best: tuple[PossibleBest, ...]
     is_for_all: bool = False
+    unscored: int = 0
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> "TunedAgent":

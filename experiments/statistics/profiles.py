@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from velodrome.checks import closest
+from velodrome.checks import did_you_mean
 from velodrome.experiments.statistics.aggregates import Counts
 from velodrome.experiments.statistics.errors import StatisticsError
 from velodrome.experiments.statistics.resampling import NUM_RESAMPLES, resampled_counts
@@ -75,7 +75,7 @@ def performance_profile(
     check_level(level)
     if band not in PROFILE_BANDS:
         raise StatisticsError(
-            f"band: must be one of {', '.join(PROFILE_BANDS)}, got {band!r}{closest(band, PROFILE_BANDS)}"
+            f"band: must be one of {', '.join(PROFILE_BANDS)}, got {band!r}{did_you_mean(band, PROFILE_BANDS)}"
         )
     environments = as_environments(scores)
     taus = np.asarray(thresholds, dtype=np.float64)

@@ -36,6 +36,8 @@ _SETTINGS: Kind = {
         "seeds": [int],
         "rounds": [int],
         "tuning_seed": int,
+        "configurations?": int,
+        "metric?": (str, None),
         "spaces": {str: str},
         "agents": [
             {
@@ -52,6 +54,7 @@ _SETTINGS: Kind = {
                 "optimism": (float, int, None),
                 "may_be_best": [{"label": str, "expression": str, "probability": (float, int)}],
                 "is_for_all?": bool,
+                "unscored?": int,
             }
         ],
     },

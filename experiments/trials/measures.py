@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from velodrome.checks import closest, one_line
+from velodrome.checks import closest, did_you_mean, one_line
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.texts import is_printable
 from velodrome.experiments.trials.trial import Trial
@@ -231,7 +231,9 @@ def measure_named(name: str, measures: Mapping[str, Measure] = MEASURES) -> Meas
         ExperimentError: there is none, or it is not compared by the mean.
     """
     if name not in measures:
-        raise ExperimentError(f"metric must be one of {', '.join(measures)}, got {name!r}{closest(name, measures)}")
+        raise ExperimentError(
+            f"metric must be one of {', '.join(measures)}, got {name!r}{did_you_mean(name, measures)}"
+        )
     measure = measures[name]
     if measure.aggregate != "mean":
         raise ExperimentError(f"metric {name}: agents are compared by means, not by its {measure.aggregate}")

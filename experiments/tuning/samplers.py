@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from velodrome.checks import closest
+from velodrome.checks import did_you_mean
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.specification.expression import Call
 from velodrome.experiments.specification.search_spaces import SearchSpace, Span
@@ -46,7 +46,9 @@ def check_sampler(name: str) -> None:
         ExperimentError: one line, with how to install it.
     """
     if name not in SAMPLERS:
-        raise ExperimentError(f"sampler must be one of {', '.join(SAMPLERS)}, got {name!r}{closest(name, SAMPLERS)}")
+        raise ExperimentError(
+            f"sampler must be one of {', '.join(SAMPLERS)}, got {name!r}{did_you_mean(name, SAMPLERS)}"
+        )
     if name not in OPTUNA_SAMPLERS:
         return
     if find_spec("optuna") is None:

@@ -130,11 +130,9 @@ class Search:
         assert self._measure is not None
         final = [label for label in self.ranked(self._running) if math.isfinite(self._score(label)[0])]
         if not final:
-            failed = [one for some in self._records.values() for one in some if not one.is_done]
-            reason = f", the first failure: {failed[0].failure_reason}" if failed else ""
             raise ExperimentError(
                 f"no configuration of {self.space.label!r} has a score on all tuning seeds of "
-                f"{self.environment!r}{reason}"
+                f"{self.environment!r}{self._why_none()}"
             )
         scored = [label for label in self.calls if math.isfinite(self._score(label)[0])]
         return replace(
@@ -159,6 +157,7 @@ class Search:
             claim=self._claim(chosen),
             optimism=math.nan,
             may_be_best=(),
+            unscored=sum(not math.isfinite(self._score(label)[0]) for label in self.calls),
         )
 
     def first_scores(self, number: int) -> NDArray[np.float64]:
@@ -169,6 +168,17 @@ class Search:
     def expression(self, label: str) -> str:
         """Expression of a configuration."""
         return to_expression(self.space.build(self.calls[label]))
+
+    def _why_none(self) -> str:
+        """Why trials have no score, in the same line."""
+        records = [record for some in self._records.values() for record in some]
+        failed = [one for one in records if not (one.is_done or one.is_stopped)]
+        if failed:
+            return f", the first failure: {failed[0].failure_reason}"
+        if stopped := sum(one.is_stopped for one in records):
+            return f": {stopped} of {len(records)} trials were stopped as hopeless"
+        assert self._measure is not None
+        return f": their {self._measure.name} is not finite"
 
     def _ask(self) -> bool:
         """Ask for further configurations to run; whether there are any."""

@@ -24,7 +24,13 @@ from velodrome.experiments.results.measures import deciding_measure
 from velodrome.experiments.results.results import Results
 from velodrome.experiments.results.settings import TunedAgent
 from velodrome.experiments.results.trial_table import TrialRecord
-from velodrome.experiments.running.run_plan import RunOptionFields, RunOptions, RunSession, report_failures
+from velodrome.experiments.running.run_plan import (
+    RunOptionFields,
+    RunOptions,
+    RunSession,
+    failure_line,
+    report_failures,
+)
 from velodrome.experiments.running.run_progress import shown_progress
 from velodrome.experiments.specification.experiment import (
     MOST_SEEDS,
@@ -42,7 +48,7 @@ from velodrome.experiments.specification.search_spaces import SearchSpace, separ
 from velodrome.experiments.storage.store import Store
 from velodrome.experiments.storage.store_file import as_store_errors, store_path
 from velodrome.experiments.trials.measures import Measure, checked_measures, measure_named
-from velodrome.experiments.tuning.one_setting import check_one_setting, one_settings
+from velodrome.experiments.tuning.one_setting import ONE_SETTING, check_one_setting, one_settings
 from velodrome.experiments.tuning.optuna_studies import write_studies
 from velodrome.experiments.tuning.samplers import check_sampler, kind_of_sampler, new_sampler
 from velodrome.experiments.tuning.search import Search, rounds_of
@@ -51,7 +57,8 @@ CONFIGURATIONS = 60
 TUNING_SEEDS = 10
 # No number of seeds, n standing for 0, …, n - 1, reaches them.
 FIRST_TUNING_SEED = MOST_SEEDS
-LEVEL = 0.05
+# Error rate of the verdict on fresh seeds.
+ERROR_RATE = 0.05
 _NOTHING = (
     "nothing to tune: no agent has a parameter given as a range or a list, such as learning_rate = {log = [0.01, 1]} "
     "in the table [agents.LABEL]"
@@ -88,6 +95,9 @@ class TuneOptions:
             BudgetError: numbers that are none.
         """
         check_sampler(self.sampler)
+        for name in ("halving", "one_setting"):
+            if not isinstance(getattr(self, name), bool):
+                raise ExperimentError(f"{name}: must be True or False, got {getattr(self, name)!r}")
         given = self.tuning_seeds
         if isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping):
             try:
@@ -240,13 +250,15 @@ def run_tuning(plan: Plan, spaces: Mapping[str, SearchSpace], tuning: TuneOption
     _check_seeds(plan, tuning, len(spaces) if tuning.one_setting else 0)
     if tuning.one_setting:
         check_one_setting(plan, spaces, tuning.sampler)
+    _check_labels(plan, spaces, one_setting=tuning.one_setting)
     rounds = rounds_of(len(tuning.seeds), halving=tuning.halving)
     searches = _searches(plan, spaces, tuning, rounds)
     session = RunSession(options)
     found = check_plan(plan, workers=session.num_workers) + _unequal_tuning(plan, spaces, searches, tuning)
     stage = {
         "stage": "tuning", "sampler": tuning.sampler, "seeds": list(tuning.seeds), "rounds": list(rounds),
-        "tuning_seed": tuning.tuning_seed, "spaces": {label: space.to_text() for label, space in spaces.items()},
+        "tuning_seed": tuning.tuning_seed, "configurations": tuning.configurations, "metric": plan.metric,
+        "spaces": {label: space.to_text() for label, space in spaces.items()},
         "agents": [],
     }  # fmt: skip
     with session:
@@ -278,6 +290,7 @@ def run_tuning(plan: Plan, spaces: Mapping[str, SearchSpace], tuning: TuneOption
                 search.take(own, measures[search.environment])
         identifier = session.add_experiment(search_plan, found)
         tuning_stage = session.results(identifier)
+        _warn_of_failures(tuning_stage)
         fresh = _fresh_plan(plan, spaces, searches, stage, tuning.one_setting)
         experiment = session.add_experiment(fresh, found)
         session.run(fresh)
@@ -381,6 +394,32 @@ def _fresh_plan(
     return replace(plan, agents=agents, tuning=told)
 
 
+def _check_labels(plan: Plan, spaces: Mapping[str, SearchSpace], *, one_setting: bool) -> None:
+    """Refuse agents that have the label which a chosen configuration may get.
+
+    Raises:
+        ExperimentError: one line.
+    """
+    taken = set(plan.agents)
+    for label in spaces:
+        environments = plan.agents[label].environments or plan.environments
+        places = [*environments] if len(environments) > 1 else []
+        for place in [*places, ONE_SETTING] if one_setting else places:
+            name = f"{label} · {place}"
+            if name in taken:
+                raise ExperimentError(
+                    f"agents: {name!r} is what a chosen configuration of {label!r} may be called: rename one of them"
+                )
+            taken.add(name)
+
+
+def _warn_of_failures(tuning_stage: Results) -> None:
+    """Warn of trials on tuning seeds that failed, whose configurations are not chosen."""
+    if tuning_stage.failures:
+        line = f"on tuning seeds {failure_line(tuning_stage)}; a configuration with a failed trial is not chosen"
+        warnings.warn(line, ExperimentWarning, stacklevel=4)
+
+
 def _check_seeds(plan: Plan, tuning: TuneOptions, num_more: int) -> None:
     """Refuse fresh seeds that a choice has seen, or with which nothing could be said.
 
@@ -395,7 +434,7 @@ def _check_seeds(plan: Plan, tuning: TuneOptions, num_more: int) -> None:
         )
     most = max(len(plan.agents_on(environment)) for environment in plan.environments) + num_more
     pairs = most * (most - 1) // 2
-    needed = 2 if most < 2 else math.ceil(1 + math.log2(pairs / LEVEL) - 1e-9)
+    needed = 2 if most < 2 else math.ceil(1 + math.log2(pairs / ERROR_RATE) - 1e-9)
     if len(plan.seeds) < needed:
         why = f"a verdict on {most} agents needs at least {needed}" if pairs else "an interval needs at least 2"
         raise ExperimentError(f"seeds: got {len(plan.seeds)} fresh, {why}, such as seeds = 30")
@@ -444,7 +483,8 @@ def _seen_before(store: Store, plan: Plan, stage: Mapping[str, Any]) -> list[str
         before = settings.get("tuning")
         if before is None or before["stage"] != "fresh" or not set(settings["seeds"]) & set(plan.seeds):
             continue
-        if any(before[name] != stage[name] for name in ("sampler", "seeds", "rounds", "tuning_seed", "spaces")):
+        # Releases before did not store all of it.
+        if any(before.get(name, value) != value for name, value in stage.items() if name not in ("stage", "agents")):
             return [
                 f"{plan.name!r} was tuned in another way before, with a verdict on these fresh seeds: who tunes again "
                 "after looking at them chooses by them; give other seeds, such as a list of new ones"
