@@ -181,6 +181,10 @@ class Bandit(gym.Env[int, int]):
         self.has_started = True
         set_best(self.arms, self.expected)
 
+    def take_arms(self, other: Bandit) -> None:
+        """Go on with the arms of another bandit with the same arguments, as they are now."""
+        self.expected[:], self.position[:], self.has_started = other.expected, other.position, True
+
     def fresh(self) -> Self:
         """Another bandit with the same arguments, whose arms are not shared."""
         other = copy.copy(self)

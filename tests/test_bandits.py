@@ -21,6 +21,8 @@ from velodrome.envs import (
     reward_kind_of,
 )
 from velodrome.experiments.errors import ExperimentError
+from velodrome.experiments.reporting.report import report_html
+from velodrome.experiments.specification import read_experiment
 from velodrome.policies import UCB, EpsilonGreedy, Harmonic
 
 CHANGES = {"means": [0.2, 0.5], "walk": 0, "rewards": "bernoulli", "changes": {50: [0.6, 0.1], 120: [0.3, 0.3]}}
@@ -250,3 +252,53 @@ def test_evaluations_along_the_training_are_of_the_arms_as_they_are():
     log = agent.train(env, episodes=200, seed=0, evaluate_every=100)
     curve = next(curve for curve in log.curves if curve.name == "evaluation_return")
     assert curve.values[-1] == env.unwrapped.expected_rewards[int(np.argmax(agent.action_values))]
+
+
+class Guessing(vd.Agent):
+    """Draws its arm of the first two anew each time, so that no policy can be computed."""
+
+    def begin(self, observation_space, action_space, rng):
+        self.rng = rng
+
+    def act(self, observation, explore=False):
+        return int(self.rng.integers(2))
+
+
+class Doubled(gym.RewardWrapper):
+    def reward(self, reward):
+        return 2 * reward
+
+
+@pytest.mark.parametrize(("make", "factor"), [(MAKERS["testbed"], 1.0), (lambda: Doubled(MAKERS["testbed"]()), 2.0)])
+def test_sampled_evaluations_are_of_the_trials_own_arms(make, factor):
+    trial = vd.run(Guessing(), make, episodes=50, seed=3, evaluation_episodes=2000)
+    assert trial.evaluation.method == "monte-carlo"
+    env = MAKERS["testbed"]()
+    learner().train(env, episodes=1, seed=3)
+    arms = env.unwrapped.expected_rewards
+    assert trial.evaluation.mean_return == pytest.approx(factor * arms[:2].mean(), abs=0.15 * factor)
+
+
+def test_only_arms_in_hindsight_may_cost_less_than_nothing():
+    turns = str([[1, 0]] * 60 + [[0, 1]] * 50).replace(" ", "")
+    (adversarial,) = vd.compare(
+        "exp3(exploration=0.3)", f"velodrome/AdversarialBandit-v0(rewards={turns})", seeds=5, episodes=110, workers=0
+    ).rows()
+    (fixed,) = vd.compare(
+        "random", "velodrome/BernoulliBandit-v0(probabilities=[0,0.1,0.1])", seeds=5, episodes=1, workers=0
+    ).rows()
+    for row in (adversarial, fixed):
+        assert (row["regret_low"], row["regret_high"]) == (row["pseudo_regret_low"], row["pseudo_regret_high"])
+    assert adversarial["regret_low"] < min(0, adversarial["regret_mean"])
+    assert fixed["regret_low"] == 0
+
+
+def test_korean_pictures_of_regret():
+    results = vd.compare({"ε": EPSILON}, "velodrome/BernoulliBandit-v0", seeds=2, episodes=50, workers=0)
+    page = report_html(results, language="ko")
+    assert "당긴 팔의 기대 보상이 가장 좋은 팔에 못 미친 양의 누적" in page
+
+
+def test_the_shipped_experiments_on_bandits_can_be_run():
+    assert len(read_experiment("bandits").plan().trials) == 11 * 100
+    assert len(read_experiment("contextual").plan().trials) == 5 * 2 * 10

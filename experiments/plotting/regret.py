@@ -156,7 +156,8 @@ REGRET = PlotKind(
     "regret",
     lambda axes, page, environment: draw_regret(axes, page.table, environment, page.over),
     title="Regret in training",
-    caption="What the returns fell short of the best expected return so far: lower is better, flat means learnt.",
+    caption="What learning has cost so far: returns below the best expected return, or on bandits expected rewards "
+    "below those of the best arm. Lower is better, flat means learnt.",
     meaning=_meaning,
     options=("over",),
 )

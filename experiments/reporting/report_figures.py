@@ -8,6 +8,7 @@ from velodrome.checks import one_line
 from velodrome.experiments.errors import ExperimentError, ExperimentWarning
 from velodrome.experiments.plotting.kinds import KINDS
 from velodrome.experiments.plotting.plot_kind import Page, PlotKind
+from velodrome.experiments.plotting.regret import BOUND
 from velodrome.experiments.plotting.style import wrapped
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.report_extent import Drawn
@@ -117,6 +118,9 @@ def _translated(text: str, words: Words) -> str:
     line = " ".join(text.split("\n"))
     if line in _DRAWN_WORDS:
         return wrapped(words(line), 16)
+    bound, found, factor = line.partition(BOUND)
+    if found and not bound:
+        return wrapped(f"{words(BOUND)}{factor}")
     over = _OVER.fullmatch(text)
     if over:
         return words("over {number} environments", number=over[1])

@@ -84,6 +84,9 @@ def limits_of(measure: Measure, records: Iterable[TrialRecord]) -> tuple[float, 
     """
     done = [record for record in records if record.is_done]
     low, high = (0.0, 1.0) if _is_success(measure, done) else measure.limits
+    # Arms that change may be compared with one that is worse at times; where there is a bound, they do not change.
+    if measure.name == "pseudo_regret" and done and all(one.number("lai_robbins") >= 0.0 for one in done):
+        low = 0.0
     best = [number for record in done if not math.isnan(number := record.number(measure.best_column))]
     # The best return is that of a bandit's arms after training, which may have been worth more before.
     is_of_arms = measure.name == "train_return" and any(math.isfinite(one.number("pseudo_regret")) for one in done)

@@ -81,9 +81,7 @@ def agent_row(
     best = common_value(done, measure.best_column)
     row["share_of_best"] = _share(row["greedy_success_rate_mean"], row["best_success_rate"])
     row["optimality_gap"] = _gap(agent, comparison, best if measure.higher_is_better else _UNKNOWN)
-    # Where chance lets returns exceed the best expected one, a regret may be below 0.
-    least = 0.0 if (regrets >= 0.0).all() else -math.inf
-    row |= _part(_REGRET, regrets, (least, _most_regret(done, limits["train_return"])))
+    row |= _part(_REGRET, regrets, _limits_of_regret(done, limits, regrets))
     row |= _threshold_part(threshold, reached)
     row |= {name: done[0].text(name) if done else "" for name in ("evaluation", "success_rule")}
     row["loop"] = ", ".join(dict.fromkeys(trial.text("loop") for trial in done))
@@ -180,14 +178,18 @@ def _more_than(times: NDArray[np.float64], followed: NDArray[np.float64]) -> flo
     return float(np.median(least)) if len(least) else _UNKNOWN
 
 
-def _most_regret(done: Sequence[TrialRecord], limits: tuple[float, float]) -> float:
-    """The regret of the worst possible returns, mean over trials; infinite where these are not known."""
+def _limits_of_regret(
+    done: Sequence[TrialRecord], limits: Mapping[str, tuple[float, float]], regrets: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Of the measure where pseudo-regrets are known; else 0 and, where known, what the worst returns make."""
     if any(math.isfinite(record.number("pseudo_regret")) for record in done):
-        # Arms may change, and the best return is that of the last.
-        return math.inf
-    most = [record.number("episodes") * (record.number("best_return") - limits[0]) for record in done]
+        return limits["pseudo_regret"]
+    lowest = limits["train_return"][0]
+    most = [record.number("episodes") * (record.number("best_return") - lowest) for record in done]
     known = [regret for regret in most if math.isfinite(regret)]
-    return sum(known) / len(known) if known else math.inf
+    # Where chance lets returns exceed the best expected one, a regret may be below 0.
+    least = 0.0 if (regrets >= 0.0).all() else -math.inf
+    return least, sum(known) / len(known) if known else math.inf
 
 
 def _limits(done: Sequence[TrialRecord]) -> dict[str, float]:

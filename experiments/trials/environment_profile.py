@@ -171,14 +171,22 @@ class EnvironmentProfile:
         """
         if self.bandit is None:
             return self
-        place = agent.binding.environment
-        bandit = place.bandit if isinstance(place, SampledModel) else known_bandit(place)
+        bandit = trained_bandit(agent)
         if bandit is None:
             return self
         model = bandit.model_of_expected_rewards()
         best, random = limits_of(bandit)
         success = self.rule.success_outcomes(model)
         return replace(self, bandit=bandit, model=model, success=success, best=best, random=random)
+
+
+def trained_bandit(agent: Agent) -> Bandit | None:
+    """The bandit whose arms an agent has pulled, as training left it, wrapped or not; None where it is none."""
+    place = None if agent.binding is None else agent.binding.environment
+    bandit = place.bandit if isinstance(place, SampledModel) else getattr(place, "unwrapped", None)
+    if not isinstance(bandit, Bandit) or reason_changed(bandit, Bandit, DYNAMICS) is not None:
+        return None
+    return bandit
 
 
 def known_bandit(env: gym.Env[Any, Any]) -> Bandit | None:

@@ -15,16 +15,19 @@ from velodrome.agents.engine.seeding import environment_seed
 from velodrome.agents.errors import EnvironmentFailureError, call_failure, environment_label
 from velodrome.agents.planning.dynamic_programming import evaluate_policy, random_policy
 from velodrome.checks import one_line
+from velodrome.envs.bandit import Bandit
 from velodrome.envs.environment_copy import NotCopiedError, copied
 from velodrome.envs.labelled.datasets.dataset import LabelledExamples
 from velodrome.envs.model.transition_model import TransitionModel
 from velodrome.envs.success_rules import NO_RULE, NOT_REPORTED, report_of
-from velodrome.experiments.trials.environment_profile import EnvironmentProfile
+from velodrome.experiments.trials.environment_profile import EnvironmentProfile, trained_bandit
 from velodrome.experiments.trials.evaluation_environment import WrapperState, evaluation_environment
 from velodrome.experiments.trials.example_evaluation import guesses_of
 
 # Sampled episodes of each evaluation along a training, at most.
 EPISODES_ALONG = 10
+# How many observations an agent is asked about at least, to know whether it gives the same actions again.
+TIMES_ASKED = 20
 # A sampled episode of an environment without time limit is given up after so many steps.
 MAX_EVALUATION_STEPS = 100_000
 
@@ -158,7 +161,8 @@ def _policy_on_model(agent: Agent, model: TransitionModel) -> NDArray[np.float64
     try:
         with agent.learner.undisturbed():
             policy, asked = _asked_policy(agent, model)
-            again = agent.action_probabilities(asked[::-1])
+            # An agent that draws its actions would seldom give the same ones so often.
+            again = agent.action_probabilities(np.tile(asked, -(-TIMES_ASKED // len(asked)))[::-1])
     except Exception as error:
         # Where it matters, sampled episodes come to it, too.
         return one_line(error)
@@ -166,7 +170,7 @@ def _policy_on_model(agent: Agent, model: TransitionModel) -> NDArray[np.float64
         return f"what {agent.name} does is no function of the observation"
     if policy.shape != (model.num_states, model.num_actions):
         return f"{agent.name} knows other states or actions than those of the model"
-    if not np.array_equal(policy[asked], again[::-1]):
+    if not np.array_equal(np.tile(policy[asked], (len(again) // len(asked), 1)), again[::-1]):
         return f"the act of {agent.name} gave different actions when it was asked twice"
     return policy
 
@@ -222,12 +226,13 @@ def _sample(
     returns, lengths = np.zeros(episodes), np.zeros(episodes, dtype=np.int64)
     terminated, reported = np.zeros(episodes, dtype=np.bool_), np.full(episodes, -1, dtype=np.int8)
     first_seed: int | None = environment_seed(seed, "evaluation")
+    arms = trained_bandit(agent)
     try:
         for episode in range(episodes):
             place = f"episode {episode + 1} of the evaluation"
             where.before_episode()
             returns[episode], lengths[episode], terminated[episode], reported[episode] = _episode(
-                agent, where.env, first_seed, place
+                agent, where.env, first_seed, place, arms
             )
             first_seed = None
     finally:
@@ -249,8 +254,12 @@ def evaluated_episodes(
     return Evaluation(method, rate, low, high, mean_return, episodes)
 
 
-def _episode(agent: Agent, env: gym.Env[Any, Any], seed: int | None, place: str) -> tuple[float, int, bool, int]:
+def _episode(
+    agent: Agent, env: gym.Env[Any, Any], seed: int | None, place: str, arms: Bandit | None
+) -> tuple[float, int, bool, int]:
     """Return, length, whether it terminated and what it reported of its success (see `report_of`) of an episode.
+
+    The arms of a bandit are those that training left.
 
     Raises:
         EnvironmentFailureError: the environment raised, or returned something that is not allowed.
@@ -262,6 +271,8 @@ def _episode(agent: Agent, env: gym.Env[Any, Any], seed: int | None, place: str)
         answer: Any = env.reset(seed=seed)
         call = "learner"
         observation, info = read_reset(answer)
+        if arms is not None and isinstance(env.unwrapped, Bandit):
+            env.unwrapped.take_arms(arms)
         terminated = False
         agent.begin_episode()
         while length < MAX_EVALUATION_STEPS:
