@@ -130,7 +130,7 @@ class Harmonic(Schedule):
         return self.scale / (index + 1)
 
     def values(self, start: int, stop: int) -> np.ndarray:
-        return self.scale / (np.arange(start, stop) + 1)
+        return self.scale / np.arange(start + 1, stop + 1)
 
     def bounds(self) -> tuple[float, float]:
         return 0.0, float(self.scale)

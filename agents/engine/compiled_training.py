@@ -159,7 +159,12 @@ def run_together(
     first_steps = positions[:, STEP].copy()
     finished = np.zeros(num_seeds, dtype=np.int64)
     failures: dict[int, VelodromeError] = {}
+    # How episodes end that end with the outcome of a place.
+    outcomes = np.zeros(0, dtype=np.int64) if isinstance(arrays, BanditArrays) else arrays.outcomes
+    terminated_at, reported_at = model.terminated[outcomes], sampled.reports(outcomes)
     regrets = None if bandits else model.pseudo_regrets()
+    regrets_at = None if regrets is None else regrets[outcomes]
+    is_one_step = bool(bandits) or regrets is not None
     # Columns of each seed: returns, lengths, outcomes and pseudo-regrets of a bandit. Of so many steps it is not known
     # how many episodes they have.
     room = 0 if episodes is None else episodes
@@ -188,6 +193,9 @@ def run_together(
         now_episodes = np.minimum(now_steps + 1, chunk_episodes)
         if episodes is not None:
             now_episodes = np.minimum(now_episodes, episodes - finished[seeds])
+            if is_one_step:
+                # The tables of schedules are as long as the steps may be many.
+                now_steps = np.minimum(now_steps, now_episodes)
         else:
             columns = _columns(num_seeds, int(np.max(now_episodes)), bool(bandits))
             positions[:, FINISHED] = 0
@@ -235,7 +243,7 @@ def run_together(
         arrays.write(bandits)
     lost: np.ndarray | None
     results: list[EpisodeEnds | VelodromeError] = []
-    for seed, run in enumerate(runs):
+    for seed in range(num_seeds):
         if seed in failures:
             results.append(failures[seed])
             continue
@@ -246,9 +254,10 @@ def run_together(
         if isinstance(arrays, BanditArrays):
             terminated, reported = np.ones(len(returns), np.bool_), bandits[seed].best_pulls(places, lost)
         else:
-            ends = arrays.outcomes[places]
-            terminated, reported = model.terminated[ends], run.sampled.reports(ends)
-            lost = None if regrets is None else regrets[ends]
+            # Of the type of an index, to which NumPy would bring them each time.
+            ends = places.astype(np.intp)
+            terminated, reported = terminated_at[ends], reported_at[ends]
+            lost = None if regrets_at is None else regrets_at[ends]
         steps_taken = int(positions[seed, STEP] - first_steps[seed])
         results.append(
             EpisodeEnds(

@@ -129,6 +129,10 @@ class ObservationIndex:
         """
         if self.is_ignored:
             return np.zeros(len(self._arrays_of_batch(observations)[0]), dtype=np.int64)
+        if self.is_plain and type(observations) is np.ndarray and observations.dtype == np.int64:
+            size = self.parts[0][0]
+            if observations.ndim == 1 and len(observations) and observations.min() >= 0 and observations.max() < size:
+                return observations
         return np.asarray(self.values_batch(observations) @ np.array(self._place_values))
 
     def values(self, observation: Any) -> list[int]:

@@ -234,7 +234,8 @@ class TabularAgent(Agent):
             needs_next_parameter=self.needs_next_parameter,
             shown_counts=self.shown_counts,
             reward_range=self.reward_range,
-            expression=str(self),
+            # For a message about rewards, and long in the making.
+            expression=str(self) if self.assumes_rewards else self.name,
             rewards_advice=self.rewards_advice,
         )
 

@@ -7,6 +7,7 @@ import inspect
 import typing
 from collections import ChainMap, UserDict
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -353,10 +354,14 @@ def bound_arguments(call: Call, factory: Factory) -> dict[str, Any]:
 
 def type_hints(factory: Factory) -> dict[str, Any]:
     """Types of the parameters by name, and "return"; empty where they cannot be read."""
-    is_plain_class = isinstance(factory, type) and not dataclasses.is_dataclass(factory)
     with contextlib.suppress(Exception):
-        return typing.get_type_hints(factory.__init__ if is_plain_class else factory)
+        return _hints_of_class(factory) if isinstance(factory, type) else typing.get_type_hints(factory)
     return {}
+
+
+@lru_cache(maxsize=64)
+def _hints_of_class(cls: Any) -> dict[str, Any]:
+    return typing.get_type_hints(cls if dataclasses.is_dataclass(cls) else cls.__init__)
 
 
 def refuse_names(owner: str, parameter: str, value: Any) -> None:

@@ -134,12 +134,17 @@ def parse_value(text: str) -> Any:
     from lark.exceptions import UnexpectedInput
 
     try:
-        return _Reader(text).value(_parser().parse(text))
+        return _Reader(text).value(_tree(text))
     except UnexpectedInput as error:
         position, problem = _explained(text, error)
     except RecursionError:
         position, problem = 0, "it is nested too deeply"
     raise ExpressionError(f"expression {_excerpt(text, position)}: {problem}")
+
+
+@functools.lru_cache(maxsize=64)
+def _tree(text: str) -> Any:
+    return _parser().parse(text)
 
 
 @functools.cache

@@ -135,6 +135,11 @@ class EnvironmentProfile:
         has_own_arms = self.bandit is not None and self.bandit.has_own_arms
         return None if known is None or has_own_arms else lai_robbins_constant(known)
 
+    @cached_property
+    def exact_values(self) -> dict[tuple[tuple[int, ...], bytes], ExactValue]:
+        """Exact values of policies on the model so far, by shape and bytes of the policy."""
+        return {}
+
     @property
     def judged_by(self) -> dict[str, str]:
         """Rules by which its trials are judged beside those asked for, JSON-ready; empty of most environments."""

@@ -13,7 +13,7 @@ from velodrome.agents.agent import Agent
 from velodrome.agents.engine.environment_answers import add_reward, read_reset, read_step, read_success
 from velodrome.agents.engine.seeding import environment_seed
 from velodrome.agents.errors import EnvironmentFailureError, call_failure, environment_label
-from velodrome.agents.planning.dynamic_programming import evaluate_policy, random_policy
+from velodrome.agents.planning.dynamic_programming import ExactValue, evaluate_policy, random_policy
 from velodrome.checks import one_line
 from velodrome.envs.bandit import Bandit
 from velodrome.envs.environment_copy import NotCopiedError, copied
@@ -30,6 +30,8 @@ EPISODES_ALONG = 10
 TIMES_ASKED = 20
 # A sampled episode of an environment without time limit is given up after so many steps.
 MAX_EVALUATION_STEPS = 100_000
+# Bytes of a policy whose exact value is kept.
+MOST_KEPT = 1024
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def evaluate(
         sampled = _sample(agent, profile, seed, episodes, trained_in)
         why = (f"was evaluated in sampled episodes: {policy}",) if policy else ()
         return replace(sampled, notes=(*sampled.notes, *why))
-    value = evaluate_policy(profile.model, policy, profile.success)
+    value = _exact_value(profile, profile.model, policy)
     if value.success_rate is None and profile.rule.description != NO_RULE:
         sampled = _sample(agent, profile, seed, episodes, trained_in)
         return Evaluation(
@@ -97,6 +99,17 @@ def evaluate(
         )
     rate = float("nan") if value.success_rate is None else value.success_rate
     return Evaluation("exact", rate, rate, rate, value.expected_return, 0)
+
+
+def _exact_value(profile: EnvironmentProfile, model: TransitionModel, policy: NDArray[np.float64]) -> ExactValue:
+    """Exact value of a policy; that of a small one is kept, for many trials on a small model come to the same."""
+    if policy.nbytes > MOST_KEPT:
+        return evaluate_policy(model, policy, profile.success)
+    key = policy.shape, policy.tobytes()
+    value = profile.exact_values.get(key)
+    if value is None:
+        value = profile.exact_values[key] = evaluate_policy(model, policy, profile.success)
+    return value
 
 
 def _of_its_own(agent: Agent, profile: EnvironmentProfile) -> Evaluation:
