@@ -3,9 +3,9 @@
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ from velodrome.experiments.storage.store_file import store_path
 from velodrome.experiments.texts import command_line, visible_json
 
 if TYPE_CHECKING:
+    from velodrome.experiments.running.run_plan import RunOptions
     from velodrome.experiments.watch.watch_page import WatchPage
 
 EXPERIMENT_FILE = "experiment.toml"
@@ -72,7 +73,6 @@ def compare_command(
         watch: whether a page shows the run, beside the table.
     """
     from velodrome.experiments.running.run_plan import RunOptions, run_plan
-    from velodrome.experiments.running.run_progress import RunProgress
     from velodrome.experiments.running.run_until_decided import UntilDecided, run_until_decided
     from velodrome.experiments.tracking.tracker import open_tracker
 
@@ -84,6 +84,56 @@ def compare_command(
     options.check(list(plan.agents))
     trackers = [open_tracker(text, out) for text in track]
     check_folder(out, "--out", given)
+    with _watched(watch, out, plan.name, options) as page:
+
+        def run(how: RunOptions) -> Results:
+            return run_plan(plan, how) if rule is None else run_until_decided(plan, how, rule)
+
+        how = RunOptions(out=out, track=trackers, **run_options)
+        results = run_and_tell(run, plan.name, how, given, quiet=quiet, page=page)
+        if page is not None:
+            page.results = results
+    shown = experiment_folder(given, plan.name)
+    write_folder(results, experiment_folder(out, plan.name), options, shown, fields)
+    if as_json:
+        print_json(table_data(results, options) | {"failed": len(results.failures)})
+    else:
+        print_results(results, options, shown, given, has_file=fields is not None, explain=explain)
+    if not results.failures:
+        return 0
+    asked_for: dict[str, Any] = {"on": on} | changes | {"out": given, "track": track, "watch": watch}
+    asked_for |= {"until_decided": until_decided, "max_seeds": max_seeds} | asdict(options)
+    # How often trials save their state decides nothing, and is never left out by the command line.
+    asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
+    return tell_failures(results, command_words(names, asked_for | {"retry_failed": True}), as_json=as_json)
+
+
+def run_and_tell(
+    run: "Callable[[RunOptions], Results]",
+    name: str,
+    options: "RunOptions",
+    given: Path,
+    *,
+    quiet: bool,
+    page: Callable[[RunStatus], None] | None = None,
+    is_search: bool = False,
+) -> Results:
+    """Results of a run with its progress; those that there are where every trial failed, with a line.
+
+    Args:
+        run: what is run with the options.
+        name: of the experiment.
+        options: `RunOptions`, whose progress is taken.
+        given: folder of the store, for messages.
+        quiet: show no progress.
+        page: told of the progress, too.
+        is_search: whether nobody knows yet how many trials there will be.
+
+    Raises:
+        KeyboardInterrupt: with a line that says what is kept.
+    """
+    from velodrome.experiments.running.run_progress import RunProgress
+
     latest = RunStatus()
 
     def remember(status: RunStatus) -> None:
@@ -93,32 +143,26 @@ def compare_command(
         if page is not None:
             page(status)
 
-    with stoppable(), RunProgress(plan.name, quiet=quiet) as progress, _watched(watch, out, plan.name, options) as page:
-        how = RunOptions(out=out, track=trackers, progress=remember, **run_options)
+    with stoppable(), RunProgress(name, quiet=quiet) as progress:
         try:
-            results = run_plan(plan, how) if rule is None else run_until_decided(plan, how, rule)
+            return run(replace(options, progress=remember))
         except KeyboardInterrupt as interrupt:
-            done = f"{latest.finished} of {latest.total} trials are done and kept in {given}"
+            of = "" if is_search else f" of {latest.total}"
+            done = f"{latest.finished}{of} trials are done and kept in {given}"
             raise type(interrupt)(f"stopped: {done}; the same command goes on") from None
         except AllTrialsFailedError as error:
             say(f"velodrome: {error}", sys.stderr)
-            results = error.results
-        if page is not None:
-            page.results = results
-    shown = experiment_folder(given, plan.name)
-    write_folder(results, experiment_folder(out, plan.name), options, shown, fields)
-    if as_json:
-        data = table_data(results, options) | {"failed": len(results.failures)}
-        print(visible_json(json.dumps(json_ready(data), indent=2, ensure_ascii=not holds_all(sys.stdout))))
-    else:
-        print_results(results, options, shown, given, has_file=fields is not None, explain=explain)
-    if not results.failures:
-        return 0
-    asked_for: dict[str, Any] = {"on": on} | changes | {"out": given, "track": track, "watch": watch}
-    asked_for |= {"until_decided": until_decided, "max_seeds": max_seeds} | asdict(options)
-    # How often trials save their state decides nothing, and is never left out by the command line.
-    asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
-    again = command_words(names, asked_for | {"retry_failed": True})
+            results: Results = error.results
+            return results
+
+
+def print_json(data: Any) -> None:
+    """Data as JSON that the stream can hold."""
+    print(visible_json(json.dumps(json_ready(data), indent=2, ensure_ascii=not holds_all(sys.stdout))))
+
+
+def tell_failures(results: Results, again: str, *, as_json: bool) -> int:
+    """Exit code 1, with a line that says how to run failed trials again."""
     line = f"{len(results.failures)} of {results.num_planned} trials failed; run them again with: {again}"
     say(line, sys.stderr if as_json else sys.stdout)
     return 1

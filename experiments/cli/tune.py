@@ -1,7 +1,5 @@
 """`velodrome tune`: choose parameters on tuning seeds, and show what the chosen ones do on fresh seeds."""
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,19 +7,19 @@ from typing import Any
 
 from rich.text import Text
 
-from velodrome.experiments.cli.compare import command_words, print_results, write_folder
+from velodrome.experiments.cli.compare import (
+    command_words,
+    print_json,
+    print_results,
+    run_and_tell,
+    tell_failures,
+    write_folder,
+)
 from velodrome.experiments.cli.folders import check_folder, experiment_folder
-from velodrome.experiments.cli.streams import holds_all, say
-from velodrome.experiments.errors import AllTrialsFailedError
 from velodrome.experiments.reporting.tables import table_data
 from velodrome.experiments.reporting.terminal import Terminal
 from velodrome.experiments.results.analysis import AnalysisOptions
-from velodrome.experiments.results.numbers import json_ready
-from velodrome.experiments.results.results import Results
-from velodrome.experiments.running.run_status import RunStatus
-from velodrome.experiments.running.stopping import stoppable
 from velodrome.experiments.storage.store_file import store_path
-from velodrome.experiments.texts import visible_json
 
 
 def tune_command(
@@ -52,7 +50,6 @@ def tune_command(
         explain: whether the table's words are explained.
     """
     from velodrome.experiments.running.run_plan import RunOptions
-    from velodrome.experiments.running.run_progress import RunProgress
     from velodrome.experiments.tracking.tracker import open_tracker
     from velodrome.experiments.tuning.tune import TuneOptions, run_tuning, tuning_plan
 
@@ -64,31 +61,16 @@ def tune_command(
         plan = replace(plan, metric=options.metric)
     trackers = [open_tracker(text, out) for text in track]
     check_folder(out, "--out", given)
-    latest = RunStatus()
-
-    def remember(status: RunStatus) -> None:
-        nonlocal latest
-        latest = status
-        progress(status)
-
-    results: Results
-    with stoppable(), RunProgress(plan.name, quiet=quiet) as progress:
-        how = RunOptions(out=out, track=trackers, progress=remember, **run_options)
-        try:
-            results = run_tuning(plan, spaces, how_tuned, how)
-        except KeyboardInterrupt as interrupt:
-            done = f"{latest.finished} trials are done and kept in {given}"
-            raise type(interrupt)(f"stopped: {done}; the same command goes on") from None
-        except AllTrialsFailedError as error:
-            say(f"velodrome: {error}", sys.stderr)
-            results = error.results
+    how = RunOptions(out=out, track=trackers, **run_options)
+    results = run_and_tell(
+        lambda how: run_tuning(plan, spaces, how_tuned, how), plan.name, how, given, quiet=quiet, is_search=True
+    )
     shown = experiment_folder(given, plan.name)
     write_folder(results, experiment_folder(out, plan.name), options, shown, None)
     tuned = () if results.settings.tuning is None else results.settings.tuning.agents
     if as_json:
         data = table_data(results, options) | {"failed": len(results.failures)}
-        data["tuning"] = [one.to_data() for one in tuned]
-        print(visible_json(json.dumps(json_ready(data), indent=2, ensure_ascii=not holds_all(sys.stdout))))
+        print_json(data | {"tuning": [one.to_data() for one in tuned]})
     else:
         print_results(results, options, shown, given, has_file=False, explain=explain)
         console = Terminal(highlight=False)
@@ -101,7 +83,4 @@ def tune_command(
     asked_for |= {name: value for name, value in tuning.items() if name != "halving"}
     asked_for["no_halving"] = not tuning["halving"]
     asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
-    again = command_words([name], asked_for | {"retry_failed": True}, "tune")
-    line = f"{len(results.failures)} of {results.num_planned} trials failed; run them again with: {again}"
-    say(line, sys.stderr if as_json else sys.stdout)
-    return 1
+    return tell_failures(results, command_words([name], asked_for | {"retry_failed": True}, "tune"), as_json=as_json)
