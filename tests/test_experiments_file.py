@@ -220,7 +220,7 @@ MALFORMED = {
         file(end="metric = 'greedy_retrun'"),
         [
             "metric: must be one of greedy_success_rate, greedy_return, train_success_rate, train_return, "
-            "got 'greedy_retrun': did you mean 'greedy_return'?"
+            "pseudo_regret, got 'greedy_retrun': did you mean 'greedy_return'?"
         ],
     ),
     # Seeds.
