@@ -29,7 +29,7 @@ SMALL = {
 }
 
 # Two processes that import tensorflow and compile two networks, or that take a few seconds to start.
-LONG = {"labels_or_reward.py", "own_reinforce.py", "compare_policies.py", "thermal_zone_day.py"}
+LONG = {"labels_or_reward.py", "bandit_figures.py", "own_reinforce.py", "compare_policies.py", "thermal_zone_day.py"}
 
 
 def run(arguments, folder):

@@ -335,7 +335,13 @@ def test_psrl_comes_to_the_true_model():
 # -- loops, parts, saving -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+# The others are compiled in seconds each.
+_AGREE = [
+    name if name in ("psrl", "ucbvi", "r_max") else pytest.param(name, marks=pytest.mark.slow) for name in LEARNERS
+]
+
+
+@pytest.mark.parametrize("name", _AGREE)
 def test_loops_agree_bit_for_bit_in_parts_and_side_by_side(name, result, learnt, logged, differences, tmp_path):
     parts, build = (31, 7, 90), (lambda: LEARNERS[name](**({} if name in ("psrl", "count_bonus_q") else RANGE)))
     whole, env = build(), garnet()
