@@ -10,12 +10,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from velodrome.agents.engine.episode_ends import EpisodeEnds
 from velodrome.agents.engine.sampled_model import SampledModel
-from velodrome.agents.errors import EnvironmentFailureError, UnsupportedEnvironmentError, environment_label
+from velodrome.agents.errors import UnsupportedEnvironmentError, environment_label
 from velodrome.agents.tabular.tabular_agent import TabularAgent
 from velodrome.agents.tabular.tabular_learner import TabularTask
-from velodrome.agents.training import Training
 from velodrome.checks import ConfigurationError, check_number
 from velodrome.policies.greedy import Greedy
 from velodrome.policies.policy import Policy
@@ -60,12 +58,6 @@ def best_of(row: Any) -> float:
         if row[place] > best:
             best = row[place]
     return best
-
-
-def check_rewards(memory: Any, reward: float, low: float, high: float) -> None:
-    """Keep the first reward that is outside the range that the agent assumes; see `LearntModelAgent`."""
-    if (reward < low or reward > high) and memory.outside[0] == 0.0:
-        memory.outside[0], memory.outside[1] = 1.0, reward
 
 
 def check_below_one(name: str, discount: float) -> None:
@@ -159,13 +151,3 @@ class BoundedRewardsAgent(LearntModelAgent):
     def reward_range(self) -> tuple[float, float]:
         """Smallest and largest reward of a step, as numbers."""
         return float(self.reward_low), float(self.reward_high)
-
-    def run_training(self, training: Training) -> EpisodeEnds:
-        ends = super().run_training(training)
-        outside = self.learner.memory.outside
-        if outside[0]:
-            low, high = self.reward_range
-            raise EnvironmentFailureError(
-                f"{self} assumes rewards in [{low:g}, {high:g}], got {outside[1]:g}{self.rewards_advice}"
-            )
-        return ends

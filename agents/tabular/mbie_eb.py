@@ -10,7 +10,6 @@ from velodrome.agents.tabular.learnt_model import (
     BoundedRewardsAgent,
     best_of,
     check_below_one,
-    check_rewards,
     model_arrays,
     record,
     total_after,
@@ -22,8 +21,7 @@ class MBIEMemory(NamedTuple):
     """Action values and visit counts (S, A), and the model.
 
     `next_plan` int64 (S, A) is the count of each pair at which is planned next; `state_values` float64 (S,); `settings`
-    float64 (5,): smallest and largest reward, bonus scale, growth, tolerance; `outside` float64 (2,) keeps a reward
-    outside the range.
+    float64 (4,): largest reward, bonus scale, growth, tolerance.
     """
 
     action_values: np.ndarray
@@ -36,14 +34,13 @@ class MBIEMemory(NamedTuple):
     next_plan: np.ndarray
     state_values: np.ndarray
     settings: np.ndarray
-    outside: np.ndarray
 
 
 def plan_mbie_eb(memory: Any, discount: float) -> None:
     """Value iteration in place on the mean model with bonuses."""
-    largest = memory.settings[1] / (1.0 - discount)
+    largest = memory.settings[0] / (1.0 - discount)
     change = np.inf
-    while change > memory.settings[4]:
+    while change > memory.settings[3]:
         change = 0.0
         for state in range(len(memory.action_values) - 1, -1, -1):
             row = memory.action_values[state]
@@ -52,7 +49,7 @@ def plan_mbie_eb(memory: Any, discount: float) -> None:
                 if count > 0:
                     after = total_after(memory, state * len(row) + action, memory.state_values, 0)
                     value = (memory.reward_sums[state][action] + discount * after) / count
-                    row[action] = min(value + memory.settings[2] / math.sqrt(count), largest)
+                    row[action] = min(value + memory.settings[1] / math.sqrt(count), largest)
             value = best_of(row)
             change = max(change, abs(value - memory.state_values[state]))
             memory.state_values[state] = value
@@ -62,11 +59,10 @@ def learn_mbie_eb(
     memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, discount: float
 ) -> None:
     """Count the transition; plan where the pair's count has grown enough since it last was."""
-    check_rewards(memory, reward, memory.settings[0], memory.settings[1])
     record(memory, state, action, reward, next_state, terminated)
     count = memory.visit_counts[state][action]
     if count >= memory.next_plan[state][action]:
-        memory.next_plan[state][action] = max(count + 1, math.ceil(count * memory.settings[3]))
+        memory.next_plan[state][action] = max(count + 1, math.ceil(count * memory.settings[2]))
         plan_mbie_eb(memory, discount)
 
 
@@ -103,13 +99,12 @@ class MBIE(BoundedRewardsAgent):
         check_number(f"{self.name}: tolerance", self.tolerance, 0.0, np.inf, open_low=True)
 
     def new_memory(self, num_states: int, num_actions: int) -> MBIEMemory:
-        shape, (low, high) = (num_states, num_actions), self.reward_range
+        shape, high = (num_states, num_actions), self.reward_range[1]
         best = high / (1.0 - self.discount)
-        settings = [low, high, self.bonus_scale, self.growth, self.tolerance]
+        settings = [high, self.bonus_scale, self.growth, self.tolerance]
         return MBIEMemory(
             np.full(shape, best), np.zeros(shape, dtype=np.int64), *model_arrays(num_states, num_actions),
             np.ones(shape, dtype=np.int64), np.full(num_states, best), np.array(settings, dtype=np.float64),
-            np.zeros(2),
         )  # fmt: skip
 
     @property

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from velodrome.agents.tabular.finite_horizon import FiniteHorizonAgent, begin_horizon, go_on
-from velodrome.agents.tabular.learnt_model import BoundedRewardsAgent, best_of, check_rewards
+from velodrome.agents.tabular.learnt_model import BoundedRewardsAgent, best_of
 from velodrome.checks import check_number
 
 
@@ -15,8 +15,7 @@ class OptimisticQMemory(NamedTuple):
     """The finite-horizon tables, and what is counted besides.
 
     `step_counts` int64 (horizon * S, A) counts pairs by step; `num_steps` int64 (1,); `settings` float64 (4,): the
-    smallest and the largest reward, the failure probability and the bonus scale; `outside` float64 (2,) keeps a reward
-    outside the range.
+    smallest and the largest reward, the failure probability and the bonus scale.
     """
 
     action_values: np.ndarray
@@ -26,7 +25,6 @@ class OptimisticQMemory(NamedTuple):
     step_counts: np.ndarray
     num_steps: np.ndarray
     settings: np.ndarray
-    outside: np.ndarray
 
 
 def learn_optimistic_q(
@@ -34,7 +32,6 @@ def learn_optimistic_q(
 ) -> None:
     """Q_h(s,a) += α (r + V_h+1(s') + b - Q_h(s,a)), with α = (H + 1) / (H + t) at the t-th time of the pair at h."""
     low, high = memory.settings[0], memory.settings[1]
-    check_rewards(memory, reward, low, high)
     num_states, num_actions = len(memory.action_values), len(memory.action_values[state])
     step, horizon = memory.clock[0], memory.clock[1]
     memory.num_steps[0] += 1
@@ -94,7 +91,7 @@ class OptimisticQ(FiniteHorizonAgent, BoundedRewardsAgent):
             np.full(shape, best[0]), np.zeros(shape, dtype=np.int64),
             np.repeat(best, num_states)[:, None] * np.ones(num_actions), np.array([0, horizon]),
             np.zeros((num_rows, num_actions), dtype=np.int64), np.zeros(1, dtype=np.int64),
-            np.array(settings, dtype=np.float64), np.zeros(2),
+            np.array(settings, dtype=np.float64),
         )  # fmt: skip
 
     @property

@@ -9,7 +9,6 @@ from velodrome.agents.tabular.learnt_model import (
     BoundedRewardsAgent,
     best_of,
     check_below_one,
-    check_rewards,
     model_arrays,
     record,
     total_after,
@@ -21,8 +20,7 @@ class RMaxMemory(NamedTuple):
     """Action values and visit counts (S, A), and the model.
 
     `model_counts` int64 (S, A) counts the steps that the model was learnt from; `state_values` float64 (S,); `settings`
-    float64 (4,): smallest and largest reward, visits until a pair is known, tolerance; `outside` float64 (2,) keeps a
-    reward outside the range.
+    float64 (2,): visits until a pair is known, tolerance.
     """
 
     action_values: np.ndarray
@@ -35,19 +33,18 @@ class RMaxMemory(NamedTuple):
     model_counts: np.ndarray
     state_values: np.ndarray
     settings: np.ndarray
-    outside: np.ndarray
 
 
 def plan_r_max(memory: Any, discount: float) -> None:
     """Value iteration in place on the model of the known pairs; the values of all others stay as they are."""
     change = np.inf
-    while change > memory.settings[3]:
+    while change > memory.settings[1]:
         change = 0.0
         for state in range(len(memory.action_values) - 1, -1, -1):
             row = memory.action_values[state]
             for action in range(len(row)):
                 count = memory.model_counts[state][action]
-                if count >= memory.settings[2]:
+                if count >= memory.settings[0]:
                     after = total_after(memory, state * len(row) + action, memory.state_values, 0)
                     row[action] = (memory.reward_sums[state][action] + discount * after) / count
             value = best_of(row)
@@ -59,11 +56,10 @@ def learn_r_max(
     memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, discount: float
 ) -> None:
     """Count the transition of a pair that is not known yet; once it is, plan."""
-    check_rewards(memory, reward, memory.settings[0], memory.settings[1])
-    if memory.model_counts[state][action] < memory.settings[2]:
+    if memory.model_counts[state][action] < memory.settings[0]:
         record(memory, state, action, reward, next_state, terminated)
         memory.model_counts[state][action] += 1
-        if memory.model_counts[state][action] >= memory.settings[2]:
+        if memory.model_counts[state][action] >= memory.settings[0]:
             plan_r_max(memory, discount)
 
 
@@ -96,13 +92,12 @@ class RMax(BoundedRewardsAgent):
         check_number(f"{self.name}: tolerance", self.tolerance, 0.0, np.inf, open_low=True)
 
     def new_memory(self, num_states: int, num_actions: int) -> RMaxMemory:
-        shape, (low, high) = (num_states, num_actions), self.reward_range
+        shape, high = (num_states, num_actions), self.reward_range[1]
         best = high / (1.0 - self.discount)
-        settings = [low, high, self.visits_until_known, self.tolerance]
+        settings = [self.visits_until_known, self.tolerance]
         return RMaxMemory(
             np.full(shape, best), np.zeros(shape, dtype=np.int64), *model_arrays(num_states, num_actions),
             np.zeros(shape, dtype=np.int64), np.full(num_states, best), np.array(settings, dtype=np.float64),
-            np.zeros(2),
         )  # fmt: skip
 
     @property

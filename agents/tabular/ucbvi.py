@@ -10,7 +10,6 @@ from velodrome.agents.tabular.finite_horizon import FiniteHorizonAgent, begin_ho
 from velodrome.agents.tabular.learnt_model import (
     BoundedRewardsAgent,
     best_of,
-    check_rewards,
     model_arrays,
     record,
     total_after,
@@ -24,7 +23,7 @@ class UCBVIMemory(NamedTuple):
     `state_values` float64 ((horizon + 1) * S,) are those of each step, 0 after the last; `step_visits` int64
     (horizon * S,) counts visits of states by step; `settings` float64 (5,) are the smallest and the largest reward, the
     failure probability, the bonus scale and 1 for Bernstein's bonus: numbers of a memory, so that one compiled loop
-    serves all; `outside` float64 (2,) keeps a reward outside the range.
+    serves all.
     """
 
     action_values: np.ndarray
@@ -40,7 +39,6 @@ class UCBVIMemory(NamedTuple):
     step_visits: np.ndarray
     num_steps: np.ndarray
     settings: np.ndarray
-    outside: np.ndarray
 
 
 def bernstein_bonus(memory: Any, pair: int, count: int, step: int, size: float, log: float) -> float:
@@ -92,7 +90,6 @@ def learn_ucbvi(
     memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool, ended: bool
 ) -> None:
     """Count the transition; at the end of the episode, or of the horizon, plan."""
-    check_rewards(memory, reward, memory.settings[0], memory.settings[1])
     record(memory, state, action, reward, next_state, terminated)
     memory.step_visits[memory.clock[0] * len(memory.action_values) + np.int64(state)] += 1
     memory.num_steps[0] += 1
@@ -146,7 +143,7 @@ class UCBVI(FiniteHorizonAgent, BoundedRewardsAgent):
             np.ascontiguousarray(np.broadcast_to(best[:, None, None], (horizon, *shape)).reshape(-1, num_actions)),
             np.array([0, horizon]), *model_arrays(num_states, num_actions),
             np.zeros((horizon + 1) * num_states), np.zeros(horizon * num_states, dtype=np.int64),
-            np.zeros(1, dtype=np.int64), np.array(settings, dtype=np.float64), np.zeros(2),
+            np.zeros(1, dtype=np.int64), np.array(settings, dtype=np.float64),
         )  # fmt: skip
 
     @property

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from velodrome.agents.tabular.learnt_model import BoundedRewardsAgent, check_rewards, model_arrays, record
+from velodrome.agents.tabular.learnt_model import BoundedRewardsAgent, model_arrays, record
 from velodrome.checks import check_number
 
 # Sweeps of extended value iteration, at most.
@@ -20,8 +20,7 @@ class UCRL2Memory(NamedTuple):
     `model_counts` int64 (S * A,) counts the next states seen; `planned_counts` int64 (S, A) are the visit counts when
     it planned last; `biases` and `new_biases` float64 (S,) are the values of extended value iteration; `pending` int64
     (1,) is 1 + the number of the pair at which an episode ended, until the next one starts, or 0; `num_steps` int64
-    (1,); `settings` float64 (4,): smallest and largest reward, failure probability, confidence scale; `outside` float64
-    (2,) keeps a reward outside the range.
+    (1,); `settings` float64 (4,): smallest and largest reward, failure probability, confidence scale.
     """
 
     action_values: np.ndarray
@@ -38,7 +37,6 @@ class UCRL2Memory(NamedTuple):
     pending: np.ndarray
     num_steps: np.ndarray
     settings: np.ndarray
-    outside: np.ndarray
 
 
 def best_plausible(memory: Any, pair: int, width: float, top: int) -> float:
@@ -125,7 +123,6 @@ def plan_ucrl2(memory: Any) -> None:
 
 def learn_ucrl2(memory: Any, state: int, action: int, reward: float, next_state: int, terminated: bool) -> None:
     """Count the transition; plan where the visits of the pair have doubled since it last did."""
-    check_rewards(memory, reward, memory.settings[0], memory.settings[1])
     num_actions = len(memory.action_values[state])
     if memory.pending[0] > 0:
         pair = memory.pending[0] - 1
@@ -180,7 +177,7 @@ class UCRL2(BoundedRewardsAgent):
             np.full(shape, high), np.zeros(shape, dtype=np.int64), *model_arrays(num_states, num_actions),
             np.zeros(num_states * num_actions, dtype=np.int64), np.zeros(shape, dtype=np.int64), np.zeros(num_states),
             np.zeros(num_states), np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64),
-            np.array(settings, dtype=np.float64), np.zeros(2),
+            np.array(settings, dtype=np.float64),
         )  # fmt: skip
 
     @property
