@@ -8,7 +8,9 @@ import numpy as np
 
 from velodrome.agents.tabular.q_learning import QMemory
 from velodrome.agents.tabular.tabular_agent import TabularAgent
+from velodrome.policies.policy import Policy
 from velodrome.policies.schedules import Harmonic, Schedule
+from velodrome.policies.uniform import Uniform
 
 
 def learn_reward(action_values: Any, state: int, action: int, reward: float, learning_rate: float) -> None:
@@ -38,3 +40,13 @@ class Bandit(TabularAgent):
     @property
     def update(self) -> Callable[..., None]:
         return learn_reward
+
+
+class OwnPolicyBandit(TabularAgent):
+    """Base of agents that are one bandit a state, and choose by a policy of their own: `__post_init__` sets it."""
+
+    discount: float = field(default=0.0, init=False)
+    learning_rate: float = field(default=1.0, init=False)
+    initial_value: float = field(default=0.0, init=False)
+    policy: Policy = field(default_factory=Uniform, init=False)
+    action_mask: bool = field(default=False, init=False)

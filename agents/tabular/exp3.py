@@ -1,13 +1,13 @@
 """EXP3: exponential weights for rewards that an adversary chooses."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from velodrome.agents.tabular.tabular_agent import TabularAgent
+from velodrome.agents.tabular.bandit import OwnPolicyBandit
 from velodrome.checks import check_number
 from velodrome.policies.policy import Policy, ProbabilitiesFunction, SelectFunction
 from velodrome.policies.softmax import Softmax
@@ -70,7 +70,7 @@ def make_learn_weights(exploration: float) -> Callable[..., None]:
     return learn_weights
 
 
-class EXP3(TabularAgent):
+class EXP3(OwnPolicyBandit):
     """Exponential weights: π = (1 - γ) w / Σ w + γ / K of K actions, ln w(s, a) += γ r / (K π(a|s)).
 
     Its `action_values` are the logarithms of the weights, which cannot overflow. It assumes nothing of the rewards but
@@ -86,11 +86,6 @@ class EXP3(TabularAgent):
     """
 
     exploration: float = 0.1
-    discount: float = field(default=0.0, init=False)
-    learning_rate: float = field(default=1.0, init=False)
-    initial_value: float = field(default=0.0, init=False)
-    policy: Policy = field(default_factory=Softmax, init=False)
-    action_mask: bool = field(default=False, init=False)
     name: ClassVar[str] = "exp3"
 
     def __post_init__(self) -> None:

@@ -2,17 +2,16 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from velodrome.agents.tabular.tabular_agent import TabularAgent
+from velodrome.agents.tabular.bandit import OwnPolicyBandit
 from velodrome.checks import check_choice, check_integer, check_number
 from velodrome.policies.largest_bound import BoundFunction, selecting_largest
 from velodrome.policies.policy import TIES, Policy, SelectFunction, Ties
-from velodrome.policies.ucb import UCB
 
 
 class SlidingWindowMemory(NamedTuple):
@@ -105,14 +104,9 @@ def make_learn_discounted(decay: float) -> Callable[..., None]:
     return learn_discounted
 
 
-class _ForgettingUCB(TabularAgent):
+class _ForgettingUCB(OwnPolicyBandit):
     confidence: float = 1.0
     ties: Ties = "random"
-    discount: float = field(default=0.0, init=False)
-    learning_rate: float = field(default=1.0, init=False)
-    initial_value: float = field(default=0.0, init=False)
-    policy: Policy = field(default_factory=UCB, init=False)
-    action_mask: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         check_number(f"{self.name}: confidence", self.confidence, 0.0, np.inf)

@@ -2,16 +2,15 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from velodrome.agents.tabular.tabular_agent import TabularAgent
+from velodrome.agents.tabular.bandit import OwnPolicyBandit
 from velodrome.checks import check_number
 from velodrome.policies.policy import Policy, SelectFunction
-from velodrome.policies.uniform import Uniform
 
 # Stands for the number of pulls of an arm that has been dropped.
 DROPPED = 1 << 62
@@ -75,7 +74,7 @@ def make_learn_and_drop(failure_probability: float) -> Callable[..., None]:
     return learn_and_drop
 
 
-class SuccessiveElimination(TabularAgent):
+class SuccessiveElimination(OwnPolicyBandit):
     """Pulls all remaining arms in turn; after round t, drops those whose mean is 2 α(t) or more below the best one.
 
     α(t) = sqrt(ln(5 K t² / δ) / t) of K arms: with probability 1 - δ the best arm stays. One bandit a state.
@@ -90,11 +89,6 @@ class SuccessiveElimination(TabularAgent):
     """
 
     failure_probability: float = 0.05
-    discount: float = field(default=0.0, init=False)
-    learning_rate: float = field(default=1.0, init=False)
-    initial_value: float = field(default=0.0, init=False)
-    policy: Policy = field(default_factory=Uniform, init=False)
-    action_mask: bool = field(default=False, init=False)
     shown_counts: ClassVar[str] = "remaining_counts"
 
     def __post_init__(self) -> None:

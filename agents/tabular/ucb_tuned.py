@@ -2,16 +2,15 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from velodrome.agents.tabular.tabular_agent import TabularAgent
+from velodrome.agents.tabular.bandit import OwnPolicyBandit
 from velodrome.checks import check_choice
 from velodrome.policies.policy import TIES, Policy, SelectFunction, Ties
-from velodrome.policies.ucb import UCB
 
 
 class UCBTunedMemory(NamedTuple):
@@ -76,7 +75,7 @@ def learn_moments(memory: Any, state: int, action: int, reward: float) -> None:
     statistics[2 * action + 1] += (reward * reward - statistics[2 * action + 1]) / count
 
 
-class UCBTuned(TabularAgent):
+class UCBTuned(OwnPolicyBandit):
     """argmax of mean + sqrt(ln t / n min(1/4, V)), V = variance + sqrt(2 ln t / n); an untried action comes first.
 
     n = N(s, a), t their sum, and V is an upper bound of the action's variance, which 1/4 bounds for rewards in [0, 1].
@@ -89,11 +88,6 @@ class UCBTuned(TabularAgent):
     """
 
     ties: Ties = "random"
-    discount: float = field(default=0.0, init=False)
-    learning_rate: float = field(default=1.0, init=False)
-    initial_value: float = field(default=0.0, init=False)
-    policy: Policy = field(default_factory=UCB, init=False)
-    action_mask: bool = field(default=False, init=False)
     name: ClassVar[str] = "ucb_tuned"
     shown_counts: ClassVar[str] = "statistics"
 
