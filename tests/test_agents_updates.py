@@ -5,11 +5,11 @@ The corridor has the places 0, 1, 2 and the end 3. RIGHT pays 1, 2 and 4 on the 
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from rehearsed import Rehearsed
 
 from velodrome import agents, envs, policies
 
@@ -29,47 +29,6 @@ class Corridor(envs.ModelEnvironment):
 
 def corridor(time_limit):
     return gym.wrappers.TimeLimit(Corridor(), max_episode_steps=time_limit)
-
-
-@dataclass(frozen=True)
-class Tape(policies.Schedule):
-    """The action at each step of the run."""
-
-    actions: tuple[int, ...] = ()
-    clock: str = "step"
-
-    def __call__(self, index):
-        return float(self.actions[index]) if index < len(self.actions) else 0.0
-
-
-def read_tape(action_values, visit_counts, parameter, rng):
-    return int(parameter)
-
-
-def a_quarter_left(action_values, visit_counts, parameter, probabilities):
-    probabilities[0] = 0.25
-    probabilities[1] = 0.75
-
-
-@dataclass(frozen=True)
-class Rehearsed(policies.Policy):
-    """Takes the actions of a tape; says that it goes left in a quarter of the cases."""
-
-    tape: tuple[int, ...] = ()
-    ties: str = "first"
-    indexes_only: ClassVar[bool] = True
-
-    @property
-    def schedule(self):
-        return Tape(self.tape)
-
-    @property
-    def select(self):
-        return read_tape
-
-    @property
-    def probabilities(self):
-        return a_quarter_left
 
 
 def values_after(agent, tape, loop, *, time_limit=100, initial_value=0.0, seed=0, **parameters):

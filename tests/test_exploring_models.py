@@ -1,12 +1,11 @@
 """Agents that explore by a learnt model: updates by hand and by plain NumPy, two loops, acting by step, refusals."""
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from rehearsed import Rehearsed
 from scipy.optimize import linprog
 
 import velodrome as vd
@@ -55,36 +54,6 @@ class Rooms(envs.ModelEnvironment):
 
 def rooms(steps):
     return gym.wrappers.TimeLimit(Rooms(), steps)
-
-
-@dataclass(frozen=True)
-class Tape(policies.Schedule):
-    actions: tuple[int, ...] = ()
-    clock: str = "step"
-
-    def __call__(self, index):
-        return float(self.actions[index]) if index < len(self.actions) else 0.0
-
-
-def read_tape(action_values, visit_counts, parameter, rng):
-    return int(parameter)
-
-
-@dataclass(frozen=True)
-class Rehearsed(policies.Policy):
-    """Takes the actions of a tape."""
-
-    tape: tuple[int, ...] = ()
-    ties: str = "first"
-    indexes_only: ClassVar[bool] = True
-
-    @property
-    def schedule(self):
-        return Tape(self.tape)
-
-    @property
-    def select(self):
-        return read_tape
 
 
 def rehearse(agent, tape, steps=2, **parameters):

@@ -45,6 +45,11 @@ def go_on(memory: Any, next_state: int) -> None:
         row[action] = values[action]
 
 
+def horizon_ends(memory: Any, ended: bool) -> Any:
+    """Whether the step just taken was the last of the episode, or of the horizon."""
+    return ended or memory.clock[0] + 1 == memory.clock[1]
+
+
 @dataclass(frozen=True)
 class FiniteHorizonTask(TabularTask):
     """Rows and columns of the tables, and the number of tables.

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from velodrome.agents.tabular.finite_horizon import FiniteHorizonAgent, begin_horizon, go_on
+from velodrome.agents.tabular.finite_horizon import FiniteHorizonAgent, begin_horizon, go_on, horizon_ends
 from velodrome.agents.tabular.learnt_model import BoundedRewardsAgent, best_of
 from velodrome.checks import check_number
 
@@ -46,7 +46,7 @@ def learn_optimistic_q(
     target += memory.settings[3] * horizon * (high - low) * math.sqrt(horizon * log / times)
     row = memory.step_values[place]
     row[action] += (horizon + 1.0) / (horizon + times) * (target - row[action])
-    if ended or step + 1 == horizon:
+    if horizon_ends(memory, ended):
         begin_horizon(memory)
     else:
         go_on(memory, next_state)

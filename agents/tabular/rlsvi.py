@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from velodrome.agents.engine.seeding import Streams
-from velodrome.agents.tabular.finite_horizon import FiniteHorizonAgent, begin_horizon, go_on
+from velodrome.agents.tabular.finite_horizon import FiniteHorizonAgent, begin_horizon, go_on, horizon_ends
 from velodrome.agents.tabular.learnt_model import LearntModelAgent, best_of, model_arrays, record, total_after
 from velodrome.checks import check_number
 from velodrome.policies.random_numbers import polar_normal
@@ -60,7 +60,7 @@ def learn_rlsvi(
 ) -> None:
     """Count the transition; at the end of the episode, or of the horizon, draw the next values."""
     record(memory, state, action, reward, next_state, terminated)
-    if ended or memory.clock[0] + 1 == memory.clock[1]:
+    if horizon_ends(memory, ended):
         draw_values(memory, rng)
         begin_horizon(memory)
     else:

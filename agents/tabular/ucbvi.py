@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from velodrome.agents.tabular.finite_horizon import FiniteHorizonAgent, begin_horizon, go_on
+from velodrome.agents.tabular.finite_horizon import FiniteHorizonAgent, begin_horizon, go_on, horizon_ends
 from velodrome.agents.tabular.learnt_model import (
     BoundedRewardsAgent,
     best_of,
@@ -93,7 +93,7 @@ def learn_ucbvi(
     record(memory, state, action, reward, next_state, terminated)
     memory.step_visits[memory.clock[0] * len(memory.action_values) + np.int64(state)] += 1
     memory.num_steps[0] += 1
-    if ended or memory.clock[0] + 1 == memory.clock[1]:
+    if horizon_ends(memory, ended):
         plan_ucbvi(memory)
         begin_horizon(memory)
     else:
