@@ -5,7 +5,9 @@ import importlib.util
 import re
 import sys
 import time
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 DOCS = Path(__file__).parent
 BUILD = DOCS.parent / "build"
@@ -35,6 +37,7 @@ def run_sphinx(builder, folder, language="en", options=()):
 
 
 def read_catalogue(path):
+    """Messages of a .po or .pot file."""
     from babel.messages.pofile import read_po
 
     with open(path, "rb") as file:
@@ -59,6 +62,7 @@ def new_catalogues():
 
 
 def update_translations():
+    """Write the catalogues, and say what is left to translate."""
     from babel.messages.pofile import write_po
 
     for path, catalogue in new_catalogues():
@@ -82,15 +86,51 @@ def check_translations():
         sys.exit("\n".join([*missing, "Translate these: docs/README.md says how."]))
 
 
+class Page(HTMLParser):
+    """Targets of the links of a page of the site, and the anchors that it has."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.links, self.anchors = set(), {""}
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.links |= {given[name] for name in ("href", "src", "poster") if given.get(name)}
+        self.anchors |= {given[name] for name in ("id", "name") if given.get(name)}
+
+
+def check_links():
+    """End the program where a link of the site leads nowhere, a page cannot be reached, or a link is not https."""
+    pages = {path: Page(path) for path in SITE.rglob("*.html") if "_static" not in path.parts}
+    broken, reached = [], {SITE / "index.html"}
+    for path, page in pages.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            if parts.scheme or parts.netloc:
+                fits = parts.scheme in ("data", "mailto") or (parts.scheme == "https" and "." in parts.netloc)
+            else:
+                fits = target.is_file() and (target not in pages or unquote(parts.fragment) in pages[target].anchors)
+                if target != path:
+                    reached.add(target)
+            if not fits:
+                broken.append(f"{path.relative_to(SITE)}: {link} leads nowhere")
+    broken += [f"{path.relative_to(SITE)}: no page links to it" for path in pages if path not in reached]
+    if broken:
+        sys.exit("\n".join(sorted(broken)))
+
+
 def main():
+    """Build what the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--update-translations", action="store_true", help="bring docs/locale in step with the English pages, and end"
     )
+    parser.add_argument("--links", action="store_true", help="ask every other site that is linked to, and end")
     arguments = parser.parse_args()
-    missing = [
-        name for name in ("sphinx", "myst_nb", "furo", "sphinx_copybutton") if not importlib.util.find_spec(name)
-    ]
+    needed = ("velodrome", "sphinx", "myst_nb", "furo", "sphinx_copybutton", "ipykernel")
+    missing = [name for name in needed if not importlib.util.find_spec(name)]
     if missing:
         sys.exit(f"the site needs {', '.join(missing)}: pip install -e '.[docs]'")
 
@@ -99,9 +139,13 @@ def main():
         run_sphinx("gettext", TEMPLATES)
         update_translations()
         return
+    if arguments.links:
+        run_sphinx("linkcheck", BUILD / "links")
+        return
     run_sphinx("html", SITE)
     run_sphinx("html", SITE / "ko", language="ko")
     run_sphinx("gettext", TEMPLATES)
+    check_links()
     check_translations()
     print(f"{SITE / 'index.html'} ({time.monotonic() - start:.0f} s)")
 

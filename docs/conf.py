@@ -16,6 +16,7 @@ import velodrome
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
+CATALOGUES = ROOT / "docs" / "locale" / "ko" / "LC_MESSAGES"
 
 project = "velodrome"
 author = copyright = "The velodrome developers"
@@ -29,6 +30,9 @@ locale_dirs = ["locale"]
 gettext_compact = False
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
+
+linkcheck_timeout = 10
+linkcheck_retries = 2
 
 html_theme = "furo"
 html_title = "velodrome"
@@ -83,8 +87,9 @@ def groups_of(environment, index):
     return groups
 
 
-def group_navigation(app, page, template, context, document):
-    """Show the groups of an index page in the sidebar, too; the theme lists its pages without them."""
+def complete_page(app, page, template, context, document):
+    """Group the pages in the sidebar as their index pages do, and say whether a page is in English alone."""
+    context["is_english"] = document and not (CATALOGUES / f"{page}.po").exists()
     if "toctree" in context:
         context["toctree"] = functools.partial(grouped_tree, app, context, context["toctree"])
 
@@ -116,6 +121,7 @@ class SearchKorean(SearchEnglish):
     language_name = "Korean"
 
     def split(self, input):
+        """Words of a text, and the beginnings of Korean ones."""
         words = super().split(input)
         korean = [word for word in words if re.match(r"[가-힣]{3}", word)]
         return words + [word[:length] for word in korean for length in range(2, len(word))]
@@ -124,5 +130,5 @@ class SearchKorean(SearchEnglish):
 def setup(app):
     """Add what the site needs beyond Sphinx's own."""
     app.connect("source-read", link_to_root_papers)
-    app.connect("html-page-context", group_navigation, priority=400)
+    app.connect("html-page-context", complete_page, priority=400)
     app.add_search_language(SearchKorean)
