@@ -473,6 +473,7 @@ def show(
     *what: str,
     on: list[str] | None = None,
     html: Path | None = None,
+    film: Path | None = None,
     kind: list[str] | None = None,
     agent: str | None = None,
     environment: str | None = None,
@@ -493,14 +494,17 @@ def show(
     shows the mean over seeds. An experiment in place of a folder is first run with snapshots, into results. Modules
     that stored environments name are imported and run.
 
-    With --html it writes one page that plays how they learnt, side by side, and needs no server. For an experiment, or
-    agents with --on, a few seeds are trained for it and not stored.
+    With --html it writes one page that plays how they learnt, side by side, and needs no server; with --film a film of
+    the same, for slides and READMEs. For an experiment, or agents with --on, seeds are trained for it and not stored.
 
     Args:
-        what: folder of a store, or of an agent that `velodrome run --save` wrote; or an experiment; with --html and
-            --on also agents as expressions.
-        on: environment in which a saved agent is shown, such as FrozenLake-v1; with --html, in which agents learn.
+        what: folder of a store, or of an agent that `velodrome run --save` wrote; or an experiment; with --html or
+            --film and --on also agents as expressions.
+        on: environment in which a saved agent is shown, such as FrozenLake-v1; with --html or --film, in which agents
+            learn.
         html: page that plays, to write instead of pictures.
+        film: film of up to four agents that learn side by side, to write instead of pictures: a .gif, or an animated
+            .png or .apng.
         kind: of picture: values, action_values, visits, learning, exploration, optimum, or all; may be repeated.
         agent: only this one, a label of the store.
         environment: only this one, a label of the store.
@@ -508,26 +512,27 @@ def show(
         experiment: its name; the latest by default.
         out: folder for the pictures; EXPERIMENT/pictures in the store's, or pictures in the agent's by default.
         format: of the pictures, png by default; text or latex prints the table of action values instead.
-        seeds: with --html, number of seeds to train, 5 by default.
-        episodes: with --html, training episodes of every trial instead of the experiment's budgets.
-        steps: with --html, training steps of every trial, likewise.
-        snapshots: with --html, moments of each training that are shown, 81 by default.
+        seeds: with --html or --film, number of seeds to train, 5 by default, 30 for a film alone.
+        episodes: with --html or --film, training episodes of every trial instead of the experiment's budgets.
+        steps: with --html or --film, training steps of every trial, likewise.
+        snapshots: with --html or --film, moments of each training that are shown, 81 by default, 61 for a film alone.
         language: of the captions, or of the page when it opens, English or Korean.
-        quiet: with --html, show no progress.
+        quiet: with --html or --film, show no progress.
     """
     changes = {"seeds": seeds, "episodes": episodes, "steps": steps, "snapshots": snapshots}
-    if html is not None:
+    if html is not None or film is not None:
         from velodrome.experiments.cli.playing_page import playing_page_command
 
-        _refuse({"kind": kind, "seed": seed, "out": out, "format": format}, "of pictures, and --html writes a page")
+        option = "--html writes a page" if film is None else "--film writes a film"
+        _refuse({"kind": kind, "seed": seed, "out": out, "format": format}, f"of pictures, and {option}")
         playing_page_command(
-            what, on or (), html=html, agent=agent, environment=environment, language=language, experiment=experiment,
-            changes=changes, quiet=quiet,
+            what, on or (), html=html, film=film, agent=agent, environment=environment, language=language,
+            experiment=experiment, changes=changes, quiet=quiet,
         )  # fmt: skip
         return
     from velodrome.experiments.cli.show_learnt import show_command
 
-    _refuse(changes | {"quiet": quiet or None}, "of a page: add --html FILE")
+    _refuse(changes | {"quiet": quiet or None}, "of a page or a film: add --html FILE or --film FILE")
     if len(what) != 1 or len(on or ()) > 1:
         raise ExperimentError(
             "give one folder of a store or of a saved agent, such as results, or one experiment; and one --on at most"
