@@ -2,7 +2,7 @@
 
 The test images are looked at when all training is over: after every epoch the agent is saved, and what was saved is
 tested at the end. Where the learning rate follows a schedule over the whole budget, only the last epoch is. Needs
-MNIST, see docs/datasets.md.
+MNIST, see docs/how_to/datasets.md.
 """
 
 import os

@@ -444,7 +444,7 @@ def test_random_is_uniform_between_finite_limits():
 
 FINITE_SPACES = {"MultiDiscrete", "MultiBinary", "Box of whole numbers", "Discrete"}
 OF_NUMBERS = set(ANY_SPACE) | {"Discrete"}
-# The table of docs/spaces.md: agents with the observations, and the actions, that they take.
+# The table of docs/reference/spaces.md: agents with the observations, and the actions, that they take.
 TAKEN = {
     "random": (OF_NUMBERS, OF_NUMBERS),
     "q_learning": (FINITE_SPACES, {"Discrete"}),

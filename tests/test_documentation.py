@@ -22,14 +22,14 @@ from velodrome.experiments.specification.catalogue import AGENTS, DISTRIBUTIONS,
 from velodrome.experiments.specification.experiment_file import read_experiment
 
 ROOT = Path(__file__).parents[1]
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 PAPERS = [*PAGES, ROOT / "README.ko.md", ROOT / "CHANGELOG.md"]
 
 # A fenced block, and the comment in the line above it: `file: NAME` also writes the block to a file of that name;
 # the commands of a block with `minutes` take that long, and run with the slow tests; blocks with `needs MODULE` run
 # where it can be imported. Several are separated by commas.
-BLOCK = re.compile(r"^(?:<!-- (?P<remark>[^\n]*) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"^(?:<!-- (?P<remark>[^\n]*) -->\n)?```(?P<language>[^`\n]*)\n(?P<text>.*?)^```$", re.M | re.S)
 TABLE = re.compile(r"<!-- table: frozenlake -->\n(.*?)<!-- end of table -->", re.S)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -144,9 +144,10 @@ def test_every_name_of_the_catalogue_is_told_in_the_docs():
     assert [name for name in ours if not re.search(rf"\b{re.escape(name)}\b", told)] == []
 
 
-def test_every_page_of_the_docs_is_linked_from_the_readme():
-    linked = LINK.findall(read(ROOT / "README.md"))
-    assert [name_of(page) for page in DOCS if name_of(page) not in linked] == []
+def test_every_page_of_the_docs_is_in_the_contents_of_the_site():
+    contents = "\n".join(block.text for page in DOCS for block in blocks_of(page) if block.language == "{toctree}")
+    pages = [page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in DOCS]
+    assert [page for page in pages if page != "index" and page not in contents.split()] == []
 
 
 def test_both_readmes_keep_step():
@@ -163,7 +164,7 @@ def test_both_readmes_keep_step():
 
 def test_the_table_is_the_same_on_every_page():
     tables = {name_of(page): TABLE.findall(read(page)) for page in PAPERS if TABLE.search(read(page))}
-    assert set(tables) == {"README.md", "README.ko.md", name_of(ROOT / "docs" / "lectures.md")}
+    assert set(tables) == {"README.md", "README.ko.md", name_of(ROOT / "docs" / "tutorials" / "lectures.md")}
     assert len({tuple(found) for found in tables.values()}) == 1
     assert tables["README.md"][0].count("| random |") == 3
 

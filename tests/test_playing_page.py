@@ -534,7 +534,7 @@ def test_what_the_command_cannot_show_is_one_line(arguments, line, tmp_path, cap
 
 
 def test_keys_and_parts_are_those_of_the_docs():
-    docs = (Path(__file__).parent.parent / "docs" / "playing_page.md").read_text(encoding="utf-8")
+    docs = (Path(__file__).parent.parent / "docs" / "how_to" / "playing_page.md").read_text(encoding="utf-8")
     for key, _ in KEYS:
         assert all(f"`{one}`" in docs for one in key.split(" ") if one != "…"), key
     for part in PARTS:

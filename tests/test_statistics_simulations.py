@@ -57,7 +57,7 @@ def test_the_default_interval_covers_where_some_seeds_fail(benchmarks, kind, siz
 
 @pytest.mark.parametrize(("kind", "size"), [("2 % fail", 10), ("Bernoulli 0.05", 10)])
 def test_no_interval_covers_failures_that_were_never_seen(benchmarks, kind, size):
-    """What docs/statistics.md warns of: most experiments show no failure at all."""
+    """What docs/why/statistics.md warns of: most experiments show no failure at all."""
     import interval_coverage
 
     quantiles, truth = interval_coverage.SCORES[kind]

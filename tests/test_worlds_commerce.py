@@ -369,7 +369,7 @@ def test_the_tables_of_the_docs_are_what_the_commands_print(name):
         # Times differ, and so does the line of dashes only by them.
         return [line.rpartition(" | ")[0] for line in text.strip().splitlines() if line.startswith("| ")]
 
-    page = (Path(__file__).parents[1] / "docs" / "worlds_commerce.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "how_to" / "worlds_commerce.md").read_text(encoding="utf-8")
     (printed,) = re.findall(rf"<!-- table: {name} -->\n(.*?)<!-- end of table -->", page, re.S)
     results = vd.compare(read_experiment(name))
     assert lines_of(printed) == lines_of(format_table(results, "markdown"))

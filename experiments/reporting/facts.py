@@ -32,7 +32,7 @@ MOST_RARE = 3
 MOST_POSSIBLE = 2
 # What stands for a rule where there is none, and how that is told.
 _WITHOUT_RULE = {"no success rule": "no success rule", "not stated": "success rule not stated"}
-# Fewer seeds than these, and intervals cover less than they say (docs/statistics.md).
+# Fewer seeds than these, and intervals cover less than they say (docs/why/statistics.md).
 ENOUGH_SEEDS = 10
 # What happens with so small a share of seeds that all of them miss it with this probability is not known.
 UNSEEN = 0.05

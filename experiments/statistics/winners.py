@@ -52,7 +52,7 @@ def best_set(
     (over the others) of Σ d / √Σ d², d the differences by seed, other less this one; it is compared with what it is
     under random signs of the seeds, the same for all others. Only the test of the truly best can do harm, so that the
     many tests need no correction. The p-value is exact where differences are symmetric about a mean of at most 0, and
-    holds by simulation for the rest (tests and docs/sensitivity.md). Fewer than five seeds leave nothing out at
+    holds by simulation for the rest (tests and docs/how_to/sensitivity.md). Fewer than five seeds leave nothing out at
     95 %: the smallest p-value is 2⁻ⁿ.
 
     Args:
