@@ -97,7 +97,7 @@ def _with_palettes(frames: Sequence[Image.Image]) -> list[Image.Image]:
     palette = np.array([*np.ravel(common), *others], dtype=np.int64).reshape(-1, 3)[:_COLOURS]
     tree = KDTree(palette)
     return [
-        _with_palette(frame, palette, tree.query(own)[1][places])
+        _with_palette(frame, palette, np.asarray(tree.query(own)[1])[places])
         for frame, (own, places) in zip(frames, colours, strict=True)
     ]
 

@@ -193,7 +193,7 @@ def _frames(scene: _Scene, words: Words) -> "Iterator[Image]":
         use_hangul_font(figure)
         for moment in scene.moments:
             drawn.show(int(moment))
-            canvas.draw()
+            canvas.draw()  # type: ignore[no-untyped-call]
             pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
             yield Image.fromarray(pixels[:, :, :3].copy())
 
@@ -275,8 +275,8 @@ class _Drawn:
             if has_hangul(text):
                 # Of Korean fonts many have one weight.
                 how["weight"] = "normal"
-            how = {"va": "center", "parse_math": False} | how
-            return figure.text(left / _WIDTH, 1 - top / layout.height, text, size=size, **how)
+            how.setdefault("va", "center")
+            return figure.text(left / _WIDTH, 1 - top / layout.height, text, size=size, parse_math=False, **how)
 
         write(_MARGIN, 0.55 * _TITLE_HEIGHT, wrapped(scene.environment, 48, 1), _TITLE_SIZE, weight="bold")
         counter = write(_WIDTH - _MARGIN, 0.55 * _TITLE_HEIGHT, "", _TITLE_SIZE, ha="right")
