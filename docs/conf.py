@@ -22,8 +22,9 @@ project = "velodrome"
 author = copyright = "The velodrome developers"
 version = release = velodrome.__version__
 
-extensions = ["myst_nb", "sphinx_copybutton"]
-exclude_patterns = ["README.md", "images/**"]
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+extensions = ["myst_nb", "sphinx_copybutton", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "api_reference"]
+exclude_patterns = ["README.md", "images/**", "_extensions/**"]
 templates_path = ["_templates"]
 language = "en"
 locale_dirs = ["locale"]
@@ -132,3 +133,15 @@ def setup(app):
     app.connect("source-read", link_to_root_papers)
     app.connect("html-page-context", complete_page, priority=400)
     app.add_search_language(SearchKorean)
+
+
+# The API reference: types stand with the parameters, and names without their modules.
+add_module_names = False
+python_use_unqualified_type_names = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_format = "short"
+autodoc_inherit_docstrings = False
+autodoc_class_signature = "mixed"
+autodoc_preserve_defaults = True
+toc_object_entries_show_parents = "hide"

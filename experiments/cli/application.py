@@ -38,6 +38,9 @@ app = App(
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
+    Args:
+        arguments: as on the command line, without the program's name; those of this process if None.
+
     Returns:
         0; 1 where trials failed or did not reproduce; 2 for bad input, with one line on standard error; 130 for
         Ctrl-C and 143 for a polite kill.
