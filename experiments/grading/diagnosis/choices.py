@@ -130,6 +130,11 @@ class _Way:
     mistakes: tuple[str, ...]
     probabilities: Callable[[], np.ndarray]
 
+    @property
+    def weight(self) -> int:
+        """Number of mistakes; one that fits any rate counts twice, for those that state their rate come first."""
+        return len(self.mistakes) + ("explores at another rate" in self.mistakes)
+
 
 def diagnose_choices(rule: Rule, experience: Experience, trace: Trace, ties: str) -> list[Finding]:
     """Mistakes of the actions of a learner whose table is known at every step; none for policies of other kinds.
@@ -177,13 +182,13 @@ def _judge(
     if possible[0] and gained[possible].max() < threshold:
         return []
     # Every further mistake must explain clearly more.
-    scores = np.where(possible, totals - MARGIN * np.array([len(way.mistakes) for way in ways]), -np.inf)
+    scores = np.where(possible, totals - MARGIN * np.array([way.weight for way in ways]), -np.inf)
     chosen = int(scores.argmax())
     if chosen == 0:
         return []
     rivals = [
         way.mistakes for index, way in enumerate(ways)
-        if index and len(way.mistakes) == len(ways[chosen].mistakes) and scores[index] > scores[chosen] - MARGIN
+        if index and way.weight == ways[chosen].weight and scores[index] > scores[chosen] - MARGIN
     ]  # fmt: skip
     findings = []
     named = dict.fromkeys(itertools.chain.from_iterable(rivals))
@@ -191,7 +196,7 @@ def _judge(
         without = [totals[index] for index, way in enumerate(ways) if name not in way.mistakes]
         ahead = totals[chosen] - max(without)
         shared = all(name in names for names in rivals)
-        is_certain = shared and ahead >= math.log(len(ways) / CERTAIN)
+        is_certain = bool(shared and ahead >= math.log(len(ways) / CERTAIN))
         if shared and ahead < threshold:
             continue
         findings.append(_finding(name, _odds(gained[chosen], int(clear.sum()), rivals, name), is_certain))
@@ -279,7 +284,9 @@ def _epsilons(rule: Rule, experience: Experience, rows: _Rows, ties: str) -> _Ex
             ways.append(("last action never explored", but_one(count - 1)))
             ways.append(("first action never explored", but_one(0)))
     if epsilon.min() < 1.0:
-        ways.append(("always explores", mixed(np.ones_like(epsilon))))
+        # Where it begins with 1, this is one that never decays.
+        if epsilon[0] < 1.0:
+            ways.append(("always explores", mixed(np.ones_like(epsilon))))
         ways.append(("worst action taken", worst))
         ways.append(("explores at another rate", another_rate))
     if epsilon.max() > 0.0 and epsilon.min() < 1.0:

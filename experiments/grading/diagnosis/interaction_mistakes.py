@@ -22,7 +22,6 @@ SENTENCES = {
     "reset before each episode.",
     "episode left early": "Episodes are reset before they have ended. Look at the condition of the loop: an episode "
     "ends when it is terminated or truncated.",
-    "only one action": "Every action is the same one. Look at how the action is chosen.",
     "action that does not exist": "An action was passed that the environment does not have. Look at the range of the "
     "actions: they count from 0.",
 }  # fmt: skip
@@ -46,14 +45,14 @@ def diagnose_interaction(interaction: Interaction, episodes: int | None) -> list
     if not steps:
         found("no step taken", f"{len(interaction.reset_states):,} resets, 0 steps")
         return findings
-    _number_of_episodes(interaction, episodes, found)
     seeds = interaction.reset_seeds
     given = [number for number in seeds if number is not None]
     if len(seeds) > 2 and len(given) == len(seeds) and len(set(given)) == 1:
         found("same seed in every reset", f"{len(seeds):,} resets, all with seed {given[0]}")
     _ends(interaction, found)
-    if steps >= 100 and len(set(interaction.actions.tolist())) == 1:
-        found("only one action", f"{steps:,} steps, all with action {interaction.actions[0]}")
+    # A learner that does not see its episodes end begins another number of them.
+    if not interaction.steps_after_end:
+        _number_of_episodes(interaction, episodes, found)
     return findings
 
 

@@ -155,7 +155,7 @@ def _findings(case: Case, right: Replay, table: np.ndarray, matches: list[_Match
     evidence = first_difference(case.experience, right, matches[0].replay)
     differing = _count_different(table, case.submitted)
     names = dict.fromkeys(match.names for match in matches)
-    findings = {}
+    findings: dict[str, Finding] = {}
     for match in matches:
         others = [" with ".join(other) for other in names if other != match.names]
         together = [name for name in match.names if name not in ("other discount", "other learning rate")]
@@ -227,8 +227,8 @@ def _known_at_least(case: Case, right: Replay, model: TransitionModel) -> list[F
     visits = int(((right.states == state) & (right.actions == action)).sum())
     evidence = (
         f"{int(wrong.sum()):,} of {wrong.size:,} values differ, in {int(wrong.any(axis=1).sum()):,} states; "
-        f"the largest difference is at Q({state}, {action}), updated {visits:,} times: yours {submitted[state, action]:.6g}, "
-        f"the rule says {high[state, action]:.6g}"
+        f"the largest difference is at Q({state}, {action}), updated {visits:,} times: "
+        f"yours {submitted[state, action]:.6g}, the rule says {high[state, action]:.6g}"
     )
     findings.append(Finding(*UNEXPLAINED, evidence, True))
     return findings

@@ -304,19 +304,19 @@ def _settled(sweep: Sweep, num_states: int) -> np.ndarray | None:
 def _changed_models(model: TransitionModel, discount: float) -> Iterator[tuple[str, TransitionModel]]:
     counts = np.diff(model.offsets)
     pairs = np.repeat(np.arange(len(counts)), counts)
-    yield "bootstrap on termination", _replaced(model, terminated=np.zeros_like(model.terminated))
-    yield "discount on the reward too", _replaced(model, rewards=model.rewards * discount)
-    yield "sign of the reward", _replaced(model, rewards=-model.rewards)
+    yield "bootstrap on termination", replace(model, terminated=np.zeros_like(model.terminated))
+    yield "discount on the reward too", replace(model, rewards=model.rewards * discount)
+    yield "sign of the reward", replace(model, rewards=-model.rewards)
     likeliest = np.full(len(counts), -1, dtype=np.int64)
     for outcome in np.argsort(model.probabilities, kind="stable"):
         likeliest[pairs[outcome]] = outcome
-    yield "slipping ignored", _replaced(model, probabilities=_alone(model, likeliest))
+    yield "slipping ignored", replace(model, probabilities=_alone(model, likeliest))
     # In the lakes the outcome that is meant stands in the middle.
     if (counts == 3).any():
         middle = model.offsets[:-1] + (counts == 3)
-        yield "slipping ignored", _replaced(model, probabilities=_alone(model, middle))
-    yield "last outcome alone", _replaced(model, probabilities=_alone(model, model.offsets[1:] - 1))
-    yield "reward left out of the probabilities", _replaced(model, rewards=_unweighted(model))
+        yield "slipping ignored", replace(model, probabilities=_alone(model, middle))
+    yield "last outcome alone", replace(model, probabilities=_alone(model, model.offsets[1:] - 1))
+    yield "reward left out of the probabilities", replace(model, rewards=_unweighted(model))
 
 
 def _unweighted(model: TransitionModel) -> np.ndarray:
@@ -329,7 +329,3 @@ def _alone(model: TransitionModel, outcomes: np.ndarray) -> np.ndarray:
     probabilities = np.zeros_like(model.probabilities)
     probabilities[outcomes] = 1.0
     return probabilities
-
-
-def _replaced(model: TransitionModel, **arrays: np.ndarray) -> TransitionModel:
-    return replace(model, **arrays)

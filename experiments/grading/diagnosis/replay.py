@@ -89,9 +89,10 @@ class Replay:
 
     def _run(self, unseen: int, *, traced: bool) -> "tuple[np.ndarray, Trace]":
         table = np.array(self.initial, dtype=np.float64)
-        rows = (len(self.states) if traced else 0, table.shape[1])
+        steps, actions = (len(self.states) if traced else 0), table.shape[1]
+        rows = [np.empty((steps, actions)) for _ in range(3)]
         trace = Trace(
-            np.empty(rows[0]), np.empty(rows[0]), *(np.empty(rows) for _ in range(3)), np.zeros(rows, dtype=np.bool_)
+            np.empty(steps), np.empty(steps), rows[0], rows[1], rows[2], np.zeros((steps, actions), dtype=np.bool_)
         )
         with compiling_if_first(_replay):
             _replay(

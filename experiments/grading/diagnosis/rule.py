@@ -94,7 +94,8 @@ class Experience:
     @cached_property
     def starts(self) -> np.ndarray:
         """Whether an episode begins with the step, bool (steps,)."""
-        return np.diff(self.episode, prepend=-1) != 0
+        starts: np.ndarray = np.diff(self.episode, prepend=-1) != 0
+        return starts
 
     @cached_property
     def is_last(self) -> np.ndarray:

@@ -158,11 +158,11 @@ def _skips(which: Callable[[Case], np.ndarray]) -> Callable[[Replay, Case], Repl
 
 def _before_last_episode(case: Case) -> np.ndarray:
     episode = case.experience.episode
-    return episode == episode.max(initial=0)
+    return np.asarray(episode == episode.max(initial=0))
 
 
 def _before_last_step(case: Case) -> np.ndarray:
-    return np.arange(case.experience.steps) == case.experience.steps - 1
+    return np.asarray(np.arange(case.experience.steps) == case.experience.steps - 1)
 
 
 def _all_but_last_episode(case: Case) -> np.ndarray:
