@@ -193,7 +193,8 @@ def _judge(
     findings = []
     named = dict.fromkeys(itertools.chain.from_iterable(rivals))
     for name in named:
-        without = [totals[index] for index, way in enumerate(ways) if name not in way.mistakes]
+        rest = next(names for names in rivals if name in names)
+        without = [totals[index] for index, way in enumerate(ways) if {*way.mistakes} <= {*rest} - {name}]
         ahead = totals[chosen] - max(without)
         shared = all(name in names for names in rivals)
         is_certain = bool(shared and ahead >= math.log(len(ways) / CERTAIN))
