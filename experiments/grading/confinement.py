@@ -186,8 +186,8 @@ _CHANGES = {
 }  # fmt: skip
 _READS = ("os.listdir", "os.scandir", "os.chdir", "os.listxattr", "os.getxattr")
 _LIMITS = ("resource.setrlimit", "resource.prlimit")
-# Modules with which Python reaches past the hook.
-_INNER_MODULES = ("_posixsubprocess", "_ctypes", "_xxsubinterpreters", "_interpreters", "gc")
+# With which Python reaches past the hook.
+_INNER_MODULES = ("_xxsubinterpreters", "_interpreters")
 _INNER_CALLS = ("gc.get_objects", "gc.get_referrers", "gc.get_referents")
 
 
@@ -202,7 +202,7 @@ def install_hook(
         readable: folders and files that it may read.
         refused_modules: with all that is in them.
         report: called with what was tried, with what, and the line of the submission, or 0.
-        is_alone: whether the kernel refuses nothing, so that modules which reach past the hook are refused, too.
+        is_alone: whether the kernel refuses nothing, so that what reaches past the hook is refused, too.
     """
     real_path, get_frame = _own_realpath(), sys._getframe
     writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -224,7 +224,7 @@ def install_hook(
             # What libraries look for while they are imported is no deed of the submission.
             is_library = is_library or frame.f_code.co_filename == "<frozen importlib._bootstrap>"
             frame = frame.f_back  # type: ignore[assignment]
-        if not is_library:
+        if kind == "module" or not is_library:
             report(kind, what, line)
         raise refused_error(f"the grader refuses {says}")
 
@@ -272,6 +272,11 @@ def install_hook(
         elif event in limits:
             refuse("limit", event, "to change limits")
 
+    if is_alone:
+        import _posixsubprocess
+
+        # Of this one alone Python tells no hook.
+        _posixsubprocess.fork_exec = lambda *_: refuse("process", "fork_exec", "to start another process")  # type: ignore[assignment]
     sys.addaudithook(hook)
 
 

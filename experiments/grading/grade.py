@@ -161,7 +161,8 @@ class Grade:
 
 
 def _question_lines(label: str, question: QuestionGrade, words: Words) -> list[str]:
-    lines = [words("{label}: {points} of {of} points", label=label, points=number(question.points), of=question.of)]
+    points, of = number(question.points), number(question.of)
+    lines = [words("{label}: {points} of {of} points", label=label, points=points, of=of)]
     told = [] if question.score is None else [_score_line(question, words)]
     told += [mistake.in_words(words) for mistake in question.mistakes]
     for finding in question.findings:

@@ -287,7 +287,8 @@ class _PreparedQuestion:
         agent = question.reference_agent()
         if recorded is not None:
             findings = self._of_interaction(recorded, submitted, place, seed, is_policy=is_policy)
-        elif agent is not None:
+        elif agent is not None and (is_policy or agent.learns_from == "model"):
+            # Values that were learnt differ from the reference's without a mistake.
             findings = diagnose_values(
                 submitted, is_policy=is_policy, reference=agent, model=model, ties=question.ties
             )
