@@ -9,8 +9,8 @@ class Finding:
 
     Attributes:
         name: short and fixed, such as "bootstrap on truncation"; the same for the same mistake.
-        sentence: the mistake, for the student.
-        evidence: where it shows, with numbers.
+        sentence: the mistake, for the student; a fixed text without values, so that gettext can translate it.
+        evidence: where it shows, with numbers; kept in English.
         certain: whether nothing else explains the evidence; a likely cause otherwise.
     """
 
