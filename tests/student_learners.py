@@ -297,7 +297,7 @@ PLANTED = [
     Planted("last action never explored", "rng.integers(env.action_space.n)", "rng.integers(0, env.action_space.n - 1)"),
     Planted("best action left out of exploring", "action = int(rng.integers(env.action_space.n))",
             "action = int(rng.choice([a for a in range(env.action_space.n) if a != np.argmax(Q[state])]))",
-            PLAIN.replace("0.9, 0.2", "0.9, 0.5"), Q_LEARNING.replace("0.2", "0.5")),
+            PLAIN.replace("0.9, 0.2", "0.9, 0.5"), Q_LEARNING.replace("0.2", "0.5"), "CliffWalking-v1, limit 60"),
     Planted("worst action taken", "Q[state] == Q[state].max()", "Q[state] == Q[state].min()"),
     Planted("exploration never decays", "1 / (episode // 10 + 1)", "1 / (0 // 10 + 1)", DECAYED, DECAYED_AGENT),
     Planted("exploration decays with steps", "1 / (episode // 10 + 1)", "1 / (steps // 10 + 1)",
