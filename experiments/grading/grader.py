@@ -267,9 +267,7 @@ class _PreparedQuestion:
         if numbers.size != len(self.probes) * model.num_states * model.num_actions:
             raise SubmissionError("meddled")
         answers = numbers.reshape(len(self.probes), model.num_states, model.num_actions)
-        probes = [
-            dataclasses.replace(probe, answer=answer) for probe, answer in zip(self.probes, answers, strict=True)
-        ]
+        probes = [dataclasses.replace(probe, answer=answer) for probe, answer in zip(self.probes, answers, strict=True)]
         return right_share(probes), diagnose_update(probes, self.update.agent)
 
     def _graded_policy(
@@ -289,9 +287,7 @@ class _PreparedQuestion:
             findings = self._of_interaction(recorded, submitted, place, seed, is_policy=is_policy)
         elif agent is not None and (is_policy or agent.learns_from == "model"):
             # Values that were learnt differ from the reference's without a mistake.
-            findings = diagnose_values(
-                submitted, is_policy=is_policy, reference=agent, model=model, ties=question.ties
-            )
+            findings = diagnose_values(submitted, is_policy=is_policy, reference=agent, model=model, ties=question.ties)
         else:
             findings = []
         return score, findings

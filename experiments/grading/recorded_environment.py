@@ -1,4 +1,4 @@
-"""The environment of a learner, in the grader's process: it takes the steps, keeps the budget and records everything."""
+"""The environment of a learner, in the grader's process: takes the steps, keeps the budget and records everything."""
 
 import struct
 from array import array
