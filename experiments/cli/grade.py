@@ -88,7 +88,7 @@ def _print_grade(console: Terminal, grade: Grade, language: str) -> None:
     console.print(Text(first, style="bold"))
     for line in others:
         text = line.lstrip()
-        console.print(Padding(Text(text), (0, 0, 0, len(line) - len(text))))
+        console.print(Padding(Text(text), (0, 0, 0, len(line) - len(text)), expand=False) if text else "")
 
 
 def _write_csv(path: Path, grades: dict[str, Grade]) -> None:

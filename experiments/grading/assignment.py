@@ -28,7 +28,7 @@ _LEAST_MEMORY = 50_000_000
 
 
 def _text(given: Any) -> Any:
-    if isinstance(given, str) and not is_printable(given):
+    if isinstance(given, str) and not (is_printable(given) and given.strip()):
         raise ValueError(f"must be one line of text, got {shown(given)}")
     return given
 

@@ -19,7 +19,7 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.grading.assignment import Assignment, Question, read_assignment
 from velodrome.experiments.grading.diagnosis import diagnose_learner, diagnose_update, diagnose_values
 from velodrome.experiments.grading.findings import Finding
-from velodrome.experiments.grading.grade import Grade, QuestionGrade, Run
+from velodrome.experiments.grading.grade import HIDDEN, Grade, QuestionGrade, Run
 from velodrome.experiments.grading.probes import UpdateReference, arguments_of, right_share
 from velodrome.experiments.grading.recorded_environment import RecordedEnvironment
 from velodrome.experiments.grading.sentences import SubmissionError
@@ -133,7 +133,7 @@ class _PreparedQuestion:
         self.field = f"questions.{label}"
         hidden = question.hidden_environments
         shown = list(question.environment or ())
-        labels = shown + [f"hidden environment {place + 1}" for place in range(len(hidden))]
+        labels = shown + [f"{HIDDEN}{place + 1}" for place in range(len(hidden))]
         try:
             self.places = [self._place(*both) for both in zip(labels, [*shown, *hidden], strict=True)]
             if question.kind == "update":
