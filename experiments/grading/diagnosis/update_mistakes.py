@@ -16,11 +16,24 @@ DISCOUNTS = (0.0, 0.1, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What a mistake is judged by: the rule, the experience, and the table that was handed in."""
+    """What a mistake is judged by.
+
+    Attributes:
+        rule: of the assignment.
+        experience: of the learner.
+        submitted: table that was handed in.
+        rows: those of it that count, bool (S,).
+    """
 
     rule: Rule
     experience: Experience
     submitted: np.ndarray
+    rows: np.ndarray
+
+    def agrees(self, changed: Replay) -> bool:
+        """Whether the table is that of a replay."""
+        with np.errstate(all="ignore"):
+            return changed.agrees(self.submitted, self.rows if len(self.rows) == len(self.submitted) else None)
 
 
 @dataclass(frozen=True)
@@ -212,6 +225,7 @@ def _other_initial(right: Replay, case: Case) -> Replay:
     """Start from the value that pairs without an update have in the table that was handed in."""
     new = np.ones(right.initial.shape, dtype=np.bool_)
     new[right.states, right.actions] = False
+    new[~case.rows] = False
     values = case.submitted[new] if case.submitted.shape == new.shape else np.zeros(0)
     if not len(values) or not np.isfinite(values).all():
         return right
