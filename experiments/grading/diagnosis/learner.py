@@ -103,23 +103,21 @@ def diagnose_learner(
 
 def diagnose_table(case: Case, right: Replay) -> tuple[list[Finding], Replay | None]:
     """Mistakes of a learnt table, and the replay that explains it; None where nothing does."""
-    if case.agrees(right):
+    if case.agrees(right, everywhere=False):
         return [], right
     table, submitted = right.table(), case.submitted
     if submitted.shape == table.shape:
         # Whatever stands in other rows is nobody's mistake.
         submitted = np.where(case.rows[:, None], submitted, table)
-    for search in (_single, None, _numbers, _pairs):
-        if search is None:
-            misplaced = misplaced_tables(table, submitted)
-            if misplaced:
-                alone = len(misplaced) == 1 and _count_different(table, submitted) >= FEWEST_VALUES
-                return [Finding(name, text, evidence, alone) for name, text, evidence in misplaced], right
-            continue
-        found = list(search(case, right))
-        if found:
-            return _findings(case, right, table, found), found[0].replay
-    return [], None
+    # Other rows tell some mistakes apart, where they were not left out.
+    found = list(_single(case, right, True)) or list(_single(case, right, False))
+    if not found:
+        misplaced = misplaced_tables(table, submitted)
+        if misplaced:
+            alone = len(misplaced) == 1 and _count_different(table, submitted) >= FEWEST_VALUES
+            return [Finding(name, text, evidence, alone) for name, text, evidence in misplaced], right
+    found = found or list(_numbers(case, right)) or list(_pairs(case, right))
+    return (_findings(case, right, table, found), found[0].replay) if found else ([], None)
 
 
 def _count_different(table: np.ndarray, other: np.ndarray) -> int:
@@ -128,16 +126,16 @@ def _count_different(table: np.ndarray, other: np.ndarray) -> int:
     return int((~np.isclose(table, other, rtol=1e-9, atol=1e-9, equal_nan=True)).sum())
 
 
-def _single(case: Case, right: Replay) -> Iterator[_Match]:
+def _single(case: Case, right: Replay, everywhere: bool) -> Iterator[_Match]:
     for mistake in mistakes_of(case.rule):
         changed = mistake.change(right, case)
-        if case.agrees(changed):
+        if case.agrees(changed, everywhere=everywhere):
             yield _Match(((mistake.name, mistake.sentence),), changed)
 
 
 def _numbers(case: Case, right: Replay) -> Iterator[_Match]:
     for rate, discount, changed in other_numbers(right, case.rule):
-        if case.agrees(changed):
+        if case.agrees(changed, everywhere=False):
             pairs = ((OTHER_RATE, rate, "α"), (OTHER_DISCOUNT, discount, "γ"))
             known = [(text, f"{letter} = {number:g}") for text, number, letter in pairs if number is not None]
             yield _Match(tuple(text for text, _ in known), changed, ", ".join(remark for _, remark in known))
@@ -147,7 +145,7 @@ def _pairs(case: Case, right: Replay) -> Iterator[_Match]:
     common = [mistake for mistake in mistakes_of(case.rule) if mistake.is_common]
     for first, second in itertools.combinations(common, 2):
         changed = second.change(first.change(right, case), case)
-        if case.agrees(changed):
+        if case.agrees(changed, everywhere=False):
             yield _Match(((first.name, first.sentence), (second.name, second.sentence)), changed)
 
 
@@ -212,7 +210,6 @@ def _known_at_least(case: Case, right: Replay, model: TransitionModel) -> list[F
     findings = []
     new = np.ones(low.shape, dtype=np.bool_)
     new[right.states, right.actions] = False
-    new[~case.rows] = False
     odd = new & (np.abs(submitted - right.initial) > 1e-12)
     if new.any() and (odd == new).all():
         state, action = np.argwhere(odd)[0]

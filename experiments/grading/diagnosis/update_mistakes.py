@@ -22,7 +22,7 @@ class Case:
         rule: of the assignment.
         experience: of the learner.
         submitted: table that was handed in.
-        rows: those of it that count, bool (S,).
+        rows: those of states in which steps are taken, bool (S,).
     """
 
     rule: Rule
@@ -30,10 +30,11 @@ class Case:
     submitted: np.ndarray
     rows: np.ndarray
 
-    def agrees(self, changed: Replay) -> bool:
-        """Whether the table is that of a replay."""
+    def agrees(self, changed: Replay, *, everywhere: bool = True) -> bool:
+        """Whether the table is that of a replay, in all rows or in those of states in which steps are taken."""
+        rows = None if everywhere or len(self.rows) != len(self.submitted) else self.rows
         with np.errstate(all="ignore"):
-            return changed.agrees(self.submitted, self.rows if len(self.rows) == len(self.submitted) else None)
+            return changed.agrees(self.submitted, rows)
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,6 @@ def _other_initial(right: Replay, case: Case) -> Replay:
     """Start from the value that pairs without an update have in the table that was handed in."""
     new = np.ones(right.initial.shape, dtype=np.bool_)
     new[right.states, right.actions] = False
-    new[~case.rows] = False
     values = case.submitted[new] if case.submitted.shape == new.shape else np.zeros(0)
     if not len(values) or not np.isfinite(values).all():
         return right
