@@ -253,6 +253,8 @@ class _PreparedQuestion:
                     share = place.share_of(score)
             except SubmissionError as error:
                 mistake = error.sentence
+                if recorded is not None:
+                    findings = self._of_interaction(recorded, _table_of(answer), place, seed, is_policy=False)
         elif recorded is not None:
             findings = self._of_interaction(recorded, None, place, seed, is_policy=False)
         return Run(place.label, seed, score, place.best, place.random, place.full, share, mistake), answer, findings
@@ -297,7 +299,7 @@ class _PreparedQuestion:
         is_policy: bool,
     ) -> list[Finding]:  # fmt: skip
         agent: Agent | None = self.question.reference_agent()
-        if agent is None or submitted is None:
+        if agent is None:
             return []
         return diagnose_learner(
             recorded.interaction(), submitted, is_policy=is_policy, reference=agent, model=place.model,
@@ -314,6 +316,13 @@ class _PreparedQuestion:
             evidence = f"{claim:g} is claimed, {best:.4g} is possible, and {score:.4g} is the exact score."
             return [Finding("impossible score", "No policy can reach the claimed score.", evidence, True)]
         return []
+
+
+def _table_of(answer: SubmissionAnswer) -> NDArray[np.float64] | None:
+    """A table that cannot be graded, for its mistakes; None of anything else."""
+    shape = answer.shape or ()
+    is_table = answer.numbers is not None and len(shape) == 2 and int(np.prod(shape)) == answer.numbers.size
+    return answer.numbers.reshape(shape) if is_table and answer.numbers is not None else None
 
 
 def _policy_of(
@@ -334,13 +343,15 @@ def _policy_of(
         raise SubmissionError("shape", name=name, shape=shape, got=str(given.shape))
     matters = np.zeros(states, dtype=np.bool_)
     matters[place.states] = True
+    # What stands in the other rows tells mistakes apart.
+    whole = given
     given = np.where(matters if given.ndim == 1 else matters[:, None], given, 0.0)
     wrong = np.argwhere(~np.isfinite(given))
     if len(wrong):
         at = tuple(wrong[0].tolist())
         raise SubmissionError("not_finite", name=name, got=str(given[at]), place=f"{list(at)}")
     if is_values:
-        return greedy_probabilities(given, question.ties), given, False
+        return greedy_probabilities(given, question.ties), whole, False
     if given.ndim == 2:
         given[~matters] = 1.0 / actions
         bad = np.flatnonzero((given < 0.0).any(axis=1) | (np.abs(given.sum(axis=1) - 1.0) > _ROUNDING))

@@ -136,20 +136,19 @@ class _Way:
         return len(self.mistakes) + ("explores at another rate" in self.mistakes)
 
 
-def diagnose_choices(rule: Rule, experience: Experience, trace: Trace, ties: str) -> list[Finding]:
+def diagnose_choices(rule: Rule, experience: Experience, trace: Trace) -> list[Finding]:
     """Mistakes of the actions of a learner whose table is known at every step; none for policies of other kinds.
 
     Args:
         rule: of the assignment.
         experience: of the learner.
         trace: of the replay that gave the learner's table.
-        ties: how the assignment breaks ties, "first" or "random".
     """
     if not experience.steps or not isinstance(rule.policy, EpsilonGreedy | Greedy | RandomNoise | Uniform):
         return []
     if rule.policy.schedule.clock == "visits" or experience.num_actions < 2:
         return []
-    actions = experience.interaction.actions
+    actions, ties = experience.interaction.actions, str(getattr(rule.policy, "ties", "random"))
     tables = {
         "now": _Rows(trace.rows, actions, trace.left),
         "late": _Rows(trace.late_rows, actions, trace.left),

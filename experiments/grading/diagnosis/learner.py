@@ -13,6 +13,7 @@ from velodrome.experiments.grading.diagnosis.choices import diagnose_choices
 from velodrome.experiments.grading.diagnosis.interaction_mistakes import diagnose_interaction
 from velodrome.experiments.grading.diagnosis.replay import Replay, within
 from velodrome.experiments.grading.diagnosis.rule import Experience, Rule
+from velodrome.experiments.grading.diagnosis.states import living_states
 from velodrome.experiments.grading.diagnosis.table_mistakes import misplaced_tables
 from velodrome.experiments.grading.diagnosis.update_mistakes import (
     OTHER_DISCOUNT,
@@ -57,7 +58,7 @@ class _Match:
 
 def diagnose_learner(
     interaction: Interaction,
-    submitted: np.ndarray,
+    submitted: np.ndarray | None,
     *,
     is_policy: bool,
     reference: Agent,
@@ -70,17 +71,18 @@ def diagnose_learner(
 
     Args:
         interaction: all that it did with the environment.
-        submitted: action values float64 (S, A) that it learnt, or a policy's probabilities.
+        submitted: action values float64 (S, A) that it learnt, or a policy's probabilities; None where it handed in
+            nothing that can be read, and only its loop can be judged.
         is_policy: which of the two.
         reference: the assignment's agent, untrained.
         model: of the environment.
-        ties: how the assignment breaks ties, "first" or "random".
+        ties: how ties of the table are broken; actions while learning are judged by the reference's policy.
         episodes: number that the assignment asks for; None where it asks for steps.
         seed: that the learner was given; learners differ only in what it is used for.
     """
     findings = diagnose_interaction(interaction, episodes)
     rule = Rule.of(reference)
-    if rule is None or not len(interaction.states):
+    if rule is None or submitted is None or not len(interaction.states):
         return findings
     experience = Experience(interaction, model.num_states, model.num_actions)
     right = experience.replay(rule)
@@ -88,32 +90,34 @@ def diagnose_learner(
         used: Replay | None = right
     else:
         submitted = np.asarray(submitted, dtype=np.float64)
-        case = Case(rule, experience, submitted)
+        case = Case(rule, experience, submitted, living_states(model))
         found, used = diagnose_table(case, right)
-        if used is None:
+        # What was learnt of steps that were not carried out is not known.
+        if used is None and not interaction.steps_after_end and not interaction.steps_beyond_budget:
             found.extend(_known_at_least(case, right, model))
         findings.extend(found)
     if used is not None and np.isfinite(used.table()).all():
-        findings.extend(diagnose_choices(rule, experience, used.trace(), ties))
+        findings.extend(diagnose_choices(rule, experience, used.trace()))
     return findings
 
 
 def diagnose_table(case: Case, right: Replay) -> tuple[list[Finding], Replay | None]:
     """Mistakes of a learnt table, and the replay that explains it; None where nothing does."""
-    if right.agrees(case.submitted):
+    if case.agrees(right, everywhere=False):
         return [], right
-    table = right.table()
-    for search in (_single, None, _numbers, _pairs):
-        if search is None:
-            misplaced = misplaced_tables(table, case.submitted)
-            if misplaced:
-                alone = len(misplaced) == 1 and _count_different(table, case.submitted) >= FEWEST_VALUES
-                return [Finding(name, text, evidence, alone) for name, text, evidence in misplaced], right
-            continue
-        found = list(search(case, right))
-        if found:
-            return _findings(case, right, table, found), found[0].replay
-    return [], None
+    table, submitted = right.table(), case.submitted
+    if submitted.shape == table.shape:
+        # Whatever stands in other rows is nobody's mistake.
+        submitted = np.where(case.rows[:, None], submitted, table)
+    # Other rows tell some mistakes apart, where they were not left out.
+    found = list(_single(case, right, True)) or list(_single(case, right, False))
+    if not found:
+        misplaced = misplaced_tables(table, submitted)
+        if misplaced:
+            alone = len(misplaced) == 1 and _count_different(table, submitted) >= FEWEST_VALUES
+            return [Finding(name, text, evidence, alone) for name, text, evidence in misplaced], right
+    found = found or list(_numbers(case, right)) or list(_pairs(case, right))
+    return (_findings(case, right, table, found), found[0].replay) if found else ([], None)
 
 
 def _count_different(table: np.ndarray, other: np.ndarray) -> int:
@@ -122,16 +126,16 @@ def _count_different(table: np.ndarray, other: np.ndarray) -> int:
     return int((~np.isclose(table, other, rtol=1e-9, atol=1e-9, equal_nan=True)).sum())
 
 
-def _single(case: Case, right: Replay) -> Iterator[_Match]:
+def _single(case: Case, right: Replay, everywhere: bool) -> Iterator[_Match]:
     for mistake in mistakes_of(case.rule):
         changed = mistake.change(right, case)
-        if _agrees(changed, case):
+        if case.agrees(changed, everywhere=everywhere):
             yield _Match(((mistake.name, mistake.sentence),), changed)
 
 
 def _numbers(case: Case, right: Replay) -> Iterator[_Match]:
     for rate, discount, changed in other_numbers(right, case.rule):
-        if _agrees(changed, case):
+        if case.agrees(changed, everywhere=False):
             pairs = ((OTHER_RATE, rate, "α"), (OTHER_DISCOUNT, discount, "γ"))
             known = [(text, f"{letter} = {number:g}") for text, number, letter in pairs if number is not None]
             yield _Match(tuple(text for text, _ in known), changed, ", ".join(remark for _, remark in known))
@@ -141,19 +145,14 @@ def _pairs(case: Case, right: Replay) -> Iterator[_Match]:
     common = [mistake for mistake in mistakes_of(case.rule) if mistake.is_common]
     for first, second in itertools.combinations(common, 2):
         changed = second.change(first.change(right, case), case)
-        if _agrees(changed, case):
+        if case.agrees(changed, everywhere=False):
             yield _Match(((first.name, first.sentence), (second.name, second.sentence)), changed)
-
-
-def _agrees(changed: Replay, case: Case) -> bool:
-    with np.errstate(all="ignore"):
-        return changed.agrees(case.submitted)
 
 
 def _findings(case: Case, right: Replay, table: np.ndarray, matches: list[_Match]) -> list[Finding]:
     """Findings of the matches with the fewest mistakes, all of them where several explain the table."""
     evidence = first_difference(case.experience, right, matches[0].replay)
-    differing = _count_different(table, case.submitted)
+    differing = _count_different(table[case.rows], case.submitted[case.rows])
     names = dict.fromkeys(match.names for match in matches)
     findings: dict[str, Finding] = {}
     for match in matches:
@@ -219,9 +218,10 @@ def _known_at_least(case: Case, right: Replay, model: TransitionModel) -> list[F
             f"such as Q({state}, {action}) = {submitted[state, action]:.6g}"
         )
         return [Finding(*OTHER_FIRST_VALUES, evidence, int(odd.sum()) >= FEWEST_VALUES)]
-    if _is_exact(submitted, model, case.rule.discount):
+    if _is_exact(submitted, model, case.rule.discount, case.rows):
         return [Finding(*NOT_LEARNT, "its values are those of dynamic programming to six digits", True)]
     off = np.maximum(low - submitted, submitted - high)
+    off[~case.rows] = -np.inf
     wrong = off > 1e-9 * np.maximum(1.0, np.abs(high))
     state, action = np.unravel_index(int(np.argmax(np.where(new, -np.inf, off))), off.shape)
     visits = int(((right.states == state) & (right.actions == action)).sum())
@@ -234,12 +234,9 @@ def _known_at_least(case: Case, right: Replay, model: TransitionModel) -> list[F
     return findings
 
 
-def _is_exact(submitted: np.ndarray, model: TransitionModel, discount: float) -> bool:
+def _is_exact(submitted: np.ndarray, model: TransitionModel, discount: float, rows: np.ndarray) -> bool:
     try:
         exact = optimal_action_values(model, discount, 1e-10, 20_000)
     except NotConvergedError:
         return False
-    # Terminal states are nobody's to learn.
-    ends = np.unique(model.next_states[model.terminated])
-    kept = np.setdiff1d(np.arange(model.num_states), ends)
-    return within(submitted[kept], exact[kept], exact[kept], 1e-6)
+    return within(submitted[rows], exact[rows], exact[rows], 1e-6)

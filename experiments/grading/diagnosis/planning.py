@@ -13,6 +13,7 @@ from velodrome.agents.planning.dynamic_programming import backed_up
 from velodrome.agents.planning.plain_sweeps import repeat, sweep_of
 from velodrome.envs.model import TransitionModel
 from velodrome.experiments.grading.diagnosis.replay import within
+from velodrome.experiments.grading.diagnosis.states import living_states
 from velodrome.experiments.grading.diagnosis.table_mistakes import (
     ACTIONS_PERMUTED,
     MAP_TRANSPOSED,
@@ -98,24 +99,10 @@ def diagnose_values(
     right = _solved(model, discount)
     if right is None or (submitted.shape != right.shape and submitted.shape != right.T.shape):
         return []
-    alive = _alive(model)
+    alive = living_states(model)
     if is_policy:
         return _diagnose_policy(submitted, right, alive, model, discount) if submitted.shape == right.shape else []
     return _diagnose_table(submitted, right, alive, model, discount)
-
-
-def _alive(model: TransitionModel) -> np.ndarray:
-    """States in which actions are taken: that an episode starts in, or goes on in, bool (S,)."""
-    alive = model.initial_distribution > 0
-    origins = np.repeat(np.arange(model.num_states), np.diff(model.offsets[:: model.num_actions]))
-    for _ in range(model.num_states):
-        going = alive[origins] & ~model.terminated & (model.probabilities > 0)
-        reached = alive.copy()
-        reached[model.next_states[going]] = True
-        if (reached == alive).all():
-            break
-        alive = reached
-    return alive
 
 
 def _solved(model: TransitionModel, discount: float) -> np.ndarray | None:

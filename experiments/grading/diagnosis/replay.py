@@ -77,11 +77,13 @@ class Replay:
         low = self.table(MIN)
         return np.fmin(low, high), np.fmax(low, high)
 
-    def agrees(self, submitted: np.ndarray) -> bool:
-        """Whether a table is that of this rule, but for rounding."""
+    def agrees(self, submitted: np.ndarray, rows: np.ndarray | None = None) -> bool:
+        """Whether a table is that of this rule, but for rounding; of all its rows, or of some, bool (S,)."""
         low, high = self.bounds()
         if submitted.shape != low.shape:
             return False
+        if rows is not None:
+            low, high, submitted = low[rows], high[rows], submitted[rows]
         if self.storage == SINGLE and not np.array_equal(submitted, submitted.astype(np.float32), equal_nan=True):
             return False
         tolerance = SINGLE_TOLERANCE if self.storage == SINGLE else TOLERANCE

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,44 +35,6 @@ UNEXPLAINED = (
     "The new value is not that of the assignment's rule, and no mistake that is known explains it. Look at the "
     "transition that is named, and compute its new value by hand.",
 )
-
-
-@dataclass(frozen=True)
-class Transition:
-    """A transition that an update function is tried on.
-
-    Attributes:
-        before: action values before the update, float64 (S, A).
-        state, action, reward, next_state, terminated, truncated: of the transition.
-        next_action: action that is done next, for rules that need it.
-    """
-
-    before: np.ndarray
-    state: int
-    action: int
-    reward: float
-    next_state: int
-    terminated: bool
-    truncated: bool
-    next_action: int
-
-
-def probe_transitions(seed: int = 0) -> tuple[Transition, ...]:
-    """Transitions that tell all mistakes of an update apart: of 5 states and 3 actions, every kind of end."""
-    rng = np.random.default_rng(seed)
-    transitions = []
-    kinds = [(False, False), (True, False), (False, True), (True, True), (False, False), (False, False)]
-    for index, (terminated, truncated) in enumerate(kinds):
-        before = rng.uniform(-3.0, 5.0, size=(5, 3))
-        state = index % 5
-        next_state = state if index == 5 else (state + 2) % 5
-        # The best next action is neither the first nor the one that was done or is done next.
-        best, action, next_action = (1, 2, 0) if index % 2 == 0 else (2, 0, 1)
-        before[next_state, best] = 5.5 + rng.random()
-        before[(next_state + 1) % 5, 0] = 7.0 + rng.random()
-        reward = (-2.25, 3.75, 1.5, 2.625, 0.0, 0.375)[index]
-        transitions.append(Transition(before, state, action, reward, next_state, terminated, truncated, next_action))
-    return tuple(transitions)
 
 
 def diagnose_update(probes: Sequence[Probe], reference: Agent) -> list[Finding]:
@@ -146,7 +107,7 @@ def _case(rule: Rule, probe: Probe) -> tuple[Case, Replay]:
     right = experience.replay(rule)
     chosen = np.array([-1 if probe.next_action is None else probe.next_action])
     values = {**vars(right), "initial": probe.before, "next_actions": chosen}
-    return Case(rule, experience, probe.answer), Replay(**values)
+    return Case(rule, experience, probe.answer, np.ones(len(probe.before), dtype=np.bool_)), Replay(**values)
 
 
 Cases = list[tuple[Case, Replay]]
@@ -164,9 +125,8 @@ def _explains(cases: Cases, *mistakes: UpdateMistake) -> bool:
             changed = mistake.change(changed, case)
         if changed.value == NEXT_ACTION and changed.next_actions[0] < 0 and changed.discounts[0] != 0.0:
             return False
-        with np.errstate(all="ignore"):
-            if not changed.agrees(case.submitted):
-                return False
+        if not case.agrees(changed):
+            return False
     return True
 
 
@@ -190,7 +150,7 @@ def _numbers(rule: Rule, cases: Cases) -> list[Match]:
     replays = [list(other_numbers(right, rule)) for _, right in cases]
     for others in zip(*replays, strict=True):
         rate, discount, _ = others[0]
-        if all(changed.agrees(case.submitted) for (_, _, changed), (case, _) in zip(others, cases, strict=True)):
+        if all(case.agrees(changed) for (_, _, changed), (case, _) in zip(others, cases, strict=True)):
             known = [(OTHER_RATE, f"α = {rate:g}")] if rate is not None else []
             known += [(OTHER_DISCOUNT, f"γ = {discount:g}")] if discount is not None else []
             matches.append((tuple(text for text, _ in known), ", ".join(remark for _, remark in known)))

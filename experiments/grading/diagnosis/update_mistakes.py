@@ -16,11 +16,25 @@ DISCOUNTS = (0.0, 0.1, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What a mistake is judged by: the rule, the experience, and the table that was handed in."""
+    """What a mistake is judged by.
+
+    Attributes:
+        rule: of the assignment.
+        experience: of the learner.
+        submitted: table that was handed in.
+        rows: those of states in which steps are taken, bool (S,).
+    """
 
     rule: Rule
     experience: Experience
     submitted: np.ndarray
+    rows: np.ndarray
+
+    def agrees(self, changed: Replay, *, everywhere: bool = True) -> bool:
+        """Whether the table is that of a replay, in all rows or in those of states in which steps are taken."""
+        rows = None if everywhere or len(self.rows) != len(self.submitted) else self.rows
+        with np.errstate(all="ignore"):
+            return changed.agrees(self.submitted, rows)
 
 
 @dataclass(frozen=True)
