@@ -180,6 +180,20 @@ class Results(TrialTable):
             runs=runs,
         )  # fmt: skip
 
+    def verdict(self, *, language: Literal["en", "ko"] = "en", options: AnalysisOptions | None = None) -> str:
+        """The verdict in words, a line for each environment, one for all together, and one for each margin.
+
+        Args:
+            language: "en" or "ko".
+            options: what decides, the baseline, and the like.
+
+        Raises:
+            ExperimentError: options that do not fit, or a language that is not known.
+        """
+        from velodrome.experiments.reporting.verdicts import verdict_lines
+
+        return "\n".join(verdict_lines(self.analysis(options), self, language))
+
     def report(
         self, path: str | Path, *, language: Literal["en", "ko"] = "en", options: AnalysisOptions | None = None
     ) -> Path:
