@@ -144,7 +144,7 @@ def documented_members(path: str) -> frozenset[str]:
 @cache
 def _guides() -> dict[str, str]:
     """Text of the code in each page that explains, by the page's name."""
-    pages = [page for folder in GUIDES for page in sorted((DOCS / folder).rglob("*.md"))]
+    pages = [page for folder in GUIDES for page in sorted((DOCS / folder).rglob("*.md")) if page.stem != "index"]
     return {
         page.relative_to(DOCS).with_suffix("").as_posix(): "\n".join(
             CODE.findall(page.read_text(encoding="utf-8").replace("```", "`"))
