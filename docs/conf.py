@@ -23,7 +23,14 @@ author = copyright = "The velodrome developers"
 version = release = velodrome.__version__
 
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
-extensions = ["myst_nb", "sphinx_copybutton", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "api_reference"]
+extensions = [
+    "myst_nb",
+    "sphinx_copybutton",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "api_reference",
+    "generated_markdown",
+]
 exclude_patterns = ["README.md", "images/**", "_extensions/**"]
 templates_path = ["_templates"]
 language = "en"

@@ -15,7 +15,6 @@ from typing import Any
 
 from public_names import (
     SECTION,
-    descriptions_of,
     doc_of,
     faces,
     is_defined,
@@ -30,6 +29,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 from velodrome.experiments.specification.catalogue import AGENTS, DISTRIBUTIONS, POLICIES, SCHEDULES
+from velodrome.experiments.specification.schema import descriptions_of, experiment_schema_text
 from velodrome.policies.configuration import Configuration, to_expression
 
 DOCS = Path(__file__).parents[1]
@@ -144,7 +144,7 @@ def documented_members(path: str) -> frozenset[str]:
 @cache
 def _guides() -> dict[str, str]:
     """Text of the code in each page that explains, by the page's name."""
-    pages = [page for folder in GUIDES for page in sorted((DOCS / folder).rglob("*.md"))]
+    pages = [page for folder in GUIDES for page in sorted((DOCS / folder).rglob("*.md")) if page.stem != "index"]
     return {
         page.relative_to(DOCS).with_suffix("").as_posix(): "\n".join(
             CODE.findall(page.read_text(encoding="utf-8").replace("```", "`"))
@@ -154,10 +154,12 @@ def _guides() -> dict[str, str]:
 
 
 def guides_of(*names: str) -> list[str]:
-    """Pages that explain any of the names, those that say it most often first."""
+    """Pages that explain any of the names, the one that is most about it first."""
     pattern = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?:(?!\w)|(?<=\())" for name in names))
     counts = {page: len(pattern.findall(text)) for page, text in _guides().items()}
-    return sorted((page for page in counts if counts[page]), key=lambda page: -counts[page])[:MOST_GUIDES]
+    # A page that says it often in few words is about it.
+    score = {page: count**2 / len(_guides()[page]) for page, count in counts.items() if count}
+    return sorted(score, key=lambda page: -score[page])[:MOST_GUIDES]
 
 
 @cache
@@ -195,14 +197,19 @@ def write_pages(app: Sphinx) -> None:
             pages[page] = f"{_title(page.rpartition('.')[2])}\n{_entry(path)}"
     for face in faces():
         pages[face] = _face_page(face)
+    _write(DOCS / "reference" / "experiment.schema.json", experiment_schema_text())
     PAGES.mkdir(parents=True, exist_ok=True)
     for old in PAGES.glob("*.rst"):
         if old.stem not in pages:
             old.unlink()
     for page, text in pages.items():
-        file = PAGES / f"{page}.rst"
-        if not file.exists() or file.read_text(encoding="utf-8") != text:
-            file.write_text(text, encoding="utf-8")
+        _write(PAGES / f"{page}.rst", text)
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file where it would be another one: Sphinx reads again what is newer."""
+    if not file.exists() or file.read_text(encoding="utf-8") != text:
+        file.write_text(text, encoding="utf-8")
 
 
 def _title(text: str, line: str = "=") -> str:
@@ -279,7 +286,7 @@ def read_docstring(app: Sphinx, what: str, name: str, value: Any, options: Any, 
     if what == "class" and parameters_of(value):
         fields, known = parameters_of(value), descriptions_of(value)
         own = SECTION.search(text + "\n")
-        rows = "".join(f"    {field}:{known[field]}\n" for field in fields if field in known)
+        rows = "".join(f"    {field}: {known[field]}\n" for field in fields if field in known)
         section = f"Args:\n{rows}\n"
         text = text.rstrip() + "\n\n" + section if own is None else text[: own.start()] + section + text[own.end() :]
     lines[:] = as_rest(text, owner).split("\n")

@@ -12,10 +12,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from velodrome.experiments.specification.schema import descriptions_of
+
 ROOT = Path(__file__).parents[2]
-# What is read in a docstring as the description of a field or a parameter: `name: …` in a section of its own.
+# A section in which a docstring describes parameters or fields, each as `name: …`.
 SECTION = re.compile(r"^(?:Args|Attributes):\n((?:(?: .*)?\n)*)", re.M)
-DESCRIPTION = re.compile(r"^ {4}(\*{0,2}\w+(?:, \w+)*)(?: \([^)]*\))?:(.*\n(?:(?: {5,}.*)?\n)*)", re.M)
 
 
 def faces() -> list[str]:
@@ -95,33 +96,12 @@ def members_of(owner: type) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def described(doc: str) -> dict[str, str]:
-    """Descriptions of the parameters and fields that a docstring has, by name, each as it is written."""
-    return {
-        name: found[2].rstrip()
-        for section in SECTION.findall(doc + "\n")
-        for found in DESCRIPTION.finditer(section)
-        for name in found[1].lstrip("*").split(", ")
-    }
-
-
 def parameters_of(value: Callable[..., Any]) -> list[str]:
     """Parameters of a function, or fields of a dataclass that its caller gives or reads."""
     if inspect.isclass(value):
         fields = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
         return [field.name for field in fields if not field.name.startswith("_")]
     return [name for name in inspect.signature(value).parameters if name not in ("self", "cls")]
-
-
-def descriptions_of(value: Callable[..., Any]) -> dict[str, str]:
-    """Descriptions of the parameters of a function, or of the fields of a class from it and its bases."""
-    if not inspect.isclass(value):
-        return described(inspect.getdoc(value) or "")
-    found: dict[str, str] = {}
-    for owner in value.__mro__:
-        if is_ours(owner):
-            found = described(inspect.cleandoc(owner.__doc__ or "")) | found
-    return found
 
 
 def undocumented() -> Iterator[str]:

@@ -605,6 +605,25 @@ def repair(directory: Path, /) -> None:
 
 
 @app.command
+def schema(*, out: Path | None = None) -> None:
+    """Print the JSON schema of experiment files, by which an editor completes and checks them.
+
+    Write it beside the files, and let their first line be: #:schema ./experiment.schema.json
+
+    Args:
+        out: file to write it to, such as experiment.schema.json, instead of printing it.
+    """
+    from velodrome.agents.resuming.whole_files import write_whole
+    from velodrome.experiments.specification.schema import experiment_schema_text
+
+    if out is None:
+        print(experiment_schema_text(), end="")
+    else:
+        write_whole(out, experiment_schema_text())
+        say(out)
+
+
+@app.command
 def completion(shell: Literal["bash", "zsh", "fish"]) -> None:
     """Print the script by which a shell completes commands, options and their values.
 

@@ -60,7 +60,7 @@ def parse_experiment(text: str, source: str = "experiment", **changes: Any) -> E
 
     Args:
         text: TOML text of an experiment file.
-        source: name for messages, and the experiment's where the text has none.
+        source: where the text is from, for messages.
         changes: fields in the place of the text's, as for `Experiment.changed`.
     """
     fields = changed_fields(tables_of(text, source), changes)
