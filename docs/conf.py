@@ -30,3 +30,16 @@ myst_heading_anchors = 4
 
 html_theme = "furo"
 html_title = "velodrome"
+
+# Papers at the root of the repository are pages of the site as well.
+ROOT_PAPERS = {"CONTRIBUTING.md": "contributing", "CHANGELOG.md": "changelog", "SECURITY.md": "security"}
+
+
+def link_to_root_papers(app, page, text):
+    """Lead links to the papers of the root, right in the repository, to the site's pages of them."""
+    for paper, name in ROOT_PAPERS.items():
+        text[0] = text[0].replace(f"](../../{paper}", f"](../project/{name}.md")
+
+
+def setup(app):
+    app.connect("source-read", link_to_root_papers)
