@@ -26,7 +26,12 @@ from peers import interpreter
 
 ROOT = measuring.HERE.parent
 RESULTS = measuring.HERE / "results"
-PAGES = [ROOT / "README.md", ROOT / "README.ko.md", measuring.HERE / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "README.ko.md",
+    measuring.HERE / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 BLOCK = re.compile(r"(?<=<!-- speed: )(?P<what>[^\n]+?)( -->\n).*?(?=<!-- end of speed -->)", re.S)
 
 # Options of each benchmark, so that all of them take less than 15 minutes; {NAME} is a peer's interpreter.
