@@ -335,6 +335,8 @@ def grade(
     *,
     json: Path | None = None,
     out: Path | None = None,
+    nbgrader: Path | None = None,
+    otter: Path | None = None,
     language: Literal["en", "ko"] = "en",
 ) -> None:
     """Grade what students handed in: exact scores of policies, action values, updates and learners.
@@ -347,11 +349,16 @@ def grade(
         submission: a Python file; or a folder of them, or with a folder for each student, for a line each.
         json: file for all that is known of the grade.
         out: CSV to write a line for each submission to.
+        nbgrader: folder for a notebook of the assignment, in place of grading; students start from the submission.
+        otter: likewise, for Otter-Grader.
         language: of what is printed, English or Korean.
     """
-    from velodrome.experiments.cli.grade import grade_command
+    from velodrome.experiments.cli.grade import grade_command, notebook_command
 
-    grade_command(assignment, submission, json_file=json, out=out, language=language)
+    if nbgrader is not None or otter is not None:
+        notebook_command(assignment, submission, nbgrader=nbgrader, otter=otter, language=language)
+    else:
+        grade_command(assignment, submission, json_file=json, out=out, language=language)
 
 
 @app.command

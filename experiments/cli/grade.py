@@ -12,6 +12,7 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.grading.assignment import read_assignment
 from velodrome.experiments.grading.grade import Grade
 from velodrome.experiments.grading.grader import Grader
+from velodrome.experiments.grading.notebooks import write_notebook
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.terminal import Terminal
 from velodrome.experiments.results.numbers import json_ready, number
@@ -56,6 +57,29 @@ def grade_command(
         plain = {name: found.as_dict() for name, found in grades.items()}
         content: Any = plain if submission.is_dir() else next(iter(plain.values()))
         _write(json_file, "--json", json.dumps(json_ready(content), indent=2, ensure_ascii=False) + "\n")
+
+
+def notebook_command(
+    assignment: Path, start: Path, *, nbgrader: Path | None, otter: Path | None, language: Literal["en", "ko"]
+) -> None:
+    """`velodrome grade --nbgrader | --otter`: write the assignment as a notebook, and say where.
+
+    Args:
+        assignment: TOML file.
+        start: Python file that students start from.
+        nbgrader: folder, or None.
+        otter: likewise.
+        language: of the notebook's words.
+
+    Raises:
+        ExperimentError: nothing that can be read, or a file that cannot be written.
+    """
+    console = Terminal(highlight=False)
+    folders: dict[Literal["nbgrader", "otter"], Path | None] = {"nbgrader": nbgrader, "otter": otter}
+    for grader, folder in folders.items():
+        if folder is not None:
+            path = write_notebook(assignment, start, folder, grader, language=language)
+            console.print(Text(f"Notebook: {path}"), soft_wrap=True)
 
 
 def submissions_in(folder: Path) -> dict[str, Path]:
