@@ -103,7 +103,7 @@ def whole_navigation(builder):
     """HTML of the tree of all pages as seen from the root, those of an index page in its groups."""
     whole = builder._get_local_toctree("index", collapse=False, titles_only=True, maxdepth=-1, includehidden=True)
     tree = BeautifulSoup(whole, "html.parser")
-    for section, index in zip(tree.select("li.toctree-l1"), builder.env.toctree_includes["index"], strict=True):
+    for section, index in zip(tree.select("li.toctree-l1"), builder.env.toctree_includes.get("index", []), strict=True):
         entries = section.ul.find_all("li", recursive=False) if section.ul else []
         for title, anchor, pages in groups_of(builder.env, index):
             group = tree.new_tag("li", attrs={"class": "toctree-l2"})
