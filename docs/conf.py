@@ -24,7 +24,7 @@ version = release = velodrome.__version__
 
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 extensions = ["myst_nb", "sphinx_copybutton", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "api_reference"]
-exclude_patterns = ["README.md", "images/**", "_extensions/**"]
+exclude_patterns = ["images/**", "_extensions/**"]
 templates_path = ["_templates"]
 language = "en"
 locale_dirs = ["locale"]
