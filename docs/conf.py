@@ -105,11 +105,11 @@ def whole_navigation(builder):
     tree = BeautifulSoup(whole, "html.parser")
     for section, index in zip(tree.select("li.toctree-l1"), builder.env.toctree_includes.get("index", []), strict=True):
         entries = section.ul.find_all("li", recursive=False) if section.ul else []
-        for title, anchor, pages in groups_of(builder.env, index):
+        for title, anchor, pages in groups_of(builder.env, index) if entries else ():
             group = tree.new_tag("li", attrs={"class": "toctree-l2"})
             address = f"{builder.get_target_uri(index)}#{anchor}"
             link = tree.new_tag("a", attrs={"class": "reference internal", "href": address}, string=title)
-            entries[0].insert_before(group)
+            section.ul.append(group)
             group.extend([link, tree.new_tag("ul")])
             group.ul.extend(entries[:pages])
             del entries[:pages]
@@ -137,7 +137,6 @@ class SearchKorean(SearchEnglish):
     """Words as in English; Korean ones also without what ends them, so that `정책` finds `정책을`."""
 
     lang = "ko"
-    language_name = "Korean"
 
     def split(self, input):
         """Words of a text, and the beginnings of Korean ones."""
