@@ -168,6 +168,30 @@ def test_a_cell_or_its_command_that_fails_ends_the_build(cell, tmp_path):
     assert "CellExecutionError" in ended.stderr + ended.stdout
 
 
+def test_the_build_finds_links_that_lead_nowhere_and_pages_out_of_reach(tmp_path, monkeypatch):
+    specification = importlib.util.spec_from_file_location("site_build", ROOT / "docs" / "build.py")
+    site = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(site)
+    monkeypatch.setattr(site, "SITE", tmp_path)
+    right = '<a href="other.html#part"></a><a href="https://example.org/a"></a><a href="#here" id="here"></a>'
+    (tmp_path / "index.html").write_text(right, encoding="utf-8")
+    (tmp_path / "other.html").write_text('<a href="index.html"></a><p id="part"></p>', encoding="utf-8")
+    site.check_links()
+
+    wrong = '<a href="other.html#no"></a><img src="no.png"><a href="http://example.org"></a><a href="https://bad"></a>'
+    (tmp_path / "index.html").write_text(wrong, encoding="utf-8")
+    (tmp_path / "alone.html").write_text("", encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        site.check_links()
+    assert str(ended.value).splitlines() == [
+        "alone.html: no page links to it",
+        "index.html: http://example.org leads nowhere",
+        "index.html: https://bad leads nowhere",
+        "index.html: no.png leads nowhere",
+        "index.html: other.html#no leads nowhere",
+    ]
+
+
 @pytest.mark.parametrize("paper", PAPERS, ids=name_of)
 def test_relative_links_lead_to_files(paper):
     broken = []
