@@ -130,7 +130,7 @@ def test_the_code_and_the_commands_of_a_page_run(page, clean_process, capsys):
 NOT_RUN = ("pip install", "pre-commit install", "python docs/build.py", "python -m pytest", "python3 -m venv", ".ci/")
 NOT_RUN += ("python examples/", "tensorboard --logdir")
 # Pages whose commands need other machines.
-ELSEWHERE = ("docs/how_to/clusters.md",)
+ELSEWHERE = ("docs/how_to/clusters.md", "docs/tutorials/laptop_to_cluster.md")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
