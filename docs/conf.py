@@ -31,7 +31,7 @@ extensions = [
     "api_reference",
     "generated_markdown",
 ]
-exclude_patterns = ["README.md", "images/**", "_extensions/**"]
+exclude_patterns = ["images/**", "_extensions/**"]
 templates_path = ["_templates"]
 language = "en"
 locale_dirs = ["locale"]
@@ -110,13 +110,13 @@ def whole_navigation(builder):
     """HTML of the tree of all pages as seen from the root, those of an index page in its groups."""
     whole = builder._get_local_toctree("index", collapse=False, titles_only=True, maxdepth=-1, includehidden=True)
     tree = BeautifulSoup(whole, "html.parser")
-    for section, index in zip(tree.select("li.toctree-l1"), builder.env.toctree_includes["index"], strict=True):
+    for section, index in zip(tree.select("li.toctree-l1"), builder.env.toctree_includes.get("index", []), strict=True):
         entries = section.ul.find_all("li", recursive=False) if section.ul else []
-        for title, anchor, pages in groups_of(builder.env, index):
+        for title, anchor, pages in groups_of(builder.env, index) if entries else ():
             group = tree.new_tag("li", attrs={"class": "toctree-l2"})
             address = f"{builder.get_target_uri(index)}#{anchor}"
             link = tree.new_tag("a", attrs={"class": "reference internal", "href": address}, string=title)
-            entries[0].insert_before(group)
+            section.ul.append(group)
             group.extend([link, tree.new_tag("ul")])
             group.ul.extend(entries[:pages])
             del entries[:pages]
@@ -144,7 +144,6 @@ class SearchKorean(SearchEnglish):
     """Words as in English; Korean ones also without what ends them, so that `정책` finds `정책을`."""
 
     lang = "ko"
-    language_name = "Korean"
 
     def split(self, input):
         """Words of a text, and the beginnings of Korean ones."""

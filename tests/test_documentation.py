@@ -1,11 +1,14 @@
 """What the papers say is true: their code and commands run, their links lead somewhere, and every name is told."""
 
 import importlib.util
+import json
 import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
+import tomllib
 import types
 import warnings
 from dataclasses import dataclass
@@ -25,7 +28,8 @@ ROOT = Path(__file__).parents[1]
 DOCS = sorted(page for page in (ROOT / "docs").rglob("*.md") if page.name != "README.md")
 LECTURES = ROOT / "docs" / "tutorials" / "lectures.md"
 KOREAN = ROOT / "docs" / "locale" / "ko" / "LC_MESSAGES"
-CATALOGUES = sorted(KOREAN.rglob("*.po"))
+# The theme's own words are no page.
+CATALOGUES = sorted(path for path in KOREAN.rglob("*.po") if path.name != "sphinx.po")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "README.md", *DOCS]
 PAPERS = [*PAGES, ROOT / "README.ko.md", ROOT / "CHANGELOG.md"]
 
@@ -125,6 +129,72 @@ def test_the_code_and_the_commands_of_a_page_run(page, clean_process, capsys):
             if command.startswith("velodrome ") and not block.takes_minutes:
                 code = exit_code_of(shlex.split(command)[1:])
                 assert code == 0, f"{command}\n{capsys.readouterr().err}"
+
+
+# Commands that the tests don't run: they install, serve, or have tests of their own.
+NOT_RUN = ("pip install", "pre-commit install", "python docs/build.py", "python -m pytest", "python3 -m venv", ".ci/")
+NOT_RUN += ("python examples/", "tensorboard --logdir")
+# Pages whose commands need other machines.
+ELSEWHERE = ("docs/how_to/clusters.md", "docs/tutorials/laptop_to_cluster.md")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_block_is_run_here_or_in_the_build_or_is_at_least_well_formed(page):
+    is_notebook = read(page).startswith("---\nfile_format: mystnb\n")
+    for block in blocks_of(page):
+        language = block.language.partition(" ")[0]
+        if language == "bash":
+            unknown = [line for line in commands_of(block) if not line.startswith(("velodrome ", *NOT_RUN))]
+            assert unknown == []
+        elif language == "{code-cell}":
+            assert is_notebook, "the build runs cells of text notebooks alone: see docs/README.md"
+        elif language == "sh":
+            assert "\nvelodrome " not in f"\n{block.text}" or name_of(page) in ELSEWHERE, "bash, so that it is run"
+            subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
+        elif language == "py":
+            compile(block.text, str(page), "exec")
+        elif language == "toml":
+            tomllib.loads(block.text)
+        elif language == "json":
+            json.loads(block.text)
+        else:
+            assert language in ("python", "", "text") or re.fullmatch(r"\{[a-z-]+\}", language)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["raise ValueError('a cell')", "!velodrome describe nothing"])
+def test_a_cell_or_its_command_that_fails_ends_the_build(cell, tmp_path):
+    pytest.importorskip("myst_nb")
+    head = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n\n# Page\n\n"
+    (tmp_path / "index.md").write_text(f"{head}```{{code-cell}}\n{cell}\n```\n", encoding="utf-8")
+    command = [sys.executable, "-m", "sphinx", "-b", "html", "-c", str(ROOT / "docs"), str(tmp_path), "site"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode != 0
+    assert "CellExecutionError" in ended.stderr + ended.stdout
+
+
+def test_the_build_finds_links_that_lead_nowhere_and_pages_out_of_reach(tmp_path, monkeypatch):
+    specification = importlib.util.spec_from_file_location("site_build", ROOT / "docs" / "build.py")
+    site = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(site)
+    monkeypatch.setattr(site, "SITE", tmp_path)
+    right = '<a href="other.html#part"></a><a href="https://example.org/a"></a><a href="#here" id="here"></a>'
+    (tmp_path / "index.html").write_text(right, encoding="utf-8")
+    (tmp_path / "other.html").write_text('<a href="index.html"></a><p id="part"></p>', encoding="utf-8")
+    site.check_links()
+
+    wrong = '<a href="other.html#no"></a><img src="no.png"><a href="http://example.org"></a><a href="https://bad"></a>'
+    (tmp_path / "index.html").write_text(wrong, encoding="utf-8")
+    (tmp_path / "alone.html").write_text("", encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        site.check_links()
+    assert str(ended.value).splitlines() == [
+        "alone.html: no page links to it",
+        "index.html: http://example.org leads nowhere",
+        "index.html: https://bad leads nowhere",
+        "index.html: no.png leads nowhere",
+        "index.html: other.html#no leads nowhere",
+    ]
 
 
 @pytest.mark.parametrize("paper", PAPERS, ids=name_of)
