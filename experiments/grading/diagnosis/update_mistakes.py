@@ -491,13 +491,13 @@ MISTAKES: tuple[UpdateMistake, ...] = (
     UpdateMistake(
         "reward of the last step alone",
         "Only the reward of an episode's last step is learnt. Look at the condition around the reward.",
-        _reward_of_ends,
+        _reward_of_ends, of_one_step=False,
     ),
     UpdateMistake(
         "last step not learnt",
         "The last step of every episode is not learnt, and it is often the one with the reward. Look at whether the "
         "loop is left before the update.",
-        _skips(lambda case: case.experience.is_last), True,
+        _skips(lambda case: case.experience.is_last), True, of_one_step=False,
     ),
     UpdateMistake(
         "terminal step not learnt",
@@ -551,7 +551,7 @@ MISTAKES: tuple[UpdateMistake, ...] = (
     UpdateMistake(
         "nothing learnt",
         "The table is as it was made: no step changed it. Look at whether the update is called, and on this table.",
-        _skips(lambda case: np.ones(case.experience.steps, dtype=np.bool_)),
+        _skips(lambda case: np.ones(case.experience.steps, dtype=np.bool_)), of_one_step=False,
     ),
     UpdateMistake(
         "value of the next action index",
@@ -584,7 +584,7 @@ MISTAKES: tuple[UpdateMistake, ...] = (
         "single precision",
         "The table holds numbers of single precision, so that its values are right to seven digits only. Look at its "
         "`dtype`: float64 keeps sixteen.",
-        _stored_as(replaying.SINGLE),
+        _stored_as(replaying.SINGLE), of_one_step=False,
     ),
 )  # fmt: skip
 
