@@ -96,7 +96,7 @@ def test_the_mistake_of_an_update_is_named(function, names):
     assert all(one.certain and one.evidence for one in findings)
 
 
-@pytest.mark.parametrize("agent", AGENTS, ids=str)
+@pytest.mark.parametrize("agent", [AGENTS[0], pytest.param(AGENTS[1], marks=pytest.mark.slow)], ids=str)
 def test_probes_tell_all_mistakes_of_an_update_apart(agent):
     rule = Rule.of(agent)
     probes = UpdateReference(agent).probes(LAKE)

@@ -1,13 +1,14 @@
 """Mistakes of a learning rule, each as a change of the right replay."""
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from velodrome.experiments.grading.diagnosis import replay as replaying
 from velodrome.experiments.grading.diagnosis.replay import Replay
-from velodrome.experiments.grading.diagnosis.rule import VALUES, Experience, Rule
+from velodrome.experiments.grading.diagnosis.rule import Experience, Rule
 from velodrome.policies.schedules import Constant
 
 RATES = (0.001, 0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99, 1.0)
@@ -639,21 +640,21 @@ def mistakes_of(rule: Rule) -> tuple[UpdateMistake, ...]:
     return known if isinstance(rule.learning_rate, Constant) else known + RATE_MISTAKES
 
 
-def other_numbers(right: Replay, rule: Rule) -> Iterator[tuple[float | None, float | None, Replay]]:
+Numbers = tuple[float | None, float | None]
+
+
+def other_numbers(
+    right: Replay, rule: Rule, tried: Sequence[Numbers] | None = None
+) -> Iterator[tuple[float | None, float | None, Replay]]:
     """Replays with another learning rate, another discount or both, the first two numbers, None where it is right."""
     own_rate = rule.learning_rate(0) if isinstance(rule.learning_rate, Constant) else None
-    for rate in (None, *RATES):
-        for discount in (None, *DISCOUNTS):
-            if (rate is None and discount is None) or rate == own_rate or discount == rule.discount:
-                continue
-            changed = right
-            if rate is not None:
-                changed = replace(
-                    changed, rates=np.full_like(right.rates, rate), kept=np.full_like(right.rates, 1 - rate)
-                )
-            if discount is not None:
-                changed = replace(changed, discounts=np.where(right.discounts != 0.0, discount, 0.0))
-            yield rate, discount, changed
-
-
-__all__ = ["MISTAKES", "VALUES", "Case", "UpdateMistake", "mistakes_of", "other_numbers"]
+    for rate, discount in itertools.product((None, *RATES), (None, *DISCOUNTS)) if tried is None else tried:
+        if (rate is None and discount is None) or rate == own_rate or discount == rule.discount:
+            continue
+        changed = right
+        if rate is not None:
+            rates = np.full_like(right.rates, rate)
+            changed = replace(changed, rates=rates, kept=1.0 - rates)
+        if discount is not None:
+            changed = replace(changed, discounts=np.where(right.discounts != 0.0, discount, 0.0))
+        yield rate, discount, changed
