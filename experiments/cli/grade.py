@@ -10,7 +10,7 @@ from rich.text import Text
 
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.grading.assignment import read_assignment
-from velodrome.experiments.grading.grade import Grade
+from velodrome.experiments.grading.grades import Grade
 from velodrome.experiments.grading.grader import Grader
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.terminal import Terminal

@@ -1,6 +1,7 @@
 """Grades submissions: exact scores, computed in this process from the plain numbers that came back from another."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.grading.assignment import Assignment, Question, read_assignment
 from velodrome.experiments.grading.diagnosis import diagnose_learner, diagnose_update, diagnose_values
 from velodrome.experiments.grading.findings import Finding
-from velodrome.experiments.grading.grade import HIDDEN, Grade, QuestionGrade, Run
+from velodrome.experiments.grading.grades import HIDDEN, Grade, QuestionGrade, Run
 from velodrome.experiments.grading.probes import UpdateReference, arguments_of, right_share
 from velodrome.experiments.grading.recorded_environment import RecordedEnvironment
 from velodrome.experiments.grading.sentences import SubmissionError
@@ -279,7 +280,7 @@ class _PreparedQuestion:
         question, model = self.question, place.model
         name = f"{question.submitted_name}()" if question.kind == "learner" else question.submitted_name
         shape = answer.shape or ()
-        if any(size < 0 for size in shape) or int(np.prod(shape)) != answer.numbers.size:
+        if any(size < 0 for size in shape) or math.prod(shape) != answer.numbers.size:
             raise SubmissionError("meddled")
         given = answer.numbers.reshape(shape)
         policy, submitted, is_policy = _policy_of(given, name, question, place)
@@ -321,7 +322,7 @@ class _PreparedQuestion:
 def _table_of(answer: SubmissionAnswer) -> NDArray[np.float64] | None:
     """A table that cannot be graded, for its mistakes; None of anything else."""
     shape = answer.shape or ()
-    is_table = answer.numbers is not None and len(shape) == 2 and int(np.prod(shape)) == answer.numbers.size
+    is_table = answer.numbers is not None and len(shape) == 2 and math.prod(shape) == answer.numbers.size
     return answer.numbers.reshape(shape) if is_table and answer.numbers is not None else None
 
 
