@@ -10,8 +10,8 @@ from rich.text import Text
 
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.grading.assignment import read_assignment
-from velodrome.experiments.grading.grades import Grade
 from velodrome.experiments.grading.grader import Grader
+from velodrome.experiments.grading.grades import Grade
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.terminal import Terminal
 from velodrome.experiments.results.numbers import json_ready, number

@@ -175,7 +175,8 @@ def _question_lines(label: str, question: QuestionGrade, words: Words, known: se
         if finding in known:
             continue
         certain = words("mistake") if finding.certain else words("likely mistake")
-        told.append(f"{certain}: {words(finding.name)}. {words(finding.sentence)} {finding.evidence}".rstrip())
+        evidence = f" ({finding.evidence.rstrip('.')})" if finding.evidence else ""
+        told.append(f"{certain}: {words(finding.name)}. {words(finding.sentence)}{evidence}")
     told += [remark.in_words(words) for remark in question.remarks]
     lines += [f"  {line}" for line in told]
     if len(question.runs) > 1:
