@@ -10,8 +10,8 @@ from rich.text import Text
 
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.grading.assignment import read_assignment
-from velodrome.experiments.grading.grade import Grade
 from velodrome.experiments.grading.grader import Grader
+from velodrome.experiments.grading.grades import Grade
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.terminal import Terminal
 from velodrome.experiments.results.numbers import json_ready, number
@@ -88,7 +88,7 @@ def _print_grade(console: Terminal, grade: Grade, language: str) -> None:
     console.print(Text(first, style="bold"))
     for line in others:
         text = line.lstrip()
-        console.print(Padding(Text(text), (0, 0, 0, len(line) - len(text))))
+        console.print(Padding(Text(text), (0, 0, 0, len(line) - len(text)), expand=False) if text else "")
 
 
 def _write_csv(path: Path, grades: dict[str, Grade]) -> None:

@@ -21,14 +21,14 @@ Kind = Literal["policy", "action_values", "update", "learner"]
 NAMES: dict[str, str] = {
     "policy": "policy", "action_values": "action_values", "update": "update", "learner": "learn",
 }  # fmt: skip
-_SEEDS = [0, 1, 2]
+_SEEDS = (0, 1, 2)
 _OF_LEARNERS = ("episodes", "steps", "seeds", "hidden_environments")
 # Memory that a process needs before a submission has done anything.
 _LEAST_MEMORY = 50_000_000
 
 
 def _text(given: Any) -> Any:
-    if isinstance(given, str) and not is_printable(given):
+    if isinstance(given, str) and not (is_printable(given) and given.strip()):
         raise ValueError(f"must be one line of text, got {shown(given)}")
     return given
 
@@ -116,16 +116,16 @@ class Question(CheckedModel):
     text: str = ""
     name: str | None = None
     environment: Environments | None = None
-    hidden_environments: Environments = []
+    hidden_environments: Environments = Field(default_factory=list)
     reference: Reference | None = None
     episodes: Count | None = None
     steps: Count | None = None
-    seeds: list[int] = _SEEDS
+    seeds: list[int] = Field(default_factory=lambda: list(_SEEDS))
     ties: Literal["first", "random"] = "first"
     metric: Literal["return", "success_rate"] = "return"
     full_share: float | None = Field(default=None, gt=0.0, le=1.0)
     full_of: Literal["best", "reference"] | None = None
-    refused_modules: list[str] = ["velodrome"]
+    refused_modules: list[str] = Field(default_factory=lambda: ["velodrome"])
 
     @field_validator("seeds", mode="before")
     @classmethod

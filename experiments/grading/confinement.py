@@ -21,9 +21,9 @@ MOST_FILES_WRITTEN = 100
 _MOST_OPEN_FILES = 256
 # What the interpreter and numerical libraries look at outside of Python's folders.
 _READABLE = (
-    "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share", "/usr/local/share", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime",
-    "/etc/fonts", "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices/system", "/dev/urandom",
-    "/dev/zero", "/System/Library", "/Library/Fonts",
+    "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share", "/usr/local/share", "/lib", "/lib64",
+    "/etc/ld.so.cache", "/etc/localtime", "/etc/fonts", "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat",
+    "/sys/devices/system", "/dev/urandom", "/dev/zero", "/System/Library", "/Library/Fonts",
 )  # fmt: skip
 _WRITABLE = ("/dev/null",)
 
@@ -107,7 +107,7 @@ def _landlock(libc: Any, folder: str, readable: Iterable[str]) -> bool:
         rights = rights if os.path.isdir(path) else rights & of_files
         libc.syscall(add, rules, 1, struct.pack("=Qi", rights, place), 0)
         os.close(place)
-    done = libc.syscall(restrict, rules, 0) == 0
+    done = bool(libc.syscall(restrict, rules, 0) == 0)
     os.close(rules)
     return done
 

@@ -1,6 +1,7 @@
 """Grades submissions: exact scores, computed in this process from the plain numbers that came back from another."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.grading.assignment import Assignment, Question, read_assignment
 from velodrome.experiments.grading.diagnosis import diagnose_learner, diagnose_update, diagnose_values
 from velodrome.experiments.grading.findings import Finding
-from velodrome.experiments.grading.grade import Grade, QuestionGrade, Run
+from velodrome.experiments.grading.grades import HIDDEN, Grade, QuestionGrade, Run
 from velodrome.experiments.grading.probes import UpdateReference, arguments_of, right_share
 from velodrome.experiments.grading.recorded_environment import RecordedEnvironment
 from velodrome.experiments.grading.sentences import SubmissionError
@@ -133,7 +134,7 @@ class _PreparedQuestion:
         self.field = f"questions.{label}"
         hidden = question.hidden_environments
         shown = list(question.environment or ())
-        labels = shown + [f"hidden environment {place + 1}" for place in range(len(hidden))]
+        labels = shown + [f"{HIDDEN}{place + 1}" for place in range(len(hidden))]
         try:
             self.places = [self._place(*both) for both in zip(labels, [*shown, *hidden], strict=True)]
             if question.kind == "update":
@@ -269,9 +270,7 @@ class _PreparedQuestion:
         if numbers.size != len(self.probes) * model.num_states * model.num_actions:
             raise SubmissionError("meddled")
         answers = numbers.reshape(len(self.probes), model.num_states, model.num_actions)
-        probes = [
-            dataclasses.replace(probe, answer=answer) for probe, answer in zip(self.probes, answers, strict=True)
-        ]
+        probes = [dataclasses.replace(probe, answer=answer) for probe, answer in zip(self.probes, answers, strict=True)]
         return right_share(probes), diagnose_update(probes, self.update.agent)
 
     def _graded_policy(
@@ -281,7 +280,7 @@ class _PreparedQuestion:
         question, model = self.question, place.model
         name = f"{question.submitted_name}()" if question.kind == "learner" else question.submitted_name
         shape = answer.shape or ()
-        if any(size < 0 for size in shape) or int(np.prod(shape)) != answer.numbers.size:
+        if any(size < 0 for size in shape) or math.prod(shape) != answer.numbers.size:
             raise SubmissionError("meddled")
         given = answer.numbers.reshape(shape)
         policy, submitted, is_policy = _policy_of(given, name, question, place)
@@ -291,9 +290,7 @@ class _PreparedQuestion:
             findings = self._of_interaction(recorded, submitted, place, seed, is_policy=is_policy)
         elif agent is not None and (is_policy or agent.learns_from == "model"):
             # Values that were learnt differ from the reference's without a mistake.
-            findings = diagnose_values(
-                submitted, is_policy=is_policy, reference=agent, model=model, ties=question.ties
-            )
+            findings = diagnose_values(submitted, is_policy=is_policy, reference=agent, model=model, ties=question.ties)
         else:
             findings = []
         return score, findings
@@ -325,7 +322,7 @@ class _PreparedQuestion:
 def _table_of(answer: SubmissionAnswer) -> NDArray[np.float64] | None:
     """A table that cannot be graded, for its mistakes; None of anything else."""
     shape = answer.shape or ()
-    is_table = answer.numbers is not None and len(shape) == 2 and int(np.prod(shape)) == answer.numbers.size
+    is_table = answer.numbers is not None and len(shape) == 2 and math.prod(shape) == answer.numbers.size
     return answer.numbers.reshape(shape) if is_table and answer.numbers is not None else None
 
 

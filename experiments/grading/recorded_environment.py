@@ -1,4 +1,4 @@
-"""The environment of a learner, in the grader's process: it takes the steps, keeps the budget and records everything."""
+"""The environment of a learner, in the grader's process: takes the steps, keeps the budget and records everything."""
 
 import struct
 from array import array
@@ -43,7 +43,7 @@ class RecordedEnvironment:
         self._is_used_up = False
         self._resets: list[tuple[int | None, int, int]] = []
         # States, actions, rewards, next states, terminated, truncated, episodes.
-        self._columns = [array(kind) for kind in "qqdqbbq"]
+        self._columns: list[array[Any]] = [array(kind) for kind in "qqdqbbq"]
         self._taken = 0
         self._after_end = self._beyond = self._within = 0
         self._refused: list[str] = []
@@ -121,7 +121,13 @@ class RecordedEnvironment:
             tuple(seed for seed, _, _ in self._resets),
             np.array([state for _, state, _ in self._resets], dtype=np.int64),
             np.array([step for _, _, step in self._resets], dtype=np.int64),
-            *arrays,
+            states=arrays[0],
+            actions=arrays[1],
+            rewards=arrays[2],
+            next_states=arrays[3],
+            terminated=arrays[4],
+            truncated=arrays[5],
+            episodes=arrays[6],
             steps_after_end=self._after_end,
             steps_beyond_budget=self._beyond,
             resets_within_episode=self._within,

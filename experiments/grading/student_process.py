@@ -15,7 +15,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-_MOST_REPORTS, _LONGEST = 10, 400
+_MOST_REPORTS, _LONGEST = 20, 400
 
 
 def _confinement() -> Any:
@@ -129,7 +129,9 @@ def load(path: str) -> ModuleType:
     return module
 
 
-def answer(module: ModuleType, task: dict[str, Any], arrays: Any, connection: Connection) -> tuple[dict[str, Any], bytes]:
+def answer(
+    module: ModuleType, task: dict[str, Any], arrays: Any, connection: Connection
+) -> tuple[dict[str, Any], bytes]:
     """What is asked for, as a head and the bytes of float64 numbers."""
     name = task["name"]
     claim = vars(module).get("score")

@@ -29,7 +29,7 @@ from velodrome.experiments.running.limits import size_text
 _SCRIPT = Path(__file__).with_name("student_process.py")
 # Beside the numbers of an answer, in bytes.
 _MOST_BESIDE = 100_000
-_MOST_REFUSALS = 10
+_MOST_REFUSALS = 20
 _PIECE = 65_536
 # Seconds that starting Python and NumPy may take beside a submission's own, on a busy machine.
 _START_SECONDS = 60.0

@@ -9,6 +9,10 @@ from velodrome.experiments.grading.sentences import Sentence
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.results.numbers import number
 
+# Label of an environment that students do not see, with its number.
+HIDDEN = "hidden environment "
+_OUTPUT_LINES = 10
+
 
 @dataclass(frozen=True)
 class Run:
@@ -152,22 +156,27 @@ class Grade:
                 of=number(self.of),
             )
         ]  # fmt: skip
+        told: set[Finding] = set()
         for label, question in self.questions.items():
-            lines += ["", *_question_lines(label, question, words)]
+            lines += ["", *_question_lines(label, question, words, told)]
+            told.update(question.findings)
         return lines
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
 
-def _question_lines(label: str, question: QuestionGrade, words: Words) -> list[str]:
+def _question_lines(label: str, question: QuestionGrade, words: Words, known: set[Finding]) -> list[str]:
     points, of = number(question.points), number(question.of)
     lines = [words("{label}: {points} of {of} points", label=label, points=points, of=of)]
     told = [] if question.score is None else [_score_line(question, words)]
     told += [mistake.in_words(words) for mistake in question.mistakes]
     for finding in question.findings:
+        if finding in known:
+            continue
         certain = words("mistake") if finding.certain else words("likely mistake")
-        told.append(f"{certain}: {finding.name}. {words(finding.sentence)} {finding.evidence}".rstrip())
+        evidence = f" ({finding.evidence.rstrip('.')})" if finding.evidence else ""
+        told.append(f"{certain}: {words(finding.name)}. {words(finding.sentence)}{evidence}")
     told += [remark.in_words(words) for remark in question.remarks]
     lines += [f"  {line}" for line in told]
     if len(question.runs) > 1:
@@ -176,9 +185,6 @@ def _question_lines(label: str, question: QuestionGrade, words: Words) -> list[s
         lines.append(f"  {words('it printed:')}")
         lines += [f"    {line}" for line in question.output.strip().splitlines()[:_OUTPUT_LINES]]
     return lines
-
-
-_OUTPUT_LINES = 10
 
 
 def _score_line(question: QuestionGrade, words: Words) -> str:
@@ -190,7 +196,10 @@ def _score_line(question: QuestionGrade, words: Words) -> str:
 
 
 def _run_line(run: Run, words: Words) -> str:
-    place = words("{environment}, seed {seed}", environment=run.environment, seed=run.seed)
+    label = run.environment
+    if label.startswith(HIDDEN):
+        label = words("hidden environment {number}", number=label.removeprefix(HIDDEN))
+    place = words("{environment}, seed {seed}", environment=label, seed=run.seed)
     return f"{place}: {'-' if run.score is None else number(run.score)}"
 
 
