@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -23,12 +24,23 @@ from student_learners import (
 )
 
 from velodrome.envs.model import TransitionModel
-from velodrome.experiments.grading.diagnosis import diagnose_learner, learns_as_asked
+from velodrome.experiments.grading.diagnosis import (
+    choices,
+    diagnose_learner,
+    interaction_mistakes,
+    learner,
+    learns_as_asked,
+    planning,
+    table_mistakes,
+    update,
+    update_mistakes,
+)
 from velodrome.experiments.grading.diagnosis.learner import diagnose_table
 from velodrome.experiments.grading.diagnosis.replay import Replay
 from velodrome.experiments.grading.diagnosis.rule import Experience, Rule
-from velodrome.experiments.grading.diagnosis.update_mistakes import MISTAKES, Case, mistakes_of
+from velodrome.experiments.grading.diagnosis.update_mistakes import MISTAKES, RATE_MISTAKES, Case, mistakes_of
 from velodrome.experiments.grading.interaction import Interaction
+from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.specification.catalogue import build_agent
 
 EPISODES = 300
@@ -230,3 +242,24 @@ def test_replay_is_the_agents_own_update():
                      "exploration", "skipped", "chosen_in", "starts")
     }  # fmt: skip
     np.testing.assert_allclose(replace(replayed, **cut).table(), table, rtol=0, atol=1e-12)
+
+
+def named_mistakes():
+    """Name and sentence of every mistake that can be named."""
+    found = {(mistake.name, mistake.sentence) for mistake in (*MISTAKES, *RATE_MISTAKES)}
+    for module in (choices, interaction_mistakes, planning, table_mistakes, learner, update, update_mistakes):
+        found |= set(getattr(module, "SENTENCES", {}).items())
+        values = [value for name, value in vars(module).items() if name.isupper() and isinstance(value, tuple)]
+        found |= {value for value in values if len(value) == 2 and all(isinstance(one, str) for one in value)}
+    return sorted(found)
+
+
+def test_every_mistake_stands_on_the_page_and_has_korean():
+    page = (Path(__file__).parents[1] / "docs" / "how_to" / "student_mistakes.md").read_text(encoding="utf-8")
+    korean = Words.of("ko")
+    assert len({name for name, _ in named_mistakes()}) > 100
+    for name, sentence in named_mistakes():
+        assert name in page
+        assert korean(name) != name
+        assert korean(sentence) != sentence
+        assert "Look at" in sentence or "Hand in" in sentence
