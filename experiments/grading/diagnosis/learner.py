@@ -97,8 +97,18 @@ def diagnose_learner(
             found.extend(_known_at_least(case, right, model))
         findings.extend(found)
     if used is not None and np.isfinite(used.table()).all():
-        findings.extend(diagnose_choices(rule, experience, used.trace()))
+        findings.extend(diagnose_choices(rule, experience, used))
     return findings
+
+
+def learns_as_asked(interaction: Interaction, submitted: np.ndarray, reference: Agent, model: TransitionModel) -> bool:
+    """Whether a table is what the reference's rule makes of every step: right, however well it then acts."""
+    rule = Rule.of(reference)
+    if rule is None or not len(interaction.states):
+        return False
+    experience = Experience(interaction, model.num_states, model.num_actions)
+    case = Case(rule, experience, np.asarray(submitted, dtype=np.float64), living_states(model))
+    return case.agrees(experience.replay(rule), everywhere=False)
 
 
 def diagnose_table(case: Case, right: Replay) -> tuple[list[Finding], Replay | None]:
