@@ -254,8 +254,14 @@ def test_the_command_grades_a_file(folder, capsys) -> None:
 
 
 def test_the_command_grades_a_folder_with_a_line_for_each_student(folder, capsys) -> None:
+    (folder / "class" / "max.py").symlink_to(folder / "class" / "lee.py")
+    (folder / "class" / "=one").mkdir()
+    for name in ("a.py", "b.py"):
+        (folder / "class" / "=one" / name).write_text("")
     assert main(["grade", "a.toml", "class", "--out", "grades.csv"]) == 0
-    first, second = capsys.readouterr().out.splitlines()
+    several, first, second, link = capsys.readouterr().out.splitlines()
+    assert several == "=one  submission =one: one Python file is graded, got a.py, b.py"
+    assert link.startswith("max  submission class/max.py: it is a link, which may lead")
     assert first == "kim  4 of 4 points"
     assert second == "lee  0 of 4 points; policy must hold actions from 0 to 3, got 9 in state 0"
     with open("grades.csv", newline="") as file:
@@ -263,6 +269,8 @@ def test_the_command_grades_a_folder_with_a_line_for_each_student(folder, capsys
     assert [(row["student"], row["points"], row["policy: score"]) for row in rows] == [
         ("kim", "4.0", "1.0"),
         ("lee", "0.0", ""),
+        ("'=one", "", ""),
+        ("max", "", ""),
     ]
 
 
@@ -271,12 +279,12 @@ def test_the_command_grades_a_folder_with_a_line_for_each_student(folder, capsys
     [
         (["none.toml", "class"], "velodrome: assignment none.toml: No such file or directory"),
         (["a.toml", "none.py"], "velodrome: submission none.py: No such file or directory"),
-        (["a.toml", "."], "velodrome: submission class: one Python file is graded, got"),
+        (["a.toml", "empty"], "velodrome: submission empty: there is no Python file in the folder"),
         (["class/lee.py", "class/lee.py"], "velodrome: class/lee.py: Invalid value"),
     ],
 )
 def test_what_the_command_cannot_read_is_told_in_a_line(folder, capsys, arguments, told) -> None:
-    (folder / "class" / "too.py").write_text("")
+    (folder / "empty").mkdir()
     assert main(["grade", *arguments]) == 2
     error = capsys.readouterr().err
     assert error.startswith(told.partition(": Inv")[0])

@@ -23,7 +23,7 @@ from velodrome.experiments.grading.findings import Finding
 from velodrome.experiments.grading.grades import HIDDEN, Grade, QuestionGrade, Run
 from velodrome.experiments.grading.probes import UpdateReference, arguments_of, right_share
 from velodrome.experiments.grading.recorded_environment import RecordedEnvironment
-from velodrome.experiments.grading.sentences import SubmissionError
+from velodrome.experiments.grading.sentences import PRINTED, SubmissionError
 from velodrome.experiments.grading.submission_run import SubmissionAnswer, run_submission
 from velodrome.experiments.run import run
 from velodrome.experiments.specification.entries import NamedEnvironment, read_environment
@@ -205,7 +205,9 @@ class _PreparedQuestion:
         claim = next((answer.claim for answer in answers if answer.claim is not None), None)
         findings += self._about_claim(claim, runs)
         share = sum(one.share for one in runs) / len(runs)
-        remarks = {str(remark): remark for answer in answers for remark in answer.remarks}
+        # How much each run printed differs.
+        told = [(PRINTED if one.template == PRINTED else str(one), one) for each in answers for one in each.remarks]
+        remarks = dict(reversed(told))
         return QuestionGrade(
             round(question.points * share, 6),
             question.points,
@@ -214,15 +216,18 @@ class _PreparedQuestion:
             tuple(runs),
             tuple({finding.name: finding for finding in reversed(findings)}.values())[::-1],
             claim,
-            tuple(remarks.values()),
+            tuple(remarks.values())[::-1],
             answers[0].output,
+            answers[0].confinement,
         )
 
     def _run(self, place: Place, seed: int | None, source: bytes) -> tuple[Run, SubmissionAnswer, list[Finding]]:
         question, model = self.question, place.model
+        # A learner is to find out by itself which states end an episode.
+        states = list(range(model.num_states)) if question.kind == "learner" else place.states
         task: dict[str, Any] = {
             "kind": question.kind, "name": question.submitted_name, "num_states": model.num_states,
-            "num_actions": model.num_actions, "states": place.states, "seed": seed or 0,
+            "num_actions": model.num_actions, "states": states, "seed": seed or 0,
             "budget": question.episodes or question.steps, "refused_modules": self._refused_modules(),
         }  # fmt: skip
         pairs = model.num_states * model.num_actions

@@ -53,6 +53,7 @@ class QuestionGrade:
         claim: variable `score` of the submission, or None.
         remarks: what was refused, and that output was cut.
         output: the beginning of what it printed.
+        confinement: by what the kernel refused things, "landlock" and "seccomp"; elsewhere Python alone did.
     """
 
     points: float
@@ -64,6 +65,7 @@ class QuestionGrade:
     claim: float | None = None
     remarks: tuple[Sentence, ...] = ()
     output: str = ""
+    confinement: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
