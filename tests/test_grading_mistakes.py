@@ -24,6 +24,7 @@ from student_learners import (
 )
 
 from velodrome.envs.model import TransitionModel
+from velodrome.experiments.grading import Assignment, Grader
 from velodrome.experiments.grading.diagnosis import (
     choices,
     diagnose_learner,
@@ -263,3 +264,19 @@ def test_every_mistake_stands_on_the_page_and_has_korean():
         assert korean(name) != name
         assert korean(sentence) != sentence
         assert "Look at" in sentence or "Hand in" in sentence
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_learner_gets_all_points_and_a_wrong_one_the_name_of_its_mistake(name):
+    learner_question = {
+        "kind": "learner", "environment": LAKE, "reference": Q_LEARNING, "episodes": EPISODES, "seeds": [0, 1],
+    }  # fmt: skip
+    grader = Grader(Assignment.of({"name": "Lake", "questions": {"learner": learner_question}}))
+    grade = grader.grade_source(RIGHT[name].encode()).questions["learner"]
+    assert (grade.points, grade.findings) == (1.0, ())
+    if name == "plain":
+        planted = next(one for one in PLANTED if one.name == "learning rate forgotten")
+        grade = grader.grade_source(planted.code.encode()).questions["learner"]
+        assert [one.name for one in grade.findings] == [planted.name]
+        assert grade.points < 1.0
