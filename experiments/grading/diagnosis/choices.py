@@ -183,7 +183,8 @@ def _judge(
         if step < 0:
             return []
         return [_finding("action that the policy never takes", _place(experience, step), True)]
-    gained = totals - (totals[0] if possible[0] else -np.inf)
+    gained = np.full(len(ways), -np.inf)
+    gained[possible] = totals[possible] - totals[0] if possible[0] else np.inf
     threshold = math.log(len(ways) / LIKELY)
     if possible[0] and gained[possible].max() < threshold:
         return []
