@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -23,12 +24,24 @@ from student_learners import (
 )
 
 from velodrome.envs.model import TransitionModel
-from velodrome.experiments.grading.diagnosis import diagnose_learner, learns_as_asked
+from velodrome.experiments.grading import Assignment, Grader
+from velodrome.experiments.grading.diagnosis import (
+    choices,
+    diagnose_learner,
+    interaction_mistakes,
+    learner,
+    learns_as_asked,
+    planning,
+    table_mistakes,
+    update,
+    update_mistakes,
+)
 from velodrome.experiments.grading.diagnosis.learner import diagnose_table
 from velodrome.experiments.grading.diagnosis.replay import Replay
 from velodrome.experiments.grading.diagnosis.rule import Experience, Rule
-from velodrome.experiments.grading.diagnosis.update_mistakes import MISTAKES, Case, mistakes_of
+from velodrome.experiments.grading.diagnosis.update_mistakes import MISTAKES, RATE_MISTAKES, Case, mistakes_of
 from velodrome.experiments.grading.interaction import Interaction
+from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.specification.catalogue import build_agent
 
 EPISODES = 300
@@ -230,3 +243,40 @@ def test_replay_is_the_agents_own_update():
                      "exploration", "skipped", "chosen_in", "starts")
     }  # fmt: skip
     np.testing.assert_allclose(replace(replayed, **cut).table(), table, rtol=0, atol=1e-12)
+
+
+def named_mistakes():
+    """Name and sentence of every mistake that can be named."""
+    found = {(mistake.name, mistake.sentence) for mistake in (*MISTAKES, *RATE_MISTAKES)}
+    for module in (choices, interaction_mistakes, planning, table_mistakes, learner, update, update_mistakes):
+        found |= set(getattr(module, "SENTENCES", {}).items())
+        values = [value for name, value in vars(module).items() if name.isupper() and isinstance(value, tuple)]
+        found |= {value for value in values if len(value) == 2 and all(isinstance(one, str) for one in value)}
+    return sorted(found)
+
+
+def test_every_mistake_stands_on_the_page_and_has_korean():
+    page = (Path(__file__).parents[1] / "docs" / "how_to" / "student_mistakes.md").read_text(encoding="utf-8")
+    korean = Words.of("ko")
+    assert len({name for name, _ in named_mistakes()}) > 100
+    for name, sentence in named_mistakes():
+        assert name in page
+        assert korean(name) != name
+        assert korean(sentence) != sentence
+        assert "Look at" in sentence or "Hand in" in sentence
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_learner_gets_all_points_and_a_wrong_one_the_name_of_its_mistake(name):
+    learner_question = {
+        "kind": "learner", "environment": LAKE, "reference": Q_LEARNING, "episodes": EPISODES, "seeds": [0, 1],
+    }  # fmt: skip
+    grader = Grader(Assignment.of({"name": "Lake", "questions": {"learner": learner_question}}))
+    grade = grader.grade_source(RIGHT[name].encode()).questions["learner"]
+    assert (grade.points, grade.findings) == (1.0, ())
+    if name == "plain":
+        planted = next(one for one in PLANTED if one.name == "learning rate forgotten")
+        grade = grader.grade_source(planted.code.encode()).questions["learner"]
+        assert [one.name for one in grade.findings] == [planted.name]
+        assert grade.points < 1.0

@@ -18,7 +18,12 @@ from velodrome.agents.tabular.greedy_table import greedy_probabilities
 from velodrome.envs.model.transition_model import TransitionModel
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.grading.assignment import Assignment, Question, read_assignment
-from velodrome.experiments.grading.diagnosis import diagnose_learner, diagnose_update, diagnose_values
+from velodrome.experiments.grading.diagnosis import (
+    diagnose_learner,
+    diagnose_update,
+    diagnose_values,
+    learns_as_asked,
+)
 from velodrome.experiments.grading.findings import Finding
 from velodrome.experiments.grading.grades import HIDDEN, Grade, QuestionGrade, Run
 from velodrome.experiments.grading.probes import UpdateReference, arguments_of, right_share
@@ -257,6 +262,9 @@ class _PreparedQuestion:
                 else:
                     score, findings = self._graded_policy(answer, place, recorded, seed)
                     share = place.share_of(score)
+                    if recorded is not None and not findings and self._is_right(recorded, answer, place):
+                        # A run may be unlucky with a learner that is right.
+                        share = 1.0
             except SubmissionError as error:
                 mistake = error.sentence
                 if recorded is not None:
@@ -299,6 +307,16 @@ class _PreparedQuestion:
         else:
             findings = []
         return score, findings
+
+    def _is_right(self, recorded: RecordedEnvironment, answer: SubmissionAnswer, place: Place) -> bool:
+        """Whether a learner used its budget, and its table is what the reference's rule makes of every step."""
+        done, question, table = recorded.interaction(), self.question, _table_of(answer)
+        agent = question.reference_agent()
+        ended = int((done.terminated | done.truncated).sum())
+        is_used_up = ended == question.episodes if question.steps is None else len(done.states) == question.steps
+        return (
+            is_used_up and agent is not None and table is not None and learns_as_asked(done, table, agent, place.model)
+        )
 
     def _of_interaction(
         self, recorded: RecordedEnvironment, submitted: NDArray[np.float64] | None, place: Place, seed: int | None, *,

@@ -136,6 +136,12 @@ class _Way:
         return len(self.mistakes) + ("explores at another rate" in self.mistakes)
 
 
+def can_be_judged(rule: Rule) -> bool:
+    """Whether the probabilities of a rule's actions follow from its table and its schedule."""
+    is_known = isinstance(rule.policy, EpsilonGreedy | Greedy | RandomNoise | Uniform)
+    return is_known and rule.policy.schedule.clock != "visits"
+
+
 def diagnose_choices(rule: Rule, experience: Experience, replay: Replay) -> list[Finding]:
     """Mistakes of the actions of a learner whose table is known at every step; none for policies of other kinds.
 
@@ -144,9 +150,7 @@ def diagnose_choices(rule: Rule, experience: Experience, replay: Replay) -> list
         experience: of the learner.
         replay: that gave the learner's table.
     """
-    if not experience.steps or not isinstance(rule.policy, EpsilonGreedy | Greedy | RandomNoise | Uniform):
-        return []
-    if rule.policy.schedule.clock == "visits" or experience.num_actions < 2:
+    if not experience.steps or experience.num_actions < 2 or not can_be_judged(rule):
         return []
     trace = replay.trace()
     actions, ties = experience.interaction.actions, str(getattr(rule.policy, "ties", "random"))
