@@ -1,3 +1,4 @@
+from . import grading as grading
 from .compare import compare as compare
 from .describe import EnvironmentDescription as EnvironmentDescription, describe as describe
 from .errors import (

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - what is replaced in a source stands in one line with what replaces it.
 """Learners as students write them: right ones in five styles, and one mistake at a time planted in their source."""
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from velodrome.experiments.grading.diagnosis import diagnose_learner
 from velodrome.experiments.grading.interaction import Interaction
 from velodrome.experiments.specification.catalogue import build_agent
 
-PLAIN = '''
+PLAIN = """
 import numpy as np
 
 def learn(env, episodes, seed):
@@ -35,9 +36,9 @@ def learn(env, episodes, seed):
             state = next_state
             done = terminated or truncated
     return Q
-'''
+"""
 
-WEIGHTED = '''
+WEIGHTED = """
 import random
 
 def learn(env, episodes, seed):
@@ -64,9 +65,9 @@ def learn(env, episodes, seed):
             if count < episodes:
                 state, _ = env.reset()
     return q_table
-'''
+"""
 
-CLASS = '''
+CLASS = """
 from collections import defaultdict
 import numpy as np
 
@@ -99,9 +100,9 @@ def learn(env, episodes, seed):
             if terminated or truncated:
                 break
     return np.array([agent.q[s] for s in range(env.observation_space.n)])
-'''
+"""
 
-SHUFFLED = '''
+SHUFFLED = """
 import numpy as np
 
 def epsilon_greedy(values, epsilon, rng):
@@ -125,9 +126,9 @@ def learn(env, episodes, seed):
             Q[s, a] -= 0.1 * (Q[s, a] - td_target(Q, r, s_, terminated))
             s = s_
     return Q
-'''
+"""
 
-NOISY_TIES = '''
+NOISY_TIES = """
 import numpy as np
 
 def learn(env, episodes, seed):
@@ -146,11 +147,11 @@ def learn(env, episodes, seed):
             Q[obs, a] = Q[obs, a] * (1 - 0.1) + 0.1 * rew + 0.1 * 0.9 * np.amax(Q[obs2, :]) * (0 if term else 1)
             obs, over = obs2, term or trunc
     return Q
-'''
+"""
 
 RIGHT = {"plain": PLAIN, "weighted": WEIGHTED, "class": CLASS, "shuffled": SHUFFLED, "noisy_ties": NOISY_TIES}
 
-SARSA = '''
+SARSA = """
 import numpy as np
 
 def learn(env, episodes, seed):
@@ -173,19 +174,19 @@ def learn(env, episodes, seed):
             if terminated or truncated:
                 break
     return Q
-'''
+"""
 
 DECAYED = PLAIN.replace("rng.random() < epsilon", "rng.random() < 1 / (episode // 10 + 1)")
 NOISE = PLAIN.replace(
-    '''            if rng.random() < epsilon:
+    """            if rng.random() < epsilon:
                 action = int(rng.integers(env.action_space.n))
             else:
                 best = np.flatnonzero(Q[state] == Q[state].max())
                 action = int(rng.choice(best))
-''',
-    '''            noise = rng.standard_normal(env.action_space.n) / (episode + 1)
+""",
+    """            noise = rng.standard_normal(env.action_space.n) / (episode + 1)
             action = int(np.argmax(Q[state] + noise))
-''',
+""",
 )
 
 LAKE = "FrozenLake-v1"
@@ -220,7 +221,9 @@ class Planted:
 
 TARGET = "            if terminated:\n                target = reward\n            else:\n                target = reward + gamma * np.max(Q[next_state])\n"
 UPDATE = "Q[state, action] += alpha * (target - Q[state, action])"
-BEST = "                best = np.flatnonzero(Q[state] == Q[state].max())\n                action = int(rng.choice(best))"
+BEST = (
+    "                best = np.flatnonzero(Q[state] == Q[state].max())\n                action = int(rng.choice(best))"
+)
 RESET = "state, info = env.reset(seed=seed) if episode == 0 else env.reset()"
 
 PLANTED = [

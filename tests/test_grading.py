@@ -134,8 +134,6 @@ def test_an_update_has_a_third_of_its_points_for_each_kind_of_transition() -> No
     assert question_of(returned, kind="update", points=3, reference=Q_LEARNING).points == 3.0
     sarsa = UPDATE.replace("truncated)", "truncated, next_action)")
     sarsa = sarsa.replace("q[next_state].max()", "q[next_state, next_action]")
-        "q[next_state].max()", "q[next_state, next_action]"
-    )
     reference = "sarsa(learning_rate=0.85, discount=0.99)"
     assert question_of(sarsa, kind="update", points=3, reference=reference).points == 3.0
 
@@ -151,7 +149,8 @@ def test_the_same_submission_gets_the_same_grade() -> None:
 def test_a_budget_is_kept_to_the_step() -> None:
     source = (
         "def learn(env, budget, seed):\n    env.reset()\n    seen = 0\n    for _ in range(50):\n"
-        "        _, _, terminated, truncated, _ = env.step(0)\n        if truncated:\n            break\n        seen += 1\n"
+        "        _, _, terminated, truncated, _ = env.step(0)\n        if truncated:\n            break\n"
+        "        seen += 1\n"
         "    print(seen)\n    return [0] * 16"
     )
     question = question_of(source, kind="learner", steps=20, seeds=[0])
@@ -255,8 +254,14 @@ def test_the_command_grades_a_file(folder, capsys) -> None:
 
 
 def test_the_command_grades_a_folder_with_a_line_for_each_student(folder, capsys) -> None:
+    (folder / "class" / "max.py").symlink_to(folder / "class" / "lee.py")
+    (folder / "class" / "=one").mkdir()
+    for name in ("a.py", "b.py"):
+        (folder / "class" / "=one" / name).write_text("")
     assert main(["grade", "a.toml", "class", "--out", "grades.csv"]) == 0
-    first, second = capsys.readouterr().out.splitlines()
+    several, first, second, link = capsys.readouterr().out.splitlines()
+    assert several == "=one  submission =one: one Python file is graded, got a.py, b.py"
+    assert link.startswith("max  submission class/max.py: it is a link, which may lead")
     assert first == "kim  4 of 4 points"
     assert second == "lee  0 of 4 points; policy must hold actions from 0 to 3, got 9 in state 0"
     with open("grades.csv", newline="") as file:
@@ -264,6 +269,8 @@ def test_the_command_grades_a_folder_with_a_line_for_each_student(folder, capsys
     assert [(row["student"], row["points"], row["policy: score"]) for row in rows] == [
         ("kim", "4.0", "1.0"),
         ("lee", "0.0", ""),
+        ("'=one", "", ""),
+        ("max", "", ""),
     ]
 
 
@@ -272,12 +279,12 @@ def test_the_command_grades_a_folder_with_a_line_for_each_student(folder, capsys
     [
         (["none.toml", "class"], "velodrome: assignment none.toml: No such file or directory"),
         (["a.toml", "none.py"], "velodrome: submission none.py: No such file or directory"),
-        (["a.toml", "."], "velodrome: submission class: one Python file is graded, got"),
+        (["a.toml", "empty"], "velodrome: submission empty: there is no Python file in the folder"),
         (["class/lee.py", "class/lee.py"], "velodrome: class/lee.py: Invalid value"),
     ],
 )
 def test_what_the_command_cannot_read_is_told_in_a_line(folder, capsys, arguments, told) -> None:
-    (folder / "class" / "too.py").write_text("")
+    (folder / "empty").mkdir()
     assert main(["grade", *arguments]) == 2
     error = capsys.readouterr().err
     assert error.startswith(told.partition(": Inv")[0])
@@ -285,6 +292,21 @@ def test_what_the_command_cannot_read_is_told_in_a_line(folder, capsys, argument
 
 
 def test_values_that_a_submission_cannot_reach_are_not_in_its_process() -> None:
-    source = "import gc, sys\nprint([name for name in sys.modules if name.startswith('velodrome')])\n" + f"policy = {PATH}"
+    source = f"import sys\nprint([name for name in sys.modules if name.startswith('velodrome')])\npolicy = {PATH}"
     assert question_of(source, kind="policy").output == "[]\n"
     assert np.isfinite(question_of(source, kind="policy").best)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", ["1e308", "-1e308", "1e-320", "float('nan')", "float('inf')", "10**400", "1j", "'x'"])
+def test_any_values_have_a_grade(value: str) -> None:
+    source = (
+        f"def learn(env, episodes, seed):\n    env.reset()\n    env.step(0)\n    return [[{value}] * 4] * 16\n"
+        f"def action_values():\n    return [[{value}] * 4] * 16\ndef update(q, *_):\n    q[0] = {value}\n"
+    )
+    questions = {
+        "values": {"kind": "action_values", "reference": "value_iteration(discount=0.99)"},
+        "update": {"kind": "update"},
+        "learner": {"kind": "learner", "episodes": 5, "seeds": [0], "full_of": "best"},
+    }  # fmt: skip
+    assert graded(source, reference=Q_LEARNING, questions=questions).points == 0.0

@@ -21,6 +21,11 @@ def graded(source: str, *, is_confined: bool = True, **fields: object) -> Grade:
     return Grader(Assignment.of(assignment), is_confined=is_confined).grade_source(source.encode())
 
 
+def halves(cases: list[tuple[str, str]]) -> list[object]:
+    """Every second case, and the others as slow ones: each needs a process."""
+    return [pytest.param(*case, marks=[pytest.mark.slow] if place % 2 else []) for place, case in enumerate(cases)]
+
+
 def said(grade: Grade) -> str:
     question = next(iter(grade.questions.values()))
     return " | ".join(map(str, (*question.mistakes, *question.remarks)))
@@ -31,31 +36,31 @@ def is_confined(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-@pytest.mark.parametrize(
-    ("source", "told"),
-    [
-        ("import sys\nsys.exit()", "line 2: it called sys.exit, which ends a program"),
-        ("import os\nos._exit(0)", "it ended its process itself, such as by os._exit"),
-        ("policy = [0] * 15", "policy must have the shape (16,) or (16, 4), got (15,)"),
-        ("policy = [0.5] * 16", "policy must hold actions, whole numbers, got 0.5 in state 0"),
-        ("policy = [4] * 16", "policy must hold actions from 0 to 3, got 4 in state 0"),
-        ("policy = [float('nan')] * 16", "policy holds nan at [0]"),
-        ("policy = [[1, 1, 0, 0]] * 16", "policy must hold probabilities that sum to 1 in each state, got [1, 1,"),
-        ("policy = 'right'", "policy must be an array of numbers, got str"),
-        ("policy = [[0], [1, 2]]", "policy must be an array of numbers, got list"),
-        ("Policy = 3", "there is no policy in the submission: did you mean 'Policy'?"),
-        ("x = 1\nx / 0", "line 2: ZeroDivisionError: division by zero"),
-        ("x = (", "line 1: SyntaxError: '(' was never closed"),
-        ("def policy(state):\n    return policy(state)", "line 2: RecursionError: maximum recursion depth exceeded"),
-        ("import random\ndef policy(state):\n    return random.randrange(4)", "policy gave different actions when"),
-        ("class Own:\n    def __array__(self, *a, **k):\n        return 3\npolicy = Own()", "policy must be an array"),
-        ("class Own(list):\n    def __len__(self):\n        return 2**62\npolicy = Own()", "policy must"),
-        ("class Own:\n    def __array__(self, *a, **k):\n        exit()\npolicy = Own()", "line 3: "),
-        ("class Own(Exception):\n    def __str__(self):\n        raise ValueError\nraise Own", "line 4: Own"),
-        ("import numpy\nkept = numpy.zeros(10**8)", "line 2: it needs more memory than 300 MB"),
-        ("import os\nos.abort()", "its process was ended by the signal SIG"),
-    ],
-)  # fmt: skip
+UNGRADED = [
+    ("import sys\nsys.exit()", "line 2: it called sys.exit, which ends a program"),
+    ("import os\nos._exit(0)", "it ended its process itself, such as by os._exit"),
+    ("policy = [0] * 15", "policy must have the shape (16,) or (16, 4), got (15,)"),
+    ("policy = [0.5] * 16", "policy must hold actions, whole numbers, got 0.5 in state 0"),
+    ("policy = [4] * 16", "policy must hold actions from 0 to 3, got 4 in state 0"),
+    ("policy = [float('nan')] * 16", "policy holds nan at [0]"),
+    ("policy = [[1, 1, 0, 0]] * 16", "policy must hold probabilities that sum to 1 in each state, got [1, 1,"),
+    ("policy = 'right'", "policy must be an array of numbers, got str"),
+    ("policy = [[0], [1, 2]]", "policy must be an array of numbers, got list"),
+    ("Policy = 3", "there is no policy in the submission: did you mean 'Policy'?"),
+    ("x = 1\nx / 0", "line 2: ZeroDivisionError: division by zero"),
+    ("x = (", "line 1: SyntaxError: '(' was never closed"),
+    ("def policy(state):\n    return policy(state)", "line 2: RecursionError: maximum recursion depth exceeded"),
+    ("import random\ndef policy(state):\n    return random.randrange(4)", "policy gave different actions when"),
+    ("class Own:\n    def __array__(self, *a, **k):\n        return 3\npolicy = Own()", "policy must be an array"),
+    ("class Own(list):\n    def __len__(self):\n        return 2**62\npolicy = Own()", "policy must"),
+    ("class Own:\n    def __array__(self, *a, **k):\n        exit()\npolicy = Own()", "line 3: "),
+    ("class Own(Exception):\n    def __str__(self):\n        raise ValueError\nraise Own", "line 4: Own"),
+    ("import numpy\nkept = numpy.zeros(10**8)", "line 2: it needs more memory than 300 MB"),
+    ("import os\nos.abort()", "its process was ended by the signal SIG"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "told"), halves(UNGRADED))
 def test_what_cannot_be_graded_is_told_in_a_line_with_its_place(source: str, told: str) -> None:
     grade = graded(source)
     assert told in said(grade)
@@ -233,26 +238,26 @@ def test_changing_the_modules_of_the_grader_changes_no_score() -> None:
 LEARNER = {"kind": "learner", "episodes": 20, "seeds": [0]}
 
 
-@pytest.mark.parametrize(
-    ("source", "told"),
-    [
-        ("def learn(env, episodes, seed):\n    return env.unwrapped.P", "line 2: AttributeError"),
-        ("import gymnasium\ngymnasium.make('FrozenLake-v1')",
-         "line 2: importing gymnasium.envs.toy_text.blackjack was refused"),
-        ("def learn(env, episodes, seed):\n    env.step(0)", "line 2: ValueError: call env.reset() before the first"),
-        ("def learn(env, episodes, seed):\n    env.reset()\n    env.step(1.5)",
-         "line 3: ValueError: an action is a whole number from 0 to 3, got 1.5"),
-        ("def learn(env, episodes, seed):\n    env.reset()\n    env.step(7)",
-         "line 3: ValueError: an action is a whole number from 0 to 3, got 7"),
-        ("def learn(env, episodes, seed):\n    env.reset()\n    while True: env.step(0)",
-         "line 3: ValueError: the episode has ended: call env.reset()"),
-        ("def learn(env, episodes):\n    pass", "TypeError: learn() takes 2 positional arguments but 3 were given"),
-        ("def learn(env, episodes, seed):\n    pass", "learn() must be an array of numbers, got NoneType"),
-        ("def learn(env, episodes, seed):\n    class Env(type(env)): pass\n    env.__class__ = Env\n"
-         "    env.step = lambda action: (15, 1e9, True, False, {})\n    env.step(0)\n    return [[1e9] * 4] * 15",
-         "learn() must have the shape"),
-    ],
-)  # fmt: skip
+MET = [
+    ("def learn(env, episodes, seed):\n    return env.unwrapped.P", "line 2: AttributeError"),
+    ("import gymnasium\ngymnasium.make('FrozenLake-v1')",
+     "line 2: importing gymnasium.envs.toy_text.blackjack was refused"),
+    ("def learn(env, episodes, seed):\n    env.step(0)", "line 2: ValueError: call env.reset() before the first"),
+    ("def learn(env, episodes, seed):\n    env.reset()\n    env.step(1.5)",
+     "line 3: ValueError: an action is a whole number from 0 to 3, got 1.5"),
+    ("def learn(env, episodes, seed):\n    env.reset()\n    env.step(7)",
+     "line 3: ValueError: an action is a whole number from 0 to 3, got 7"),
+    ("def learn(env, episodes, seed):\n    env.reset()\n    while True: env.step(0)",
+     "line 3: ValueError: the episode has ended: call env.reset()"),
+    ("def learn(env, episodes):\n    pass", "TypeError: learn() takes 2 positional arguments but 3 were given"),
+    ("def learn(env, episodes, seed):\n    pass", "learn() must be an array of numbers, got NoneType"),
+    ("def learn(env, episodes, seed):\n    class Env(type(env)): pass\n    env.__class__ = Env\n"
+     "    env.step = lambda action: (15, 1e9, True, False, {})\n    env.step(0)\n    return [[1e9] * 4] * 15",
+     "learn() must have the shape"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "told"), halves(MET))
 def test_learners_meet_the_environment_through_the_grader_alone(source: str, told: str) -> None:
     assert told in said(graded(source, **LEARNER))
 

@@ -2,16 +2,18 @@
 
 import csv
 import json
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.padding import Padding
 from rich.text import Text
 
+from velodrome.experiments.cli.streams import say
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.grading.assignment import read_assignment
-from velodrome.experiments.grading.grade import Grade
+from velodrome.experiments.grading.assignment import Assignment, read_assignment
 from velodrome.experiments.grading.grader import Grader
+from velodrome.experiments.grading.grades import Grade
 from velodrome.experiments.grading.notebooks import write_notebook
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.terminal import Terminal
@@ -19,6 +21,10 @@ from velodrome.experiments.results.numbers import json_ready, number
 from velodrome.experiments.texts import visible_line
 
 _ENDING = ".py"
+_UNCONFINED = (
+    "velodrome: warning: this system's kernel refuses a submission nothing, Python alone does: grade what you do not "
+    "trust in a container"
+)
 # What spreadsheets take for a formula.
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -40,22 +46,34 @@ def grade_command(
     """
     grader = Grader(read_assignment(assignment))
     words = Words.of(language)
-    console = Terminal(highlight=False)
-    files = submissions_in(submission) if submission.is_dir() else {submission.stem: submission}
+    console, is_warned = Terminal(highlight=False), False
+    is_folder = submission.is_dir()
+    submissions = submissions_in(submission) if is_folder else {submission.stem: [submission]}
     grades: dict[str, Grade] = {}
-    for name, file in files.items():
-        grades[name] = found = grader.grade(file)
-        if not submission.is_dir():
+    ungraded: dict[str, str] = {}
+    for name, files in submissions.items():
+        try:
+            grades[name] = found = grader.grade(_only(name, files) if is_folder else submission)
+        except ExperimentError as error:
+            if not is_folder:
+                raise
+            ungraded[name] = str(error)
+            console.print(Text.assemble((name, "bold"), f"  {visible_line(str(error))}"))
+            continue
+        if not is_warned and not any(question.confinement for question in found.questions.values()):
+            say(_UNCONFINED, sys.stderr)
+            is_warned = True
+        if not is_folder:
             _print_grade(console, found, language)
             continue
         points = words("{points} of {of} points", points=number(found.points), of=number(found.of))
         said = [*found.mistakes, *(finding.name for finding in found.findings)]
         console.print(Text.assemble((name, "bold"), f"  {points}", *(f"; {visible_line(one)}" for one in said)))
     if out is not None:
-        _write_csv(out, grades)
+        _write_csv(out, grader.assignment, grades, ungraded)
     if json_file is not None:
         plain = {name: found.as_dict() for name, found in grades.items()}
-        content: Any = plain if submission.is_dir() else next(iter(plain.values()))
+        content: Any = plain if is_folder else next(iter(plain.values()))
         _write(json_file, "--json", json.dumps(json_ready(content), indent=2, ensure_ascii=False) + "\n")
 
 
@@ -82,29 +100,36 @@ def notebook_command(
             console.print(Text(f"Notebook: {path}"), soft_wrap=True)
 
 
-def submissions_in(folder: Path) -> dict[str, Path]:
-    """Submissions of a folder by student: its Python files, and of each folder in it the only Python file.
+def submissions_in(folder: Path) -> dict[str, list[Path]]:
+    """Python files of a folder by student: one for each file, and those of each folder in it.
 
     Raises:
-        ExperimentError: there is none, or a student has several.
+        ExperimentError: there is none.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, list[Path]] = {}
     for place in sorted(folder.iterdir()):
-        files = [place]
-        if place.is_dir() and not place.name.startswith((".", "__")):
+        if place.is_dir() and not place.is_symlink() and not place.name.startswith((".", "__")):
             files = sorted(place.glob(f"*{_ENDING}"))
-            if len(files) > 1:
-                names = ", ".join(file.name for file in files)
-                raise ExperimentError(f"submission {place}: one Python file is graded, got {names}")
-        for file in files:
-            if file.suffix == _ENDING and file.is_file():
-                student = place.name if place.is_dir() else place.stem
-                if student in found:
-                    raise ExperimentError(f"submission {place}: {student} has handed in {found[student]}, too")
-                found[student] = file
-    if not found:
+            found.setdefault(place.name, []).extend(files)
+        elif place.suffix == _ENDING:
+            found.setdefault(place.stem, []).append(place)
+    if not any(found.values()):
         raise ExperimentError(f"submission {folder}: there is no Python file in the folder")
     return found
+
+
+def _only(student: str, files: list[Path]) -> Path:
+    """The file of a student.
+
+    Raises:
+        ExperimentError: there is none, there are several, or it is a link.
+    """
+    if len(files) != 1:
+        names = ", ".join(file.name for file in files) or "none"
+        raise ExperimentError(f"submission {student}: one Python file is graded, got {names}")
+    if files[0].is_symlink():
+        raise ExperimentError(f"submission {files[0]}: it is a link, which may lead to what others wrote")
+    return files[0]
 
 
 def _print_grade(console: Terminal, grade: Grade, language: str) -> None:
@@ -115,8 +140,8 @@ def _print_grade(console: Terminal, grade: Grade, language: str) -> None:
         console.print(Padding(Text(text), (0, 0, 0, len(line) - len(text)), expand=False) if text else "")
 
 
-def _write_csv(path: Path, grades: dict[str, Grade]) -> None:
-    labels = list(next(iter(grades.values())).questions)
+def _write_csv(path: Path, assignment: Assignment, grades: dict[str, Grade], ungraded: dict[str, str]) -> None:
+    labels = list(assignment.questions)
     scores = [f"{label}: {what}" for label in labels for what in ("points", "score")]
     rows: list[list[Any]] = [["student", "points", "of", *scores, "mistakes", "findings"]]
     for name, grade in grades.items():
@@ -124,6 +149,8 @@ def _write_csv(path: Path, grades: dict[str, Grade]) -> None:
         numbers = [value for question in questions for value in (question.points, question.score)]
         named = "; ".join(finding.name for finding in grade.findings)
         rows.append([_cell(name), grade.points, grade.of, *numbers, _cell("; ".join(grade.mistakes)), named])
+    for name, reason in ungraded.items():
+        rows.append([_cell(name), "", assignment.points, *[""] * len(scores), _cell(reason), ""])
     try:
         with open(path, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(rows)

@@ -5,7 +5,7 @@ from .assignment import (
     read_assignment as read_assignment,
 )
 from .findings import Finding as Finding
-from .grade import Grade as Grade, QuestionGrade as QuestionGrade, Run as Run
 from .grader import Grader as Grader, grade as grade
+from .grades import Grade as Grade, QuestionGrade as QuestionGrade, Run as Run
 from .interaction import Interaction as Interaction, Probe as Probe
 from .notebooks import write_notebook as write_notebook

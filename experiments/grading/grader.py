@@ -1,6 +1,7 @@
 """Grades submissions: exact scores, computed in this process from the plain numbers that came back from another."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,12 +18,17 @@ from velodrome.agents.tabular.greedy_table import greedy_probabilities
 from velodrome.envs.model.transition_model import TransitionModel
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.grading.assignment import Assignment, Question, read_assignment
-from velodrome.experiments.grading.diagnosis import diagnose_learner, diagnose_update, diagnose_values
+from velodrome.experiments.grading.diagnosis import (
+    diagnose_learner,
+    diagnose_update,
+    diagnose_values,
+    learns_as_asked,
+)
 from velodrome.experiments.grading.findings import Finding
-from velodrome.experiments.grading.grade import HIDDEN, Grade, QuestionGrade, Run
+from velodrome.experiments.grading.grades import HIDDEN, Grade, QuestionGrade, Run
 from velodrome.experiments.grading.probes import UpdateReference, arguments_of, right_share
 from velodrome.experiments.grading.recorded_environment import RecordedEnvironment
-from velodrome.experiments.grading.sentences import SubmissionError
+from velodrome.experiments.grading.sentences import PRINTED, SubmissionError
 from velodrome.experiments.grading.submission_run import SubmissionAnswer, run_submission
 from velodrome.experiments.run import run
 from velodrome.experiments.specification.entries import NamedEnvironment, read_environment
@@ -204,7 +210,9 @@ class _PreparedQuestion:
         claim = next((answer.claim for answer in answers if answer.claim is not None), None)
         findings += self._about_claim(claim, runs)
         share = sum(one.share for one in runs) / len(runs)
-        remarks = {str(remark): remark for answer in answers for remark in answer.remarks}
+        # How much each run printed differs.
+        told = [(PRINTED if one.template == PRINTED else str(one), one) for each in answers for one in each.remarks]
+        remarks = dict(reversed(told))
         return QuestionGrade(
             round(question.points * share, 6),
             question.points,
@@ -213,15 +221,18 @@ class _PreparedQuestion:
             tuple(runs),
             tuple({finding.name: finding for finding in reversed(findings)}.values())[::-1],
             claim,
-            tuple(remarks.values()),
+            tuple(remarks.values())[::-1],
             answers[0].output,
+            answers[0].confinement,
         )
 
     def _run(self, place: Place, seed: int | None, source: bytes) -> tuple[Run, SubmissionAnswer, list[Finding]]:
         question, model = self.question, place.model
+        # A learner is to find out by itself which states end an episode.
+        states = list(range(model.num_states)) if question.kind == "learner" else place.states
         task: dict[str, Any] = {
             "kind": question.kind, "name": question.submitted_name, "num_states": model.num_states,
-            "num_actions": model.num_actions, "states": place.states, "seed": seed or 0,
+            "num_actions": model.num_actions, "states": states, "seed": seed or 0,
             "budget": question.episodes or question.steps, "refused_modules": self._refused_modules(),
         }  # fmt: skip
         pairs = model.num_states * model.num_actions
@@ -251,6 +262,9 @@ class _PreparedQuestion:
                 else:
                     score, findings = self._graded_policy(answer, place, recorded, seed)
                     share = place.share_of(score)
+                    if recorded is not None and not findings and self._is_right(recorded, answer, place):
+                        # A run may be unlucky with a learner that is right.
+                        share = 1.0
             except SubmissionError as error:
                 mistake = error.sentence
                 if recorded is not None:
@@ -279,7 +293,7 @@ class _PreparedQuestion:
         question, model = self.question, place.model
         name = f"{question.submitted_name}()" if question.kind == "learner" else question.submitted_name
         shape = answer.shape or ()
-        if any(size < 0 for size in shape) or int(np.prod(shape)) != answer.numbers.size:
+        if any(size < 0 for size in shape) or math.prod(shape) != answer.numbers.size:
             raise SubmissionError("meddled")
         given = answer.numbers.reshape(shape)
         policy, submitted, is_policy = _policy_of(given, name, question, place)
@@ -293,6 +307,16 @@ class _PreparedQuestion:
         else:
             findings = []
         return score, findings
+
+    def _is_right(self, recorded: RecordedEnvironment, answer: SubmissionAnswer, place: Place) -> bool:
+        """Whether a learner used its budget, and its table is what the reference's rule makes of every step."""
+        done, question, table = recorded.interaction(), self.question, _table_of(answer)
+        agent = question.reference_agent()
+        ended = int((done.terminated | done.truncated).sum())
+        is_used_up = ended == question.episodes if question.steps is None else len(done.states) == question.steps
+        return (
+            is_used_up and agent is not None and table is not None and learns_as_asked(done, table, agent, place.model)
+        )
 
     def _of_interaction(
         self, recorded: RecordedEnvironment, submitted: NDArray[np.float64] | None, place: Place, seed: int | None, *,
@@ -321,7 +345,7 @@ class _PreparedQuestion:
 def _table_of(answer: SubmissionAnswer) -> NDArray[np.float64] | None:
     """A table that cannot be graded, for its mistakes; None of anything else."""
     shape = answer.shape or ()
-    is_table = answer.numbers is not None and len(shape) == 2 and int(np.prod(shape)) == answer.numbers.size
+    is_table = answer.numbers is not None and len(shape) == 2 and math.prod(shape) == answer.numbers.size
     return answer.numbers.reshape(shape) if is_table and answer.numbers is not None else None
 
 

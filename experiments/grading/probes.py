@@ -142,4 +142,4 @@ def is_right(probe: Probe) -> bool:
 def right_share(probes: list[Probe]) -> float:
     """Share of the groups of which every probe is right."""
     wrong = {group_of(probe) for probe in probes if not is_right(probe)}
-    return 1.0 - len(wrong) / len(GROUPS)
+    return (len(GROUPS) - len(wrong)) / len(GROUPS)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from velodrome.experiments.grading.diagnosis.replay import TOLERANCE, Trace
+from velodrome.experiments.grading.diagnosis.replay import TOLERANCE, Replay
 from velodrome.experiments.grading.diagnosis.rule import Experience, Rule
 from velodrome.experiments.grading.findings import Finding
 from velodrome.policies.epsilon_greedy import EpsilonGreedy
@@ -136,18 +136,23 @@ class _Way:
         return len(self.mistakes) + ("explores at another rate" in self.mistakes)
 
 
-def diagnose_choices(rule: Rule, experience: Experience, trace: Trace) -> list[Finding]:
+def can_be_judged(rule: Rule) -> bool:
+    """Whether the probabilities of a rule's actions follow from its table and its schedule."""
+    is_known = isinstance(rule.policy, EpsilonGreedy | Greedy | RandomNoise | Uniform)
+    return is_known and rule.policy.schedule.clock != "visits"
+
+
+def diagnose_choices(rule: Rule, experience: Experience, replay: Replay) -> list[Finding]:
     """Mistakes of the actions of a learner whose table is known at every step; none for policies of other kinds.
 
     Args:
         rule: of the assignment.
         experience: of the learner.
-        trace: of the replay that gave the learner's table.
+        replay: that gave the learner's table.
     """
-    if not experience.steps or not isinstance(rule.policy, EpsilonGreedy | Greedy | RandomNoise | Uniform):
+    if not experience.steps or experience.num_actions < 2 or not can_be_judged(rule):
         return []
-    if rule.policy.schedule.clock == "visits" or experience.num_actions < 2:
-        return []
+    trace = replay.trace()
     actions, ties = experience.interaction.actions, str(getattr(rule.policy, "ties", "random"))
     tables = {
         "now": _Rows(trace.rows, actions, trace.left),
@@ -157,6 +162,8 @@ def diagnose_choices(rule: Rule, experience: Experience, trace: Trace) -> list[F
     # Sarsa chooses the next action before it updates.
     own = "late" if rule.kind == "sarsa" else "now"
     clear = np.logical_and.reduce([rows.clear for rows in tables.values()])
+    # The table that such a step left is known only within bounds.
+    clear[replay.known_steps + 1 :] = False
     if not clear.any():
         return []
     ways = list(_ways(rule, experience, tables, own, ties))
@@ -176,7 +183,8 @@ def _judge(
         if step < 0:
             return []
         return [_finding("action that the policy never takes", _place(experience, step), True)]
-    gained = totals - (totals[0] if possible[0] else -np.inf)
+    gained = np.full(len(ways), -np.inf)
+    gained[possible] = totals[possible] - totals[0] if possible[0] else np.inf
     threshold = math.log(len(ways) / LIKELY)
     if possible[0] and gained[possible].max() < threshold:
         return []

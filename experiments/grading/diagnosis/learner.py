@@ -9,7 +9,7 @@ import numpy as np
 from velodrome.agents.agent import Agent
 from velodrome.agents.planning import NotConvergedError, optimal_action_values
 from velodrome.envs.model import TransitionModel
-from velodrome.experiments.grading.diagnosis.choices import diagnose_choices
+from velodrome.experiments.grading.diagnosis.choices import can_be_judged, diagnose_choices
 from velodrome.experiments.grading.diagnosis.interaction_mistakes import diagnose_interaction
 from velodrome.experiments.grading.diagnosis.replay import Replay, within
 from velodrome.experiments.grading.diagnosis.rule import Experience, Rule
@@ -80,7 +80,8 @@ def diagnose_learner(
         episodes: number that the assignment asks for; None where it asks for steps.
         seed: that the learner was given; learners differ only in what it is used for.
     """
-    findings = diagnose_interaction(interaction, episodes)
+    # What was stopped did not choose its number of episodes.
+    findings = diagnose_interaction(interaction, None if submitted is None else episodes)
     rule = Rule.of(reference)
     if rule is None or submitted is None or not len(interaction.states):
         return findings
@@ -97,8 +98,21 @@ def diagnose_learner(
             found.extend(_known_at_least(case, right, model))
         findings.extend(found)
     if used is not None and np.isfinite(used.table()).all():
-        findings.extend(diagnose_choices(rule, experience, used.trace()))
+        findings.extend(diagnose_choices(rule, experience, used))
     return findings
+
+
+def learns_as_asked(interaction: Interaction, submitted: np.ndarray, reference: Agent, model: TransitionModel) -> bool:
+    """Whether a table is what the reference's rule makes of every step: right, however well it then acts.
+
+    False of references whose exploration cannot be judged, too.
+    """
+    rule = Rule.of(reference)
+    if rule is None or not can_be_judged(rule) or not len(interaction.states):
+        return False
+    experience = Experience(interaction, model.num_states, model.num_actions)
+    case = Case(rule, experience, np.asarray(submitted, dtype=np.float64), living_states(model))
+    return case.agrees(experience.replay(rule), everywhere=False)
 
 
 def diagnose_table(case: Case, right: Replay) -> tuple[list[Finding], Replay | None]:

@@ -69,10 +69,18 @@ class Replay:
         _, trace = self._run(MAX, traced=True)
         return trace
 
+    @property
+    def known_steps(self) -> int:
+        """Number of steps before the first whose next action is needed and not known."""
+        if self.value != NEXT_ACTION:
+            return len(self.states)
+        unknown = np.flatnonzero((self.next_actions < 0) & (self.discounts != 0.0))
+        return int(unknown[0]) if len(unknown) else len(self.states)
+
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Smallest and largest tables (S, A), which differ where a next action is needed and not known."""
         high = self.table(MAX)
-        if self.value != NEXT_ACTION or not np.any((self.next_actions < 0) & (self.discounts != 0.0)):
+        if self.known_steps == len(self.states):
             return high, high
         low = self.table(MIN)
         return np.fmin(low, high), np.fmax(low, high)

@@ -57,10 +57,9 @@ def diagnose_update(probes: Sequence[Probe], reference: Agent) -> list[Finding]:
     rule = Rule.of(reference)
     if rule is not None:
         cases = [_case(rule, probe) for probe in probes]
-        for explained in (_single(rule, cases), _pairs(rule, cases), _numbers(rule, cases)):
-            matches = list(explained)
-            if matches:
-                return _findings(matches, first)
+        matches = _single(rule, cases) or _pairs(rule, cases) or _numbers(rule, cases)
+        if matches:
+            return _findings(matches, first)
     for decimals in range(9):
         if all(_is_rounded(probe, decimals) for probe in probes):
             return [Finding(*ROUNDED, f"to {decimals} decimals; {_shown(first)}", True)]
@@ -146,14 +145,15 @@ def _pairs(rule: Rule, cases: Cases) -> list[Match]:
 
 
 def _numbers(rule: Rule, cases: Cases) -> list[Match]:
+    kept = [(rate, discount) for rate, discount, _ in other_numbers(cases[0][1], rule)]
+    for case, right in cases:
+        agreeing = {(rate, discount) for rate, discount, one in other_numbers(right, rule, kept) if case.agrees(one)}
+        kept = [numbers for numbers in kept if numbers in agreeing]
     matches: list[Match] = []
-    replays = [list(other_numbers(right, rule)) for _, right in cases]
-    for others in zip(*replays, strict=True):
-        rate, discount, _ = others[0]
-        if all(case.agrees(changed) for (_, _, changed), (case, _) in zip(others, cases, strict=True)):
-            known = [(OTHER_RATE, f"α = {rate:g}")] if rate is not None else []
-            known += [(OTHER_DISCOUNT, f"γ = {discount:g}")] if discount is not None else []
-            matches.append((tuple(text for text, _ in known), ", ".join(remark for _, remark in known)))
+    for rate, discount in kept:
+        known = [(OTHER_RATE, f"α = {rate:g}")] if rate is not None else []
+        known += [(OTHER_DISCOUNT, f"γ = {discount:g}")] if discount is not None else []
+        matches.append((tuple(text for text, _ in known), ", ".join(remark for _, remark in known)))
     return matches
 
 

@@ -1,13 +1,14 @@
 """Mistakes of a learning rule, each as a change of the right replay."""
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from velodrome.experiments.grading.diagnosis import replay as replaying
 from velodrome.experiments.grading.diagnosis.replay import Replay
-from velodrome.experiments.grading.diagnosis.rule import VALUES, Experience, Rule
+from velodrome.experiments.grading.diagnosis.rule import Experience, Rule
 from velodrome.policies.schedules import Constant
 
 RATES = (0.001, 0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99, 1.0)
@@ -491,13 +492,13 @@ MISTAKES: tuple[UpdateMistake, ...] = (
     UpdateMistake(
         "reward of the last step alone",
         "Only the reward of an episode's last step is learnt. Look at the condition around the reward.",
-        _reward_of_ends,
+        _reward_of_ends, of_one_step=False,
     ),
     UpdateMistake(
         "last step not learnt",
         "The last step of every episode is not learnt, and it is often the one with the reward. Look at whether the "
         "loop is left before the update.",
-        _skips(lambda case: case.experience.is_last), True,
+        _skips(lambda case: case.experience.is_last), True, of_one_step=False,
     ),
     UpdateMistake(
         "terminal step not learnt",
@@ -551,7 +552,7 @@ MISTAKES: tuple[UpdateMistake, ...] = (
     UpdateMistake(
         "nothing learnt",
         "The table is as it was made: no step changed it. Look at whether the update is called, and on this table.",
-        _skips(lambda case: np.ones(case.experience.steps, dtype=np.bool_)),
+        _skips(lambda case: np.ones(case.experience.steps, dtype=np.bool_)), of_one_step=False,
     ),
     UpdateMistake(
         "value of the next action index",
@@ -584,7 +585,7 @@ MISTAKES: tuple[UpdateMistake, ...] = (
         "single precision",
         "The table holds numbers of single precision, so that its values are right to seven digits only. Look at its "
         "`dtype`: float64 keeps sixteen.",
-        _stored_as(replaying.SINGLE),
+        _stored_as(replaying.SINGLE), of_one_step=False,
     ),
 )  # fmt: skip
 
@@ -639,21 +640,21 @@ def mistakes_of(rule: Rule) -> tuple[UpdateMistake, ...]:
     return known if isinstance(rule.learning_rate, Constant) else known + RATE_MISTAKES
 
 
-def other_numbers(right: Replay, rule: Rule) -> Iterator[tuple[float | None, float | None, Replay]]:
+Numbers = tuple[float | None, float | None]
+
+
+def other_numbers(
+    right: Replay, rule: Rule, tried: Sequence[Numbers] | None = None
+) -> Iterator[tuple[float | None, float | None, Replay]]:
     """Replays with another learning rate, another discount or both, the first two numbers, None where it is right."""
     own_rate = rule.learning_rate(0) if isinstance(rule.learning_rate, Constant) else None
-    for rate in (None, *RATES):
-        for discount in (None, *DISCOUNTS):
-            if (rate is None and discount is None) or rate == own_rate or discount == rule.discount:
-                continue
-            changed = right
-            if rate is not None:
-                changed = replace(
-                    changed, rates=np.full_like(right.rates, rate), kept=np.full_like(right.rates, 1 - rate)
-                )
-            if discount is not None:
-                changed = replace(changed, discounts=np.where(right.discounts != 0.0, discount, 0.0))
-            yield rate, discount, changed
-
-
-__all__ = ["MISTAKES", "VALUES", "Case", "UpdateMistake", "mistakes_of", "other_numbers"]
+    for rate, discount in itertools.product((None, *RATES), (None, *DISCOUNTS)) if tried is None else tried:
+        if (rate is None and discount is None) or rate == own_rate or discount == rule.discount:
+            continue
+        changed = right
+        if rate is not None:
+            rates = np.full_like(right.rates, rate)
+            changed = replace(changed, rates=rates, kept=1.0 - rates)
+        if discount is not None:
+            changed = replace(changed, discounts=np.where(right.discounts != 0.0, discount, 0.0))
+        yield rate, discount, changed

@@ -53,6 +53,7 @@ class QuestionGrade:
         claim: variable `score` of the submission, or None.
         remarks: what was refused, and that output was cut.
         output: the beginning of what it printed.
+        confinement: by what the kernel refused things, "landlock" and "seccomp"; elsewhere Python alone did.
     """
 
     points: float
@@ -64,6 +65,7 @@ class QuestionGrade:
     claim: float | None = None
     remarks: tuple[Sentence, ...] = ()
     output: str = ""
+    confinement: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
@@ -175,7 +177,8 @@ def _question_lines(label: str, question: QuestionGrade, words: Words, known: se
         if finding in known:
             continue
         certain = words("mistake") if finding.certain else words("likely mistake")
-        told.append(f"{certain}: {words(finding.name)}. {words(finding.sentence)} {finding.evidence}".rstrip())
+        evidence = f" ({finding.evidence.rstrip('.')})" if finding.evidence else ""
+        told.append(f"{certain}: {words(finding.name)}. {words(finding.sentence)}{evidence}")
     told += [remark.in_words(words) for remark in question.remarks]
     lines += [f"  {line}" for line in told]
     if len(question.runs) > 1:
