@@ -22,9 +22,11 @@ from velodrome.experiments.specification.catalogue import AGENTS, DISTRIBUTIONS,
 from velodrome.experiments.specification.experiment_file import read_experiment
 
 ROOT = Path(__file__).parents[1]
-DOCS = sorted((ROOT / "docs").rglob("*.md"))
+DOCS = sorted(page for page in (ROOT / "docs").rglob("*.md") if page.name != "README.md")
 LECTURES = ROOT / "docs" / "tutorials" / "lectures.md"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
+KOREAN = ROOT / "docs" / "locale" / "ko" / "LC_MESSAGES"
+CATALOGUES = sorted(KOREAN.rglob("*.po"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "README.md", *DOCS]
 PAPERS = [*PAGES, ROOT / "README.ko.md", ROOT / "CHANGELOG.md"]
 
 # A fenced block, and the comment in the line above it: `file: NAME` also writes the block to a file of that name;
@@ -150,9 +152,38 @@ def test_every_name_of_the_catalogue_is_told_in_the_docs():
 
 
 def test_every_page_of_the_docs_is_in_the_contents_of_the_site():
-    contents = "\n".join(block.text for page in DOCS for block in blocks_of(page) if block.language == "{toctree}")
-    pages = [page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in DOCS]
-    assert [page for page in pages if page != "index" and page not in contents.split()] == []
+    listed = {
+        (page.parent / f"{entry.rpartition('<')[2].rstrip('>')}.md").resolve()
+        for page in DOCS
+        for block in blocks_of(page)
+        if block.language == "{toctree}"
+        for entry in block.text.splitlines()
+    }
+    unlisted = [name_of(page) for page in DOCS if page not in listed]
+    assert unlisted == ["docs/index.md"]
+
+
+def parts_of(text):
+    """What a translation leaves as it is: code, roles, targets of links and footnotes."""
+    spans = re.findall(r"`[^`]*`|\{[\w:-]+\}(?=`)|\]\([^)]*\)|<https?:[^>]*>|\[\^[^\]]*\]", text)
+    return sorted(re.sub(r"^`.*(<[^>]*>)`$", r"\1", span) for span in spans)
+
+
+@pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda path: path.relative_to(KOREAN).as_posix())
+def test_translated_pages_have_every_text_with_its_code_and_links(catalogue):
+    pofile = pytest.importorskip("babel.messages.pofile")
+    with open(catalogue, "rb") as file:
+        messages = [message for message in pofile.read_po(file, locale="ko") if message.id]
+    assert messages
+    assert [message.id for message in messages if message.fuzzy or not message.string] == []
+    changed = [message.id for message in messages if parts_of(message.id) != parts_of(message.string)]
+    assert changed == []
+
+
+def test_every_index_and_tutorial_is_in_korean():
+    pages = [page for page in DOCS if page.name == "index.md" or "tutorials" in page.parts]
+    names = [page.relative_to(ROOT / "docs").with_suffix(".po") for page in pages]
+    assert [path.relative_to(KOREAN) for path in CATALOGUES] == sorted(names)
 
 
 def test_both_readmes_keep_step():

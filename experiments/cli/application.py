@@ -38,6 +38,9 @@ app = App(
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
+    Args:
+        arguments: as on the command line, without the program's name; those of this process if None.
+
     Returns:
         0; 1 where trials failed or did not reproduce; 2 for bad input, with one line on standard error; 130 for
         Ctrl-C and 143 for a polite kill.
@@ -325,6 +328,33 @@ def tune(
 
 
 @app.command
+def grade(
+    assignment: Path,
+    submission: Path,
+    /,
+    *,
+    json: Path | None = None,
+    out: Path | None = None,
+    language: Literal["en", "ko"] = "en",
+) -> None:
+    """Grade what students handed in: exact scores of policies, action values, updates and learners.
+
+    A submission runs in a process of its own, in an empty folder, with limits of time, memory and output; scores are
+    computed in the grader's. The exit code is 0 where there is a grade, whatever its points.
+
+    Args:
+        assignment: TOML file of the questions, their points and the limits.
+        submission: a Python file; or a folder of them, or with a folder for each student, for a line each.
+        json: file for all that is known of the grade.
+        out: CSV to write a line for each submission to.
+        language: of what is printed, English or Korean.
+    """
+    from velodrome.experiments.cli.grade import grade_command
+
+    grade_command(assignment, submission, json_file=json, out=out, language=language)
+
+
+@app.command
 def table(
     *directories: Path,
     experiment: str | None = None,
@@ -572,6 +602,25 @@ def repair(directory: Path, /) -> None:
 
     for line in repair_store(directory).lines():
         say(line)
+
+
+@app.command
+def schema(*, out: Path | None = None) -> None:
+    """Print the JSON schema of experiment files, by which an editor completes and checks them.
+
+    Write it beside the files, and let their first line be: #:schema ./experiment.schema.json
+
+    Args:
+        out: file to write it to, such as experiment.schema.json, instead of printing it.
+    """
+    from velodrome.agents.resuming.whole_files import write_whole
+    from velodrome.experiments.specification.schema import experiment_schema_text
+
+    if out is None:
+        print(experiment_schema_text(), end="")
+    else:
+        write_whole(out, experiment_schema_text())
+        say(out)
 
 
 @app.command

@@ -107,7 +107,13 @@ def write_playing_page(
 
 
 def playing_page_html(table: TrialTable, *, maps: Mapping[str, ShownMap] | None = None, language: str = "en") -> str:
-    """The page as text; see `write_playing_page`."""
+    """The page as text; see `write_playing_page`.
+
+    Args:
+        table: trials.
+        maps: what is drawn for each environment, by its label; made from the trials if None.
+        language: "en" or "ko".
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     words = Words.of(language)
