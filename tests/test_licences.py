@@ -51,5 +51,7 @@ def test_the_licence_is_what_the_installed_package_states(package, licence):
     if "License-Expression" in stated:
         assert stated["License-Expression"] == licence
         return
-    said = " ".join([stated.get("License") or "", *(one for one in stated.get_all("Classifier") or [] if "License" in one)])
+    said = " ".join(
+        [stated.get("License") or "", *(one for one in stated.get_all("Classifier") or [] if "License" in one)]
+    )
     assert SPELLINGS[licence] in said.lower()
