@@ -1,6 +1,7 @@
 """What is installed: the packages that pyproject.toml lists, with all their files, as a command and as a module."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -54,7 +55,13 @@ def test_every_package_has_its_init():
 
 
 def test_the_version_is_told_once(pyproject):
-    assert pyproject["project"]["version"] == velodrome.__version__
+    version = pyproject["project"]["version"]
+    assert version == velodrome.__version__
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    ((latest, day),) = re.findall(r"^## \[(\d.*)\] - (\d{4}-\d\d-\d\d)$", changelog, re.M)[:1]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert latest == version
+    assert f'\nversion: {version}\ndate-released: "{day}"\n' in citation
 
 
 def test_the_python_versions_agree(pyproject):
@@ -65,6 +72,7 @@ def test_the_python_versions_agree(pyproject):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights that Windows does not give")
+@pytest.mark.skipif(not (ROOT / ".imports").is_dir(), reason="the source distribution has no links")
 def test_the_links_of_the_type_checker_resolve():
     links = {path.name: path for path in (ROOT / ".imports" / "velodrome").iterdir()}
     own = {"__init__.py", "__init__.pyi", "__main__.py", "checks.py", "testing.py", "py.typed"}
@@ -95,7 +103,7 @@ def test_the_module_and_the_command_are_the_same(tmp_path):
 def wheel(tmp_path_factory):
     # A copy, because a stale build folder would put deleted modules into the wheel.
     copy = tmp_path_factory.mktemp("source")
-    for name in [*ROOMS, "pyproject.toml", "README.md", "LICENSE"]:
+    for name in [*ROOMS, "pyproject.toml", "README.md", "LICENSE", "THIRD_PARTY_LICENSES.md"]:
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
