@@ -152,3 +152,5 @@ autodoc_inherit_docstrings = False
 autodoc_class_signature = "mixed"
 autodoc_preserve_defaults = True
 toc_object_entries_show_parents = "hide"
+# Quotation marks around expressions are copied with them.
+smartquotes = False

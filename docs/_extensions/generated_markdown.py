@@ -26,11 +26,18 @@ CATALOGUES = {"agents": AGENTS, "policies": POLICIES, "schedules": SCHEDULES, "d
 
 def command_text(name: str) -> str:
     """What a command does, its arguments and its options, as Markdown without a heading."""
-    text = application[name].generate_docs(output_format="markdown", usage_name=f"velodrome {name}")
+    text = application[name].generate_docs(output_format="markdown")
     text = re.sub(r"^# .*\n+", "", text)
+    # The usage begins with however this process was started.
+    arguments = re.findall(r"(?<=\s)(?:\[[A-Z.]+\]|[A-Z]+)(?=\s)", text.partition("```console")[2].partition("```")[0])
+    text = re.sub(r"```console\n.*\n", f"```console\n{' '.join(['velodrome', name, *arguments])}\n", text, count=1)
     text = re.sub(r" *\*\[default: False\]\*", "", text)
     # An option that takes several values has a counterpart that takes none, which nobody needs to read about.
     text = re.sub(r", --empty-[\w-]+", "", text)
+    # Options that are spoken of are code, too.
+    pieces = re.split(r"(`[^`]+`|```console\n[^`]*```)", text)
+    pieces[::2] = [re.sub(r"--[a-z][\w-]*", r"`\g<0>`", piece) for piece in pieces[::2]]
+    text = "".join(pieces)
     return text.replace("**Parameters**", "**Options**").replace("STR...", "STR …")
 
 
