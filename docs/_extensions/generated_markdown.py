@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from typing import Any
+from typing import Any, get_args
 
 import gymnasium as gym
 from api_reference import guides_of, path_of
@@ -11,7 +11,7 @@ from gymnasium.envs.registration import load_env_creator
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from velodrome.experiments.cli.application import app as application
+from velodrome.experiments.cli.application import Kind, app as application
 from velodrome.experiments.specification.catalogue import (
     AGENTS,
     DISTRIBUTIONS,
@@ -21,6 +21,7 @@ from velodrome.experiments.specification.catalogue import (
 )
 from velodrome.experiments.specification.descriptions import describe
 
+KINDS = get_args(Kind)
 CATALOGUES = {"agents": AGENTS, "policies": POLICIES, "schedules": SCHEDULES, "distributions": DISTRIBUTIONS}
 
 
