@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import pickle
 import re
 import sys
 import time
@@ -12,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 DOCS = Path(__file__).parent
 BUILD = DOCS.parent / "build"
 SITE = BUILD / "site"
-TEMPLATES = BUILD / "gettext"
+TREES = BUILD / "doctrees"
 CATALOGUES = DOCS / "locale" / "ko" / "LC_MESSAGES"
 
 
@@ -26,38 +27,41 @@ def must_be_translated(message):
     return re.search(r"[^\W\d_]{2,}", re.sub(r"`[^`]*`|\]\([^)]*\)|<[^>]*>", "", message)) is not None
 
 
-def run_sphinx(builder, folder, language="en", options=()):
+def run_sphinx(builder, folder, language="en"):
     """End the program where Sphinx fails or warns."""
     from sphinx.cmd.build import main
 
-    trees = BUILD / "doctrees" / builder / language
-    arguments = ["-b", builder, "-W", "--keep-going", "-q", "-D", f"language={language}", "-d", str(trees)]
-    if failed := main([*arguments, *options, str(DOCS), str(folder)]):
+    trees = str(TREES / language)
+    arguments = ["-b", builder, "-W", "--keep-going", "-q", "-D", f"language={language}", "-d", trees]
+    if failed := main([*arguments, str(DOCS), str(folder)]):
         sys.exit(failed)
 
 
-def read_catalogue(path):
-    """Messages of a .po or .pot file."""
-    from babel.messages.pofile import read_po
+def texts_of(page):
+    """Texts of an English page that has been built, in their order, as a translator sees them."""
+    from sphinx.util.nodes import extract_messages
 
-    with open(path, "rb") as file:
-        return read_po(file, locale="ko")
+    with open(TREES / "en" / f"{page}.doctree", "rb") as file:
+        texts = [text for _, text in extract_messages(pickle.load(file))]
+    return list(dict.fromkeys(text for text in texts if must_be_translated(text)))
 
 
 def new_catalogues():
     """Path and contents of the catalogue of each page in Korean: the page's texts, with the translations at hand."""
     from babel.messages.catalog import Catalog
+    from babel.messages.pofile import read_po
 
-    for template in sorted(TEMPLATES.rglob("*.pot")):
-        page = template.relative_to(TEMPLATES).with_suffix("").as_posix()
-        if must_be_korean(page):
+    for tree in sorted((TREES / "en").rglob("*.doctree")):
+        page = tree.relative_to(TREES / "en").with_suffix("").as_posix()
+        if must_be_korean(page) and (DOCS / f"{page}.md").exists():
             path = CATALOGUES / f"{page}.po"
-            catalogue = read_catalogue(path) if path.exists() else Catalog(locale="ko")
-            texts = Catalog(locale="ko")
-            for message in read_catalogue(template):
-                if message.id and must_be_translated(message.id):
-                    texts.add(message.id)
-            catalogue.update(texts)
+            catalogue, english = Catalog(locale="ko"), Catalog(locale="ko")
+            if path.exists():
+                with open(path, "rb") as file:
+                    catalogue = read_po(file, locale="ko")
+            for text in texts_of(page):
+                english.add(text)
+            catalogue.update(english)
             yield path, catalogue
 
 
@@ -136,7 +140,7 @@ def main():
 
     start = time.monotonic()
     if arguments.update_translations:
-        run_sphinx("gettext", TEMPLATES)
+        run_sphinx("html", SITE)
         update_translations()
         return
     if arguments.links:
@@ -144,7 +148,6 @@ def main():
         return
     run_sphinx("html", SITE)
     run_sphinx("html", SITE / "ko", language="ko")
-    run_sphinx("gettext", TEMPLATES)
     check_links()
     check_translations()
     print(f"{SITE / 'index.html'} ({time.monotonic() - start:.0f} s)")

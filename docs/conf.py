@@ -55,6 +55,19 @@ copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 copybutton_exclude = ".linenos, .gp, .go"
 
+# The API reference: types stand with the parameters, and names without their modules.
+add_module_names = False
+python_use_unqualified_type_names = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_format = "short"
+autodoc_inherit_docstrings = False
+autodoc_class_signature = "mixed"
+autodoc_preserve_defaults = True
+toc_object_entries_show_parents = "hide"
+# Quotation marks around expressions are copied with them.
+smartquotes = False
+
 # Tutorials are text notebooks. Their cells run once for both languages, again after a change of them or of the code.
 code = hashlib.sha256()
 for room in ("agents", "envs", "experiments", "front", "policies"):
@@ -83,7 +96,6 @@ def link_to_root_papers(app, page, text):
         text[0] = re.sub(rf"\]\((?:\.\./)+{re.escape(paper)}", f"](/project/{name}.md", text[0])
 
 
-@functools.cache
 def groups_of(environment, index):
     """Title, anchor and number of pages of each group of an index page."""
     groups = []
@@ -95,31 +107,39 @@ def groups_of(environment, index):
     return groups
 
 
-def complete_page(app, page, template, context, document):
-    """Group the pages in the sidebar as their index pages do, and say whether a page is in English alone."""
-    context["is_english"] = document and not (CATALOGUES / f"{page}.po").exists()
-    if "toctree" in context:
-        context["toctree"] = functools.partial(grouped_tree, app, context, context["toctree"])
-
-
-def grouped_tree(app, context, toctree, **options):
-    """HTML of the tree of all pages, those of an index page in its groups."""
-    tree = BeautifulSoup(toctree(**options), "html.parser")
-    for section, index in zip(tree.select("li.toctree-l1"), app.env.toctree_includes["index"], strict=True):
+@functools.cache
+def whole_navigation(builder):
+    """HTML of the tree of all pages as seen from the root, those of an index page in its groups."""
+    whole = builder._get_local_toctree("index", collapse=False, titles_only=True, maxdepth=-1, includehidden=True)
+    tree = BeautifulSoup(whole, "html.parser")
+    for section, index in zip(tree.select("li.toctree-l1"), builder.env.toctree_includes["index"], strict=True):
         entries = section.ul.find_all("li", recursive=False) if section.ul else []
-        for title, anchor, pages in groups_of(app.env, index):
-            address = context["pathto"](index).removesuffix("#") + "#" + anchor
-            group = tree.new_tag("li", attrs={"class": ["toctree-l2"]})
+        for title, anchor, pages in groups_of(builder.env, index):
+            group = tree.new_tag("li", attrs={"class": "toctree-l2"})
+            address = f"{builder.get_target_uri(index)}#{anchor}"
             link = tree.new_tag("a", attrs={"class": "reference internal", "href": address}, string=title)
-            grouped = tree.new_tag("ul")
-            group.extend([link, grouped])
             entries[0].insert_before(group)
-            for entry in entries[:pages]:
-                grouped.append(entry.extract())
-                if "current" in entry["class"]:
-                    group["class"].append("current")
+            group.extend([link, tree.new_tag("ul")])
+            group.ul.extend(entries[:pages])
             del entries[:pages]
     return str(tree)
+
+
+def navigation_of(builder, page):
+    """HTML of the tree of all pages as seen from a page; the theme's own takes long, and knows no groups."""
+    tree = BeautifulSoup(whole_navigation(builder), "html.parser")
+    for link in tree.find_all("a"):
+        if link["href"] == builder.get_target_uri(page):
+            for entry in link.find_parents("li"):
+                entry["class"] = [*entry["class"], "current"]
+        link["href"] = "../" * page.count("/") + link["href"]
+    return str(tree)
+
+
+def complete_page(app, page, template, context, document):
+    """Give a page its navigation, and say whether it is in English alone."""
+    context["is_english"] = document and not (CATALOGUES / f"{page}.po").exists()
+    context["toctree"] = lambda **options: navigation_of(app.builder, page)
 
 
 class SearchKorean(SearchEnglish):
@@ -140,17 +160,3 @@ def setup(app):
     app.connect("source-read", link_to_root_papers)
     app.connect("html-page-context", complete_page, priority=400)
     app.add_search_language(SearchKorean)
-
-
-# The API reference: types stand with the parameters, and names without their modules.
-add_module_names = False
-python_use_unqualified_type_names = True
-autodoc_member_order = "bysource"
-autodoc_typehints = "description"
-autodoc_typehints_format = "short"
-autodoc_inherit_docstrings = False
-autodoc_class_signature = "mixed"
-autodoc_preserve_defaults = True
-toc_object_entries_show_parents = "hide"
-# Quotation marks around expressions are copied with them.
-smartquotes = False

@@ -10,7 +10,12 @@ from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.views import write_learning_film
 
 LAKE = "FrozenLake-v1(is_slippery=False)"
-AGENTS = {"first": "dummy_q(ties='first')", "무작위 $x$": "dummy_q", "constant": "constant(action=0)", "short": "dummy_q"}
+AGENTS = {
+    "first": "dummy_q(ties='first')",
+    "무작위 $x$": "dummy_q",
+    "constant": "constant(action=0)",
+    "short": "dummy_q",
+}
 
 
 @pytest.fixture(scope="module")

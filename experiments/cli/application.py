@@ -328,6 +328,33 @@ def tune(
 
 
 @app.command
+def grade(
+    assignment: Path,
+    submission: Path,
+    /,
+    *,
+    json: Path | None = None,
+    out: Path | None = None,
+    language: Literal["en", "ko"] = "en",
+) -> None:
+    """Grade what students handed in: exact scores of policies, action values, updates and learners.
+
+    A submission runs in a process of its own, in an empty folder, with limits of time, memory and output; scores are
+    computed in the grader's. The exit code is 0 where there is a grade, whatever its points.
+
+    Args:
+        assignment: TOML file of the questions, their points and the limits.
+        submission: a Python file; or a folder of them, or with a folder for each student, for a line each.
+        json: file for all that is known of the grade.
+        out: CSV to write a line for each submission to.
+        language: of what is printed, English or Korean.
+    """
+    from velodrome.experiments.cli.grade import grade_command
+
+    grade_command(assignment, submission, json_file=json, out=out, language=language)
+
+
+@app.command
 def table(
     *directories: Path,
     experiment: str | None = None,
