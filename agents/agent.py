@@ -312,6 +312,9 @@ class Agent(Configuration, ABC):
     def view_of(self, env: Any) -> Any:
         """The environment as the agent sees it, from an environment or a model: itself, or a wrapper around it.
 
+        Args:
+            env: a Gymnasium environment, or a model where `runs_on_model`.
+
         Raises:
             UnsupportedEnvironmentError: the agent cannot handle the environment.
         """
@@ -319,6 +322,9 @@ class Agent(Configuration, ABC):
 
     def task_of(self, env: Any) -> Any:
         """Task of an environment or a model: its spaces, as far as they matter to the agent.
+
+        Args:
+            env: a Gymnasium environment, or a model where `runs_on_model`.
 
         Raises:
             UnsupportedEnvironmentError: the agent cannot handle the environment; one line.
@@ -465,6 +471,9 @@ class Agent(Configuration, ABC):
 
         `train` refuses the same. Experiments ask before anything runs; an agent of your own need not override it.
 
+        Args:
+            env: a Gymnasium environment, or a model where `runs_on_model`.
+
         Raises:
             UnsupportedEnvironmentError: the agent cannot handle the environment; one line.
         """
@@ -472,6 +481,10 @@ class Agent(Configuration, ABC):
 
     def check_steps(self, env: gym.Env[Any, Any], steps: int) -> None:
         """Refuse a budget of steps that `train` would refuse in an environment; most agents can stop at any step.
+
+        Args:
+            env: a Gymnasium environment, or a model where `runs_on_model`.
+            steps: budget of environment steps.
 
         Raises:
             BudgetError: it cannot be kept exactly.
@@ -523,6 +536,10 @@ class Agent(Configuration, ABC):
         """Action for one observation, or actions for a batch (leading dimension).
 
         Greedy by default, changing nothing that training depends on; with `explore=True` the policy chooses.
+
+        Args:
+            observation: one observation, or a batch with a leading dimension.
+            explore: whether the policy chooses, as in training; else the greedy action.
         """
 
     @property
@@ -534,6 +551,10 @@ class Agent(Configuration, ABC):
         """Greedy action for an observation and the `info` that came with it, from which action masks are taken.
 
         Loops that step an environment call it; for agents without masks it is `act`.
+
+        Args:
+            observation: one observation.
+            info: as `reset` or `step` gave it.
         """
         return self.act(observation)
 
@@ -570,7 +591,11 @@ class Agent(Configuration, ABC):
         return None
 
     def action_values_of(self, observations: Any) -> np.ndarray | None:
-        """Action values float64 (batch, num_actions) of a batch of observations; None where the agent keeps none."""
+        """Action values float64 (batch, num_actions) of a batch of observations; None where the agent keeps none.
+
+        Args:
+            observations: a batch of observations, with a leading dimension.
+        """
         return self.binding.learner.action_values(observations)
 
     def action_probabilities(self, observations: Any) -> np.ndarray | None:
@@ -579,6 +604,9 @@ class Agent(Configuration, ABC):
         By default each observation has the one action that `act` gives for it.
 
         Returns None where what the agent does is no function of the observation alone.
+
+        Args:
+            observations: a batch of observations, with a leading dimension.
 
         Raises:
             AgentFailureError: `act` gives no action for each observation.
@@ -601,6 +629,9 @@ class Agent(Configuration, ABC):
 
         After `horizon` steps of an episode it begins again with the first.
 
+        Args:
+            observations: a batch of observations, with a leading dimension.
+
         Raises:
             NotImplementedError: the agent does not act by step.
         """
@@ -610,7 +641,11 @@ class Agent(Configuration, ABC):
 
     @final
     def save(self, directory: str | Path) -> None:
-        """Write the agent to `directory` as manifest.json and arrays.npz; nothing is pickled."""
+        """Write the agent to `directory` as manifest.json and arrays.npz; nothing is pickled.
+
+        Args:
+            directory: folder, made if needed; what was saved there before is replaced.
+        """
         entries, arrays = self.state()
         write_agent(directory, {"agent": to_data(self)} | entries, arrays)
 
@@ -619,6 +654,9 @@ class Agent(Configuration, ABC):
         """Take `env`, made anew, for the environment in which training stopped at the end of an episode.
 
         The next `train` on it goes on there, instead of seeding it as a second environment of the agent.
+
+        Args:
+            env: environment of the same spaces, its random streams restored by the caller.
 
         Raises:
             UnsupportedEnvironmentError: the agent cannot be checkpointed, or `env` has other spaces.
@@ -636,6 +674,9 @@ class Agent(Configuration, ABC):
         `Agent.load` accepts every class of agent, a subclass's `load` only its own. What a saved agent names of your
         own, a policy's class or a rule's function, is to be imported first; nothing is imported for it, and no function
         of other packages is called.
+
+        Args:
+            directory: folder that `save` wrote.
 
         Raises:
             SavedAgentError: files are missing, damaged, or not of this class of agent.

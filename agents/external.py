@@ -124,6 +124,10 @@ class ExternalAgent(Agent):
     def act(self, observation: Any, *, explore: bool = False) -> Any:
         """Greedy action for one observation; how it explores the library alone knows: `explore` changes nothing.
 
+        Args:
+            observation: one observation.
+            explore: no effect.
+
         Raises:
             AgentFailureError: the function raised, or gave no action of the action space.
         """

@@ -65,6 +65,8 @@ autodoc_inherit_docstrings = False
 autodoc_class_signature = "mixed"
 autodoc_preserve_defaults = True
 toc_object_entries_show_parents = "hide"
+# Quotation marks around expressions are copied with them.
+smartquotes = False
 
 # Tutorials are text notebooks. Their cells run once for both languages, again after a change of them or of the code.
 code = hashlib.sha256()

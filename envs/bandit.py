@@ -221,6 +221,9 @@ class Bandit(gym.Env[int, int]):
 
         info has "is_success", whether it was a best arm, and "pseudo_regret", how much less it was expected to pay
         than the best arm.
+
+        Args:
+            action: number of the arm.
         """
         if not self.has_started:
             raise gym.error.ResetNeeded("call reset() before step()")

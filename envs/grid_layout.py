@@ -90,12 +90,20 @@ class GridLayout:
         return np.asarray((panels >= 0) & self.acts_in[panels, rows, columns])
 
     def kind_of(self, state: int) -> str:
-        """Kind of a state's cell; "wall" for one that lies nowhere."""
+        """Kind of a state's cell; "wall" for one that lies nowhere.
+
+        Args:
+            state: number of the state.
+        """
         panel, row, column = self.cells[state].tolist()
         return "wall" if panel < 0 else str(self.kinds[panel, row, column])
 
     def on_grid(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Numbers of the states (num_states, ...) as (num_panels, rows, columns, ...); NaN where there is no state."""
+        """Numbers of the states (num_states, ...) as (num_panels, rows, columns, ...); NaN where there is no state.
+
+        Args:
+            values: a number, or several, of each state.
+        """
         grid = np.full((*self.kinds.shape, *values.shape[1:]), np.nan)
         lies = self.cells[:, 0] >= 0
         panels, rows, columns = self.cells[lies].T

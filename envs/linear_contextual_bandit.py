@@ -86,6 +86,9 @@ class LinearContextualBandit(gym.Env[NDArray[np.float32], int]):
     def expected_rewards(self, contexts: ArrayLike) -> NDArray[np.float64]:
         """Expected reward of every arm, float64 (arms,) for one context and (B, arms) for a batch.
 
+        Args:
+            contexts: one context (dimension,), or a batch (B, dimension).
+
         Raises:
             ValueError: the contexts have another dimension.
         """
@@ -135,6 +138,9 @@ class LinearContextualBandit(gym.Env[NDArray[np.float32], int]):
 
     def step(self, action: SupportsInt) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Pull an arm.
+
+        Args:
+            action: number of the arm.
 
         Raises:
             ResetNeeded: there is no context for which no arm was pulled.

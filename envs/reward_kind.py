@@ -34,7 +34,11 @@ class RewardKind:
 
     @classmethod
     def of_values(cls, rewards: ArrayLike) -> RewardKind:
-        """Kind of finitely many possible rewards: "binary" where all are 0 or 1, else "bounded"."""
+        """Kind of finitely many possible rewards: "binary" where all are 0 or 1, else "bounded".
+
+        Args:
+            rewards: all that there are.
+        """
         values = np.asarray(rewards, dtype=np.float64)
         if values.size == 0:
             return UNKNOWN
@@ -43,7 +47,12 @@ class RewardKind:
         return cls("bounded", float(values.min()), float(values.max()))
 
     def is_within(self, low: float, high: float) -> bool:
-        """Whether every reward is known to lie between two numbers, both allowed."""
+        """Whether every reward is known to lie between two numbers, both allowed.
+
+        Args:
+            low: lower end.
+            high: upper end.
+        """
         return low <= self.low and self.high <= high
 
     def __str__(self) -> str:

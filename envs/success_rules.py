@@ -120,6 +120,9 @@ class SuccessRule:
 
         None where the final outcome alone does not decide: a rule on returns does only where every
         outcome that does not terminate has reward 0, and a return of 0 is no success.
+
+        Args:
+            model: transition model of the environment.
         """
         if self.description == "terminated":
             return model.terminated
@@ -148,7 +151,11 @@ class SuccessRule:
         return self.successes_of_returns(returns)
 
     def successes_of_returns(self, returns: NDArray[Any]) -> NDArray[np.bool_] | None:
-        """Which episodes succeeded, bool (num_episodes,), by a rule on returns; None of other rules."""
+        """Which episodes succeeded, bool (num_episodes,), by a rule on returns; None of other rules.
+
+        Args:
+            returns: of episodes, (num_episodes,).
+        """
         comparison = _parse_return(self.description)
         if comparison is None:
             return None

@@ -35,7 +35,12 @@ class Schedule(Configuration, ABC):
         """Value at `index` >= 0 of the clock."""
 
     def values(self, start: int, stop: int) -> np.ndarray:
-        """Values at start, …, stop - 1 as float64 (stop - start,)."""
+        """Values at start, …, stop - 1 as float64 (stop - start,).
+
+        Args:
+            start: first index, at least 0.
+            stop: index after the last.
+        """
         return np.array([self(index) for index in range(start, stop)], dtype=np.float64)
 
     def bounds(self) -> tuple[float, float] | None:

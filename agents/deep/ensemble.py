@@ -105,12 +105,20 @@ class Ensemble(SupervisedAgent):
         return int(np.argmax(combined(logits[:, np.newaxis], self.combine)[0]))
 
     def predict_logits(self, images: Any) -> np.ndarray:
-        """Sums of the members' logits, or numbers of their votes, float32 (B, num_classes), in bounded memory."""
+        """Sums of the members' logits, or numbers of their votes, float32 (B, num_classes), in bounded memory.
+
+        Args:
+            images: a batch of observations (B, …).
+        """
         binding = self.learner
         return binding.network.logits(binding.task.checked(images))
 
     def member_logits(self, images: Any) -> np.ndarray:
-        """Logits of each member, float32 (size, B, num_classes)."""
+        """Logits of each member, float32 (size, B, num_classes).
+
+        Args:
+            images: a batch of observations (B, …).
+        """
         binding = self.learner
         learner = binding.network
         assert isinstance(learner, EnsembleLearner)

@@ -234,6 +234,9 @@ class NeuralClassifier(SupervisedAgent):
 
         With `test_time_augmentation` they are logarithms of mean probabilities.
 
+        Args:
+            images: a batch of observations (B, …).
+
         Raises:
             ObservationError: not a batch of the environment's observations.
         """

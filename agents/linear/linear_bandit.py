@@ -47,6 +47,9 @@ class RidgeBandit(Agent):
     def expected_rewards(self, observations: Any) -> np.ndarray:
         """Estimated reward of every action, float64 (B, num_actions), for a batch of observations.
 
+        Args:
+            observations: a batch of observations, with a leading dimension.
+
         Raises:
             EnvironmentFailureError, ObservationError: not a batch of the environment's observations.
         """
@@ -55,6 +58,9 @@ class RidgeBandit(Agent):
 
     def uncertainties(self, observations: Any) -> np.ndarray:
         """√(xᵀ A⁻¹ x) of every action, float64 (B, num_actions): standard errors where the noise has deviation 1.
+
+        Args:
+            observations: a batch of observations, with a leading dimension.
 
         Raises:
             EnvironmentFailureError, ObservationError: not a batch of the environment's observations.
@@ -66,6 +72,9 @@ class RidgeBandit(Agent):
         """Probability of every action, exploring as training would now: float64 (B, num_actions).
 
         None where the policy's have no closed form.
+
+        Args:
+            observations: a batch of observations, with a leading dimension.
         """
         probabilities: np.ndarray | None = self.learner.exploration_probabilities(observations)
         return probabilities
@@ -112,6 +121,10 @@ class RidgeBandit(Agent):
         """Action for one observation, or actions for a batch (leading dimension).
 
         The largest estimate by default, changing nothing that training depends on; with `explore=True` as in training.
+
+        Args:
+            observation: one observation, or a batch with a leading dimension.
+            explore: whether the policy chooses, as in training; else the greedy action.
 
         Raises:
             UnsupportedEnvironmentError: nothing was learnt yet.

@@ -157,7 +157,7 @@ class DiscountedUCB(_ForgettingUCB):
     One bandit a state, as `bandit`; an age is a number of visits of the state.
 
     Args:
-        decay: by which older pulls count less with each newer one, in (0, 1); 1 is UCB.
+        decay: by which older pulls count less with each newer one, in (0, 1]; 1 is UCB.
         confidence: c, in units of the rewards; 2 B sqrt(ξ) of the source, for rewards in [0, B].
         ties: "random" or "first".
 

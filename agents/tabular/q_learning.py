@@ -31,6 +31,8 @@ def learn_q(
 class QLearning(TabularAgent):
     """Q-learning: off-policy temporal-difference control.
 
+    Q(s,a) += α (r + γ max_a' Q(s',a') - Q(s,a)), where nothing is bootstrapped on termination.
+
     Source: Watkins (1989); Sutton & Barto (2018), eq. 6.8.
     """
 

@@ -21,7 +21,8 @@ def learn_sarsa(
 class Sarsa(QLearning):
     """Sarsa: on-policy temporal-difference control; the next action is chosen before the update.
 
-    Where a time limit cuts an episode, one more action is chosen to bootstrap from.
+    Q(s,a) += α (r + γ Q(s',a') - Q(s,a)) with the next action a'; nothing is bootstrapped on termination. Where a time
+    limit cuts an episode, one more action is chosen to bootstrap from.
 
     Source: Rummery & Niranjan (1994); Sutton & Barto (2018), eq. 6.7.
     """

@@ -101,6 +101,10 @@ class TabularAgent(Agent):
 
         The policy explores by `action_values`. Where greedy acting reads other values, they are `greedy_values`, of the
         same shape.
+
+        Args:
+            num_states: number of states, S.
+            num_actions: number of actions, A.
         """
 
     def memory_for(self, task: TabularTask) -> Any:
@@ -461,6 +465,16 @@ class TabularAgent(Agent):
         """Learn from one transition of an environment that you step yourself, bound by an earlier `train`.
 
         The masks of the two observations are needed where `act` needs one; the second not if the episode terminated.
+
+        Args:
+            observation: before the action.
+            action: that was taken.
+            reward: that followed.
+            next_observation: that followed.
+            terminated: whether the episode ended there.
+            truncated: whether a limit cut it there.
+            action_mask: of the actions in `observation`, int8 (A,).
+            next_action_mask: of those in `next_observation`, likewise.
 
         Raises:
             EnvironmentFailureError: a value is not what an environment may return.

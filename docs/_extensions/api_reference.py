@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import ArrayLike
 from public_names import (
     SECTION,
     doc_of,
@@ -27,6 +28,7 @@ from public_names import (
 )
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
+from sphinx.util.typing import stringify_annotation
 
 from velodrome.experiments.specification.catalogue import AGENTS, DISTRIBUTIONS, POLICIES, SCHEDULES
 from velodrome.experiments.specification.schema import descriptions_of, experiment_schema_text
@@ -39,6 +41,9 @@ LONG = 8
 # Pages that speak of a name, at most so many; the word must be code there.
 GUIDES = ("tutorials", "how_to", "why")
 MOST_GUIDES = 3
+# How Sphinx writes NumPy's types of arrays.
+ARRAY = re.compile(r"~?numpy\.ndarray\[tuple\[~?typing\.Any, \.\.\.\], ~?numpy\.dtype\[(~?[\w.]+)\]\]")
+ARRAY_LIKE = stringify_annotation(ArrayLike, "smart")
 CODE = re.compile(r"`([^`]+)`")
 
 
@@ -270,7 +275,8 @@ def _entry(path: str) -> str:
         return f".. autofunction:: {path}\n{_see(path, '   ')}"
     members = ", ".join(sorted(documented_members(path)))
     shown = f"   :members: {members}\n" if members else ""
-    return f".. autoclass:: {path}\n   :show-inheritance:\n{shown}{_see(path, '   ')}"
+    bases = "   :show-inheritance:\n" if any(path_of(base) for base in value.__bases__) else ""
+    return f".. autoclass:: {path}\n{bases}{shown}{_see(path, '   ')}"
 
 
 def _see(path: str, indent: str) -> str:
@@ -309,11 +315,15 @@ def shown_default(value: Any) -> str:
     return to_expression(value) if isinstance(value, Configuration) else repr(value)
 
 
-def drop_none(app: Sphinx, domain: str, kind: str, content: Any) -> None:
-    """Leave out that a function returns None."""
+def shorten_types(app: Sphinx, domain: str, kind: str, content: Any) -> None:
+    """Write types as the source does, and leave out that a function returns None."""
     for annotations in app.env.current_document.autodoc_annotations.values():
         if annotations.get("return") in ("None", ":py:obj:`None`"):
             del annotations["return"]
+        for name, text in annotations.items():
+            annotations[name] = ARRAY.sub(
+                r"~numpy.typing.NDArray[\1]", text.replace(ARRAY_LIKE, "~numpy.typing.ArrayLike")
+            )
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -321,5 +331,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", write_pages)
     app.connect("autodoc-process-docstring", read_docstring, priority=400)
     app.connect("autodoc-process-signature", show_defaults)
-    app.connect("object-description-transform", drop_none, priority=400)
+    app.connect("object-description-transform", shorten_types, priority=400)
     return {"parallel_read_safe": True}

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from typing import Any
+from typing import Any, get_args
 
 import gymnasium as gym
 from api_reference import guides_of, path_of
@@ -11,7 +11,7 @@ from gymnasium.envs.registration import load_env_creator
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from velodrome.experiments.cli.application import app as application
+from velodrome.experiments.cli.application import Kind, app as application
 from velodrome.experiments.specification.catalogue import (
     AGENTS,
     DISTRIBUTIONS,
@@ -21,16 +21,24 @@ from velodrome.experiments.specification.catalogue import (
 )
 from velodrome.experiments.specification.descriptions import describe
 
+KINDS = get_args(Kind)
 CATALOGUES = {"agents": AGENTS, "policies": POLICIES, "schedules": SCHEDULES, "distributions": DISTRIBUTIONS}
 
 
 def command_text(name: str) -> str:
     """What a command does, its arguments and its options, as Markdown without a heading."""
-    text = application[name].generate_docs(output_format="markdown", usage_name=f"velodrome {name}")
+    text = application[name].generate_docs(output_format="markdown")
     text = re.sub(r"^# .*\n+", "", text)
+    # The usage begins with however this process was started.
+    arguments = re.findall(r"(?<=\s)(?:\[[A-Z.]+\]|[A-Z]+)(?=\s)", text.partition("```console")[2].partition("```")[0])
+    text = re.sub(r"```console\n.*\n", f"```console\n{' '.join(['velodrome', name, *arguments])}\n", text, count=1)
     text = re.sub(r" *\*\[default: False\]\*", "", text)
     # An option that takes several values has a counterpart that takes none, which nobody needs to read about.
     text = re.sub(r", --empty-[\w-]+", "", text)
+    # Options that are spoken of are code, too.
+    pieces = re.split(r"(`[^`]+`|```console\n[^`]*```)", text)
+    pieces[::2] = [re.sub(r"--[a-z][\w-]*", r"`\g<0>`", piece) for piece in pieces[::2]]
+    text = "".join(pieces)
     return text.replace("**Parameters**", "**Options**").replace("STR...", "STR …")
 
 

@@ -104,6 +104,9 @@ class TransitionModel:
         and `reset` are not known to follow `P` is played, as a copy, until it is known that they do, or do not. Where
         it has no initial distribution, it must start in one and the same state.
 
+        Args:
+            env: a Gymnasium environment; only a copy of it is played.
+
         Raises:
             NoTransitionModelError: the environment has no model, or a wrapper or option may make `P` untrue of it.
             UntrueModelError: its spaces or steps are not those of `P`, or are not known to be, or its own `P` has no
@@ -214,6 +217,18 @@ class TransitionModel:
 
         Without `offsets` every pair has equally many outcomes: shape (num_states, num_actions, outcomes).
 
+        Args:
+            num_states: number of states, S.
+            num_actions: number of actions, A.
+            probabilities: of each outcome of a pair of state and action; those of a pair sum to 1.
+            next_states: state that each outcome leads to, counted from 0.
+            rewards: of each outcome.
+            terminated: whether each outcome ends the episode.
+            initial_distribution: probability of each state to start in, (S,).
+            offsets: (S * A + 1,), where the outcomes of each pair begin, and where the last end.
+            time_limit: steps after which an episode is truncated; None for none.
+            success: whether each outcome is a success, bool; None where nothing says so.
+
         Raises:
             TransitionModelError: naming state, action and value of the first fault.
         """
@@ -264,6 +279,9 @@ class TransitionModel:
 
     def with_time_limit(self, time_limit: int | None) -> Self:
         """The same model, sharing its arrays, under another time limit in steps.
+
+        Args:
+            time_limit: in steps, at least 1; None for none.
 
         Raises:
             TransitionModelError: if the limit is neither None nor a positive integer.

@@ -239,6 +239,9 @@ class Assignment(CheckedModel):
 def read_assignment(path: str | Path) -> Assignment:
     """Assignment of a TOML file.
 
+    Args:
+        path: of the file.
+
     Raises:
         ExperimentError: no such file, or mistakes in it, each in a line with its field.
     """

@@ -158,7 +158,11 @@ class AgentPair:
         return self.first.higher_is_better or self.is_by_return
 
     def parts_of(self, agent: AgentScores) -> tuple[SeedScores, ...]:
-        """The scores of one of the two that decide, one an environment."""
+        """The scores of one of the two that decide, one an environment.
+
+        Args:
+            agent: label of one of the two.
+        """
         return (agent.tie_break,) if self.is_by_return and agent.tie_break is not None else agent.parts
 
     @cached_property
@@ -224,14 +228,22 @@ class AgentPair:
         return minimum_detectable_difference(differences, level=ERROR / self.num_pairs, power_wanted=POWER)
 
     def seeds_needed(self, difference: float | None = None) -> int | None:
-        """Seeds, in all, with which a difference (by default the observed one) is found with power 0.8."""
+        """Seeds, in all, with which a difference (by default the observed one) is found with power 0.8.
+
+        Args:
+            difference: in units of the metric; the observed one if None.
+        """
         differences = self._differences
         if differences is None:
             return None
         return seeds_needed(differences, difference, level=ERROR / self.num_pairs, power_wanted=POWER)
 
     def seeds_needed_range(self, difference: float | None = None) -> tuple[int, int | None] | None:
-        """The fewest and the most seeds that it may take, for the spread is known from so many seeds only."""
+        """The fewest and the most seeds that it may take, for the spread is known from so many seeds only.
+
+        Args:
+            difference: in units of the metric; the observed one if None.
+        """
         differences = self._differences
         if differences is None:
             return None

@@ -29,6 +29,10 @@ class Results(TrialTable):
     def of_store(cls, store: Store, experiment: StoredExperiment) -> Self:
         """Results of an experiment of a store, as far as its trials have ended.
 
+        Args:
+            store: opened for reading or writing.
+            experiment: its identifier and settings in the store.
+
         Raises:
             StoreError: it is damaged.
         """
@@ -38,6 +42,10 @@ class Results(TrialTable):
     @classmethod
     def load(cls, directory: str | Path, experiment: str | None = None) -> Self:
         """Results of the latest experiment of a folder, or of the latest with a name.
+
+        Args:
+            directory: folder of a store.
+            experiment: its name; the latest if None.
 
         Raises:
             StoreError: there is no store or no such experiment, or it is damaged or newer than this release.
@@ -64,6 +72,9 @@ class Results(TrialTable):
     def save(self, directory: str | Path) -> None:
         """Copy the experiment and its trials into the store of a folder, made if needed.
 
+        Args:
+            directory: folder of the store.
+
         Raises:
             StoreError: that store is damaged, foreign or newer than this release.
         """
@@ -80,13 +91,20 @@ class Results(TrialTable):
     def analysis(self, options: AnalysisOptions | None = None) -> Analysis:
         """Who is better than whom, by how much and how sure; computed once for each choice of options.
 
+        Args:
+            options: metric, baseline and the like; the usual ones if None.
+
         Raises:
             ExperimentError: options that do not fit, such as an unknown baseline.
         """
         return analyse(self, options)
 
     def rows(self, options: AnalysisOptions | None = None) -> list[dict[str, Any]]:
-        """One row for each environment and agent with trials, in the order of the experiment; NaN for the unknown."""
+        """One row for each environment and agent with trials, in the order of the experiment; NaN for the unknown.
+
+        Args:
+            options: metric, baseline and the like; the usual ones if None.
+        """
         return self.analysis(options).rows_in_order(self.agents)
 
     def __repr__(self) -> str:

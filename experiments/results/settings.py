@@ -280,23 +280,46 @@ class Settings:
         ]
 
     def budget_of(self, environment: str, agent: str) -> PairBudget:
-        """Training of the trials of a pair."""
+        """Training of the trials of a pair.
+
+        Args:
+            environment: label of the environment.
+            agent: label of the agent.
+        """
         return self.own_budgets.get((environment, agent), self.budget)
 
     def seeds_of(self, environment: str, agent: str) -> tuple[int, ...]:
-        """Planned seeds of a pair."""
+        """Planned seeds of a pair.
+
+        Args:
+            environment: label of the environment.
+            agent: label of the agent.
+        """
         return self.own_seeds.get((environment, agent), self.seeds)
 
     def sequential_on(self, environment: str) -> SequentialEnvironment | None:
-        """Where a run until decided stands on an environment; None for other runs."""
+        """Where a run until decided stands on an environment; None for other runs.
+
+        Args:
+            environment: label of the environment.
+        """
         return None if self.sequential is None else self.sequential.environments.get(environment)
 
     def content_of(self, environment: str) -> LabelledContent:
-        """Labelled contents of an environment; none where its expression says all."""
+        """Labelled contents of an environment; none where its expression says all.
+
+        Args:
+            environment: label of the environment.
+        """
         return self.contents.get(environment, LabelledContent())
 
     def only(self, agents: list[str], environments: list[str]) -> "Settings":
-        """The same for some agents on some environments, in the order given."""
+        """The same for some agents on some environments, in the order given.
+
+        Args:
+            agents: labels to keep.
+            environments: labels to keep.
+        """
         return replace(
             self,
             agents={label: self.agents[label] for label in agents},

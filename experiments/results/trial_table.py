@@ -235,7 +235,12 @@ class TrialTable:
         return [record for record in self.records if not (record.is_done or record.is_stopped)]
 
     def stopped(self, environment: str, agent: str) -> list[TrialRecord]:
-        """The trials of a pair that were given up as hopeless, in the order of the seeds."""
+        """The trials of a pair that were given up as hopeless, in the order of the seeds.
+
+        Args:
+            environment: label of the environment.
+            agent: label of the agent.
+        """
         return [record for record in self.trials(environment, agent) if record.is_stopped]
 
     @cached_property
@@ -247,15 +252,29 @@ class TrialTable:
         return replace(self, records=records)
 
     def trials(self, environment: str, agent: str) -> list[TrialRecord]:
-        """The trials of an environment and agent that have ended, in the order of the seeds."""
+        """The trials of an environment and agent that have ended, in the order of the seeds.
+
+        Args:
+            environment: label of the environment.
+            agent: label of the agent.
+        """
         return self._by_pair.get((environment, agent), [])
 
     def done(self, environment: str, agent: str) -> list[TrialRecord]:
-        """Those of them that are done."""
+        """Those of them that are done.
+
+        Args:
+            environment: label of the environment.
+            agent: label of the agent.
+        """
         return self._done_by_pair.get((environment, agent), [])
 
     def done_on(self, environment: str) -> list[TrialRecord]:
-        """The trials of all agents on an environment that are done."""
+        """The trials of all agents on an environment that are done.
+
+        Args:
+            environment: label of the environment.
+        """
         return [record for agent in self.agents for record in self.done(environment, agent)]
 
     @cached_property
@@ -275,17 +294,32 @@ class TrialTable:
         return {}
 
     def budget(self, environment: str, agent: str) -> tuple[int | None, int | None]:
-        """Training episodes and steps of the trials of a pair; one of them is None, both where it is not known."""
+        """Training episodes and steps of the trials of a pair; one of them is None, both where it is not known.
+
+        Args:
+            environment: label of the environment.
+            agent: label of the agent.
+        """
         own = self.settings.budget_of(environment, agent)
         return own.episodes, own.steps
 
     def only(self, agents: list[str], environments: list[str]) -> Self:
-        """The trials of some agents on some environments."""
+        """The trials of some agents on some environments.
+
+        Args:
+            agents: labels to keep; all if None.
+            environments: labels to keep; all if None.
+        """
         records = [record for place in environments for agent in agents for record in self.trials(place, agent)]
         return replace(self, records=records, settings=self.settings.only(agents, environments))
 
     def episode_curves(self, environment: str, agent: str) -> Iterator[EpisodeCurves]:
-        """Training, episode by episode, of each trial of a pair that is done, in the order of the seeds."""
+        """Training, episode by episode, of each trial of a pair that is done, in the order of the seeds.
+
+        Args:
+            environment: label of the environment.
+            agent: label of the agent.
+        """
         for batch in _batches([record.key for record in self.done(environment, agent)]):
             found = dict(self._curve_source(batch))
             yield from (found[key] for key in batch if key in found)
@@ -294,6 +328,10 @@ class TrialTable:
         """Whether each episode was a success, of each trial of a pair that is done, in the order of the seeds.
 
         None without a success rule. Read once, and kept with eight episodes a byte.
+
+        Args:
+            environment: label of the environment.
+            agent: label of the agent.
         """
         if environment not in self._packed_successes:
             keys = [record.key for record in self.done_on(environment)]
@@ -328,12 +366,22 @@ class TrialTable:
         return [found[key] for key in keys if key in found]
 
     def names_measured(self, environment: str, agent: str) -> list[str]:
-        """Names of all curves that a pair's trials have measured along their training."""
+        """Names of all curves that a pair's trials have measured along their training.
+
+        Args:
+            environment: label of the environment.
+            agent: label of the agent.
+        """
         keys = [record.key for record in self.done(environment, agent)]
         return list(dict.fromkeys(name for _, curves in self._measured_source(keys) for name in curves))
 
     def snapshots(self, environment: str, agent: str) -> dict[int, Snapshots]:
-        """Learning snapshots by seed of the trials of a pair that are done and have any, in the order of the seeds."""
+        """Learning snapshots by seed of the trials of a pair that are done and have any, in the order of the seeds.
+
+        Args:
+            environment: label of the environment.
+            agent: label of the agent.
+        """
         seeds = {record.key: record.seed for record in self.done(environment, agent)}
         found = dict(self._snapshot_source(list(seeds)))
         return {seed: found[key] for key, seed in seeds.items() if key in found}
@@ -356,7 +404,12 @@ class TrialTable:
         return CurveGrid.of(total, None) if over == "episodes" else CurveGrid.of(None, total)
 
     def success_curves(self, environment: str, agent: str) -> tuple[CurveGrid, np.ndarray]:
-        """Success rates of `curves` over episodes, float32 (num_trials, num_points)."""
+        """Success rates of `curves` over episodes, float32 (num_trials, num_points).
+
+        Args:
+            environment: label of the environment.
+            agent: label of the agent.
+        """
         grid, successes = self.curve_grid(environment, agent, "episodes"), None
         if self.budget(environment, agent)[0] is not None:
             successes = equally_long(self.successes(environment, agent))

@@ -121,7 +121,11 @@ class Plan:
     tuning: Mapping[str, Any] | None = None
 
     def agents_on(self, environment: str) -> dict[str, PlannedAgent]:
-        """Label to agent, in order, of those that take part on an environment."""
+        """Label to agent, in order, of those that take part on an environment.
+
+        Args:
+            environment: label of the environment.
+        """
         return {
             label: agent
             for label, agent in self.agents.items()
@@ -130,6 +134,10 @@ class Plan:
 
     def budget(self, agent: str, environment: str) -> Budget:
         """Budget of an agent on an environment: the agent's own, else the environment's, else the experiment's.
+
+        Args:
+            agent: label of the agent.
+            environment: label of the environment.
 
         Raises:
             BudgetError: it is in epochs, and the environment has no labelled examples.

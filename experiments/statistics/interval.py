@@ -27,11 +27,21 @@ class Interval:
 
     @classmethod
     def unknown(cls, level: float, reason: str) -> "Interval":
-        """Of what cannot be known; `reason` is a short phrase such as "one seed"."""
+        """Of what cannot be known; `reason` is a short phrase such as "one seed".
+
+        Args:
+            level: of confidence, such as 0.95.
+            reason: why, a short phrase.
+        """
         return cls(-math.inf, math.inf, level, "none", reason)
 
     def within(self, low: float, high: float) -> "Interval":
-        """The part of it where the value can be, such as 0 to 1 for a rate; coverage stays what it is."""
+        """The part of it where the value can be, such as 0 to 1 for a rate; coverage stays what it is.
+
+        Args:
+            low: smallest value that there can be.
+            high: largest value that there can be.
+        """
         if not self.is_known:
             return self
         return replace(self, low=min(max(self.low, low), high), high=max(min(self.high, high), low))

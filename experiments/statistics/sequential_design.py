@@ -125,7 +125,12 @@ class SequentialState:
 
     @classmethod
     def start(cls, num_agents: int, design: SequentialDesign) -> "SequentialState":
-        """Before the first look."""
+        """Before the first look.
+
+        Args:
+            num_agents: number of agents, at least 2.
+            design: looks and levels.
+        """
         if num_agents < 1:
             raise StatisticsError(f"num_agents: must be at least 1, got {num_agents}")
         pairs = tuple(SequentialPair(first, second) for first, second in combinations(range(num_agents), 2))

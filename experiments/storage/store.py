@@ -131,6 +131,9 @@ class Store:
         It stays the store of that folder, wherever the program goes: a relative path is taken from today's current
         folder. A write after which the file is no longer there (moved, deleted, replaced) raises, and keeps the trials.
 
+        Args:
+            directory: folder of the store.
+
         Raises:
             StoreError: it is damaged, foreign or newer than this release.
         """
@@ -318,7 +321,11 @@ class Store:
     # Reading
 
     def statuses(self, keys: Iterable[str]) -> dict[str, str]:
-        """Status of those of the trials that have ended, by key."""
+        """Status of those of the trials that have ended, by key.
+
+        Args:
+            keys: of trials; others than stored ones are left out.
+        """
         with as_store_errors(self.path):
             rows = self.connection.execute(
                 "SELECT key, status FROM trials WHERE key IN " + _KEYS, (json.dumps(list(keys)),)
@@ -334,6 +341,10 @@ class Store:
 
     def experiment(self, name: str | None = None, identifier: int | None = None) -> StoredExperiment:
         """The latest experiment, the latest of a name, or the one with an identifier.
+
+        Args:
+            name: of the experiment; any if None.
+            identifier: of the one that is meant; the latest if None.
 
         Raises:
             StoreError: there is none, or it is damaged.
@@ -362,6 +373,9 @@ class Store:
         """The rows of those of the trials that have ended, by key: every value but the checksum by its name.
 
         The names are `TRIAL_COLUMNS`, the same for stores of every version, `measured_sha256`, and further measures.
+
+        Args:
+            keys: of trials; others than stored ones are left out.
 
         Raises:
             StoreError: one does not match its checksum.
@@ -412,7 +426,11 @@ class Store:
         }
 
     def keys(self, status: str | None = None) -> list[str]:
-        """Keys of all trials that have ended, or of those with a status, in order."""
+        """Keys of all trials that have ended, or of those with a status, in order.
+
+        Args:
+            status: such as "done" or "failed"; any if None.
+        """
         with as_store_errors(self.path):
             rows = self.connection.execute(
                 "SELECT key FROM trials WHERE ?1 IS NULL OR status = ?1 ORDER BY key", (status,)
@@ -447,7 +465,11 @@ class Store:
                         yield str(key), episodes, packed
 
     def curves(self, keys: Sequence[str]) -> Iterator[tuple[str, EpisodeCurves]]:
-        """Key and curves of those of the trials that have any; raises as `packed_curves` does."""
+        """Key and curves of those of the trials that have any; raises as `packed_curves` does.
+
+        Args:
+            keys: of trials; others than stored ones are left out.
+        """
         for key, episodes, packed in self._packed_curves(keys):
             try:
                 yield key, EpisodeCurves.unpack(packed, episodes if isinstance(episodes, int) else -1)
@@ -465,6 +487,9 @@ class Store:
     def measured_curves(self, keys: Sequence[str]) -> Iterator[tuple[str, dict[str, Curve]]]:
         """Key and further curves by name, in order of names, of those of the trials that have any.
 
+        Args:
+            keys: of trials; others than stored ones are left out.
+
         Raises:
             StoreError: one does not match its checksum, or does not hold what it says.
         """
@@ -475,7 +500,11 @@ class Store:
                 raise StoreError(f"{self._place()} is damaged: trial {key}: {error}") from None
 
     def snapshots(self, keys: Sequence[str]) -> Iterator[tuple[str, Snapshots]]:
-        """Key and learning snapshots of those of the trials that have any; raises as `measured_curves` does."""
+        """Key and learning snapshots of those of the trials that have any; raises as `measured_curves` does.
+
+        Args:
+            keys: of trials; others than stored ones are left out.
+        """
         for key, packed in self._packed_measured(keys):
             try:
                 found = unpack_snapshots(packed)

@@ -76,6 +76,9 @@ class TrackedTrial:
         """Training as at most `max_points` pairs of environment steps so far and the means by tag.
 
         Each mean is over the latest 100 episodes, as in Stable-Baselines3; the last pair is the last episode's.
+
+        Args:
+            max_points: most points, at least 1.
         """
         curves = self.curves
         if curves is None or not curves.episodes:
@@ -137,10 +140,19 @@ class Tracker(Protocol):
     """Told of an experiment's trials as they end, one after the other, from one thread of the parent process."""
 
     def start(self, experiment: str, settings: dict[str, Any]) -> None:
-        """Called once before the first trial, with the experiment's name and `Plan.settings()`."""
+        """Called once before the first trial, with the experiment's name and `Plan.settings()`.
+
+        Args:
+            experiment: its name.
+            settings: budgets, metric and the like, as data.
+        """
 
     def trial(self, trial: TrackedTrial) -> None:
-        """Called for each trial that ran now; not for those whose results were already stored."""
+        """Called for each trial that ran now; not for those whose results were already stored.
+
+        Args:
+            trial: as it ended.
+        """
 
     def close(self) -> None:
         """Called once at the end, also of an interrupted experiment."""
