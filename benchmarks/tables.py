@@ -1,4 +1,4 @@
-"""The speed tables of README, docs and benchmarks: run the benchmarks, keep their rows, and write the tables.
+"""The speed tables of docs and benchmarks: run the benchmarks, keep their rows, and write the tables.
 
     python benchmarks/tables.py [NAME ...] [--peers DIR]     run all benchmarks, or those named, and write the tables
     python benchmarks/tables.py --rewrite                    write the tables anew from the rows that are kept
@@ -26,7 +26,10 @@ from peers import interpreter
 
 ROOT = measuring.HERE.parent
 RESULTS = measuring.HERE / "results"
-PAGES = [ROOT / "README.md", ROOT / "README.ko.md", measuring.HERE / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    measuring.HERE / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 BLOCK = re.compile(r"(?<=<!-- speed: )(?P<what>[^\n]+?)( -->\n).*?(?=<!-- end of speed -->)", re.S)
 
 # Options of each benchmark, so that all of them take less than 15 minutes; {NAME} is a peer's interpreter.
@@ -55,8 +58,7 @@ BENCHMARKS: dict[str, list[str]] = {
 class Line(NamedTuple):
     """A line of the summary: rows of some tables of a benchmark, those against one other alone if it is named."""
 
-    english: str
-    korean: str
+    what: str
     benchmark: str
     keys: tuple[str, ...]
     other: str = ""
@@ -65,81 +67,65 @@ class Line(NamedTuple):
 RATIOS = [
     Line(
         "the same algorithm in C, 10 M steps in one call",
-        "같은 알고리즘의 C 구현, 한 번에 1천만 스텝",
         "compiled_vs_c",
         ("long",),
     ),
     Line(
         "the same in C, 16 trials of 20,000 episodes, stored",
-        "같은 C 구현, 저장까지 하는 에피소드 20,000개짜리 시도 16개",
         "compiled_vs_c",
         ("trials",),
     ),
     Line(
         "the same in C, 200 short trials, stored",
-        "같은 C 구현, 저장까지 하는 짧은 시도 200개",
         "compiled_vs_c",
         ("short",),
     ),
     Line(
         "JAX, 1024 seeds in one `vmap` on each core",
-        "JAX, 시드 1024개를 코어마다 `vmap` 하나로",
         "compiled_vs_jax",
         ("seeds",),
     ),
     Line(
         "the tutorial's Python loop, on a model",
-        "튜토리얼의 Python 루프, 모델이 있을 때",
         "tutorial_loop",
         ("compiled",),
     ),
     Line(
         "the tutorial's Python loop, without a model",
-        "튜토리얼의 Python 루프, 모델이 없을 때",
         "tutorial_loop",
         ("generic",),
     ),
-    Line("PyMAB, pulls of bandits", "PyMAB, 밴딧의 당김 수", "bandits", ("pulls",)),
-    Line("itself on one thread, with one a core", "스레드 한 개 대비 코어마다 하나", "threads", ("threads",)),
-    Line("rliable, bootstrap intervals", "rliable, 부트스트랩 구간", "statistics_vs_rliable", ("intervals",)),
-    Line(
-        "Keras `fit`, training CNNs", "Keras `fit`, CNN 학습", "cnn_training", ("simple_cnn", "deep_cnn"), "keras fit"
-    ),
-    Line("PyTorch, training CNNs", "PyTorch, CNN 학습", "cnn_training", ("simple_cnn", "deep_cnn"), "pytorch"),
-    Line("PyTorch, training character RNNs", "PyTorch, 글자 RNN 학습", "recurrent_training", ("steady",), "pytorch"),
+    Line("PyMAB, pulls of bandits", "bandits", ("pulls",)),
+    Line("itself on one thread, with one a core", "threads", ("threads",)),
+    Line("rliable, bootstrap intervals", "statistics_vs_rliable", ("intervals",)),
+    Line("Keras `fit`, training CNNs", "cnn_training", ("simple_cnn", "deep_cnn"), "keras fit"),
+    Line("PyTorch, training CNNs", "cnn_training", ("simple_cnn", "deep_cnn"), "pytorch"),
+    Line("PyTorch, training character RNNs", "recurrent_training", ("steady",), "pytorch"),
 ]
 TIMES = [
     Line(
         "added by the generic loop to `env.step`, a step",
-        "일반 루프가 스텝마다 `env.step`에 더하는 시간",
         "generic_overhead",
         ("added",),
     ),
-    Line("added by the experiment manager to a trial", "실험 관리자가 시도마다 더하는 시간", "manager", ("trial",)),
+    Line("added by the experiment manager to a trial", "manager", ("trial",)),
     Line(
         "`velodrome compare frozenlake --seeds 1000`: cold, warm, all stored",
-        "`velodrome compare frozenlake --seeds 1000`: 처음, 두 번째, 모두 저장된 뒤",
         "compare_command",
         ("many",),
     ),
     Line(
         "`velodrome compare frozenlake`, all stored",
-        "`velodrome compare frozenlake`, 모두 저장된 뒤",
         "compare_command",
         ("few",),
     ),
-    Line("`velodrome report` of the 1000 seeds", "시드 1000개의 `velodrome report`", "compare_command", ("report",)),
+    Line("`velodrome report` of the 1000 seeds", "compare_command", ("report",)),
     Line(
         "tables of 128 agents × 2 × 20 seeds, of 40 × 5 × 100",
-        "에이전트 128개 × 2 × 시드 20개, 40개 × 5 × 100개의 표",
         "large_tables",
         ("tables",),
     ),
 ]
-WORDS = {
-    "english": ("velodrome against", "is faster by", "what", "time", "not measured yet", measuring.NOT_INSTALLED),
-    "korean": ("velodrome의 비교 대상", "몇 배 빠른가", "무엇", "시간", "아직 재지 않음", "여기에 설치되지 않음"),
-}
 
 
 def kept(name: str, folder: Path = RESULTS) -> dict[str, Any] | None:
@@ -148,7 +134,7 @@ def kept(name: str, folder: Path = RESULTS) -> dict[str, Any] | None:
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
 
 
-def rendered(what: str, page: str = "", folder: Path = RESULTS) -> str:
+def rendered(what: str, folder: Path = RESULTS) -> str:
     """Text of a block: of `summary`, or of a benchmark and the keys of its tables.
 
     Raises:
@@ -156,7 +142,7 @@ def rendered(what: str, page: str = "", folder: Path = RESULTS) -> str:
     """
     name, *keys = what.split()
     if name == "summary":
-        return _summary("korean" if page.endswith(".ko.md") else "english", folder)
+        return _summary(folder)
     if name not in BENCHMARKS:
         raise KeyError(f"no benchmark {name!r}: {', '.join(BENCHMARKS)}")
     result = kept(name, folder)
@@ -167,9 +153,9 @@ def rendered(what: str, page: str = "", folder: Path = RESULTS) -> str:
     return "\n\n".join([*parts, f"{_circumstances(result)} `python benchmarks/tables.py {name}` writes this."]) + "\n"
 
 
-def rewritten(page: str, name: str, folder: Path = RESULTS) -> str:
+def rewritten(page: str, folder: Path = RESULTS) -> str:
     """A page with the text of each block as the kept rows give it."""
-    return BLOCK.sub(lambda found: f"{found['what']} -->\n\n{rendered(found['what'], name, folder)}\n", page)
+    return BLOCK.sub(lambda found: f"{found['what']} -->\n\n{rendered(found['what'], folder)}\n", page)
 
 
 def _table(table: dict[str, Any]) -> str:
@@ -204,18 +190,19 @@ def _circumstances(result: dict[str, Any]) -> str:
     )
 
 
-def _summary(language: str, folder: Path) -> str:
-    against, faster, what, times, *_ = WORDS[language]
-    dates = "measured" if language == "english" else "잰 날"
+def _summary(folder: Path) -> str:
     results = {line.benchmark: kept(line.benchmark, folder) for line in (*RATIOS, *TIMES)}
     tables = []
-    for header, lines, cell in (((against, faster), RATIOS, _range), ((what, times), TIMES, _figures)):
+    for header, lines, cell in (
+        (("velodrome against", "is faster by"), RATIOS, _range),
+        (("what", "time"), TIMES, _figures),
+    ):
         cells = []
         for line in lines:
             result = results[line.benchmark]
-            found = cell(_rows(result, line)) if result else WORDS[language][4]
-            cells.append([getattr(line, language), found or WORDS[language][5], result["date"] if result else ""])
-        rows = [f"| {' | '.join(each)} |" for each in ([*header, dates], *cells)]
+            found = cell(_rows(result, line)) if result else "not measured yet"
+            cells.append([line.what, found or measuring.NOT_INSTALLED, result["date"] if result else ""])
+        rows = [f"| {' | '.join(each)} |" for each in ([*header, "measured"], *cells)]
         tables.append("\n".join([rows[0], "|:---|---:|---:|", *rows[1:]]))
     machines = dict.fromkeys(
         f"{result['machine']['usable_cores']} cores ({result['machine']['processor']})"
@@ -226,11 +213,7 @@ def _summary(language: str, folder: Path) -> str:
     last = []
     if shares:
         share = "–".join(dict.fromkeys(f"{each:.0%}" for each in (min(shares), max(shares))))
-        last = [
-            f"{'; '.join(machines)}; other programs took {share} of all cores meanwhile."
-            if language == "english"
-            else f"{'; '.join(machines)}. 그동안 다른 프로그램이 전체 코어의 {share}를 썼습니다."
-        ]
+        last = [f"{'; '.join(machines)}; other programs took {share} of all cores meanwhile."]
     return "\n\n".join([*tables, *last]) + "\n"
 
 
@@ -276,7 +259,9 @@ def run(name: str, folder: Path, peers: Path | None, quick: bool) -> bool:
 
 def main() -> int:
     """Run, keep and write; 1 if a benchmark failed."""
-    parser = argparse.ArgumentParser(description="Run the benchmarks and write the speed tables of README and docs.")
+    parser = argparse.ArgumentParser(
+        description="Run the benchmarks and write the speed tables of docs and benchmarks."
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all if none is named: {', '.join(BENCHMARKS)}")
     parser.add_argument("--peers", type=Path, metavar="DIR", help="where `peers.py --setup DIR` installed the others")
     parser.add_argument("--quick", action="store_true", help="a small amount of work; nothing is kept or written")
@@ -294,7 +279,7 @@ def main() -> int:
             failed = [name for name in names if not run(name, folder, peers, given.quick)]
         for page in PAGES:
             text = page.read_text(encoding="utf-8")
-            new = rewritten(text, page.name, folder)
+            new = rewritten(text, folder)
             if new != text and not given.quick:
                 page.write_text(new, encoding="utf-8")
                 print(f"written: {page.relative_to(ROOT)}")

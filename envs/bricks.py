@@ -188,13 +188,20 @@ class Bricks(gym.Env[NDArray[np.uint8], int]):
 
 
 def follow_the_ball(observation: NDArray[np.uint8]) -> int:
-    """The paddle's middle under the ball's next place; for `velodrome/Bricks-v0`."""
+    """The paddle's middle under the ball's next place; for `velodrome/Bricks-v0`.
+
+    Args:
+        observation: picture, uint8, as `step` gives it.
+    """
     away = ball_from_paddle(observation)[0]
     return 1 if away < 0 else 2 if away > 0 else 0
 
 
 def ball_from_paddle(observation: NDArray[np.uint8]) -> tuple[int, int, int]:
     """Where the ball of `velodrome/Bricks-v0` goes, as three small numbers.
+
+    Args:
+        observation: picture, uint8, as `step` gives it.
 
     Returns:
         Columns from the paddle's middle to the ball's next place, and rows and columns that the ball goes on by in a

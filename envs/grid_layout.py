@@ -120,6 +120,9 @@ def grid_layout(env: gym.Env[Any, Any]) -> GridLayout | None:
     others whose observation numbers the cells of a map that they keep, as `desc` or the like. Directions of actions are
     read from the transitions where there are any. An environment of your own may say it itself: its `grid_layout()`
     then gives a `GridLayout`.
+
+    Args:
+        env: environment; it is neither reset nor stepped.
     """
     unwrapped: Any = env.unwrapped
     if not isinstance(env.observation_space, spaces.Discrete) or not isinstance(env.action_space, spaces.Discrete):

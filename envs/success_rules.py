@@ -211,6 +211,9 @@ def _kept_for(spec: EnvSpec | None) -> SuccessRule | None:
 def parse_success_rule(text: str) -> SuccessRule:
     """Read an experiment's rule: "return > X", "return >= X", "terminated", "is_success" or "none".
 
+    Args:
+        text: the rule.
+
     Raises:
         SuccessRuleError: in one line, with the closest match.
     """

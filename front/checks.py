@@ -19,6 +19,12 @@ class ConfigurationError(VelodromeError, ValueError):
 def check_integer(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
     """`value` as an int between `minimum` and `maximum`, both allowed.
 
+    Args:
+        name: of the argument, for the message.
+        value: what was given; a bool is no number.
+        minimum: smallest that is allowed.
+        maximum: largest that is allowed; any if None.
+
     Raises:
         ConfigurationError: naming the argument, what is allowed and the value given.
     """
@@ -34,6 +40,14 @@ def check_number(
     open_high: bool = False,
 ) -> float:  # fmt: skip
     """`value` as a finite float between `low` and `high`, which are allowed unless they are open.
+
+    Args:
+        name: of the argument, for the message.
+        value: what was given; a bool is no number.
+        low: lower end.
+        high: upper end.
+        open_low: whether `low` itself is refused.
+        open_high: whether `high` itself is refused.
 
     Raises:
         ConfigurationError: naming the argument, what is allowed and the value given.
@@ -53,6 +67,10 @@ def check_number(
 def check_probability(name: str, value: object) -> float:
     """`value` as a float in [0, 1].
 
+    Args:
+        name: of the argument, for the message.
+        value: what was given.
+
     Raises:
         ConfigurationError: naming the argument, what is allowed and the value given.
     """
@@ -61,6 +79,10 @@ def check_probability(name: str, value: object) -> float:
 
 def check_flag(name: str, value: object) -> bool:
     """`value`, which is True or False.
+
+    Args:
+        name: of the argument, for the message.
+        value: what was given.
 
     Raises:
         ConfigurationError: naming the argument and the value given.
@@ -73,6 +95,11 @@ def check_flag(name: str, value: object) -> bool:
 def check_choice(name: str, value: object, allowed: Iterable[Any]) -> None:
     """Refuse a value that is not among `allowed`.
 
+    Args:
+        name: of the argument, for the message.
+        value: what was given.
+        allowed: all that may be given.
+
     Raises:
         ConfigurationError: naming the argument, what is allowed, the value given and the closest match.
     """
@@ -84,18 +111,32 @@ def check_choice(name: str, value: object, allowed: Iterable[Any]) -> None:
 
 
 def did_you_mean(value: object, names: Iterable[str]) -> str:
-    """The closest of `names`, as ": did you mean 'name'?", or an empty string."""
+    """The closest of `names`, as ": did you mean 'name'?", or an empty string.
+
+    Args:
+        value: what was given.
+        names: all that may be given.
+    """
     by_lower = {name.lower(): name for name in names}
     close = difflib.get_close_matches(str(value).lower(), by_lower, n=1)
     return f": did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
 def closest(word: str, allowed: Iterable[str]) -> str:
-    """The closest of `allowed`, as ": did you mean 'name'?", or else all of them."""
+    """The closest of `allowed`, as ": did you mean 'name'?", or else all of them.
+
+    Args:
+        word: what was given.
+        allowed: all that may be given.
+    """
     names = sorted(allowed)
     return did_you_mean(word, names) or (f"; allowed: {', '.join(names)}" if names else "")
 
 
 def one_line(error: BaseException) -> str:
-    """Class and message of an error in one line."""
+    """Class and message of an error in one line.
+
+    Args:
+        error: of any class.
+    """
     return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")

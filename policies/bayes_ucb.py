@@ -37,6 +37,11 @@ class BayesUCB(RewardsBound):
     the rewards as successes, which may be fractions; that of "gaussian" ones is normal around the mean with the known
     `standard_deviation` / √N(s, a), from a flat prior.
 
+    Attributes:
+        rewards: how rewards are distributed: "bernoulli", for any in [0, 1], or "gaussian".
+        standard_deviation: known standard deviation of the rewards, above 0, for "gaussian" ones.
+        ties: how a tie for the best action is broken: at "random", or to the "first", which has the lowest index.
+
     Raises:
         ConfigurationError: `rewards` is neither "bernoulli" nor "gaussian", `standard_deviation` is not positive, or
             `ties` is neither "random" nor "first".

@@ -57,6 +57,10 @@ def _probabilities_random(
 class EpsilonGreedy(Policy):
     """Any action uniformly with probability `epsilon` (number or schedule in [0, 1]), else the greedy one.
 
+    Attributes:
+        epsilon: probability of a uniformly random action, a number or schedule in [0, 1].
+        ties: how a tie for the best action is broken: at "random", or to the "first", which has the lowest index.
+
     Raises:
         ConfigurationError: `epsilon` leaves [0, 1], or `ties` is neither "random" nor "first".
 

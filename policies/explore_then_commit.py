@@ -38,6 +38,10 @@ def _select(pulls: int, ties: str) -> SelectFunction:
 class ExploreThenCommit(Policy):
     """Every action `pulls` times, in turn; then for ever the one whose value was the largest, whatever it pays.
 
+    Attributes:
+        pulls: how often each action is tried, at least 1.
+        ties: how a tie for the best action is broken: at "random", or to the "first", which has the lowest index.
+
     Raises:
         ConfigurationError: `pulls` is no whole number of at least 1, or `ties` is neither "random" nor "first".
 

@@ -44,6 +44,9 @@ def _probabilities_random(
 class Greedy(Policy):
     """The action of the largest value; `ties` are broken at "random" or by the "first" index.
 
+    Attributes:
+        ties: how a tie for the best action is broken: at "random", or to the "first", which has the lowest index.
+
     Raises:
         ConfigurationError: `ties` is neither "random" nor "first".
 

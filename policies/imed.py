@@ -38,6 +38,11 @@ class IMED(RewardsBound):
     d is the divergence of the kind of `rewards`: of Bernoulli distributions, right for every reward in [0, 1], or of
     normal ones with the known `standard_deviation`.
 
+    Attributes:
+        rewards: how rewards are distributed: "bernoulli", for any in [0, 1], or "gaussian".
+        standard_deviation: known standard deviation of the rewards, above 0, for "gaussian" ones.
+        ties: how a tie for the best action is broken: at "random", or to the "first", which has the lowest index.
+
     Raises:
         ConfigurationError: `rewards` is neither "bernoulli" nor "gaussian", `standard_deviation` is not positive, or
             `ties` is neither "random" nor "first".

@@ -49,6 +49,12 @@ class KLUCB(RewardsBound):
     [0, 1], or of normal ones with the known `standard_deviation`. c = 3 is what the theorem needs, 0 what the
     authors recommend. ln ln t counts from ln t = 1 on.
 
+    Attributes:
+        rewards: how rewards are distributed: "bernoulli", for any in [0, 1], or "gaussian".
+        standard_deviation: known standard deviation of the rewards, above 0, for "gaussian" ones.
+        ties: how a tie for the best action is broken: at "random", or to the "first", which has the lowest index.
+        c: weight of ln ln t, at least 0.
+
     Raises:
         ConfigurationError: `rewards` is neither "bernoulli" nor "gaussian", `c` is negative, `standard_deviation` is
             not positive, or `ties` neither "random" nor "first".

@@ -30,6 +30,10 @@ class MOSS(LargestBound):
     `horizon` is the number of pulls (in an MDP, of visits of the state) that the policy is made for. It is a parameter
     of its own and never taken from the budget of training, which may be extended. Rewards are in [0, 1].
 
+    Attributes:
+        horizon: number of pulls, at least 1.
+        ties: how a tie for the best action is broken: at "random", or to the "first", which has the lowest index.
+
     Raises:
         ConfigurationError: `horizon` is no whole number of at least 1, or `ties` is neither "random" nor
             "first".

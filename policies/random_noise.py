@@ -51,6 +51,10 @@ class RandomNoise(Policy):
 
     `scale` is a number or schedule >= 0, in units of the action values. Its probabilities have no closed form.
 
+    Attributes:
+        scale: standard deviation of the noise, a number or schedule of at least 0.
+        ties: how a tie for the best action is broken: at "random", or to the "first", which has the lowest index.
+
     Raises:
         ConfigurationError: `scale` is negative, or `ties` is neither "random" nor "first".
 

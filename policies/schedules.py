@@ -45,7 +45,11 @@ class Schedule(Configuration, ABC):
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """The same `value` at every index."""
+    """The same `value` at every index.
+
+    Attributes:
+        value: any finite number.
+    """
 
     value: float
     reaches_bounds: ClassVar[bool] = True
@@ -65,7 +69,14 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class Linear(Schedule):
-    """From `start` to `end` in equal steps over the first `over` indices, then `end`."""
+    """From `start` to `end` in equal steps over the first `over` indices, then `end`.
+
+    Attributes:
+        start: value at index 0.
+        end: value from index `over` on.
+        over: number of indices, at least 1.
+        clock: what `i` counts: "episode", "step", or "visits" of the state.
+    """
 
     start: float
     end: float
@@ -93,7 +104,14 @@ class Linear(Schedule):
 
 @dataclass(frozen=True)
 class Exponential(Schedule):
-    """max(floor, start * decay**i)."""
+    """max(floor, start * decay**i).
+
+    Attributes:
+        start: value at index 0.
+        decay: factor from an index to the next, in (0, 1].
+        floor: smallest value.
+        clock: what `i` counts: "episode", "step", or "visits" of the state.
+    """
 
     start: float
     decay: float
@@ -116,7 +134,12 @@ class Exponential(Schedule):
 
 @dataclass(frozen=True)
 class Harmonic(Schedule):
-    """scale / (i + 1), the lectures' decay of the random noise."""
+    """scale / (i + 1), the lectures' decay of the random noise.
+
+    Attributes:
+        scale: value at index 0.
+        clock: what `i` counts: "episode", "step", or "visits" of the state.
+    """
 
     scale: float = 1.0
     _: KW_ONLY
@@ -138,7 +161,12 @@ class Harmonic(Schedule):
 
 @dataclass(frozen=True)
 class SteppedHarmonic(Schedule):
-    """1 / (i // every + 1), the lectures' decay of epsilon."""
+    """1 / (i // every + 1), the lectures' decay of epsilon.
+
+    Attributes:
+        every: indices in which the value stays, at least 1.
+        clock: what `i` counts: "episode", "step", or "visits" of the state.
+    """
 
     every: int
     _: KW_ONLY
@@ -163,7 +191,13 @@ class SteppedHarmonic(Schedule):
 
 @dataclass(frozen=True)
 class Reciprocal(Schedule):
-    """1 / (i / every + offset), the Q-network lecture's decay of epsilon (every=50, offset=10)."""
+    """1 / (i / every + offset), the Q-network lecture's decay of epsilon (every=50, offset=10).
+
+    Attributes:
+        every: indices in which the denominator grows by 1, above 0.
+        offset: denominator at index 0, above 0.
+        clock: what `i` counts: "episode", "step", or "visits" of the state.
+    """
 
     every: float
     offset: float = 1.0
@@ -187,6 +221,14 @@ class Reciprocal(Schedule):
 
 def as_schedule(owner: str, field: str, value: Any, low: float, high: float, *, open_low: bool = False) -> "Schedule":
     """Schedule of a parameter given as a number or a schedule, checked against its range.
+
+    Args:
+        owner: whose parameter it is, for messages.
+        field: name of the parameter, for messages.
+        value: a number, or a schedule.
+        low: smallest allowed value.
+        high: largest allowed value.
+        open_low: whether `low` itself is refused.
 
     Raises:
         ConfigurationError: neither a number nor a schedule, or a value out of [low, high] (or (low, high]).

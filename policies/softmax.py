@@ -58,6 +58,9 @@ class Softmax(Policy):
     `temperature` is a number or schedule > 0 in units of the action values: towards 0 the choice becomes greedy
     (ties shared equally), towards infinity uniform.
 
+    Attributes:
+        temperature: a number or schedule above 0, in units of the action values.
+
     Raises:
         ConfigurationError: `temperature` is not positive.
 

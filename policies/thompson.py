@@ -72,6 +72,10 @@ class ThompsonBeta(Policy):
     S = Q(s, a) N(s, a) is the sum of its rewards, N = N(s, a): rewards of 0 and 1 are successes and failures, and those
     between count as fractions of both. `successes` and `failures` are the prior's; 1 and 1 is uniform.
 
+    Attributes:
+        successes: of the prior, above 0.
+        failures: of the prior, above 0.
+
     Raises:
         ConfigurationError: `successes` or `failures` is not positive.
 
@@ -103,6 +107,11 @@ class ThompsonGaussian(Policy):
 
     Rewards have the known `standard_deviation`; the prior of every mean is normal with `prior_mean` and
     `prior_standard_deviation`, all in units of the rewards.
+
+    Attributes:
+        standard_deviation: known standard deviation of the rewards, above 0.
+        prior_mean: mean of the prior.
+        prior_standard_deviation: standard deviation of the prior, above 0.
 
     Raises:
         ConfigurationError: a standard deviation is not positive.

@@ -9,7 +9,11 @@ from velodrome.policies.policy import Ties
 
 
 def best_value(action_values: Sequence[float]) -> float:
-    """Largest of a state's action values."""
+    """Largest of a state's action values.
+
+    Args:
+        action_values: of a state, float64 (A,).
+    """
     best = action_values[0]
     for action in range(1, len(action_values)):
         if action_values[action] > best:
@@ -29,7 +33,12 @@ def greedy_first(action_values: Sequence[float], rng: np.random.Generator) -> in
 
 
 def greedy_random(action_values: Sequence[float], rng: np.random.Generator) -> int:
-    """Action of the largest value; of several, one of them uniformly at random, by one draw."""
+    """Action of the largest value; of several, one of them uniformly at random, by one draw.
+
+    Args:
+        action_values: of a state, float64 (A,).
+        rng: random stream with NumPy's `Generator` methods.
+    """
     best = action_values[0]
     num_ties = 1
     first = 0

@@ -106,6 +106,10 @@ class UCB(Policy):
     N(s, a) counts how often the action was taken in the state, N(s) is their sum. `confidence` is a number or
     schedule >= 0, in units of the action values.
 
+    Attributes:
+        confidence: weight of the bonus, a number or schedule of at least 0, in units of the action values.
+        ties: how a tie for the best action is broken: at "random", or to the "first", which has the lowest index.
+
     Raises:
         ConfigurationError: `confidence` is negative, or `ties` is neither "random" nor "first".
 
@@ -137,5 +141,9 @@ class UCB(Policy):
 
 
 def ucb1(*, ties: Ties = "random") -> UCB:
-    """UCB1 of Auer, Cesa-Bianchi & Fischer (2002): `ucb` with confidence √2, for rewards in [0, 1]."""
+    """UCB1 of Auer, Cesa-Bianchi & Fischer (2002): `ucb` with confidence √2, for rewards in [0, 1].
+
+    Args:
+        ties: how a tie for the best action is broken: at "random", or to the "first", which has the lowest index.
+    """
     return UCB(confidence=math.sqrt(2.0), ties=ties)

@@ -107,7 +107,7 @@ def test_the_speed_tables_are_what_was_measured(benchmarks):
     blocks = []
     for page in tables.PAGES:
         text = page.read_text(encoding="utf-8")
-        assert tables.rewritten(text, page.name) == text, f"{page.name}: run python benchmarks/tables.py --rewrite"
+        assert tables.rewritten(text) == text, f"{page.name}: run python benchmarks/tables.py --rewrite"
         blocks += [found["what"].split()[0] for found in tables.BLOCK.finditer(text)]
     assert {*blocks} == {"summary", *tables.BENCHMARKS}
 
@@ -133,7 +133,7 @@ def kept(benchmarks, tmp_path, capsys):
 def test_a_speed_table_is_written_from_what_a_run_left(kept):
     import tables
 
-    page = tables.rewritten(_page("compiled_vs_c"), "page.md", kept)
+    page = tables.rewritten(_page("compiled_vs_c"), kept)
     assert page.startswith("before\n<!-- speed: compiled_vs_c -->\n\n**one long run**\n")
     assert page.endswith("<!-- end of speed -->\nafter\n")
     assert "by hand" not in page
@@ -142,35 +142,28 @@ def test_a_speed_table_is_written_from_what_a_run_left(kept):
     run = json.loads((kept / "compiled_vs_c.json").read_text(encoding="utf-8"))
     for fact in (run["date"], run["machine"]["processor"], run["versions"], "3 rounds; other programs took"):
         assert fact in page
-    assert tables.rewritten(page, "page.md", kept) == page
+    assert tables.rewritten(page, kept) == page
 
 
 def test_a_page_may_ask_for_one_table(kept):
     import tables
 
-    page = tables.rewritten(_page("compiled_vs_c short"), "page.md", kept)
+    page = tables.rewritten(_page("compiled_vs_c short"), kept)
     assert "short trials" in page
     assert "long run" not in page
-    assert "batch: not measured yet" in tables.rewritten(_page("compiled_vs_c short batch"), "page.md", kept)
+    assert "batch: not measured yet" in tables.rewritten(_page("compiled_vs_c short batch"), kept)
     with pytest.raises(KeyError, match="no benchmark 'compiled_vs_d'"):
-        tables.rewritten(_page("compiled_vs_d"), "page.md", kept)
+        tables.rewritten(_page("compiled_vs_d"), kept)
 
 
-@pytest.mark.parametrize(
-    ("name", "missing", "unmeasured"),
-    [
-        ("README.md", "not installed here", "not measured yet"),
-        ("README.ko.md", "여기에 설치되지 않음", "아직 재지 않음"),
-    ],
-)
-def test_the_summary_says_what_was_not_measured(kept, name, missing, unmeasured):
+def test_the_summary_says_what_was_not_measured(kept):
     import tables
 
     day = json.loads((kept / "compiled_vs_c.json").read_text(encoding="utf-8"))["date"]
-    lines = tables.rewritten(_page("summary"), name, kept).splitlines()
+    lines = tables.rewritten(_page("summary"), kept).splitlines()
     assert any(line.endswith(f"| 2.00 | {day} |") for line in lines)
-    assert any(line.endswith(f"| {missing} | {day} |") for line in lines)
-    assert sum(unmeasured in line for line in lines) == len(tables.RATIOS) + len(tables.TIMES) - 3
+    assert any(line.endswith(f"| not installed here | {day} |") for line in lines)
+    assert sum("not measured yet" in line for line in lines) == len(tables.RATIOS) + len(tables.TIMES) - 3
 
 
 @pytest.mark.parametrize(("text", "window"), [("hihello", 0), ("if you want", 4)])

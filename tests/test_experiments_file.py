@@ -638,7 +638,8 @@ def test_compare_takes_an_experiment_or_its_file_with_changes():
 def test_the_three_groups_of_arguments_are_declared_once():
     assert set(ExperimentFields.__annotations__) | {"agents", "environments"} == set(Experiment.model_fields)
     assert set(RunOptionFields.__annotations__) == {field.name for field in fields(RunOptions)}
-    flags = set(inspect.signature(application.compare).parameters)
+    flags = set(inspect.signature(application.compare).parameters) - {"trials"}
+    flags |= {field.name for field in fields(application.TrialOptions)}
     of_table = {"experiment", "on", "baseline", "threshold", "difference", "quiet", "json", "explain", "watch"}
     stopping = {"until_decided", "max_seeds"}
     assert flags - of_table <= set(CompareFields.__annotations__) | stopping

@@ -5,6 +5,7 @@ import json
 import re
 import time
 import warnings
+from html import unescape
 from itertools import pairwise
 from pathlib import Path
 
@@ -122,6 +123,15 @@ def test_korean_page_opens_in_korean(lake):
     assert same == set()
     with pytest.raises(ExperimentError, match="language must be one of en, ko"):
         playing_page_html(lake, language="fr")
+
+
+def test_a_notebook_displays_it_in_a_frame(lake):
+    shown = lake.playing_page('seed=1&hide="keys"', language="ko")
+    frame = shown._repr_html_()
+    assert frame.startswith('<iframe title="velodrome" lang="ko" data-address="seed=1&amp;hide=&quot;keys&quot;"')
+    assert unescape(re.search(r'srcdoc="([^"]*)"', frame)[1]) == playing_page_html(lake, language="ko")
+    assert "lang=" not in lake.playing_page()._repr_html_().partition("srcdoc")[0]
+    assert repr(shown) == "<FramedPage>"
 
 
 def test_what_a_page_cannot_show_is_said(lake):
@@ -290,6 +300,24 @@ def test_browser_plays_it_without_errors_or_requests(browser, page):
     assert {url.partition("#")[0] for url in asked} == {page.as_uri()}
     own = browser.execute_script("const own = Object.keys(window); return [typeof velodrome, own.includes('data')]")
     assert own == ["object", False]
+
+
+def test_in_a_frame_it_is_as_tall_as_it_needs_and_speaks_as_the_page_around(browser, lake, tmp_path):
+    around = tmp_path / "around.html"
+    frame = lake.playing_page("episode=0&seed=1&hide=live,keys")._repr_html_()
+    around.write_text(f'<!DOCTYPE html><html lang="ko"><meta charset="utf-8">{frame}</html>', encoding="utf-8")
+    open_at(browser, around, "")
+    height = "return document.querySelector('iframe').contentDocument.querySelector('#page')?.offsetHeight"
+    wait_for(lambda: browser.execute_script(height))
+    wait_for(
+        lambda: browser.find_element("css selector", "iframe").size["height"] == browser.execute_script(height) > 100
+    )
+    browser.switch_to.frame(0)
+    assert [state_of(browser, name) for name in ("language", "seed", "playing")] == ["ko", 1, False]
+    assert state_of(browser, "hide") == ["live", "keys"]
+    browser.switch_to.default_content()
+    assert browser.current_url == f"{around.as_uri()}#"
+    assert [entry["message"] for entry in browser.get_log("browser")] == []
 
 
 @pytest.mark.slow

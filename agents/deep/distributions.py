@@ -27,6 +27,9 @@ class Distribution(Configuration, ABC):
 class Quantile(Distribution):
     """Returns at `num_quantiles` equally likely quantiles, learnt by the quantile Huber loss.
 
+    Attributes:
+        num_quantiles: number of quantiles, at least 1.
+
     Source: Dabney et al. (2018), Distributional Reinforcement Learning with Quantile Regression. Deviation: 32
     quantiles instead of 200, which cost forty times as much.
     """
@@ -50,6 +53,11 @@ class Categorical(Distribution):
     """Probabilities of `num_atoms` returns, equally far apart from `low` to `high`, learnt by the cross-entropy.
 
     Returns beyond are taken for the nearest of them.
+
+    Attributes:
+        low: smallest return.
+        high: largest return, above `low`.
+        num_atoms: number of returns, at least 2.
 
     Source: Bellemare et al. (2017), A Distributional Perspective on Reinforcement Learning (C51).
     """

@@ -26,6 +26,11 @@ def q_network(
     squared error is twice the error: it is `q_learning` with twice the learning rate, on the same initial table, to the
     precision of float32. Its small random table breaks ties.
 
+    Args:
+        discount: discount rate γ in [0, 1].
+        learning_rate: step size of gradient descent, above 0, a number or a schedule.
+        epsilon: probability of a random action, a number or a schedule.
+
     Source: the lecture's Q-network on FrozenLake: 16 inputs and 4 outputs, weights uniform in [0, 0.01), gradient
     descent with 0.1, ε = 1/(i/50 + 10) in episode i, 2000 episodes. Deviations: 1. where an episode is truncated, the
     target bootstraps; the lecture takes every end for a termination; 2. the squared error is that of the taken action;
@@ -62,6 +67,14 @@ def dqn_2013(
 ) -> DQN:
     """The first DQN: Q-learning with a network and a replay, and no target network.
 
+    Args:
+        network: agent whose network the action values have, such as `MLP(hidden=[16])`.
+        discount: discount rate γ in [0, 1].
+        learning_rate: step size of Adam, above 0, a number or a schedule.
+        epsilon: probability of a random action, a number or a schedule.
+        replay: most steps that are kept to learn from.
+        terminal_reward: reward in the place of that of a step that terminates; the environment's own if None.
+
     Source: Mnih et al. (2013), Playing Atari with Deep Reinforcement Learning, in the form of the lecture on CartPole:
     one hidden layer of 16 rectifiers, Adam with 0.001, batches of 64 at every step from a replay of 50,000, reward -1
     where the pole falls, ε from 1 to 0 over 50 episodes. Deviations: 1. where an episode is truncated, the target
@@ -97,6 +110,15 @@ def dqn_2015(
     terminal_reward: float | None = -1.0,
 ) -> DQN:
     """The second DQN: the same with a target network, which is copied from the online one every few steps.
+
+    Args:
+        network: agent whose network the action values have, such as `MLP(hidden=[16])`.
+        discount: discount rate γ in [0, 1].
+        learning_rate: step size of Adam, above 0, a number or a schedule.
+        epsilon: probability of a random action, a number or a schedule.
+        replay: most steps that are kept to learn from.
+        target_every: steps between two copies to the target network.
+        terminal_reward: reward in the place of that of a step that terminates; the environment's own if None.
 
     Source: Mnih et al. (2015), Human-level control through deep reinforcement learning, in the form of the lecture on
     CartPole: as `dqn_2013`, the target copied every 5 steps, ε = 1/(i/10 + 1) in episode i. The lecture calls it Double

@@ -32,6 +32,10 @@ def sequence_loss(logits: Any, labels: Any, weights: Any = None, *, mask: Any = 
 def length_mask(lengths: ArrayLike, num_steps: int) -> NDArray[np.bool_]:
     """Which steps of sequences of these lengths exist, bool (batch, num_steps).
 
+    Args:
+        lengths: length of each sequence, whole numbers (batch,).
+        num_steps: steps of the padded sequences.
+
     Raises:
         ValueError: a length is not between 0 and num_steps.
     """

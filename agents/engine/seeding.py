@@ -16,13 +16,24 @@ def role_sequence(seed: int, role: Role, index: int = 0) -> np.random.SeedSequen
 
     It is `SeedSequence(seed).spawn(4)[k]` for the k-th role; an `index` above 0 numbers further streams of the
     same role, such as a second environment's.
+
+    Args:
+        seed: of the run, at least 0.
+        role: what the stream is for.
+        index: number of the stream among those of the role.
     """
     spawn_key = (ROLES.index(role), index) if index else (ROLES.index(role),)
     return np.random.SeedSequence(seed, spawn_key=spawn_key)
 
 
 def role_generator(seed: int, role: Role, index: int = 0) -> np.random.Generator:
-    """PCG64 generator of one role of the run with `seed`."""
+    """PCG64 generator of one role of the run with `seed`.
+
+    Args:
+        seed: of the run, at least 0.
+        role: what the stream is for.
+        index: number of the stream among those of the role.
+    """
     return np.random.Generator(np.random.PCG64(role_sequence(seed, role, index)))
 
 
@@ -34,7 +45,13 @@ def fresh_seed() -> int:
 # Every agent of a comparison meets the same environment streams.
 @lru_cache(maxsize=4096)
 def environment_seed(seed: int, role: Role = "environment", index: int = 0) -> int:
-    """Integer for `env.reset(seed=…)`, in [0, 2**31) so that every environment accepts it."""
+    """Integer for `env.reset(seed=…)`, in [0, 2**31) so that every environment accepts it.
+
+    Args:
+        seed: of the run, at least 0.
+        role: what the stream is for.
+        index: number of the stream among those of the role.
+    """
     return int(role_sequence(seed, role, index).generate_state(1)[0] >> 1)
 
 

@@ -30,7 +30,12 @@ class NotConvergedError(VelodromeError, ArithmeticError):
 
 @dataclass(frozen=True)
 class ExactValue:
-    """Success probability (None without a rule that the model can decide) and expected undiscounted return."""
+    """Success probability (None without a rule that the model can decide) and expected undiscounted return.
+
+    Attributes:
+        success_rate: probability of success in [0, 1]; None without a rule that the model can decide.
+        expected_return: expected sum of an episode's rewards, undiscounted.
+    """
 
     success_rate: float | None
     expected_return: float
@@ -74,6 +79,10 @@ def evaluate_policy(model: TransitionModel, policy: np.ndarray, success: np.ndar
 def best_possible(model: TransitionModel, success: np.ndarray | None) -> ExactValue:
     """Largest success probability and largest expected return that any policy can reach, each on its own.
 
+    Args:
+        model: transition model of the environment.
+        success: whether each outcome of the model is a success, bool; None where nothing says so.
+
     Raises:
         NotConvergedError: there is no time limit and the optimum is not finite.
         ValueError: the successes are not those of the model's outcomes.
@@ -93,7 +102,11 @@ def best_possible(model: TransitionModel, success: np.ndarray | None) -> ExactVa
 
 
 def random_policy(model: TransitionModel) -> np.ndarray:
-    """The uniformly random policy, float64 (S, A)."""
+    """The uniformly random policy, float64 (S, A).
+
+    Args:
+        model: transition model of the environment.
+    """
     return np.full((model.num_states, model.num_actions), 1.0 / model.num_actions)
 
 
@@ -117,6 +130,12 @@ def optimal_action_values(
     model: TransitionModel, discount: float, tolerance: float, max_sweeps: int = MAX_SWEEPS
 ) -> np.ndarray:
     """Action values of the best stationary policy without time limit, float64 (S, A), by value iteration.
+
+    Args:
+        model: transition model of the environment.
+        discount: discount rate γ in [0, 1].
+        tolerance: largest change of a value in the last sweep, at least 0.
+        max_sweeps: most sweeps over all states.
 
     Raises:
         NotConvergedError: a sweep still changes more than `tolerance` after `max_sweeps`.

@@ -168,6 +168,9 @@ def diameter(model: TransitionModel) -> float:
     to another depend on how many the episode has taken; they are those of the best moment. Infinite where a state may
     never be reached again.
 
+    Args:
+        model: transition model of the environment.
+
     Raises:
         TooLargeError: it takes too long: there are as many targets as states.
 

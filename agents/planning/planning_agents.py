@@ -140,6 +140,9 @@ class Plan(Learner):
 class ValueIteration(PlanningAgent):
     """Value iteration: V(s) = max_a Σ p (r + γ V(s')) until no value changes by more than `tolerance`.
 
+    Attributes:
+        tolerance: largest change of a value in the last sweep, at least 0.
+
     Raises:
         ConfigurationError: a parameter is out of range.
         NotConvergedError: from `train`, where undiscounted values grow for ever.
@@ -159,6 +162,9 @@ class ValueIteration(PlanningAgent):
 
 class PolicyIteration(PlanningAgent):
     """Policy iteration: solve the policy's values, act greedily on them, until the policy stays.
+
+    Attributes:
+        max_iterations: most policies to evaluate, at least 1.
 
     Raises:
         ConfigurationError: a parameter is out of range; the discount must be below 1.

@@ -23,6 +23,9 @@ class NotRestorableError(VelodromeError, ValueError):
 def environment_streams(env: gym.Env[Any, Any]) -> dict[str, Any]:
     """Streams of the environment, of its wrappers and of their action and observation spaces, by name.
 
+    Args:
+        env: environment; it is not changed.
+
     Raises:
         NotRestorableError: a stream is of a kind that cannot be written down.
     """
@@ -34,6 +37,10 @@ def environment_streams(env: gym.Env[Any, Any]) -> dict[str, Any]:
 
 def restore_environment_streams(env: gym.Env[Any, Any], data: dict[str, Any]) -> None:
     """Give `env` the streams that `environment_streams` wrote down.
+
+    Args:
+        env: environment of the same kind, made anew.
+        data: what `environment_streams` gave.
 
     Raises:
         NotRestorableError: it has other streams.

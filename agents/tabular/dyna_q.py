@@ -81,6 +81,9 @@ class DynaQ(TabularAgent):
     The model remembers the last outcome of each pair, as for a deterministic environment. Planning draws pairs
     uniformly from those seen, and uses the learning rate of the real step.
 
+    Attributes:
+        planning_steps: updates from the model after each step, at least 0.
+
     Raises:
         ConfigurationError: `planning_steps` is not a whole number of at least 0.
 

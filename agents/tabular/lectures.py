@@ -13,7 +13,13 @@ from velodrome.policies.schedules import Harmonic, Schedule, SteppedHarmonic
 
 
 def dummy_q(*, discount: float = 1.0, learning_rate: float | Schedule = 1.0, ties: Ties = "random") -> QLearning:
-    """Dummy Q-learning: greedy, ties broken uniformly at random, Q = r + max Q'."""
+    """Dummy Q-learning: greedy, ties broken uniformly at random, Q = r + max Q'.
+
+    Args:
+        discount: discount rate γ in [0, 1].
+        learning_rate: step size α in (0, 1], a number or a schedule.
+        ties: how a tie for the best action is broken: at "random", or to the "first", which has the lowest index.
+    """
     return QLearning(discount=discount, learning_rate=learning_rate, policy=Greedy(ties=ties))
 
 
@@ -24,7 +30,14 @@ def epsilon_greedy_q(
     epsilon: float | Schedule = SteppedHarmonic(100),  # noqa: B008 - frozen
     ties: Ties = "first",
 ) -> QLearning:
-    """Decayed ε-greedy: ε = 1/((i // 100) + 1) in episode i; the greedy part takes the first index."""
+    """Decayed ε-greedy: ε = 1/((i // 100) + 1) in episode i; the greedy part takes the first index.
+
+    Args:
+        discount: discount rate γ in [0, 1].
+        learning_rate: step size α in (0, 1], a number or a schedule.
+        epsilon: probability of a random action, a number or a schedule.
+        ties: how a tie for the best action is broken: at "random", or to the "first", which has the lowest index.
+    """
     return QLearning(discount=discount, learning_rate=learning_rate, policy=EpsilonGreedy(epsilon=epsilon, ties=ties))
 
 
@@ -35,7 +48,14 @@ def noise_q(
     scale: float | Schedule = Harmonic(),  # noqa: B008 - frozen
     ties: Ties = "first",
 ) -> QLearning:
-    """Random noise: argmax of Q + N(0, 1)/(i + 1) in episode i, Q = r + γ max Q'."""
+    """Random noise: argmax of Q + N(0, 1)/(i + 1) in episode i, Q = r + γ max Q'.
+
+    Args:
+        discount: discount rate γ in [0, 1].
+        learning_rate: step size α in (0, 1], a number or a schedule.
+        scale: standard deviation of the noise, a number or a schedule.
+        ties: how a tie for the best action is broken: at "random", or to the "first", which has the lowest index.
+    """
     return QLearning(discount=discount, learning_rate=learning_rate, policy=RandomNoise(scale=scale, ties=ties))
 
 
@@ -46,7 +66,14 @@ def discounted_q(
     scale: float | Schedule = Harmonic(),  # noqa: B008 - frozen
     ties: Ties = "first",
 ) -> QLearning:
-    """Discounted reward: the decayed noise with the slides' γ = 0.9, which prefers the shortest path."""
+    """Discounted reward: the decayed noise with the slides' γ = 0.9, which prefers the shortest path.
+
+    Args:
+        discount: discount rate γ in [0, 1].
+        learning_rate: step size α in (0, 1], a number or a schedule.
+        scale: standard deviation of the noise, a number or a schedule.
+        ties: how a tie for the best action is broken: at "random", or to the "first", which has the lowest index.
+    """
     return noise_q(discount=discount, learning_rate=learning_rate, scale=scale, ties=ties)
 
 
@@ -57,5 +84,12 @@ def stochastic_q(
     scale: float | Schedule = Harmonic(),  # noqa: B008 - frozen
     ties: Ties = "first",
 ) -> QLearning:
-    """For the slippery lake: the decayed noise with a learning rate, Q = (1-α) Q + α (r + γ max Q')."""
+    """For the slippery lake: the decayed noise with a learning rate, Q = (1-α) Q + α (r + γ max Q').
+
+    Args:
+        discount: discount rate γ in [0, 1].
+        learning_rate: step size α in (0, 1], a number or a schedule.
+        scale: standard deviation of the noise, a number or a schedule.
+        ties: how a tie for the best action is broken: at "random", or to the "first", which has the lowest index.
+    """
     return noise_q(discount=discount, learning_rate=learning_rate, scale=scale, ties=ties)

@@ -77,6 +77,9 @@ class NStepQ(TabularAgent):
     A pair's learning rate is the one of the step at which it was visited; at an episode's end the pairs still in
     the ring are updated from the newest to the oldest.
 
+    Attributes:
+        n: steps of rewards in a target before it bootstraps, at least 1.
+
     Raises:
         ConfigurationError: `n` is not a whole number of at least 1.
 
@@ -111,6 +114,9 @@ class NStepQ(TabularAgent):
 
 class NStepSarsa(NStepQ):
     """n-step Sarsa; n = 1 is Sarsa.
+
+    Attributes:
+        n: steps of rewards in a target before it bootstraps, at least 1.
 
     Source: Sutton & Barto (2018), section 7.2.
     """

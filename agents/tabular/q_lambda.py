@@ -100,6 +100,10 @@ class QLambda(TabularAgent):
     "accumulating" (Watkins) or "replacing" (Singh & Sutton 1996). A trace below 1e-10 is dropped. Every traced pair
     learns with the learning rate of the step that made the error, on the "visits" clock that of the pair just visited.
 
+    Attributes:
+        trace_decay: λ in [0, 1].
+        traces: "accumulating" traces add 1 at each visit, "replacing" ones are set to 1.
+
     Raises:
         ConfigurationError: `trace_decay` leaves [0, 1], or `traces` is neither of the two.
 

@@ -81,6 +81,9 @@ class UCBTuned(OwnPolicyBandit):
     n = N(s, a), t their sum, and V is an upper bound of the action's variance, which 1/4 bounds for rewards in [0, 1].
     One bandit a state, as `bandit`.
 
+    Attributes:
+        ties: how a tie for the best action is broken: at "random", or to the "first", which has the lowest index.
+
     Raises:
         ConfigurationError: `ties` is neither "random" nor "first".
 

@@ -129,6 +129,9 @@ def least_tired(observation: int) -> int:
     For `velodrome/RecommenderSession-v0` with its default arguments, whose observation it takes apart, as
     `rule('velodrome.envs.applications:least_tired')`.
 
+    Args:
+        observation: as `step` gives it.
+
     Raises:
         ValueError: the observation is none of that session.
     """

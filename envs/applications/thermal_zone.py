@@ -197,6 +197,9 @@ def thermostat(observation: int) -> int:
 
     For `velodrome/ThermalZone-v0` with its default arguments, whose observation it takes apart.
 
+    Args:
+        observation: as `step` gives it.
+
     Raises:
         IndexError: the observation is none of that zone.
     """
@@ -204,7 +207,11 @@ def thermostat(observation: int) -> int:
 
 
 def early_thermostat(observation: int) -> int:
-    """Comfort from 5 to 18, so early that nobody is cold at 8 in any weather, else eco; otherwise as `thermostat`."""
+    """Comfort from 5 to 18, so early that nobody is cold at 8 in any weather, else eco; otherwise as `thermostat`.
+
+    Args:
+        observation: as `step` gives it.
+    """
     return EARLY_THERMOSTAT[_default_zone().describe(observation)[0]]
 
 

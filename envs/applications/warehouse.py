@@ -156,6 +156,9 @@ def shortest_way(observation: int) -> int:
 
     For `velodrome/Warehouse-v0` with its default arguments, whose observation it takes apart, as
     `rule('velodrome.envs.applications:shortest_way')`.
+
+    Args:
+        observation: as `step` gives it.
     """
     _, order, cell = _default_hall().describe(observation)
     goal = order if order >= 0 else _cell_of(b"D")
@@ -165,7 +168,11 @@ def shortest_way(observation: int) -> int:
 
 
 def charge_first(observation: int) -> int:
-    """`shortest_way` where the charge is a fifth more than it needs, else to the charger, until it is."""
+    """`shortest_way` where the charge is a fifth more than it needs, else to the charger, until it is.
+
+    Args:
+        observation: as `step` gives it.
+    """
     charge, order, cell = _default_hall().describe(observation)
     desk, charger = _cell_of(b"D"), _cell_of(b"C")
     needed = _steps_to(desk)[cell] + 1

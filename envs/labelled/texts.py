@@ -9,6 +9,7 @@ from velodrome.checks import did_you_mean
 from velodrome.envs.labelled.datasets.checks import DatasetError
 from velodrome.envs.labelled.datasets.files import existing_path
 
+#: The texts of the lecture, by their names.
 TEXTS = {
     "hello": "hello",
     "hihello": "hihello",

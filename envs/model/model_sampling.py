@@ -28,6 +28,9 @@ def reason_not_sampled_from_model(env: gym.Env[Any, Any]) -> str | None:
 
     None promises: one uniform number per reset and per step from env.unwrapped.np_random, a PCG64, and
     outcome = argmax(cumulative > uniform), index 0 if none exceeds it. Asking changes nothing.
+
+    Args:
+        env: environment with a transition model.
     """
     unwrapped = env.unwrapped
     return reason_wrapped(env) or _reason_by_class(unwrapped) or reason_by_draws(unwrapped)
@@ -92,7 +95,12 @@ def _reason_by_render_mode(unwrapped: gym.Env[Any, Any]) -> str | None:
 
 @dataclass(frozen=True)
 class EnvironmentPosition:
-    """Where an episode stands: its state, and the steps taken as its TimeLimit counts them."""
+    """Where an episode stands: its state, and the steps taken as its TimeLimit counts them.
+
+    Attributes:
+        state: number of the state.
+        elapsed_steps: steps of the episode so far.
+    """
 
     state: int
     elapsed_steps: int
@@ -151,6 +159,9 @@ def _write_wrapper(layer: Any, elapsed_steps: int) -> None:
 
 def read_position(env: gym.Env[Any, Any]) -> EnvironmentPosition:
     """The position of `env`; elapsed_steps is 0 where no TimeLimit counts them.
+
+    Args:
+        env: environment that was reset.
 
     Raises:
         ValueError: if the environment has no integer state, or was not reset.

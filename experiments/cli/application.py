@@ -12,6 +12,8 @@ from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
 from velodrome.experiments.cli.streams import heed_width, leave, make_printable, replacement_lines, say
+from velodrome.experiments.cli.trial_options import TrialOptions
+from velodrome.experiments.cli.whole_number import Whole
 from velodrome.experiments.errors import ExperimentError
 
 Kind = Literal["agents", "policies", "schedules", "distributions", "environments", "wrappers", "experiments"]
@@ -21,31 +23,7 @@ TOO_MANY_FILES = (
 )
 # Nearer than the library's own suggestions: --agent is not --save.
 _NEAR = 0.75
-_LARGEST_EXACT_FLOAT = 2.0**53
 
-
-def _whole_number(_: Any, tokens: Any) -> int:
-    """The whole number of an option, written as 100000 or 1e5.
-
-    Raises:
-        ValueError: it is none.
-    """
-    text = tokens[0].value
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.5
-    if not value.is_integer() or abs(value) > _LARGEST_EXACT_FLOAT:
-        raise ValueError(f"must be a whole number such as 100000, got {text!r}")
-    return int(value)
-
-
-# The library's own reading would make 3 of 2.7.
-Whole = Annotated[int, Parameter(converter=_whole_number)]
 
 app = App(
     name="velodrome",
@@ -59,6 +37,9 @@ app = App(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
+
+    Args:
+        arguments: as on the command line, without the program's name; those of this process if None.
 
     Returns:
         0; 1 where trials failed or did not reproduce; 2 for bad input, with one line on standard error; 130 for
@@ -219,15 +200,7 @@ def compare(
     baseline: str | None = None,
     threshold: float | None = None,
     difference: float | None = None,
-    out: Path = Path("results"),
-    workers: Whole | None = None,
-    cluster: str | None = None,
-    trial_timeout: float | None = None,
-    trial_memory: str | None = None,
-    checkpoint_every: float = 300.0,
-    retry_failed: Annotated[bool, Parameter(negative="")] = False,
-    strict: Annotated[bool, Parameter(negative="")] = False,
-    track: list[str] | None = None,
+    trials: TrialOptions | None = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
     explain: Annotated[bool, Parameter(negative="")] = False,
@@ -262,15 +235,7 @@ def compare(
         baseline: agent that the others are compared with; the best by default.
         threshold: success rate whose first episode is looked for; 0.8 of the best possible by default.
         difference: smallest difference that matters, for the number of seeds that it needs.
-        out: folder of the store; experiments in one folder share their trials.
-        workers: trials that run at the same time, all cores by default; 0 runs them in this process, one by one.
-        cluster: run on Dask instead: local:N, or tcp://host:port or tls://host:port of a scheduler.
-        trial_timeout: seconds that a trial may take before it counts as failed, importing and compiling not counted.
-        trial_memory: memory that a trial may take before it counts as failed, such as 2GB.
-        checkpoint_every: seconds between two saves inside a trial that does not run compiled.
-        retry_failed: run stored trials that failed again.
-        strict: refuse to run if the checks before running warn of something.
-        track: report every trial to a tracker: tensorboard, wandb or mlflow, each with :ARGUMENT; may be repeated.
+        trials: how they are run.
         quiet: show no progress.
         json: print one JSON object with all rows and pairs instead of the table.
         explain: explain the words of the table below it.
@@ -283,15 +248,10 @@ def compare(
         "seeds": seeds, "episodes": episodes, "steps": steps, "epochs": epochs,
         "evaluation_episodes": evaluation_episodes, "evaluate_every": evaluate_every, "snapshots": snapshots,
     }  # fmt: skip
-    run_options = {
-        "workers": workers, "cluster": cluster, "trial_timeout": trial_timeout, "trial_memory": trial_memory,
-        "checkpoint_every": checkpoint_every, "retry_failed": retry_failed, "strict": strict,
-    }  # fmt: skip
     options = AnalysisOptions(metric=metric, baseline=baseline, threshold=threshold, difference=difference)
     return compare_command(
-        experiment, on or (), changes=changes, out=out, until_decided=until_decided, max_seeds=max_seeds,
-        options=options, run_options=run_options, track=track or (), quiet=quiet, as_json=json,
-        explain=explain, watch=watch,
+        experiment, on or (), changes=changes, trials=trials or TrialOptions(), until_decided=until_decided,
+        max_seeds=max_seeds, options=options, quiet=quiet, as_json=json, explain=explain, watch=watch,
     )  # fmt: skip
 
 
@@ -314,15 +274,7 @@ def tune(
     metric: str | None = None,
     baseline: str | None = None,
     difference: float | None = None,
-    out: Path = Path("results"),
-    workers: Whole | None = None,
-    cluster: str | None = None,
-    trial_timeout: float | None = None,
-    trial_memory: str | None = None,
-    checkpoint_every: float = 300.0,
-    retry_failed: Annotated[bool, Parameter(negative="")] = False,
-    strict: Annotated[bool, Parameter(negative="")] = False,
-    track: list[str] | None = None,
+    trials: TrialOptions | None = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
     explain: Annotated[bool, Parameter(negative="")] = False,
@@ -352,15 +304,7 @@ def tune(
         metric: what decides, in both stages, such as greedy_return.
         baseline: agent that the others are compared with; the best by default.
         difference: smallest difference that matters, for the number of seeds that it needs.
-        out: folder of the store; experiments in one folder share their trials.
-        workers: trials that run at the same time, all cores by default; 0 runs them in this process, one by one.
-        cluster: run on Dask instead: local:N, or tcp://host:port or tls://host:port of a scheduler.
-        trial_timeout: seconds that a trial may take before it counts as failed, importing and compiling not counted.
-        trial_memory: memory that a trial may take before it counts as failed, such as 2GB.
-        checkpoint_every: seconds between two saves inside a trial that does not run compiled.
-        retry_failed: run stored trials that failed again.
-        strict: refuse to run if the checks before running warn of something.
-        track: report every trial to a tracker: tensorboard, wandb or mlflow, each with :ARGUMENT; may be repeated.
+        trials: how they are run.
         quiet: show no progress.
         json: print one JSON object with all rows, pairs and how agents were tuned instead of the table.
         explain: explain the words of the table below it.
@@ -376,15 +320,38 @@ def tune(
         "configurations": configurations, "tuning_seeds": tuning_seeds, "sampler": sampler,
         "halving": not no_halving, "tuning_seed": tuning_seed, "one_setting": one_setting,
     }  # fmt: skip
-    run_options = {
-        "workers": workers, "cluster": cluster, "trial_timeout": trial_timeout, "trial_memory": trial_memory,
-        "checkpoint_every": checkpoint_every, "retry_failed": retry_failed, "strict": strict,
-    }  # fmt: skip
     return tune_command(
-        experiment, changes=changes, out=out, tuning=tuning,
+        experiment, changes=changes, trials=trials or TrialOptions(), tuning=tuning,
         options=AnalysisOptions(metric=metric, baseline=baseline, difference=difference),
-        run_options=run_options, track=track or (), quiet=quiet, as_json=json, explain=explain,
+        quiet=quiet, as_json=json, explain=explain,
     )  # fmt: skip
+
+
+@app.command
+def grade(
+    assignment: Path,
+    submission: Path,
+    /,
+    *,
+    json: Path | None = None,
+    out: Path | None = None,
+    language: Literal["en", "ko"] = "en",
+) -> None:
+    """Grade what students handed in: exact scores of policies, action values, updates and learners.
+
+    A submission runs in a process of its own, in an empty folder, with limits of time, memory and output; scores are
+    computed in the grader's. The exit code is 0 where there is a grade, whatever its points.
+
+    Args:
+        assignment: TOML file of the questions, their points and the limits.
+        submission: a Python file; or a folder of them, or with a folder for each student, for a line each.
+        json: file for all that is known of the grade.
+        out: CSV to write a line for each submission to.
+        language: of what is printed, English or Korean.
+    """
+    from velodrome.experiments.cli.grade import grade_command
+
+    grade_command(assignment, submission, json_file=json, out=out, language=language)
 
 
 @app.command
@@ -473,6 +440,7 @@ def show(
     *what: str,
     on: list[str] | None = None,
     html: Path | None = None,
+    film: Path | None = None,
     kind: list[str] | None = None,
     agent: str | None = None,
     environment: str | None = None,
@@ -493,14 +461,17 @@ def show(
     shows the mean over seeds. An experiment in place of a folder is first run with snapshots, into results. Modules
     that stored environments name are imported and run.
 
-    With --html it writes one page that plays how they learnt, side by side, and needs no server. For an experiment, or
-    agents with --on, a few seeds are trained for it and not stored.
+    With --html it writes one page that plays how they learnt, side by side, and needs no server; with --film a film of
+    the same, for slides and READMEs. For an experiment, or agents with --on, seeds are trained for it and not stored.
 
     Args:
-        what: folder of a store, or of an agent that `velodrome run --save` wrote; or an experiment; with --html and
-            --on also agents as expressions.
-        on: environment in which a saved agent is shown, such as FrozenLake-v1; with --html, in which agents learn.
+        what: folder of a store, or of an agent that `velodrome run --save` wrote; or an experiment; with --html or
+            --film and --on also agents as expressions.
+        on: environment in which a saved agent is shown, such as FrozenLake-v1; with --html or --film, in which agents
+            learn.
         html: page that plays, to write instead of pictures.
+        film: film of up to four agents that learn side by side, to write instead of pictures: a .gif, or an animated
+            .png or .apng.
         kind: of picture: values, action_values, visits, learning, exploration, optimum, or all; may be repeated.
         agent: only this one, a label of the store.
         environment: only this one, a label of the store.
@@ -508,26 +479,27 @@ def show(
         experiment: its name; the latest by default.
         out: folder for the pictures; EXPERIMENT/pictures in the store's, or pictures in the agent's by default.
         format: of the pictures, png by default; text or latex prints the table of action values instead.
-        seeds: with --html, number of seeds to train, 5 by default.
-        episodes: with --html, training episodes of every trial instead of the experiment's budgets.
-        steps: with --html, training steps of every trial, likewise.
-        snapshots: with --html, moments of each training that are shown, 81 by default.
+        seeds: with --html or --film, number of seeds to train, 5 by default, 30 for a film alone.
+        episodes: with --html or --film, training episodes of every trial instead of the experiment's budgets.
+        steps: with --html or --film, training steps of every trial, likewise.
+        snapshots: with --html or --film, moments of each training that are shown, 81 by default, 61 for a film alone.
         language: of the captions, or of the page when it opens, English or Korean.
-        quiet: with --html, show no progress.
+        quiet: with --html or --film, show no progress.
     """
     changes = {"seeds": seeds, "episodes": episodes, "steps": steps, "snapshots": snapshots}
-    if html is not None:
+    if html is not None or film is not None:
         from velodrome.experiments.cli.playing_page import playing_page_command
 
-        _refuse({"kind": kind, "seed": seed, "out": out, "format": format}, "of pictures, and --html writes a page")
+        option = "--html writes a page" if film is None else "--film writes a film"
+        _refuse({"kind": kind, "seed": seed, "out": out, "format": format}, f"of pictures, and {option}")
         playing_page_command(
-            what, on or (), html=html, agent=agent, environment=environment, language=language, experiment=experiment,
-            changes=changes, quiet=quiet,
+            what, on or (), html=html, film=film, agent=agent, environment=environment, language=language,
+            experiment=experiment, changes=changes, quiet=quiet,
         )  # fmt: skip
         return
     from velodrome.experiments.cli.show_learnt import show_command
 
-    _refuse(changes | {"quiet": quiet or None}, "of a page: add --html FILE")
+    _refuse(changes | {"quiet": quiet or None}, "of a page or a film: add --html FILE or --film FILE")
     if len(what) != 1 or len(on or ()) > 1:
         raise ExperimentError(
             "give one folder of a store or of a saved agent, such as results, or one experiment; and one --on at most"
@@ -630,6 +602,25 @@ def repair(directory: Path, /) -> None:
 
     for line in repair_store(directory).lines():
         say(line)
+
+
+@app.command
+def schema(*, out: Path | None = None) -> None:
+    """Print the JSON schema of experiment files, by which an editor completes and checks them.
+
+    Write it beside the files, and let their first line be: #:schema ./experiment.schema.json
+
+    Args:
+        out: file to write it to, such as experiment.schema.json, instead of printing it.
+    """
+    from velodrome.agents.resuming.whole_files import write_whole
+    from velodrome.experiments.specification.schema import experiment_schema_text
+
+    if out is None:
+        print(experiment_schema_text(), end="")
+    else:
+        write_whole(out, experiment_schema_text())
+        say(out)
 
 
 @app.command

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from velodrome.agents.resuming.whole_files import write_whole
-from velodrome.experiments.cli.folders import check_folder, experiment_folder
+from velodrome.experiments.cli.folders import experiment_folder
 from velodrome.experiments.cli.kept_picture import write_learning_curves
 from velodrome.experiments.cli.secondary import secondary
 from velodrome.experiments.cli.streams import holds_all, say
+from velodrome.experiments.cli.trial_options import TrialOptions
 from velodrome.experiments.cli.without_file import fields_without_file, one_experiment
 from velodrome.experiments.errors import AllTrialsFailedError
 from velodrome.experiments.reporting.tables import format_table, table_data, terminal_table
@@ -44,12 +45,10 @@ def compare_command(
     on: Sequence[str],
     *,
     changes: dict[str, int | None],
-    out: Path,
+    trials: TrialOptions,
     until_decided: bool,
     max_seeds: int | None,
     options: AnalysisOptions,
-    run_options: dict[str, Any],
-    track: Sequence[str],
     quiet: bool,
     as_json: bool,
     explain: bool,
@@ -61,35 +60,30 @@ def compare_command(
         names: the name or path of an experiment; or agents as expressions, with labels or without.
         on: environments for these agents, likewise; none with an experiment.
         changes: fields of the experiment in place of the file's, where they are not None.
-        out: folder of the store.
+        trials: how they are run, and where they are kept.
         until_decided: see `vd.compare`.
         max_seeds: likewise.
         options: of the table.
-        run_options: fields of `RunOptions`.
-        track: trackers, as texts.
         quiet: show no progress.
         as_json: print JSON in place of the table.
         explain: whether the table's words are explained.
         watch: whether a page shows the run, beside the table.
     """
-    from velodrome.experiments.running.run_plan import RunOptions, run_plan
+    from velodrome.experiments.running.run_plan import run_plan
     from velodrome.experiments.running.run_until_decided import UntilDecided, run_until_decided
-    from velodrome.experiments.tracking.tracker import open_tracker
 
     rule = UntilDecided.checked(until_decided, max_seeds, changes["seeds"], options.metric)
     # What an experiment names may change the current folder; what is printed stays as it was given.
-    given, out = out, store_path(out).parent
+    given, out = trials.out, store_path(trials.out).parent
     fields = fields_without_file(names, on, changes) if on else None
     plan = (read_experiment(one_experiment(names), **changes) if fields is None else Experiment(**fields)).plan()
     options.check(list(plan.agents))
-    trackers = [open_tracker(text, out) for text in track]
-    check_folder(out, "--out", given)
+    how = trials.run_options(out)
     with _watched(watch, out, plan.name, options) as page:
 
-        def run(how: RunOptions) -> Results:
+        def run(how: "RunOptions") -> Results:
             return run_plan(plan, how) if rule is None else run_until_decided(plan, how, rule)
 
-        how = RunOptions(out=out, track=trackers, **run_options)
         results = run_and_tell(run, plan.name, how, given, quiet=quiet, page=page)
         if page is not None:
             page.results = results
@@ -101,10 +95,8 @@ def compare_command(
         print_results(results, options, shown, given, has_file=fields is not None, explain=explain)
     if not results.failures:
         return 0
-    asked_for: dict[str, Any] = {"on": on} | changes | {"out": given, "track": track, "watch": watch}
+    asked_for: dict[str, Any] = {"on": on} | changes | trials.asked_for() | {"watch": watch}
     asked_for |= {"until_decided": until_decided, "max_seeds": max_seeds} | asdict(options)
-    # How often trials save their state decides nothing, and is never left out by the command line.
-    asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
     return tell_failures(results, command_words(names, asked_for | {"retry_failed": True}), as_json=as_json)
 
 

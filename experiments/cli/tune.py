@@ -1,6 +1,5 @@
 """`velodrome tune`: choose parameters on tuning seeds, and show what the chosen ones do on fresh seeds."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from velodrome.experiments.cli.compare import (
     tell_failures,
     write_folder,
 )
-from velodrome.experiments.cli.folders import check_folder, experiment_folder
+from velodrome.experiments.cli.folders import experiment_folder
+from velodrome.experiments.cli.trial_options import TrialOptions
 from velodrome.experiments.reporting.tables import table_data
 from velodrome.experiments.reporting.terminal import Terminal
 from velodrome.experiments.results.analysis import AnalysisOptions
@@ -26,11 +26,9 @@ def tune_command(
     name: str,
     *,
     changes: dict[str, Any],
-    out: Path,
+    trials: TrialOptions,
     tuning: dict[str, Any],
     options: AnalysisOptions,
-    run_options: dict[str, Any],
-    track: Sequence[str],
     quiet: bool,
     as_json: bool,
     explain: bool,
@@ -40,28 +38,22 @@ def tune_command(
     Args:
         name: name or path of an experiment.
         changes: fields of the experiment in place of the file's, where they are not None.
-        out: folder of the store.
+        trials: how they are run, and where they are kept.
         tuning: fields of `TuneOptions`.
         options: of the table.
-        run_options: fields of `RunOptions`.
-        track: trackers, as texts.
         quiet: show no progress.
         as_json: print JSON in place of the table.
         explain: whether the table's words are explained.
     """
-    from velodrome.experiments.running.run_plan import RunOptions
-    from velodrome.experiments.tracking.tracker import open_tracker
     from velodrome.experiments.tuning.tune import TuneOptions, run_tuning, tuning_plan
 
     how_tuned = TuneOptions(**tuning).checked()
-    given, out = out, store_path(out).parent
+    given, out = trials.out, store_path(trials.out).parent
     plan, spaces = tuning_plan(Path(name), **changes)
     options.check(list(plan.agents))
     if options.metric is not None:
         plan = replace(plan, metric=options.metric)
-    trackers = [open_tracker(text, out) for text in track]
-    check_folder(out, "--out", given)
-    how = RunOptions(out=out, track=trackers, **run_options)
+    how = trials.run_options(out)
     results = run_and_tell(
         lambda how: run_tuning(plan, spaces, how_tuned, how), plan.name, how, given, quiet=quiet, is_search=True
     )
@@ -78,9 +70,8 @@ def tune_command(
             console.print(Text.assemble((f"{label}: ", "bold"), expression), soft_wrap=True)
     if not results.failures:
         return 0
-    asked_for: dict[str, Any] = changes | {"out": given, "track": track} | asdict(options)
+    asked_for: dict[str, Any] = changes | trials.asked_for() | asdict(options)
     # `--halving` is what there is without `--no-halving`.
     asked_for |= {name: value for name, value in tuning.items() if name != "halving"}
     asked_for["no_halving"] = not tuning["halving"]
-    asked_for |= {name: value for name, value in run_options.items() if name != "checkpoint_every"}
     return tell_failures(results, command_words([name], asked_for | {"retry_failed": True}, "tune"), as_json=as_json)

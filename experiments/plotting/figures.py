@@ -126,6 +126,10 @@ def _ignore_missing_letters() -> None:
 def write_figure(figure: "Figure", path: str | Path) -> None:
     """Write a figure as PNG, SVG or PDF, by the ending of `path`, with the same bytes for the same figure.
 
+    Args:
+        figure: a Matplotlib figure.
+        path: file that ends with .png, .svg or .pdf; it is replaced.
+
     Raises:
         ExperimentError: another ending.
         OSError: the file cannot be written.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from velodrome.agents.resuming.whole_files import write_whole
@@ -17,6 +18,8 @@ FILMS = {".gif": "GIF", ".apng": "PNG", ".png": "PNG"}
 _LARGEST = 480
 # Colours of a GIF.
 _COLOURS = 256
+# From which such colours are taken.
+_PALETTE_FRAMES = 5
 # Milliseconds for which the last picture stays before the film begins again.
 _LAST = 1500
 
@@ -24,6 +27,16 @@ _LAST = 1500
 def is_film(path: Path) -> bool:
     """Whether a file's name ends as that of a film."""
     return path.suffix.lower() in FILMS
+
+
+def check_film(path: Path) -> None:
+    """Refuse a file whose name does not end as that of a film.
+
+    Raises:
+        ExperimentError: naming the endings that there are.
+    """
+    if not is_film(path):
+        raise ExperimentError(f"{path.name}: a film ends with {', '.join(FILMS)}{closest(path.suffix, FILMS)}")
 
 
 def film_frame(picture: np.ndarray) -> Image.Image:
@@ -54,12 +67,11 @@ def write_film(frames: Sequence[Image.Image], path: Path, frames_per_second: flo
     Raises:
         ExperimentError: an unknown ending, pictures of several sizes, or the file cannot be written.
     """
-    if not is_film(path):
-        raise ExperimentError(f"{path.name}: a film ends with {', '.join(FILMS)}{closest(path.suffix, FILMS)}")
+    check_film(path)
     if len({frame.size for frame in frames}) != 1:
         raise ExperimentError(f"{path.name}: the pictures of a film are of one size, got {len(frames)} of several")
     kind = FILMS[path.suffix.lower()]
-    shown = [_with_palette(frame) for frame in frames] if kind == "GIF" else list(frames)
+    shown = _with_palettes(frames) if kind == "GIF" else list(frames)
     each = max(20, round(1000 / frames_per_second))
     durations = [each] * (len(shown) - 1) + [_LAST]
     content = io.BytesIO()
@@ -67,14 +79,39 @@ def write_film(frames: Sequence[Image.Image], path: Path, frames_per_second: flo
     write_whole(path, content.getvalue())
 
 
-def _with_palette(frame: Image.Image) -> Image.Image:
-    """A frame in its own colours, or as near to them as 256 are."""
+def _with_palettes(frames: Sequence[Image.Image]) -> list[Image.Image]:
+    """Frames in their own colours; where one has more than 256, all in the same, so that nothing flickers."""
+    from scipy.spatial import KDTree
+
+    colours = [_colours_of(frame) for frame in frames]
+    if all(len(own) <= _COLOURS for own, _ in colours):
+        return [_with_palette(frame, own, places) for frame, (own, places) in zip(frames, colours, strict=True)]
+    width, height = frames[0].size
+    several = Image.new("RGB", (width, height * _PALETTE_FRAMES))
+    for place, taken in enumerate(np.linspace(0, len(frames) - 1, _PALETTE_FRAMES).round().astype(int)):
+        several.paste(frames[taken], (0, height * place))
+    # Such as the ground: those of a hundredth of all pixels or more stay as they are.
+    counts = several.getcolors(several.width * several.height) or []
+    common = [colour for number, colour in counts if 100 * number >= several.width * several.height]
+    others = several.quantize(_COLOURS - len(common)).getpalette() or []
+    palette = np.array([*np.ravel(common), *others], dtype=np.int64).reshape(-1, 3)[:_COLOURS]
+    tree = KDTree(palette)
+    return [
+        _with_palette(frame, palette, np.asarray(tree.query(own)[1])[places])
+        for frame, (own, places) in zip(frames, colours, strict=True)
+    ]
+
+
+def _colours_of(frame: Image.Image) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Colours of a frame (num_colours, 3), and the place of each pixel's among them."""
     pixels = np.asarray(frame, np.uint32)
-    codes, indices = np.unique((pixels << (16, 8, 0)).sum(axis=2), return_inverse=True)
-    if len(codes) > _COLOURS:
-        return frame.quantize(_COLOURS)
-    image = Image.fromarray(indices.reshape(pixels.shape[:2]).astype(np.uint8), "P")
-    image.putpalette((codes[:, np.newaxis] >> (16, 8, 0) & 255).astype(np.uint8).tobytes())
+    codes, places = np.unique((pixels << (16, 8, 0)).sum(axis=2), return_inverse=True)
+    return (codes[:, np.newaxis] >> (16, 8, 0) & 255).astype(np.int64), places.astype(np.int64).ravel()
+
+
+def _with_palette(frame: Image.Image, palette: NDArray[np.int64], places: NDArray[np.int64]) -> Image.Image:
+    image = Image.fromarray(places.reshape(frame.height, frame.width).astype(np.uint8), "P")
+    image.putpalette(palette.astype(np.uint8).tobytes())
     return image
 
 

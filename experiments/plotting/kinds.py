@@ -16,7 +16,7 @@ from velodrome.experiments.plotting.sensitivity import SENSITIVITY
 from velodrome.experiments.plotting.sweep import SWEEP
 from velodrome.experiments.plotting.training_curves import CURVES
 
-# In the order of the report.
+#: Kinds of pictures, by name, in the order of the report; `register_kind` adds one.
 KINDS: dict[str, PlotKind] = {
     kind.name: kind
     for kind in (
@@ -38,6 +38,9 @@ KINDS: dict[str, PlotKind] = {
 
 def register_kind(kind: PlotKind) -> None:
     """Let a kind of your own be drawn by its name, and in reports, in this program.
+
+    Args:
+        kind: the kind; its name is new.
 
     Raises:
         ExperimentError: another kind has that name.

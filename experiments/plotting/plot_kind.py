@@ -19,7 +19,19 @@ OPTIONS = ("metric", "parameter", "over", "band", "share", "runs")
 
 @dataclass(frozen=True)
 class Page:
-    """A page to draw: trials, the environments to show, and the options of `draw`."""
+    """A page to draw: trials, the environments to show, and the options of `draw`.
+
+    Attributes:
+        table: trials.
+        environments: labels of the environments to show, in order.
+        metric: of learning curves and evaluations "success_rate" or "return", else the name of a measure; None for what
+            decides.
+        parameter: of a sweep, such as "learning_rate" or "policy.epsilon".
+        over: "episodes" or "steps", of learning curves and regret.
+        band: of curves "mean" or "tolerance", of profiles "bootstrap" or "dkw"; the first of them if None.
+        share: of the runs that a band "tolerance" holds, in (0, 1); 0.9 if None.
+        runs: whether single runs are drawn too.
+    """
 
     table: TrialTable
     environments: list[str]

@@ -16,6 +16,7 @@ from velodrome.experiments.results.rows import comparison_row
 from velodrome.experiments.trials.measures import MEASURES, Measure
 
 STOPPED, FAILED, NO_SCORE, REWARD_A_GUESS, OF_BEST = "stopped", "failed", "no score", "reward a guess", "of best"
+SPEED = "steps/s"
 CONFIGURATIONS, TUNING_RUNS = "configurations", "tuning runs"
 VERSUS_BEST, VERSUS_BASELINE = "vs best", "vs baseline"
 # Behind a difference that is not one of what decides, but of greedy return.
@@ -89,7 +90,7 @@ def _environment_section(one: EnvironmentAnalysis) -> Section:
     if "configurations" in rows[0]:
         columns.insert(4, Column(CONFIGURATIONS, lambda row: count(row["configurations"])))
         columns.insert(5, Column(TUNING_RUNS, lambda row: count(row["tuning_runs"])))
-    columns.append(Column("steps/s", lambda row: speed(row["steps_per_second"])))
+    columns.append(Column(SPEED, lambda row: speed(row["steps_per_second"])))
     return Section(one.environment, "agent", rows, _telling(columns, rows))
 
 

@@ -6,7 +6,7 @@ from html import escape
 
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.plotting.figures import draw
-from velodrome.experiments.reporting.columns import Section, sections_of
+from velodrome.experiments.reporting.columns import SPEED, Section, sections_of
 from velodrome.experiments.reporting.verdicts import verdicts
 from velodrome.experiments.results.analysis import analyse
 from velodrome.experiments.results.trial_table import TrialTable
@@ -28,11 +28,13 @@ def results_html(results: TrialTable, extent: str) -> str:
 
 
 def _table(section: Section) -> str:
-    headings = [section.subject, *(column.heading for column in section.columns)]
+    # Without the speed, so that the same cell shows the same table when it is run again.
+    columns = [column for column in section.columns if column.heading != SPEED]
+    headings = [section.subject, *(column.heading for column in columns)]
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
     rows = []
     for row in section.rows:
-        cells = [str(row["agent"]), *(column.cell(row) for column in section.columns)]
+        cells = [str(row["agent"]), *(column.cell(row) for column in columns)]
         rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
     return f"<table><caption>{escape(section.title)}</caption><tr>{head}</tr>{''.join(rows)}</table>"
 

@@ -716,9 +716,13 @@ const firstPanel = (environment) =>
       (environment.rows * environment.columns),
   );
 
+// The frame that the page stands in, in a notebook or in documentation; it has no address of its own there.
+const frame = location.href === "about:srcdoc" ? window.frameElement : null;
+const address = () => (frame ? `#${frame.dataset.address}` : location.hash);
+
 /** What the address says, and the page's own choice for all else. */
 function readAddress() {
-  const given = new URLSearchParams(location.hash.slice(1));
+  const given = new URLSearchParams(address().slice(1));
   state.environment = Math.round(within(given.get("environment"), 0, data.environments.length - 1, 0));
   const environment = place();
   const numbers = list(given.get("agents"))
@@ -739,7 +743,8 @@ function readAddress() {
     : ["values", "arrows"];
   state.hide = list(given.get("hide")).filter((part) => PARTS.includes(part));
   state.theme = ["light", "dark"].includes(given.get("theme")) ? given.get("theme") : "";
-  state.language = data.words[given.get("language")] ? given.get("language") : data.language;
+  const languages = [given.get("language"), frame?.closest("[lang]")?.lang.slice(0, 2)];
+  state.language = languages.find((one) => data.words[one]) ?? data.language;
   state.playing = given.get("play") === "1";
   const rewards = Object.entries(pairs(given.get("rewards"))).map(([cell, reward]) => [
     cell,
@@ -763,6 +768,7 @@ let written = "";
 let writtenAt = 0;
 /** Put the state into the address, only what is not the page's own choice; browsers bear it a few times a second. */
 function writeAddress() {
+  if (location.href === "about:srcdoc") return;
   const environment = place();
   const entries = {
     environment: state.environment || "",
@@ -1173,6 +1179,10 @@ function listen() {
   document.addEventListener("keydown", onKey);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
   new ResizeObserver(draw).observe(byId("page"));
+  if (frame) {
+    document.documentElement.dataset.framed = "";
+    new ResizeObserver(() => (frame.style.height = `${byId("page").offsetHeight}px`)).observe(byId("page"));
+  }
   addEventListener("resize", draw);
   addEventListener("hashchange", () => {
     if (location.hash !== written) start();
@@ -1189,7 +1199,7 @@ function start() {
 start();
 listen();
 // Plays at once, but where somebody chose an episode or wants no motion.
-if (!location.hash.includes("episode=") && !matchMedia("(prefers-reduced-motion: reduce)").matches)
+if (!address().includes("episode=") && !matchMedia("(prefers-reduced-motion: reduce)").matches)
   state.playing = true;
 setPlayer();
 requestAnimationFrame((now) => {

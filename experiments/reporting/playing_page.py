@@ -107,7 +107,13 @@ def write_playing_page(
 
 
 def playing_page_html(table: TrialTable, *, maps: Mapping[str, ShownMap] | None = None, language: str = "en") -> str:
-    """The page as text; see `write_playing_page`."""
+    """The page as text; see `write_playing_page`.
+
+    Args:
+        table: trials.
+        maps: what is drawn for each environment, by its label; made from the trials if None.
+        language: "en" or "ko".
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     words = Words.of(language)
@@ -237,9 +243,9 @@ def _environment(
     living = [state for state in range(layout.num_states) if layout.kind_of(state) in ("free", "start")]
     lasts = [one.action_values[-1][living] for found in snapshots.values() for one in found.values()]
     values = np.concatenate([last.max(axis=1) for last in lasts]) if living else np.zeros(1)
-    shown_first = _shown_first(labels, table)
+    shown_first = places_shown_first(labels, table)
     seeds = list(next(iter(snapshots.values())))
-    seed = _seed_that_differs(table, environment, [labels[place] for place in shown_first], seeds, is_success)
+    seed = seed_that_differs(table, environment, [labels[place] for place in shown_first], seeds, is_success)
     # The seed that is shown first is among those for which there is room.
     chosen = [seed, *(other for other in seeds if other != seed)][: kept[0]]
     panel, row, column = layout.cells.T
@@ -278,13 +284,22 @@ def _environment(
 
 def _exploration_of(expression: str) -> dict[str, str]:
     """The tie rule of an agent, and what its exploration parameter is called."""
-    try:
-        policy = getattr(build_agent(expression), "policy", None)
-    except ValueError:
-        # An agent of a module that is not here: its arrows are those of random ties.
-        policy = None
+    policy = _policy_of(expression)
     symbols = [symbol for name, symbol in _SYMBOLS.items() if hasattr(policy, name)]
-    return {"ties": str(getattr(policy, "ties", "random")), "parameter": symbols[0] if symbols else ""}
+    return {"ties": tie_rule(expression), "parameter": symbols[0] if symbols else ""}
+
+
+def tie_rule(expression: str) -> str:
+    """The tie rule of an agent, "first" or "random"; "random" where it is not known."""
+    return str(getattr(_policy_of(expression), "ties", "random"))
+
+
+def _policy_of(expression: str) -> object:
+    try:
+        return getattr(build_agent(expression), "policy", None)
+    except ValueError:
+        # An agent of a module that is not here.
+        return None
 
 
 def _trial(seed: int, snapshots: Snapshots, most: int) -> dict[str, Any]:
@@ -347,7 +362,7 @@ def _range(curves: Any, best: float) -> list[float]:
     return [_rounded(float(low - margin)), _rounded(float(high + margin))]
 
 
-def _shown_first(labels: Sequence[str], table: TrialTable) -> list[int]:
+def places_shown_first(labels: Sequence[str], table: TrialTable) -> list[int]:
     """Places of the agents that are shown at first: all where they are few, else the first two that ties alone part."""
     if len(labels) <= MOST_SHOWN:
         return list(range(len(labels)))
@@ -364,7 +379,7 @@ def _differ_in_ties(one: str, other: str) -> bool:
     return one != other and one.replace(*as_first) == other.replace(*as_first)
 
 
-def _seed_that_differs(
+def seed_that_differs(
     table: TrialTable, environment: str, labels: Sequence[str], seeds: Sequence[int], is_success: bool
 ) -> int:
     """The seed on which the greedy policies of some agents differ most; the first of several."""

@@ -66,7 +66,13 @@ def write_report(
 
 
 def report_html(results: TrialTable, *, options: AnalysisOptions | None = None, language: str = "en") -> str:
-    """The report as one page that asks for nothing from outside; see `write_report`."""
+    """The report as one page that asks for nothing from outside; see `write_report`.
+
+    Args:
+        results: trials.
+        options: metric, correction and the like; the usual ones if None.
+        language: "en" or "ko".
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     options = options or AnalysisOptions()

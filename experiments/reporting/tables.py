@@ -34,6 +34,11 @@ TERMINAL_SENTENCES = 3
 def format_table(results: TrialTable, table_format: str, options: AnalysisOptions | None = None) -> str:
     """The comparison as text in one of the formats but "terminal"; CSV and JSON hold every number.
 
+    Args:
+        results: trials.
+        table_format: "markdown", "latex", "csv" or "json".
+        options: metric, correction and the like; the usual ones if None.
+
     Raises:
         ExperimentError: options that do not fit.
     """

@@ -94,7 +94,13 @@ def verdicts(analysis: Analysis, results: TrialTable, language: str = "en") -> l
 
 
 def verdict_lines(analysis: Analysis, results: TrialTable, language: str = "en") -> list[str]:
-    """The verdict for a terminal, one line a paragraph, each starting with the environment."""
+    """The verdict for a terminal, one line a paragraph, each starting with the environment.
+
+    Args:
+        analysis: of the trials.
+        results: the trials.
+        language: "en" or "ko".
+    """
     lines = []
     for verdict in verdicts(analysis, results, language):
         text = " ".join(verdict.sentences)

@@ -155,6 +155,10 @@ class Analysis:
 def analyse(table: TrialTable, options: AnalysisOptions | None = None) -> Analysis:
     """Analysis of trials; computed once for each choice of options.
 
+    Args:
+        table: trials.
+        options: metric, correction and the like; the usual ones if None.
+
     Raises:
         ExperimentError: options that do not fit.
     """

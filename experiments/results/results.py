@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from velodrome.experiments.plotting.plot_kind import PlotKind
 from velodrome.experiments.results.analysis import Analysis, AnalysisOptions, analyse
+from velodrome.experiments.results.framed_page import FramedPage
 from velodrome.experiments.results.measures import RELIABILITY
 from velodrome.experiments.results.trial_table import TrialTable
 from velodrome.experiments.storage.store import Store, StoredExperiment
@@ -179,6 +180,34 @@ class Results(TrialTable):
             self, kind, metric=metric, environment=environment, parameter=parameter, over=over, band=band, share=share,
             runs=runs,
         )  # fmt: skip
+
+    def verdict(self, *, language: Literal["en", "ko"] = "en", options: AnalysisOptions | None = None) -> str:
+        """The verdict in words, a line for each environment, one for all together, and one for each margin.
+
+        Args:
+            language: "en" or "ko".
+            options: what decides, the baseline, and the like.
+
+        Raises:
+            ExperimentError: options that do not fit, or a language that is not known.
+        """
+        from velodrome.experiments.reporting.verdicts import verdict_lines
+
+        return "\n".join(verdict_lines(self.analysis(options), self, language))
+
+    def playing_page(self, address: str = "", *, language: Literal["en", "ko"] | None = None) -> FramedPage:
+        """The page that plays, for a notebook's cell: agents side by side on their map as they learn.
+
+        Args:
+            address: how it opens, such as "seed=3&hide=live,keys"; see the how-to page of the page that plays.
+            language: "en" or "ko"; that of the page around it if None, where it has one of these.
+
+        Raises:
+            ExperimentError: no environment on a grid or a chain, no snapshots, or tables too large for a page.
+        """
+        from velodrome.experiments.reporting.playing_page import playing_page_html
+
+        return FramedPage(playing_page_html(self, language=language or "en"), address, language)
 
     def report(
         self, path: str | Path, *, language: Literal["en", "ko"] = "en", options: AnalysisOptions | None = None

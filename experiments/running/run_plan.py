@@ -84,7 +84,12 @@ class RunOptionFields(TypedDict, total=False):
 
 
 def run_plan(plan: Plan, options: RunOptions) -> Results:
-    """Run what is missing of a plan; raises and warns as `compare` does."""
+    """Run what is missing of a plan; raises and warns as `compare` does.
+
+    Args:
+        plan: all trials, such as `Experiment.plan()` gives.
+        options: where they are stored, on how many workers they run, and the like.
+    """
     session = RunSession(options)
     found = check_plan(plan, workers=session.num_workers)
     if found and options.strict:

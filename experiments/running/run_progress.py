@@ -76,7 +76,8 @@ class RunProgress:
             with suppress(OSError):
                 self._live.stop()
         if self._cell is not None:
-            self._cell.update({"text/plain": ""}, raw=True)
+            # Empty HTML takes no room, an empty text has the height of a line.
+            self._cell.update({"text/html": "", "text/plain": ""}, raw=True)
 
     def __call__(self, status: RunStatus) -> None:
         """Take notice of `status`; cheap enough to be called after every trial."""

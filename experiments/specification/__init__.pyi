@@ -8,3 +8,4 @@ from .experiment import Experiment as Experiment
 from .experiment_file import parse_experiment as parse_experiment, read_experiment as read_experiment
 from .expression import Call as Call, ExpressionError as ExpressionError, parse_expression as parse_expression
 from .plan import Plan as Plan
+from .schema import experiment_schema as experiment_schema

@@ -107,6 +107,9 @@ class CatalogueError(VelodromeError, ValueError):
 def build_agent(expression: str | Call) -> Agent:
     """Agent of an expression such as `q_learning(policy=greedy)` or `my_module:MyAgent(...)`.
 
+    Args:
+        expression: text, or what `parse_expression` made of it.
+
     Raises:
         ExpressionError: the text is no expression.
         CatalogueError: an unknown name or argument, one of the wrong kind, or one that is missing.
@@ -129,13 +132,21 @@ def build_known_agent(expression: str | Call) -> Agent:
 
 
 def build_policy(expression: str | Call) -> Policy:
-    """Policy of an expression such as `epsilon_greedy(0.1)`; raises as `build_agent` does."""
+    """Policy of an expression such as `epsilon_greedy(0.1)`; raises as `build_agent` does.
+
+    Args:
+        expression: text, or what `parse_expression` made of it.
+    """
     policy: Policy = _build(call_of(expression), ("policy",))
     return policy
 
 
 def build_schedule(expression: str | Call) -> Schedule:
-    """Schedule of an expression such as `linear(1, 0, 500)`, or of a number; raises as `build_agent` does."""
+    """Schedule of an expression such as `linear(1, 0, 500)`, or of a number; raises as `build_agent` does.
+
+    Args:
+        expression: text, or what `parse_expression` made of it.
+    """
     value = parse_value(expression) if isinstance(expression, str) else expression
     if isinstance(value, int | float) and not isinstance(value, bool):
         return Constant(value)

@@ -53,6 +53,9 @@ class CatalogueEntry(NamedTuple):
 def describe(kind: str) -> list[CatalogueEntry]:
     """Every name of `kind`: one of the catalogue such as "agents" or "policies", "environments" or "experiments".
 
+    Args:
+        kind: "agents", "policies", "schedules", "distributions", "environments", "wrappers" or "experiments".
+
     Raises:
         CatalogueError: there is no such kind.
     """

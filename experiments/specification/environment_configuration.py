@@ -43,7 +43,11 @@ _PLAIN_TYPES: dict[Any, tuple[str, tuple[type, ...]]] = {
 
 @dataclass(frozen=True)
 class EnvironmentConfiguration:
-    """An environment that can be made again and again, such as `FrozenLake-v1(is_slippery=False)`."""
+    """An environment that can be made again and again, such as `FrozenLake-v1(is_slippery=False)`.
+
+    Attributes:
+        expression: id and arguments, as they were read.
+    """
 
     expression: Call
 
@@ -164,6 +168,9 @@ def _by_name(call: Call) -> Call:
 
 def build_environment(expression: str | Call) -> EnvironmentConfiguration:
     """Environment of an expression, made once and closed, so that a wrong id or argument is known at once.
+
+    Args:
+        expression: text, or what `parse_expression` made of it.
 
     Raises:
         ExpressionError: the text is no expression.

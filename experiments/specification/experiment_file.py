@@ -56,7 +56,13 @@ def experiment_source(name_or_path: str | Path) -> tuple[str, str]:
 
 
 def parse_experiment(text: str, source: str = "experiment", **changes: Any) -> Experiment:
-    """Experiment of a TOML text; arguments and errors as those of `read_experiment`."""
+    """Experiment of a TOML text; arguments and errors as those of `read_experiment`.
+
+    Args:
+        text: TOML text of an experiment file.
+        source: where the text is from, for messages.
+        changes: fields in the place of the text's, as for `Experiment.changed`.
+    """
     fields = changed_fields(tables_of(text, source), changes)
     try:
         return Experiment(**fields)

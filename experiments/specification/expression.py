@@ -110,6 +110,9 @@ def to_text(value: Any) -> str:
 def parse_expression(text: str) -> Call:
     """Read an expression: a name, with arguments or without.
 
+    Args:
+        text: such as "epsilon_greedy(epsilon=0.1)".
+
     Raises:
         ExpressionError: in one line, with the column.
     """

@@ -133,12 +133,12 @@ def _iqm_of_counts(scores: Array, counts: Counts, centre: float) -> tuple[Array,
     return np.clip(sums / number, low, high), errors
 
 
-# Mean over environments of the mean over seeds.
+#: Mean over environments of the mean over seeds.
 mean = Aggregate("mean", _mean, _standard_error_of_mean, _influences_on_mean, _mean_of_counts)
-# Median over environments of the mean over seeds; of one environment, the median over its seeds.
+#: Median over environments of the mean over seeds; of one environment, the median over its seeds.
 median = Aggregate("median", _median)
-# Interquartile mean: mean of the scores of all environments together, less the lowest and highest quarter,
-# each of ⌊N / 4⌋ scores.
+#: Interquartile mean: mean of the scores of all environments together, less the lowest and highest quarter,
+#: each of ⌊N / 4⌋ scores.
 iqm = Aggregate("IQM", _iqm, _standard_error_of_iqm, _influences_on_iqm, _iqm_of_counts)
 
 

@@ -75,6 +75,10 @@ def seeds_for_tolerance(share: float = SHARE, level: float = 0.95) -> int:
 
     46 for 90 % of the runs, 30 for 85 %, 93 for 95 %, each with 95 % confidence.
 
+    Args:
+        share: of all runs, in (0, 1).
+        level: confidence, in (0, 1).
+
     Raises:
         StatisticsError: a share or level that is not between 0 and 1.
     """

@@ -96,7 +96,16 @@ class _Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class StoredExperiment:
-    """An experiment as the store knows it; `trials` are (key, agent label, environment label, seed) in order."""
+    """An experiment as the store knows it; `trials` are (key, agent label, environment label, seed) in order.
+
+    Attributes:
+        identifier: its number in the store.
+        name: its title.
+        description: the question that it answers.
+        settings: budgets, metric and the like, as data.
+        warnings: what was said when it was made.
+        trials: key, agent's label, environment's label and seed of each trial, in order.
+    """
 
     identifier: int
     name: str

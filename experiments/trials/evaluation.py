@@ -311,6 +311,10 @@ def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:
     """95 % interval of a success probability. Source: Wilson (1927).
 
     Written out, because loading scipy.stats for it would take every worker process longer than many a trial.
+
+    Args:
+        successes: number of successes.
+        episodes: number of episodes, at least 1.
     """
     z_squared = NormalDist().inv_cdf(0.975) ** 2
     rate = successes / episodes

@@ -147,7 +147,7 @@ class Measure:
             raise ExperimentError(f"no stored measure: {one_line(error)}") from None
 
 
-# The first that trials have decides between agents.
+#: Measures of a trial, by name. The first that trials have decides between agents.
 MEASURES: dict[str, Measure] = {
     measure.name: measure
     for measure in (

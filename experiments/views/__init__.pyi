@@ -1,4 +1,5 @@
 from .action_value_table import action_value_table as action_value_table, policy_map as policy_map
+from .learning_film import write_learning_film as write_learning_film
 from .learnt import (
     Learnt as Learnt,
     learnt_by_agent as learnt_by_agent,

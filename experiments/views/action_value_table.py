@@ -65,6 +65,9 @@ def policy_map(learnt: Learnt) -> str:
     """The best actions as arrows in lines of text, all where tied; of several seeds those that at least half choose.
 
     Actions without direction are the first letters of their names; holes are o, walls #, cliffs ~, the goal G.
+
+    Args:
+        learnt: action values on a grid or a chain, of one seed or several.
     """
     layout, choices = learnt.layout, learnt.choices
     best = tied_best(learnt.action_values[0]) if learnt.num_seeds == 1 else choices >= 0.5

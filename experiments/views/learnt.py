@@ -121,6 +121,9 @@ def shares(action_values: NDArray[Any]) -> NDArray[np.float64]:
 def learnt_by_trial(trial: Trial) -> Learnt:
     """What the agent of a trial learnt, as `velodrome.run` returns it.
 
+    Args:
+        trial: a trial with its agent.
+
     Raises:
         ExperimentError: its environment lies on no grid or chain, or it has no action values.
     """

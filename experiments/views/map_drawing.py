@@ -13,6 +13,7 @@ from velodrome.experiments.plotting.style import TEXT_SIZE, WIDTH
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Colormap
 
 # Of even lightness steps, and told apart with every common colour blindness.
 COLOUR_MAP = "viridis"
@@ -55,6 +56,9 @@ class MapDrawing:
         low: number of the darkest colour.
         high: number of the brightest colour.
         is_logarithmic: whether colours are of the logarithm; numbers below 1 are then white.
+        colour_map: matplotlib's, or its name.
+        has_numbers: whether numbers stand in cells that have room for them.
+        edge: colour of the lines between cells.
     """
 
     axes: "Axes"
@@ -63,18 +67,20 @@ class MapDrawing:
     low: float = 0.0
     high: float = 1.0
     is_logarithmic: bool = False
+    colour_map: "str | Colormap" = COLOUR_MAP
+    has_numbers: bool = True
+    edge: str = "white"
     shades: "ScalarMappable" = field(init=False)
 
     def __post_init__(self) -> None:
-        from matplotlib import colormaps
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import LogNorm, Normalize
 
         if self.is_logarithmic:
-            self.shades = ScalarMappable(LogNorm(1.0, max(2.0, self.high)), colormaps[COLOUR_MAP])
+            self.shades = ScalarMappable(LogNorm(1.0, max(2.0, self.high)), self.colour_map)
         else:
             high = self.high if self.high > self.low else self.low + 1.0
-            self.shades = ScalarMappable(Normalize(self.low, high), colormaps[COLOUR_MAP])
+            self.shades = ScalarMappable(Normalize(self.low, high), self.colour_map)
         self._ground()
 
     @property
@@ -102,9 +108,9 @@ class MapDrawing:
         shown, colours = self._shown, self.colours(numbers)
         corners = self.middles[shown][:, None] + _CORNERS
         self.axes.add_collection(
-            PolyCollection(list(corners), facecolors=colours[shown], edgecolors="white", linewidths=0.6, gid="cells")
+            PolyCollection(list(corners), facecolors=colours[shown], edgecolors=self.edge, linewidths=0.6, gid="cells")
         )
-        if self.inches >= _WITH_NUMBER:
+        if self.has_numbers and self.inches >= _WITH_NUMBER:
             for state in np.flatnonzero(shown):
                 self._number(self.middles[state] + (-0.44, -0.44), numbers[state], colours[state], "left", "top")
 
@@ -123,7 +129,7 @@ class MapDrawing:
         moves = np.array([direction or (0, 0) for direction in self.layout.directions], dtype=np.float64)[:, ::-1]
         states, actions = np.nonzero((weights > _SHORTEST_ARROW) & shown[:, None] & is_moving)
         # Numbers stand above.
-        has_number = self.inches >= _WITH_NUMBER
+        has_number = self.has_numbers and self.inches >= _WITH_NUMBER
         middles = middles + np.array([0.0, 0.1 * has_number])
         sizes = (0.36 if has_number else 0.42) * np.sqrt(weights[states, actions])
         if len(states):
@@ -238,7 +244,7 @@ class MapDrawing:
                 if not acts[panel, row, column]:
                     colour = _WALL if kind == "wall" else _GROUND
                     hatch = "////" if kind == "cliff" else None
-                    cell = Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=0.6)
+                    cell = Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor=self.edge, linewidth=0.6)
                     if hatch is not None:
                         cell.set_hatch(hatch)
                     axes.add_patch(cell)

@@ -195,6 +195,7 @@ def _optimum(learnt: Learnt, words: Words) -> "Figure":
     return finished(figure, _title(learnt, words), how, _legend(learnt, words))
 
 
+#: Pictures of what was learnt on a grid or a chain, by name: functions of what was learnt and the words to use.
 PICTURES: "dict[str, Callable[[Learnt, Words], Figure]]" = {
     "values": _values,
     "action_values": _action_values,

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 def draw_trial(trial: Trial, kind: str | None = None, language: str = "en") -> "Figure":
     """A picture of a trial; see `Trial.plot`.
 
+    Args:
+        trial: a trial with its agent.
+        kind: name of the picture, such as "values"; the first that applies if None.
+        language: "en" or "ko".
+
     Raises:
         ExperimentError: an unknown kind or language, or nothing to draw.
     """
@@ -39,6 +44,9 @@ def draw_trial(trial: Trial, kind: str | None = None, language: str = "en") -> "
 
 def pictures_of_trial(trial: Trial) -> "dict[str, Figure]":
     """Every picture that applies to a trial, by name.
+
+    Args:
+        trial: a trial with its agent.
 
     Raises:
         ExperimentError: there is none: no map, or no action values, no labelled examples, and nothing was measured.

@@ -12,6 +12,7 @@ from velodrome.envs.labelled.datasets.digits import load_digits
 from velodrome.envs.labelled.datasets.files import existing_path, load_npz
 from velodrome.envs.labelled.datasets.mnist import download, find_file, find_given, read_mnist, search_folders
 
+#: Names of the labelled images that `load_dataset` reads.
 DATASETS = ("digits", "mnist", "fashion_mnist")
 # Two is what training on one and testing on another needs.
 _KEPT = 2
