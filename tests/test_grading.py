@@ -318,5 +318,5 @@ def test_an_assignment_says_which_score_gives_no_points():
     assert graded(doing_nothing, **fields).points > 7
     assert graded(doing_nothing, **fields, least_score=-2000).points > 8
     assert graded(doing_nothing, **fields, least_score=-200).points == 0
-    with pytest.raises(vd.VelodromeError, match="least_score 8 is not below 7.93, which gives all points"):
+    with pytest.raises(vd.VelodromeError, match=r"least_score 8 is not below 7\.93, which gives all points"):
         graded(doing_nothing, **fields, least_score=8)
