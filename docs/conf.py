@@ -86,8 +86,13 @@ profile = BUILD / "ipython" / "profile_default"
 profile.mkdir(parents=True, exist_ok=True)
 (profile / "ipython_config.py").write_text("get_config().InteractiveShell.system_raise_on_error = True\n")
 
-# Papers at the root of the repository are pages of the site as well.
-ROOT_PAPERS = {"CONTRIBUTING.md": "contributing", "CHANGELOG.md": "changelog", "SECURITY.md": "security"}
+# Papers outside of docs are pages of the site as well.
+ROOT_PAPERS = {
+    "CONTRIBUTING.md": "contributing",
+    "CHANGELOG.md": "changelog",
+    "SECURITY.md": "security",
+    "benchmarks/README.md": "benchmarks",
+}
 
 
 def link_to_root_papers(app, page, text):
