@@ -297,6 +297,12 @@ class Agent(Configuration, ABC):
     ) -> tuple[int | None, int | None]:
         """A budget of one of the three in episodes or steps.
 
+        Args:
+            env: the environment as the agent sees it, or a model.
+            episodes: budget in episodes, None where it is in another unit.
+            steps: likewise, in steps.
+            epochs: likewise, in passes through labelled examples.
+
         Raises:
             BudgetError: it cannot be kept exactly.
         """
@@ -334,6 +340,11 @@ class Agent(Configuration, ABC):
     def task_after(self, learnt: Any, task: Any, label: str) -> Any:
         """The task of another environment, for an agent that has learnt one already.
 
+        Args:
+            learnt: task of the environment that was learnt.
+            task: task of the other environment.
+            label: name of the other environment, for messages.
+
         Raises:
             UnsupportedEnvironmentError: what was learnt is of no use there.
         """
@@ -343,6 +354,10 @@ class Agent(Configuration, ABC):
 
     def task_from_data(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
         """The task of a saved agent, from what its learner's `state` gave.
+
+        Args:
+            entries: JSON-ready entries that were saved.
+            arrays: arrays that were saved, by name.
 
         Raises:
             KeyError, TypeError, ValueError: entries are missing or do not fit together.
@@ -410,6 +425,9 @@ class Agent(Configuration, ABC):
 
         It is called again where training goes on: after a callback, after an evaluation, in the next call of `train`.
         An agent that learns in batches may end at the first batch that comes to the limit, within the budget.
+
+        Args:
+            training: this call of `train`: its budget, its loop, and where the next stop is.
         """
         binding = training.binding
         assert isinstance(binding.learner, StepwiseLearner)
@@ -562,6 +580,11 @@ class Agent(Configuration, ABC):
     def decide(self, observation: Any, info: dict[str, Any], action_space: gym.Space[Any]) -> Any:
         """`act_with_info` as an action of a space, from whatever form it was given in; see `read_action`.
 
+        Args:
+            observation: one observation.
+            info: as `reset` or `step` gave it.
+            action_space: of the environment.
+
         Raises:
             AgentFailureError: it is no such action; one line that names the agent's method.
         """
@@ -711,6 +734,10 @@ class Agent(Configuration, ABC):
 
     def set_state(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """Take over what `state` gave, of this release or an earlier one.
+
+        Args:
+            entries: JSON-ready entries of `state`.
+            arrays: arrays of `state`, by name.
 
         Raises:
             KeyError, TypeError, ValueError: something is missing or does not fit together.

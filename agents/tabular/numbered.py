@@ -115,6 +115,9 @@ class Numbered(Agent):
     def seen(self, observation: Any) -> Any:
         """What is numbered for an observation: its features, or itself.
 
+        Args:
+            observation: one observation.
+
         Raises:
             EnvironmentFailureError: the function raised; one line.
         """

@@ -137,6 +137,9 @@ class Warehouse(ModelEnvironment):
         """(charge, cell where the order waits or -1 once it is carried, cell of the robot) of a state.
 
         Cells are numbered in reading order, row * columns + column.
+
+        Args:
+            state: number of a state, from 0.
         """
         rest, cell = divmod(int(state), self.cells.size)
         charge, load = divmod(rest, self.stations.size + 1)

@@ -108,7 +108,11 @@ class PlotKind:
         object.__setattr__(self, "title", self.title or self.name.replace("_", " ").capitalize())
 
     def caption_of(self, page: Page) -> str:
-        """Name of the experiment, seeds and intervals; on a line of its own what is left out."""
+        """Name of the experiment, seeds and intervals; on a line of its own what is left out.
+
+        Args:
+            page: trials, environments and options of the picture.
+        """
         table = page.table
         pairs = [(environment, agent) for environment in page.environments for agent in table.agents]
         numbers = [len(table.done(*pair)) for pair in pairs]

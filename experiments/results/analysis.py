@@ -147,7 +147,11 @@ class Analysis:
     margins: tuple[Margin, ...]
 
     def rows_in_order(self, agents: Sequence[str]) -> list[dict[str, Any]]:
-        """A row of each environment and agent with trials, agents in the order given."""
+        """A row of each environment and agent with trials, agents in the order given.
+
+        Args:
+            agents: labels of all agents.
+        """
         place = {label: position for position, label in enumerate(agents)}
         return [dict(row) for one in self.environments for row in sorted(one.rows, key=lambda row: place[row["agent"]])]
 

@@ -190,7 +190,11 @@ class Experiment(CheckedModel):
         return self._plan
 
     def changed(self, **changes: Any) -> "Experiment":
-        """Another experiment with other fields; a budget goes before all budgets of this one, entries' own too."""
+        """Another experiment with other fields; a budget goes before all budgets of this one, entries' own too.
+
+        Args:
+            changes: new values of fields, by name.
+        """
         fields = {field: getattr(self, field) for field in self.model_fields_set}
         fields["agents"] = {label: entry for label, entry in self.agents.items() if label not in self._crossed} or None
         return Experiment(**changed_fields(fields, changes))

@@ -97,6 +97,9 @@ class TrackedTrial:
 
         Curves have at most `max_points` points each. Those that are counted in epochs are left out, and so are
         evaluations at the end, where `final` has better ones.
+
+        Args:
+            max_points: most points of each curve.
         """
         points: dict[int, dict[str, float]] = {}
         for step, means in self.rollout(max_points):

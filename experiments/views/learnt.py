@@ -70,7 +70,11 @@ class Learnt:
         return shares(self.action_values)
 
     def tables_at(self, place: int) -> NDArray[np.float64]:
-        """Action values (num_seeds, num_states, num_actions) in the snapshots with a number."""
+        """Action values (num_seeds, num_states, num_actions) in the snapshots with a number.
+
+        Args:
+            place: number of the snapshot in the order in which they were taken, from 0.
+        """
         return _allowed(np.stack([one.action_values[place] for one in self.snapshots]).astype(np.float64), self.masks)
 
     def optimal_action_values(self) -> NDArray[np.float64]:
