@@ -22,7 +22,7 @@ NAMES: dict[str, str] = {
     "policy": "policy", "action_values": "action_values", "update": "update", "learner": "learn",
 }  # fmt: skip
 _SEEDS = (0, 1, 2)
-_OF_LEARNERS = ("episodes", "steps", "seeds", "hidden_environments")
+ONLY_OF_LEARNERS = ("episodes", "steps", "seeds", "hidden_environments")
 # Memory that a process needs before a submission has done anything.
 _LEAST_MEMORY = 50_000_000
 
@@ -145,7 +145,7 @@ class Question(CheckedModel):
             if (self.episodes is None) == (self.steps is None):
                 raise ValueError("a learner needs episodes or steps, one of them")
             return self
-        given = [field for field in _OF_LEARNERS if field in self.model_fields_set and getattr(self, field)]
+        given = [field for field in ONLY_OF_LEARNERS if field in self.model_fields_set and getattr(self, field)]
         if given:
             raise ValueError(f"{given[0]} is for learners, and the kind is {self.kind!r}")
         return self
