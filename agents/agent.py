@@ -58,7 +58,7 @@ Evaluator = Callable[["Agent"], Mapping[str, float]]
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
 class Agent(Configuration, ABC):
-    """Who learns. An agent is a configuration until `train` binds it to an environment.
+    """An agent: a configuration until `train` binds it to an environment, in which it learns.
 
     The annotated attributes of a subclass are its parameters, as those of a dataclass with keywords only.
 
@@ -533,7 +533,7 @@ class Agent(Configuration, ABC):
         return {}
 
     def check_repeatable(self) -> None:
-        """Refuse to be trained again from what a store says, where the key cannot tell what would run.
+        """Refuse to be trained again from what a store says, where the key does not say what would run.
 
         Raises:
             UnsupportedEnvironmentError: as with a program that is no file whose content is part of the key.

@@ -33,7 +33,7 @@ class Discretized(Agent):
 
     Args:
         agent: a tabular agent.
-        bins: in every dimension that is looked at, or one number for each.
+        bins: number of bins in every dimension that is looked at, or one number for each.
         dimensions: numbers of the dimensions that are looked at, counted in the flattened observation; all if None.
         low: smallest value of every dimension of the observation, as of `Discretize`, or of those that are looked at.
         high: largest value, likewise.

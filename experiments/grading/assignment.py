@@ -52,7 +52,7 @@ Reference = Annotated[str, AfterValidator(_expression)]
 
 
 class Limits(CheckedModel):
-    """What the process of one submission may use; every seed of a learner has a process of its own.
+    """Limits of the process of one submission; every seed of a learner has a process of its own.
 
     Attributes:
         seconds: of wall-clock and of CPU time.
@@ -96,12 +96,12 @@ class Question(CheckedModel):
         points: of a right submission.
         text: the question in words.
         name: of the variable or function that is asked for; by default `policy`, `action_values`, `update`, `learn`.
-        environment: expression; several for learners.
+        environment: expression; a learner may have several. The assignment's by default.
         hidden_environments: where learners are tried, too, and whose names they do not see.
-        reference: agent that shows what can be reached, and whose update is the right one.
+        reference: expression of an agent: it shows what can be reached, and its update is the right one.
         episodes: budget of a learner.
         steps: likewise; one of both.
-        seeds: of a learner, by the grader's choice.
+        seeds: of a learner, which is tried with each; 0, 1 and 2 by default.
         ties: what is done where several actions have the best value: "first" takes that with the lowest index,
             "random" any of them.
         metric: exact score, "return" or "success_rate" within the time limit.

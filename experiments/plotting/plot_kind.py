@@ -44,7 +44,7 @@ class Page:
 
     @property
     def only_environment(self) -> str | None:
-        """The one to take where a panel is of several."""
+        """Label of the environment to show where there is one; None where there are several."""
         return self.environments[0] if len(self.environments) == 1 else None
 
 

@@ -82,7 +82,7 @@ class EnvironmentAnalysis:
         threshold: success rate to be reached in training; None without success rule.
         without_regret: why the regrets of agents are not comparable; empty where they are, or where none is known.
         num_guesses: labels of an example, where agents are evaluated on examples; 1 elsewhere.
-        measures: all that rows tell of, by name.
+        measures: all that rows have numbers of, by name.
     """
 
     environment: str
@@ -161,7 +161,7 @@ def analyse(table: TrialTable, options: AnalysisOptions | None = None) -> Analys
 
     Args:
         table: trials.
-        options: metric, correction and the like; the usual ones if None.
+        options: metric, baseline and the like; the usual ones if None.
 
     Raises:
         ExperimentError: options that do not fit.

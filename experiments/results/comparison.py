@@ -100,7 +100,7 @@ class AgentScores:
         """95 % interval of an aggregate.
 
         Args:
-            aggregate: number of scores, such as `mean` or `iqm`.
+            aggregate: statistic of the scores, such as `mean` or `iqm`.
         """
         if self.problem:
             return Interval.unknown(LEVEL, self.problem)

@@ -190,8 +190,9 @@ class Results(TrialTable):
 
         Args:
             metric: of learning curves "success_rate" or "return"; of other kinds what decides, as in `table`.
-            kind: "learning", "evaluation", "curves", "scores", "profiles", "improvement", "regret" or "sweep", the name
-                of a kind that you registered, or a `PlotKind` of your own.
+            kind: "learning", "evaluation", "curves", "scores", "regret", "profiles", "improvement", "scaling", "sweep",
+                "parallel", "importance" or "sensitivity", the name of a kind that you registered, or a `PlotKind` of
+                your own.
             environment: only this one.
             parameter: that a sweep varies, such as "discount" or "policy.epsilon".
             over: "episodes" or "steps", the x axis of learning curves and regret.

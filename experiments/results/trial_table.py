@@ -197,8 +197,8 @@ class TrialTable:
         """An experiment of a store, as far as its trials have ended.
 
         Args:
-            store: open store.
-            experiment: one of it.
+            store: an open store.
+            experiment: an experiment of that store.
 
         Raises:
             StoreError: it is damaged.
@@ -281,7 +281,7 @@ class TrialTable:
         return self._by_pair.get((environment, agent), [])
 
     def done(self, environment: str, agent: str) -> list[TrialRecord]:
-        """Those of them that are done.
+        """The trials of an environment and agent that are done, in the order of the seeds.
 
         Args:
             environment: label of the environment.
@@ -327,8 +327,8 @@ class TrialTable:
         """The trials of some agents on some environments.
 
         Args:
-            agents: labels to keep; all if None.
-            environments: labels to keep; all if None.
+            agents: labels to keep, in the order wanted.
+            environments: likewise.
         """
         records = [record for place in environments for agent in agents for record in self.trials(place, agent)]
         return replace(self, records=records, settings=self.settings.only(agents, environments))

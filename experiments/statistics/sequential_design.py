@@ -158,7 +158,7 @@ class SequentialState:
         return None if self.is_finished else self.design.stage_sizes[self.stage]
 
     def letters(self, ranking: Sequence[int]) -> list[str]:
-        """Letters of the agents; those that share one are not (yet) distinguishable. `ranking`: indices, best first.
+        """Letters of the agents; those that share one are not (yet) distinguishable.
 
         Args:
             ranking: numbers of the agents, the best first.
@@ -171,10 +171,10 @@ class SequentialState:
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> "SequentialState":
-        """Design that `to_data` gave, also after JSON.
+        """State that `to_data` gave, also after JSON.
 
         Args:
-            data: what `to_data` gave.
+            data: the design, the number of agents, the stage and the pairs, by name.
 
         Raises:
             StatisticsError: something is missing or unknown.

@@ -103,7 +103,7 @@ class StoredExperiment:
         name: its title.
         description: the question that it answers.
         settings: budgets, metric and the like, as data.
-        warnings: what was said when it was made.
+        warnings: of the checks before running.
         trials: key, agent's label, environment's label and seed of each trial, in order.
     """
 
@@ -245,7 +245,7 @@ class Store:
         return identifier
 
     def record(self, outcomes: Iterable[tuple[TrialIdentity, TrialOutcome]], provenance: int) -> None:
-        """Store trials that have ended, all or none. A trial that is done stays as it is.
+        """Store trials that have ended, all or none, and end the claims on them. A trial that is done stays as it is.
 
         Args:
             outcomes: what each trial is, and how it ended.
@@ -280,8 +280,8 @@ class Store:
         """Identifier of an experiment taken over from another store with its trials and their curves.
 
         Args:
-            source: the other store.
-            experiment: one of it.
+            source: the other store, open.
+            experiment: an experiment of that store.
         """
         keys = [key for key, *_ in experiment.trials]
         ways: dict[int, int] = {}
@@ -323,7 +323,7 @@ class Store:
         return claimed, {key: status for key, status in ended.items() if key not in to_run}
 
     def owners(self) -> list[str]:
-        """Who has claimed trials."""
+        """Names of those who have claimed trials, in alphabetical order."""
         with as_store_errors(self.path):
             return [str(row[0]) for row in self.connection.execute("SELECT DISTINCT owner FROM claims ORDER BY owner")]
 

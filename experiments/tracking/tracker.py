@@ -140,7 +140,7 @@ class TrackedTrial:
 
 
 class Tracker(Protocol):
-    """Told of an experiment's trials as they end, one after the other, from one thread of the parent process."""
+    """Gets an experiment's trials as they end, one after the other, from one thread of the parent process."""
 
     def start(self, experiment: str, settings: dict[str, Any]) -> None:
         """Called once before the first trial, with the experiment's name and `Plan.settings()`.
@@ -173,7 +173,7 @@ class GuardedTracker:
         self._call("start", experiment, settings)
 
     def trial(self, trial: TrackedTrial) -> None:
-        """Tell the tracker of a trial."""
+        """Give the tracker a trial."""
         self._call("trial", trial)
 
     def close(self) -> None:

@@ -41,7 +41,7 @@ class EnvironmentProfile:
         rule: decides which episodes succeed.
         model: its transition model, or None.
         success: outcomes with which a successful episode ends, bool (num_outcomes,), or None.
-        best: the best possible values, or None where neither a model, labelled examples nor a bandit's arms tell.
+        best: the best possible values, or None where neither a model, labelled examples nor a bandit's arms say.
         random: the uniformly random policy's values, likewise.
         generic_reason: why the compiled loop cannot run it, or None where it can.
         model_reason: why the transitions that it lists are not its model, where that is not because of what is around

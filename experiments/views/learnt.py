@@ -27,7 +27,7 @@ _TOLERANCE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Learnt:
-    """What was learnt of every state, seed by seed.
+    """Action values that were learnt of every state, seed by seed.
 
     Attributes:
         agent: label of the agent.
@@ -123,7 +123,7 @@ def shares(action_values: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def learnt_by_trial(trial: Trial) -> Learnt:
-    """What the agent of a trial learnt, as `velodrome.run` returns it.
+    """Action values that the agent of a trial learnt, as `velodrome.run` returns it.
 
     Args:
         trial: a trial with its agent.
@@ -152,7 +152,7 @@ def learnt_by_agent(
     snapshots: Snapshots | None = None,
     model: TransitionModel | None = None,
 ) -> Learnt:
-    """What a trained agent knows of the states of an environment, whatever it was trained in.
+    """Action values that a trained agent has of the states of an environment, whatever it was trained in.
 
     Args:
         trained: the agent.
@@ -198,7 +198,7 @@ def learnt_by_agent(
 def learnt_in(
     results: TrialTable, environment: str, agent: str, env: gym.Env[Any, Any], seed: int | None = None
 ) -> Learnt:
-    """What the agents of stored trials learnt, from their snapshots.
+    """Action values that the agents of stored trials learnt, from their snapshots.
 
     Args:
         results: of an experiment that took snapshots.
