@@ -667,7 +667,11 @@ class Agent(Configuration, ABC):
         """Write the agent to `directory` as manifest.json and arrays.npz; nothing is pickled.
 
         Args:
-            directory: folder, made if needed; what was saved there before is replaced.
+            directory: folder, made if needed; an agent that was saved there is replaced in one step.
+
+        Raises:
+            UnsupportedEnvironmentError: it has not been trained or loaded yet.
+            SavedAgentError: the folder cannot be written, or an array holds Python objects.
         """
         entries, arrays = self.state()
         write_agent(directory, {"agent": to_data(self)} | entries, arrays)

@@ -118,7 +118,8 @@ class StoredExperiment:
 class Store:
     """Trials, their curves and how they were run, by key. One process writes at a time; others may read.
 
-    Every row is stored with a checksum, and whatever does not match its checksum is refused.
+    Every row is stored with a checksum, and whatever does not match its checksum is refused. All methods raise
+    `StoreError` where the file cannot be read or written; one that writes, also where the file was moved away.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path | None, opened: OpenedFile | None = None) -> None:
