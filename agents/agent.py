@@ -58,7 +58,7 @@ Evaluator = Callable[["Agent"], Mapping[str, float]]
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
 class Agent(Configuration, ABC):
-    """Who learns. An agent is a configuration until `train` binds it to an environment.
+    """An agent: a configuration until `train` binds it to an environment, in which it learns.
 
     The annotated attributes of a subclass are its parameters, as those of a dataclass with keywords only.
 
@@ -297,6 +297,12 @@ class Agent(Configuration, ABC):
     ) -> tuple[int | None, int | None]:
         """A budget of one of the three in episodes or steps.
 
+        Args:
+            env: the environment as the agent sees it, or a model.
+            episodes: budget in episodes, None where it is in another unit.
+            steps: likewise, in steps.
+            epochs: likewise, in passes through labelled examples.
+
         Raises:
             BudgetError: it cannot be kept exactly.
         """
@@ -334,6 +340,11 @@ class Agent(Configuration, ABC):
     def task_after(self, learnt: Any, task: Any, label: str) -> Any:
         """The task of another environment, for an agent that has learnt one already.
 
+        Args:
+            learnt: task of the environment that was learnt.
+            task: task of the other environment.
+            label: name of the other environment, for messages.
+
         Raises:
             UnsupportedEnvironmentError: what was learnt is of no use there.
         """
@@ -343,6 +354,10 @@ class Agent(Configuration, ABC):
 
     def task_from_data(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
         """The task of a saved agent, from what its learner's `state` gave.
+
+        Args:
+            entries: JSON-ready entries that were saved.
+            arrays: arrays that were saved, by name.
 
         Raises:
             KeyError, TypeError, ValueError: entries are missing or do not fit together.
@@ -410,6 +425,9 @@ class Agent(Configuration, ABC):
 
         It is called again where training goes on: after a callback, after an evaluation, in the next call of `train`.
         An agent that learns in batches may end at the first batch that comes to the limit, within the budget.
+
+        Args:
+            training: this call of `train`: its budget, its loop, and where the next stop is.
         """
         binding = training.binding
         assert isinstance(binding.learner, StepwiseLearner)
@@ -515,7 +533,7 @@ class Agent(Configuration, ABC):
         return {}
 
     def check_repeatable(self) -> None:
-        """Refuse to be trained again from what a store says, where the key cannot tell what would run.
+        """Refuse to be trained again from what a store says, where the key does not say what would run.
 
         Raises:
             UnsupportedEnvironmentError: as with a program that is no file whose content is part of the key.
@@ -561,6 +579,11 @@ class Agent(Configuration, ABC):
     @final
     def decide(self, observation: Any, info: dict[str, Any], action_space: gym.Space[Any]) -> Any:
         """`act_with_info` as an action of a space, from whatever form it was given in; see `read_action`.
+
+        Args:
+            observation: one observation.
+            info: as `reset` or `step` gave it.
+            action_space: of the environment.
 
         Raises:
             AgentFailureError: it is no such action; one line that names the agent's method.
@@ -644,7 +667,11 @@ class Agent(Configuration, ABC):
         """Write the agent to `directory` as manifest.json and arrays.npz; nothing is pickled.
 
         Args:
-            directory: folder, made if needed; what was saved there before is replaced.
+            directory: folder, made if needed; an agent that was saved there is replaced in one step.
+
+        Raises:
+            UnsupportedEnvironmentError: it has not been trained or loaded yet.
+            SavedAgentError: the folder cannot be written, or an array holds Python objects.
         """
         entries, arrays = self.state()
         write_agent(directory, {"agent": to_data(self)} | entries, arrays)
@@ -711,6 +738,10 @@ class Agent(Configuration, ABC):
 
     def set_state(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """Take over what `state` gave, of this release or an earlier one.
+
+        Args:
+            entries: JSON-ready entries of `state`.
+            arrays: arrays of `state`, by name.
 
         Raises:
             KeyError, TypeError, ValueError: something is missing or does not fit together.

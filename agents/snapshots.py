@@ -17,7 +17,7 @@ LARGEST_MIB = 64
 
 @dataclass(frozen=True, eq=False)
 class Snapshots:
-    """What an agent knew of every state of a Discrete observation space, at moments of its training.
+    """Action values and visits of every state of a Discrete observation space, at moments of an agent's training.
 
     Attributes:
         episodes: int64 (num_snapshots,), episodes finished, ascending; the first is 0, before any training.

@@ -323,7 +323,12 @@ class Moment(int):
 
     @classmethod
     def of(cls, training: Training, agent: Any) -> Moment:
-        """The present moment."""
+        """The present moment.
+
+        Args:
+            training: call of `train` that goes on.
+            agent: that learns.
+        """
         moment = cls(training.finished)
         moment.agent, moment._training = agent, training
         return moment

@@ -182,7 +182,11 @@ class Bandit(gym.Env[int, int]):
         set_best(self.arms, self.expected)
 
     def take_arms(self, other: Bandit) -> None:
-        """Go on with the arms of another bandit with the same arguments, as they are now."""
+        """Go on with the arms of another bandit with the same arguments, as they are now.
+
+        Args:
+            other: a bandit with the same arguments.
+        """
         self.expected[:], self.position[:], self.has_started = other.expected, other.position, True
 
     def fresh(self) -> Self:

@@ -46,7 +46,7 @@ class GridLayout:
         action_names: of the actions, in order.
         directions: of each action, (rows down, columns to the right), such as (0, -1) for left; None of actions that
             do not move, or not everywhere in the same direction.
-        panel_names: what tells the panels apart; one empty name where there is one.
+        panel_names: names of the panels; one empty name where there is one.
         panel_columns: panels side by side.
         walls: pairs of neighbouring cells (row, column) with a wall between them, in every panel.
     """

@@ -52,7 +52,7 @@ class ObservationPart(gym.ObservationWrapper[Any, Any, Any], utils.RecordConstru
             self.observation_space = spaces.Tuple([parts[key] for key in self._keys])
 
     def observation(self, observation: Any) -> Any:
-        """What the chosen part holds, or the chosen parts."""
+        """Chosen part of an observation, or the chosen parts."""
         if self._is_one:
             return observation[self._keys[0]]
         if self._is_dict:

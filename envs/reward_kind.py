@@ -18,7 +18,7 @@ Kind = Literal["binary", "bounded", "gaussian", "unknown"]
 
 @dataclass(frozen=True)
 class RewardKind:
-    """What the rewards of single steps can be.
+    """Kind of the rewards of single steps, and their limits.
 
     Args:
         kind: "binary" (0 or 1), "bounded" (between `low` and `high`), "gaussian" (normally distributed) or "unknown".

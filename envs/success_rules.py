@@ -107,7 +107,11 @@ class SuccessRule:
         return succeeded if says.any() or (says.size == 0 and self.description == INFO) else None
 
     def as_used(self, reported: NDArray[np.int8]) -> SuccessRule:
-        """The rule that decided episodes with these reports: info's where all had one, or both in words."""
+        """The rule that decided episodes with these reports: info's where all had one, or both in words.
+
+        Args:
+            reported: what info said of each episode, int8: 1 a success, 0 none, negative where it said nothing.
+        """
         says = np.asarray(reported) >= 0
         if self.source in ("experiment", "info") or not says.any():
             return self

@@ -40,10 +40,9 @@ def compare(
 
     There are three groups of arguments: what is compared are the fields of an `Experiment` (`agents`, `environments`,
     `policies`, `learners`, `seeds`, `episodes`, `steps`, `epochs`, `evaluate_every`, `snapshots`, `success`,
-    `evaluation_episodes`, `metric`, `name`, `description`); how it is run are the fields of `RunOptions` (`out`,
-    `workers`, `cluster`, `trial_timeout`, `trial_memory`, `checkpoint_every`, `retry_failed`, `strict`, `track`,
-    `progress`, `measures`); and
-    when it stops (`until_decided`, `max_seeds`).
+    `solved_at`, `hopeless`, `evaluation_episodes`, `metric`, `name`, `description`); how it is run are the fields of
+    `RunOptions` (`out`, `workers`, `cluster`, `trial_timeout`, `trial_memory`, `checkpoint_every`, `retry_failed`,
+    `strict`, `track`, `progress`, `measures`); and when it stops (`until_decided`, `max_seeds`).
 
     Args:
         agents: agents or their expressions, by label or in a list; or an experiment, or the name or path of an

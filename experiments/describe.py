@@ -23,7 +23,7 @@ from velodrome.experiments.trials.environment_profile import EnvironmentProfile
 
 @dataclass(frozen=True)
 class EnvironmentDescription:
-    """What is known of an environment; None stands for what is not, and `notes` say why.
+    """Facts of an environment; None stands for what is not known, and `notes` say why.
 
     Numbers are exact, by dynamic programming on the transition model.
 
@@ -50,8 +50,8 @@ class EnvironmentDescription:
             follow each other.
         diameter_without_limit: the same without the time limit.
         arms: expected reward of each arm of a bandit.
-        lai_robbins: of a bandit that pays 0 or 1, Σ (best - mean) / KL(mean, best) over the other arms: regret grows
-            at least as this times the logarithm of the pulls.
+        lai_robbins: of a bandit that pays 0 or 1, Σ (best - mean) / KL(mean, best) over the worse arms: regret grows
+            at least as fast as this times the logarithm of the pulls.
         notes: why something is not known.
     """
 
@@ -87,7 +87,7 @@ class EnvironmentDescription:
         return dataclasses.asdict(self)
 
     def lines(self) -> list[tuple[str, str]]:
-        """What is known, as pairs of a name and a text; notes last."""
+        """Facts that are known, as pairs of a name and a text; notes last."""
         facts: list[tuple[str, str]] = [
             ("environment", self.environment),
             ("observations", self.observations),

@@ -112,9 +112,9 @@ class Exponential(Schedule):
     """max(floor, start * decay**i).
 
     Attributes:
-        start: value at index 0.
+        start: value at index 0, at least 0.
         decay: factor from an index to the next, in (0, 1].
-        floor: smallest value.
+        floor: smallest value, at least 0.
         clock: what `i` counts: "episode", "step", or "visits" of the state.
     """
 
@@ -142,7 +142,7 @@ class Harmonic(Schedule):
     """scale / (i + 1), the lectures' decay of the random noise.
 
     Attributes:
-        scale: value at index 0.
+        scale: value at index 0, at least 0.
         clock: what `i` counts: "episode", "step", or "visits" of the state.
     """
 

@@ -113,7 +113,7 @@ class StableBaselines3(ExternalAgent):
         return tuple(sorted(found.union(*(_distributions_of(top) for top in others))))
 
     def named_code(self) -> dict[str, Any]:
-        """Classes and functions that the parameters name, but for those of the library, which its version tells."""
+        """Classes and functions that the parameters name, without those of the library, which has a version."""
         names = [self._full_name, *names_in((self.policy, *self.arguments.values()))]
         own = [name for name in names if name.partition(":")[0].partition(".")[0] not in (*_DISTRIBUTIONS, "torch")]
         things: dict[str, Any] = {}

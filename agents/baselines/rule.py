@@ -54,7 +54,7 @@ class Rule(Agent):
         return {f"function={self.function}": self._found()}
 
     def act(self, observation: Any, *, explore: bool = False) -> Any:
-        """What the function says for one observation; numbers of NumPy are given to it as Python's.
+        """Action that the function gives for one observation; numbers of NumPy are given to it as Python's.
 
         Raises:
             AgentFailureError: the function raised, or gave no action of the action space; one line.

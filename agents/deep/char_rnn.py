@@ -138,7 +138,12 @@ class CharRNN(SupervisedAgent):
         return self._learner.reader.outputs(*self._checked(sequences, lengths))
 
     def predict_logits(self, sequences: ArrayLike, lengths: ArrayLike | None = None) -> NDArray[np.float32]:
-        """Logits of the next characters, float32 (batch, num_steps, num_characters), as of `outputs`."""
+        """Logits of the next characters, float32 (batch, num_steps, num_characters), as of `outputs`.
+
+        Args:
+            sequences: characters as observations, whole numbers (batch, num_steps).
+            lengths: of the sequences, whole numbers (batch,); all are num_steps long if None.
+        """
         return self._learner.reader.logits(*self._checked(sequences, lengths))
 
     def accuracy(self, sequences: ArrayLike, labels: ArrayLike) -> float:
@@ -158,7 +163,12 @@ class CharRNN(SupervisedAgent):
         return float(np.mean(guesses == right))
 
     def loss(self, sequences: ArrayLike, labels: ArrayLike) -> float:
-        """The `sequence_loss` of sequences and their next characters, whole numbers (batch, num_steps)."""
+        """The `sequence_loss` of sequences and their next characters, whole numbers (batch, num_steps).
+
+        Args:
+            sequences: characters as observations, whole numbers (batch, num_steps).
+            labels: the character after each, as actions, whole numbers of the same shape.
+        """
         right = np.asarray(labels) - self.learner.task.action_start
         return float(sequence_loss(self.predict_logits(sequences), right))
 

@@ -392,7 +392,11 @@ class DQN(Agent):
         return actions if is_batch else int(actions[0])
 
     def describe(self, env: gym.Env[Any, Any] | str | None = None) -> str:
-        """The network's layers, one a line, and how large the replay is, in memory and in a checkpoint."""
+        """The network's layers, one a line, and how large the replay is, in memory and in a checkpoint.
+
+        Args:
+            env: environment, or its id; that of the training if None.
+        """
         if env is None:
             task = self.learner.task
         else:

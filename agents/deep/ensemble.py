@@ -125,11 +125,20 @@ class Ensemble(SupervisedAgent):
         return learner.member_logits(binding.task.checked(images))
 
     def accuracy(self, images: Any, labels: Any) -> float:
-        """Share of a batch for which `act` gives the label; see `NeuralClassifier.accuracy`."""
+        """Share of a batch for which `act` gives the label; see `NeuralClassifier.accuracy`.
+
+        Args:
+            images: observations (B, …).
+            labels: right classes, as actions, whole numbers (B,).
+        """
         return share_right(self.act(np.asarray(images)), labels)
 
     def describe(self, env: gym.Env[Any, Any] | str | None = None) -> str:
-        """Layers, output shapes and parameters of a member; see `NeuralClassifier.describe`."""
+        """Layers, output shapes and parameters of a member; see `NeuralClassifier.describe`.
+
+        Args:
+            env: environment, or its id; that of the training if None.
+        """
         task = self.learner.task if env is None else self._classifier._task_of(env)
         return f"{self.size} members, each:\n{self._classifier._describe(task)}"
 

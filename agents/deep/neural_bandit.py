@@ -142,6 +142,9 @@ class NeuralBandit(Agent):
     def expected_rewards(self, observations: Any) -> np.ndarray:
         """Expected reward of every action, float32 (B, num_actions), for a batch of observations, in bounded memory.
 
+        Args:
+            observations: a batch (B, …).
+
         Raises:
             ObservationError: not a batch of the environment's observations.
         """
@@ -150,6 +153,10 @@ class NeuralBandit(Agent):
         return rewards
 
     def describe(self, env: gym.Env[Any, Any] | str | None = None) -> str:
-        """Layers, output shapes and parameters of the network; see `NeuralClassifier.describe`."""
+        """Layers, output shapes and parameters of the network; see `NeuralClassifier.describe`.
+
+        Args:
+            env: environment, or its id; that of the training if None.
+        """
         task = self.learner.task if env is None else self._classifier._task_of(env)
         return self._classifier._describe(task)

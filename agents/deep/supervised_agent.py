@@ -57,6 +57,10 @@ class SupervisedAgent(Agent):
     def new_network(self, task: LabelledTask, rng: np.random.Generator) -> Network:
         """Network and optimiser with fresh weights drawn from `rng`; tensorflow may be imported here.
 
+        Args:
+            task: shapes of inputs and number of classes.
+            rng: random stream of the first weights.
+
         Raises:
             UnsupportedEnvironmentError: the network cannot handle the task.
         """
@@ -64,12 +68,20 @@ class SupervisedAgent(Agent):
     def check_task(self, task: LabelledTask, label: str) -> None:
         """Refuse a task that the network cannot handle, before tensorflow is imported.
 
+        Args:
+            task: of an environment.
+            label: name of that environment, for messages.
+
         Raises:
             UnsupportedEnvironmentError: naming `label`, the environment.
         """
 
     def check_arrays(self, task: LabelledTask, arrays: dict[str, np.ndarray]) -> None:
         """Refuse a saved network's arrays that do not fit, before tensorflow is imported.
+
+        Args:
+            task: task of the saved agent.
+            arrays: arrays that were saved, by name.
 
         Raises:
             KeyError, ValueError: an array is missing or does not fit.
@@ -85,7 +97,11 @@ class SupervisedAgent(Agent):
         return float(self.learning_rate)
 
     def held_out(self, examples: LabelledExamples) -> np.ndarray:
-        """Places of the examples that are not learnt from but validate, int64, ascending."""
+        """Places of the examples that are not learnt from but validate, int64, ascending.
+
+        Args:
+            examples: all labelled examples of the environment.
+        """
         return np.zeros(0, dtype=np.int64)
 
     def new_early_stopping(self) -> EarlyStopping | None:
@@ -93,7 +109,11 @@ class SupervisedAgent(Agent):
         return None
 
     def act_on_one(self, observation: np.ndarray) -> int:
-        """Class for one observation (symbols counted from 0)."""
+        """Class for one observation (symbols counted from 0).
+
+        Args:
+            observation: one observation, checked.
+        """
         return int(np.argmax(self.learner.network.logits(observation[np.newaxis])[0]))
 
     @property

@@ -34,7 +34,7 @@ SAME = 1e-9
 
 @dataclass(frozen=True)
 class Gaps:
-    """What single decisions cost, and how much is decided by chance, for the best policy.
+    """Gaps between the action values of the best policy, and how much chance decides of what follows.
 
     Attributes:
         discount: of the values.

@@ -45,7 +45,11 @@ class PlanningAgent(Agent):
 
     @abstractmethod
     def plan(self, model: TransitionModel) -> np.ndarray:
-        """Action values float64 (num_states, num_actions)."""
+        """Action values float64 (num_states, num_actions).
+
+        Args:
+            model: transition model of the environment.
+        """
 
     @property
     def runs_on_model(self) -> bool:

@@ -59,6 +59,13 @@ class Checkpoint:
     ) -> Self:
         """Write to an empty directory; the header comes last and holds the SHA-256 of everything.
 
+        Args:
+            directory: empty folder.
+            agent: trained agent.
+            env: its environment, at the end of an episode.
+            log: training so far.
+            identity: what says which trial it is of, JSON-ready.
+
         Raises:
             NotRestorableError: the environment's streams cannot be written down.
             OSError: the disk is full or cannot be written.
@@ -93,6 +100,10 @@ class Checkpoint:
     @classmethod
     def read(cls, directory: Path, identity: dict[str, Any]) -> Self:
         """Checkpoint of the trial with `identity`.
+
+        Args:
+            directory: folder of the checkpoint.
+            identity: entries that must be those of the trial that wrote it, JSON-ready.
 
         Raises:
             CheckpointError: it is damaged, or of another trial or version.
@@ -129,6 +140,10 @@ class Checkpoint:
 
     def resume(self, configuration: Agent, env: gym.Env[Any, Any]) -> Agent:
         """The agent, ready to go on training in `env`, made anew, which gets the random streams.
+
+        Args:
+            configuration: untrained agent with the parameters of the saved one.
+            env: environment, made anew.
 
         Raises:
             CheckpointError: the agent is not one of this configuration, or cannot go on in `env`.
@@ -167,7 +182,12 @@ class CheckpointFolder:
         return Path(tempfile.mkdtemp(prefix=_UNPROVEN, dir=self.path))
 
     def accept(self, directory: Path, number: int) -> None:
-        """Make a proven checkpoint the newest, in one step, and drop the oldest."""
+        """Make a proven checkpoint the newest, in one step, and drop the oldest.
+
+        Args:
+            directory: folder of the checkpoint; it is moved.
+            number: its number: a larger one is newer.
+        """
         place = self.path / f"{_PROVEN}{number:012d}"
         # A trial that went back behind a damaged checkpoint comes past it again.
         shutil.rmtree(place, ignore_errors=True)
@@ -176,7 +196,11 @@ class CheckpointFolder:
             shutil.rmtree(old, ignore_errors=True)
 
     def discard(self, directory: Path) -> None:
-        """Drop a checkpoint that could not be proven."""
+        """Drop a checkpoint that could not be proven.
+
+        Args:
+            directory: folder of the checkpoint.
+        """
         shutil.rmtree(directory, ignore_errors=True)
 
     def clear_unproven(self) -> None:

@@ -70,9 +70,9 @@ class BootstrappedQ(TabularAgent):
     that it should be `greedy`.
 
     Args:
-        heads: number of tables.
-        prior_scale: standard deviation of the prior value that each head has of its own for each pair.
-        head_share: probability that a step is one that a head learns from, drawn for each head.
+        heads: number of tables, at least 1.
+        prior_scale: standard deviation of the prior value that each head has of its own for each pair, at least 0.
+        head_share: probability, in (0, 1], that a step is one that a head learns from, drawn for each head.
 
     Raises:
         ConfigurationError: a parameter is out of range.

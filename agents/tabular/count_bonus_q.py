@@ -36,7 +36,7 @@ class CountBonusQ(QLearning):
     rewards alone. A pair that was never tried has `initial_value` alone: above what others reach, each is tried.
 
     Args:
-        bonus_scale: β.
+        bonus_scale: β, at least 0, in units of the rewards.
 
     Raises:
         ConfigurationError: a parameter is out of range.

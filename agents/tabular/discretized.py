@@ -33,7 +33,7 @@ class Discretized(Agent):
 
     Args:
         agent: a tabular agent.
-        bins: in every dimension that is looked at, or one number for each.
+        bins: number of bins in every dimension that is looked at, or one number for each.
         dimensions: numbers of the dimensions that are looked at, counted in the flattened observation; all if None.
         low: smallest value of every dimension of the observation, as of `Discretize`, or of those that are looked at.
         high: largest value, likewise.
@@ -120,7 +120,12 @@ class Discretized(Agent):
         return self._table_agent.act_with_info(self._numbers_of(observation), info)
 
     def act(self, observation: Any, *, explore: bool = False, action_mask: Any = None) -> Any:
-        """Action for one observation, or actions for a batch; `action_mask` as of `TabularAgent.act`.
+        """Action for one observation, or actions for a batch; see `TabularAgent.act`.
+
+        Args:
+            observation: one or a batch.
+            explore: as the policy explores.
+            action_mask: one 0 or 1 an action (for a batch, a row each): which are available.
 
         Raises:
             UnsupportedEnvironmentError: nothing was learnt yet.

@@ -129,7 +129,13 @@ class FiniteHorizonAgent(TabularAgent):
 
     @abstractmethod
     def new_memory(self, num_states: int, num_actions: int, horizon: int | None = None) -> Any:
-        """As of `TabularAgent`, for a number of steps; where it is None, the agent's own `horizon`, or 1."""
+        """As of `TabularAgent`, for a number of steps; where it is None, the agent's own `horizon`, or 1.
+
+        Args:
+            num_states: of each step's table.
+            num_actions: likewise.
+            horizon: steps of an episode.
+        """
 
     @property
     @abstractmethod

@@ -121,8 +121,8 @@ class SlidingWindowUCB(_ForgettingUCB):
     An action that has no pull in the window comes first. One bandit a state, as `bandit`.
 
     Args:
-        window: number of pulls of a state that are remembered.
-        confidence: c, in units of the rewards; B sqrt(ξ) of the source, for rewards in [0, B].
+        window: number of pulls of a state that are remembered, at least 1.
+        confidence: c, at least 0, in units of the rewards; B sqrt(ξ) of the source, for rewards in [0, B].
         ties: "random" or "first".
 
     Raises:
@@ -158,7 +158,7 @@ class DiscountedUCB(_ForgettingUCB):
 
     Args:
         decay: by which older pulls count less with each newer one, in (0, 1]; 1 is UCB.
-        confidence: c, in units of the rewards; 2 B sqrt(ξ) of the source, for rewards in [0, B].
+        confidence: c, at least 0, in units of the rewards; 2 B sqrt(ξ) of the source, for rewards in [0, B].
         ties: "random" or "first".
 
     Raises:

@@ -72,9 +72,9 @@ class MBIE(BoundedRewardsAgent):
     A pair that was never tried is worth `reward_high` / (1 - γ).
 
     Args:
-        bonus_scale: β.
-        growth: it plans when the count of a pair is so many times what it was when it planned for it last.
-        tolerance: value iteration stops when no value changes by more.
+        bonus_scale: β, at least 0, in units of the rewards.
+        growth: it plans when the count of a pair is so many times, at least 1, what it was when it planned for it last.
+        tolerance: value iteration stops when no value changes by more; above 0.
 
     Raises:
         ConfigurationError: a parameter is out of range; the discount must be below 1.

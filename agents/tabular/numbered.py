@@ -42,7 +42,7 @@ class Numbered(Agent):
 
     Args:
         agent: a tabular agent without action masks.
-        limit: rows of its own that it gives at most.
+        limit: most observations with a row of their own, at least 1.
         features: `features(observation)`, what a row is given for instead of the observation itself, such as a few
             numbers computed from a picture: a function, or its name "module:function"; None for the observation.
 
@@ -113,7 +113,10 @@ class Numbered(Agent):
         return function
 
     def seen(self, observation: Any) -> Any:
-        """What is numbered for an observation: its features, or itself.
+        """Features of an observation, by which it gets its row; without `features` the observation itself.
+
+        Args:
+            observation: one observation.
 
         Raises:
             EnvironmentFailureError: the function raised; one line.

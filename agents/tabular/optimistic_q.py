@@ -59,8 +59,8 @@ class OptimisticQ(FiniteHorizonAgent, BoundedRewardsAgent):
     a pair at a step is `bonus_scale` H R √(H ι / t), and the learning rate (H + 1) / (H + t).
 
     Args:
-        bonus_scale: the source's absolute constant c, of which it says that it exists.
-        failure_probability: p.
+        bonus_scale: the source's absolute constant c, of which it says that it exists; at least 0.
+        failure_probability: p, in (0, 1].
 
     Raises:
         ConfigurationError: a parameter is out of range.

@@ -134,10 +134,10 @@ class PSRL(FiniteHorizonAgent, LearntModelAgent):
     Acting greedily, and evaluation, are of the model that was drawn for the next episode: what the agent does.
 
     Args:
-        transition_prior: prior count of each next state of each pair.
+        transition_prior: prior count of each next state of each pair, above 0.
         reward_prior_mean: mean of a pair's reward before it was seen.
-        reward_prior_scale: standard deviation of that.
-        reward_noise: standard deviation of a reward around its mean, assumed known.
+        reward_prior_scale: standard deviation of that, above 0.
+        reward_noise: standard deviation of a reward around its mean, assumed known, above 0.
 
     Raises:
         ConfigurationError: a parameter is out of range.

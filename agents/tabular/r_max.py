@@ -70,8 +70,8 @@ class RMax(BoundedRewardsAgent):
     times.
 
     Args:
-        visits_until_known: m, visits after which a pair is known.
-        tolerance: value iteration stops when no value changes by more.
+        visits_until_known: m, visits after which a pair is known, at least 1.
+        tolerance: value iteration stops when no value changes by more; above 0.
 
     Raises:
         ConfigurationError: a parameter is out of range; the discount must be below 1.

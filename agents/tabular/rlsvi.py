@@ -75,8 +75,8 @@ class RLSVI(FiniteHorizonAgent, LearntModelAgent):
     what the agent does.
 
     Args:
-        noise: standard deviation of a target around its mean, assumed known.
-        prior_scale: standard deviation of an action value, with mean 0, before it was learnt from.
+        noise: standard deviation of a target around its mean, assumed known, above 0.
+        prior_scale: standard deviation of an action value, with mean 0, before it was learnt from; above 0.
 
     Raises:
         ConfigurationError: a parameter is out of range.

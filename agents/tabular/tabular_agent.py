@@ -108,11 +108,20 @@ class TabularAgent(Agent):
         """
 
     def memory_for(self, task: TabularTask) -> Any:
-        """A new memory for a task."""
+        """A new memory for a task.
+
+        Args:
+            task: what `task_of` gave.
+        """
         return self.new_memory(task.index.num_states, task.num_actions)
 
     def draw_memory(self, memory: Any, streams: Streams) -> None:
-        """Fill in what a new memory holds at random, the same for the same seed (`streams.at`)."""
+        """Fill in what a new memory holds at random, the same for the same seed (`streams.at`).
+
+        Args:
+            memory: what `new_memory` made; changed in place.
+            streams: random streams of the agent.
+        """
 
     @property
     @abstractmethod
@@ -149,6 +158,9 @@ class TabularAgent(Agent):
     def check_rewards(self, env: Any) -> None:
         """Refuse an environment that is known to pay what is outside of `reward_range`.
 
+        Args:
+            env: environment, or model.
+
         Raises:
             UnsupportedEnvironmentError: one line.
         """
@@ -172,14 +184,25 @@ class TabularAgent(Agent):
         return ("action_values",)
 
     def from_earlier_release(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Arrays as they are saved today, of an agent that an earlier release may have saved."""
+        """Arrays as they are saved today, of an agent that an earlier release may have saved.
+
+        Args:
+            arrays: arrays that were saved, by name.
+        """
         return arrays
 
     def forget_episode(self, memory: Any) -> None:
-        """Drop from the memory what belongs to an unfinished episode."""
+        """Drop from the memory what belongs to an unfinished episode.
+
+        Args:
+            memory: of the learner; changed in place.
+        """
 
     def index_observations(self, env: gym.Env[Any, Any]) -> ObservationIndex:
         """How the observations of an environment are numbered.
+
+        Args:
+            env: a Gymnasium environment.
 
         Raises:
             UnsupportedEnvironmentError: the observation space is not finite.
@@ -516,6 +539,10 @@ class TabularAgent(Agent):
 
     def readable(self, entries: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Saved arrays in today's form, which an earlier release may have saved.
+
+        Args:
+            entries: JSON-ready entries that were saved.
+            arrays: arrays that were saved, by name.
 
         Raises:
             KeyError, ValueError: they cannot be brought into it.

@@ -76,7 +76,7 @@ def learn_moments(memory: Any, state: int, action: int, reward: float) -> None:
 
 
 class UCBTuned(OwnPolicyBandit):
-    """argmax of mean + sqrt(ln t / n min(1/4, V)), V = variance + sqrt(2 ln t / n); an untried action comes first.
+    """argmax of mean + sqrt(min(1/4, V) ln t / n), V = variance + sqrt(2 ln t / n); an untried action comes first.
 
     n = N(s, a), t their sum, and V is an upper bound of the action's variance, which 1/4 bounds for rewards in [0, 1].
     One bandit a state, as `bandit`.

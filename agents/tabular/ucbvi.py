@@ -109,8 +109,9 @@ class UCBVI(FiniteHorizonAgent, BoundedRewardsAgent):
 
     Args:
         bonus: "hoeffding" or "bernstein".
-        bonus_scale: the bonus is multiplied by it; 1 is the source's, which explores far longer than any budget here.
-        failure_probability: δ.
+        bonus_scale: the bonus is multiplied by it, at least 0; 1 is the source's, which explores far longer than any
+            budget here.
+        failure_probability: δ, in (0, 1].
 
     Raises:
         ConfigurationError: a parameter is out of range.

@@ -148,8 +148,8 @@ class UCRL2(BoundedRewardsAgent):
     when the visits of a pair have doubled.
 
     Args:
-        failure_probability: δ.
-        confidence_scale: both distances are multiplied by it; 1 is the source's.
+        failure_probability: δ, in (0, 1].
+        confidence_scale: both distances are multiplied by it, at least 0; 1 is the source's.
 
     Raises:
         ConfigurationError: a parameter is out of range.

@@ -30,8 +30,9 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.typing import stringify_annotation
 
+from velodrome.experiments.grading.assignment_schema import assignment_schema
 from velodrome.experiments.specification.catalogue import AGENTS, DISTRIBUTIONS, POLICIES, SCHEDULES
-from velodrome.experiments.specification.schema import descriptions_of, experiment_schema_text
+from velodrome.experiments.specification.schema import descriptions_of, experiment_schema, schema_text
 from velodrome.policies.configuration import Configuration, to_expression
 
 DOCS = Path(__file__).parents[1]
@@ -202,7 +203,8 @@ def write_pages(app: Sphinx) -> None:
             pages[page] = f"{_title(page.rpartition('.')[2])}\n{_entry(path)}"
     for face in faces():
         pages[face] = _face_page(face)
-    _write(DOCS / "reference" / "experiment.schema.json", experiment_schema_text())
+    for name, schema in (("experiment", experiment_schema()), ("assignment", assignment_schema())):
+        _write(DOCS / "reference" / f"{name}.schema.json", schema_text(schema))
     PAGES.mkdir(parents=True, exist_ok=True)
     for old in PAGES.glob("*.rst"):
         if old.stem not in pages:

@@ -104,6 +104,16 @@ def parameters_of(value: Callable[..., Any]) -> list[str]:
     return [name for name in inspect.signature(value).parameters if name not in ("self", "cls")]
 
 
+def undocumented_of_method(owner: type, name: str, method: Any) -> list[str]:
+    """Parameters of a method that neither its docstring describes nor that of the method of a base."""
+    function = inspect.unwrap(getattr(method, "__func__", method))
+    if not inspect.isfunction(function):
+        return []
+    methods = [getattr(base, name) for base in owner.__mro__ if name in vars(base)]
+    known = {parameter for each in methods if callable(each) for parameter in descriptions_of(each)}
+    return [parameter for parameter in parameters_of(function) if parameter not in known]
+
+
 def undocumented() -> Iterator[str]:
     """What public modules, names, methods, properties, parameters and fields lack a word of documentation."""
     for face in faces():
@@ -119,4 +129,7 @@ def undocumented() -> Iterator[str]:
             known = descriptions_of(value)
             yield from (f"{path}({name})" for name in parameters_of(value) if name not in known)
         if inspect.isclass(value):
-            yield from (f"{path}.{name}" for name, _ in members_of(value) if not inspect.getdoc(getattr(value, name)))
+            for name, method in members_of(value):
+                if not inspect.getdoc(getattr(value, name)):
+                    yield f"{path}.{name}"
+                yield from (f"{path}.{name}({one})" for one in undocumented_of_method(value, name, method))

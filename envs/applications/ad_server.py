@@ -103,7 +103,7 @@ class AdServer(gym.Env[int, int]):
     what it earns now: Sutton & Barto's nonstationary bandit, section 2.5. A policy that no longer learns shows one ad
     for ever, so that what counts here is the return in training; `ClairvoyantAdServer` gives the bound.
 
-    Clicks are more frequent than those of banners, so that a day of 1000 impressions tells something. Left out: users
+    Clicks are more frequent than those of banners, so that a day of 1000 impressions shows something. Left out: users
     who differ from each other, bids and budgets, purchases after the click, ads that come and go, and users who tire
     of an ad.
 

@@ -163,7 +163,11 @@ class ThermalZone(ModelEnvironment):
         super().__init__(model, render_mode=render_mode)
 
     def describe(self, state: int) -> tuple[int, str, bool, float]:
-        """(hour, weather, whether somebody was too cold since midnight, temperature in °C) of a state."""
+        """(hour, weather, whether somebody was too cold since midnight, temperature in °C) of a state.
+
+        Args:
+            state: number of a state, from 0.
+        """
         block, place = divmod(int(state), self.temperatures.size)
         hour, rest = divmod(block, len(WEATHERS) * 2)
         return hour, WEATHERS[rest // 2], rest % 2 == 1, float(self.temperatures[place])

@@ -72,7 +72,7 @@ class Warehouse(ModelEnvironment):
 
     ## Reference
     After the taxi of Dietterich (2000), Hierarchical reinforcement learning with the MAXQ value function
-    decomposition. The trade is told by Wurman, D'Andrea & Mountz (2008), Coordinating hundreds of cooperative,
+    decomposition. The trade is described by Wurman, D'Andrea & Mountz (2008), Coordinating hundreds of cooperative,
     autonomous vehicles in warehouses; for many robots: Papoudakis et al. (2021), Benchmarking multi-agent deep
     reinforcement learning algorithms in cooperative tasks (RWARE).
 
@@ -137,6 +137,9 @@ class Warehouse(ModelEnvironment):
         """(charge, cell where the order waits or -1 once it is carried, cell of the robot) of a state.
 
         Cells are numbered in reading order, row * columns + column.
+
+        Args:
+            state: number of a state, from 0.
         """
         rest, cell = divmod(int(state), self.cells.size)
         charge, load = divmod(rest, self.stations.size + 1)

@@ -125,6 +125,9 @@ class TransitionModel:
     def of_known(cls, env: gym.Env[Any, Any]) -> TransitionModel:
         """As `of`, where `reason_not_sampled_from_model` was None just now: code and wrappers are not looked at again.
 
+        Args:
+            env: environment with a table `P`.
+
         Raises:
             NoTransitionModelError, UntrueModelError, TransitionModelError: see `of`.
         """

@@ -612,21 +612,28 @@ def repair(directory: Path, /) -> None:
 
 
 @app.command
-def schema(*, out: Path | None = None) -> None:
-    """Print the JSON schema of experiment files, by which an editor completes and checks them.
+def schema(*, of: Literal["experiment", "assignment"] = "experiment", out: Path | None = None) -> None:
+    """Print the JSON schema of experiment files or assignments, by which an editor completes and checks them.
 
     Write it beside the files, and let their first line be: #:schema ./experiment.schema.json
 
     Args:
+        of: experiment files, or the assignments of velodrome grade.
         out: file to write it to, such as experiment.schema.json, instead of printing it.
     """
     from velodrome.agents.resuming.whole_files import write_whole
-    from velodrome.experiments.specification.schema import experiment_schema_text
+    from velodrome.experiments.specification.schema import experiment_schema, schema_text
 
-    if out is None:
-        print(experiment_schema_text(), end="")
+    if of == "experiment":
+        text = schema_text(experiment_schema())
     else:
-        write_whole(out, experiment_schema_text())
+        from velodrome.experiments.grading.assignment_schema import assignment_schema
+
+        text = schema_text(assignment_schema())
+    if out is None:
+        print(text, end="")
+    else:
+        write_whole(out, text)
         say(out)
 
 

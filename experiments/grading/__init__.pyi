@@ -4,6 +4,7 @@ from .assignment import (
     Question as Question,
     read_assignment as read_assignment,
 )
+from .assignment_schema import assignment_schema as assignment_schema
 from .findings import Finding as Finding
 from .grader import Grader as Grader, grade as grade
 from .grades import Grade as Grade, QuestionGrade as QuestionGrade, Run as Run

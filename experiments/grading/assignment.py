@@ -22,7 +22,7 @@ NAMES: dict[str, str] = {
     "policy": "policy", "action_values": "action_values", "update": "update", "learner": "learn",
 }  # fmt: skip
 _SEEDS = (0, 1, 2)
-_OF_LEARNERS = ("episodes", "steps", "seeds", "hidden_environments")
+ONLY_OF_LEARNERS = ("episodes", "steps", "seeds", "hidden_environments")
 # Memory that a process needs before a submission has done anything.
 _LEAST_MEMORY = 50_000_000
 
@@ -52,7 +52,7 @@ Reference = Annotated[str, AfterValidator(_expression)]
 
 
 class Limits(CheckedModel):
-    """What the process of one submission may use; every seed of a learner has a process of its own.
+    """Limits of the process of one submission; every seed of a learner has a process of its own.
 
     Attributes:
         seconds: of wall-clock and of CPU time.
@@ -96,12 +96,12 @@ class Question(CheckedModel):
         points: of a right submission.
         text: the question in words.
         name: of the variable or function that is asked for; by default `policy`, `action_values`, `update`, `learn`.
-        environment: expression; several for learners.
+        environment: expression; a learner may have several. The assignment's by default.
         hidden_environments: where learners are tried, too, and whose names they do not see.
-        reference: agent that shows what can be reached, and whose update is the right one.
+        reference: expression of an agent: it shows what can be reached, and its update is the right one.
         episodes: budget of a learner.
         steps: likewise; one of both.
-        seeds: of a learner, by the grader's choice.
+        seeds: of a learner, which is tried with each; 0, 1 and 2 by default.
         ties: what is done where several actions have the best value: "first" takes that with the lowest index,
             "random" any of them.
         metric: exact score, "return" or "success_rate" within the time limit.
@@ -148,7 +148,7 @@ class Question(CheckedModel):
             if (self.episodes is None) == (self.steps is None):
                 raise ValueError("a learner needs episodes or steps, one of them")
             return self
-        given = [field for field in _OF_LEARNERS if field in self.model_fields_set and getattr(self, field)]
+        given = [field for field in ONLY_OF_LEARNERS if field in self.model_fields_set and getattr(self, field)]
         if given:
             raise ValueError(f"{given[0]} is for learners, and the kind is {self.kind!r}")
         return self

@@ -115,6 +115,9 @@ class Grader:
     def grade(self, submission: str | Path) -> Grade:
         """Grade of a Python file.
 
+        Args:
+            submission: path of the file.
+
         Raises:
             ExperimentError: no such file, or a question that cannot be graded exactly.
         """
@@ -126,7 +129,12 @@ class Grader:
         return self.grade_source(source, str(submission))
 
     def grade_source(self, source: bytes, name: str = "submission") -> Grade:
-        """Grade of a submission's text, which messages call `name`."""
+        """Grade of a submission's text, which messages call `name`.
+
+        Args:
+            source: bytes of a Python file.
+            name: what messages call it.
+        """
         if len(source) > _MOST_SOURCE:
             raise ExperimentError(f"submission {name}: a Python file has at most {_MOST_SOURCE:,} bytes")
         graded = {label: question.grade(source) for label, question in self._questions.items()}

@@ -24,8 +24,8 @@ class Run:
         score: exact value of what was handed in or learnt; None where there is none.
         best: the best possible.
         random: of uniformly random actions.
-        full: from which on there are all points.
-        share: of the points.
+        full: score that has all points.
+        share: of the points, between 0 and 1.
         mistake: why there is no score, or None.
     """
 

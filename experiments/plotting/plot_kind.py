@@ -44,7 +44,7 @@ class Page:
 
     @property
     def only_environment(self) -> str | None:
-        """The one to take where a panel is of several."""
+        """Label of the environment to show where there is one; None where there are several."""
         return self.environments[0] if len(self.environments) == 1 else None
 
 
@@ -108,7 +108,11 @@ class PlotKind:
         object.__setattr__(self, "title", self.title or self.name.replace("_", " ").capitalize())
 
     def caption_of(self, page: Page) -> str:
-        """Name of the experiment, seeds and intervals; on a line of its own what is left out."""
+        """Name of the experiment, seeds and intervals; on a line of its own what is left out.
+
+        Args:
+            page: trials, environments and options of the picture.
+        """
         table = page.table
         pairs = [(environment, agent) for environment in page.environments for agent in table.agents]
         numbers = [len(table.done(*pair)) for pair in pairs]

@@ -70,7 +70,7 @@ def report_html(results: TrialTable, *, options: AnalysisOptions | None = None, 
 
     Args:
         results: trials.
-        options: metric, correction and the like; the usual ones if None.
+        options: metric, baseline and the like; the usual ones if None.
         language: "en" or "ko".
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined

@@ -37,7 +37,7 @@ def format_table(results: TrialTable, table_format: str, options: AnalysisOption
     Args:
         results: trials.
         table_format: "markdown", "latex", "csv" or "json".
-        options: metric, correction and the like; the usual ones if None.
+        options: metric, baseline and the like; the usual ones if None.
 
     Raises:
         ExperimentError: options that do not fit.

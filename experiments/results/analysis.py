@@ -82,7 +82,7 @@ class EnvironmentAnalysis:
         threshold: success rate to be reached in training; None without success rule.
         without_regret: why the regrets of agents are not comparable; empty where they are, or where none is known.
         num_guesses: labels of an example, where agents are evaluated on examples; 1 elsewhere.
-        measures: all that rows tell of, by name.
+        measures: all that rows have numbers of, by name.
     """
 
     environment: str
@@ -147,7 +147,11 @@ class Analysis:
     margins: tuple[Margin, ...]
 
     def rows_in_order(self, agents: Sequence[str]) -> list[dict[str, Any]]:
-        """A row of each environment and agent with trials, agents in the order given."""
+        """A row of each environment and agent with trials, agents in the order given.
+
+        Args:
+            agents: labels of all agents.
+        """
         place = {label: position for position, label in enumerate(agents)}
         return [dict(row) for one in self.environments for row in sorted(one.rows, key=lambda row: place[row["agent"]])]
 
@@ -157,7 +161,7 @@ def analyse(table: TrialTable, options: AnalysisOptions | None = None) -> Analys
 
     Args:
         table: trials.
-        options: metric, correction and the like; the usual ones if None.
+        options: metric, baseline and the like; the usual ones if None.
 
     Raises:
         ExperimentError: options that do not fit.

@@ -97,7 +97,11 @@ class AgentScores:
         return self.interval_of(mean)
 
     def interval_of(self, aggregate: Aggregate) -> Interval:
-        """95 % interval of an aggregate."""
+        """95 % interval of an aggregate.
+
+        Args:
+            aggregate: statistic of the scores, such as `mean` or `iqm`.
+        """
         if self.problem:
             return Interval.unknown(LEVEL, self.problem)
         scores = self.values if len(self.parts) == 1 else [by_seed(self.values, self.seeds, aggregate)]
@@ -290,7 +294,11 @@ class Comparison:
         return [agent.label for agent in self.agents if self.letters[agent.label]]
 
     def agent(self, label: str) -> AgentScores:
-        """The scores of an agent."""
+        """The scores of an agent.
+
+        Args:
+            label: of the agent.
+        """
         return self._by_label[label]
 
     @cached_property
@@ -303,7 +311,11 @@ class Comparison:
         return {agent.label: place for place, agent in enumerate(self.agents, start=1)}
 
     def difference_to_reference(self, label: str) -> Difference | None:
-        """An agent's mean less the reference's, with its interval; None for the reference and what is not compared."""
+        """An agent's mean less the reference's, with its interval; None for the reference and what is not compared.
+
+        Args:
+            label: of the agent.
+        """
         pair = self.pairs.get((label, self.reference or ""))
         if pair is None or pair.difference is None:
             return None

@@ -57,14 +57,26 @@ class Results(TrialTable):
     def from_frame(
         cls, frame: "DataFrame", *, name: str = "results", description: str = "", curves: "DataFrame | None" = None
     ) -> Self:
-        """Results of a tidy table from anywhere, one row a trial: see `results.importers.from_frame`."""
+        """Results of a tidy table from anywhere, one row a trial: see `results.importers.from_frame`.
+
+        Args:
+            frame: the table.
+            name: of the results.
+            description: the question, in a sentence.
+            curves: training, one row an episode.
+        """
         from velodrome.experiments.results.importers.frame_rows import table_of_frame
 
         return table_of_frame(cls, frame, name=name, description=description, curves=curves)
 
     @classmethod
     def joined(cls, results: "Sequence[Results]", names: Sequence[str] | None = None) -> "Results":
-        """Several results in one, by agent and environment: see `results.joined`."""
+        """Several results in one, by agent and environment: see `results.joined`.
+
+        Args:
+            results: in the order of the tables.
+            names: of the results, in labels and notes; by default those of the experiments.
+        """
         from velodrome.experiments.results.joined import joined
 
         return joined(results, names)
@@ -178,8 +190,9 @@ class Results(TrialTable):
 
         Args:
             metric: of learning curves "success_rate" or "return"; of other kinds what decides, as in `table`.
-            kind: "learning", "evaluation", "curves", "scores", "profiles", "improvement", "regret" or "sweep", the name
-                of a kind that you registered, or a `PlotKind` of your own.
+            kind: "learning", "evaluation", "curves", "scores", "regret", "profiles", "improvement", "scaling", "sweep",
+                "parallel", "importance" or "sensitivity", the name of a kind that you registered, or a `PlotKind` of
+                your own.
             environment: only this one.
             parameter: that a sweep varies, such as "discount" or "policy.epsilon".
             over: "episodes" or "steps", the x axis of learning curves and regret.

@@ -40,7 +40,14 @@ class SeedScores:
     def of_records(
         cls, label: str, records: Iterable[TrialRecord], measure: Measure, worst: float = math.nan
     ) -> "SeedScores":
-        """Scores of an agent's records on one environment."""
+        """Scores of an agent's records on one environment.
+
+        Args:
+            label: of the agent.
+            records: its trials on one environment.
+            measure: that decides; each trial has one number of it.
+            worst: score that a missing one counts as at the worst; NaN where that is not known.
+        """
         by_seed: dict[int, float] = {}
         missing: set[int] = set()
         num_failed = num_unscored = num_stopped = 0
@@ -75,11 +82,20 @@ class SeedScores:
         return bool(np.ptp(self.values) == 0)
 
     def at(self, seeds: Sequence[int]) -> NDArray[np.float64]:
-        """Values of some of the seeds, in their order."""
+        """Values of some of the seeds, in their order.
+
+        Args:
+            seeds: some of the seeds that have scores.
+        """
         return self.values[np.searchsorted(self.seeds, seeds)]
 
     def scaled(self, low: float, high: float) -> "SeedScores":
-        """Scores as shares of the way from `low` to `high`."""
+        """Scores as shares of the way from `low` to `high`.
+
+        Args:
+            low: score that becomes 0.
+            high: score that becomes 1.
+        """
         worst = (self.worst - low) / (high - low)
         return replace(self, values=(self.values - low) / (high - low), worst=worst)
 

@@ -141,7 +141,11 @@ class TunedAgent:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> "TunedAgent":
-        """One as `to_data` gives it."""
+        """One as `to_data` gives it.
+
+        Args:
+            data: what `to_data` gave, also after JSON.
+        """
         mean, low, high = (_known(number) for number in data["claim"])
         best = tuple(PossibleBest(one["label"], one["expression"], one["probability"]) for one in data["may_be_best"])
         plain = {each.name: data[each.name] for each in fields(cls) if each.name in data}
@@ -174,7 +178,12 @@ class Tuning:
     agents: tuple[TunedAgent, ...]
 
     def of(self, environment: str, agent: str) -> TunedAgent | None:
-        """How an agent was chosen on an environment; None where it was not tuned."""
+        """How an agent was chosen on an environment; None where it was not tuned.
+
+        Args:
+            environment: label.
+            agent: label.
+        """
         return next((one for one in self.agents if (one.environment, one.agent) == (environment, agent)), None)
 
 
@@ -231,6 +240,9 @@ class Settings:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> "Settings":
         """Settings as `Plan.settings` gives them and a store keeps them.
+
+        Args:
+            data: settings, JSON-ready.
 
         Raises:
             ValueError: a run until decided or a measure of a form that no release has written.

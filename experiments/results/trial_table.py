@@ -92,7 +92,15 @@ class TrialRecord:
 
     @classmethod
     def of_row(cls, agent: str, environment: str, seed: int, row: Mapping[str, Any], own: Iterable[str] = ()) -> Self:
-        """A row of the store, under the labels of an experiment with a user's `own` measures; NaN for NULL."""
+        """A row of the store, under the labels of an experiment with a user's `own` measures; NaN for NULL.
+
+        Args:
+            agent: label.
+            environment: label.
+            seed: of the trial.
+            row: columns of the stored trial, by name.
+            own: names of a user's own measures.
+        """
         measures = NOTHING | dict.fromkeys(own, math.nan)
         stored = (item for item in row.items() if item[0] not in _NOT_MEASURED)
         measures |= {name: value for name, value in stored if isinstance(value, int | float | str)}
@@ -121,12 +129,20 @@ class TrialRecord:
         return self.number("steps") / self.train_seconds if self.train_seconds > 0 else math.nan
 
     def number(self, name: str) -> float:
-        """A measured number; NaN where there is none of that name."""
+        """A measured number; NaN where there is none of that name.
+
+        Args:
+            name: of a measure, such as "greedy_success_rate".
+        """
         value = self.measures.get(name, math.nan)
         return math.nan if isinstance(value, str) else value
 
     def text(self, name: str) -> str:
-        """A measured word; empty where there is none of that name."""
+        """A measured word; empty where there is none of that name.
+
+        Args:
+            name: of a measure, such as "loop".
+        """
         value = self.measures.get(name, "")
         return value if isinstance(value, str) else ""
 
@@ -179,6 +195,10 @@ class TrialTable:
     @classmethod
     def of_store(cls, store: Store, experiment: StoredExperiment) -> Self:
         """An experiment of a store, as far as its trials have ended.
+
+        Args:
+            store: an open store.
+            experiment: an experiment of that store.
 
         Raises:
             StoreError: it is damaged.
@@ -261,7 +281,7 @@ class TrialTable:
         return self._by_pair.get((environment, agent), [])
 
     def done(self, environment: str, agent: str) -> list[TrialRecord]:
-        """Those of them that are done.
+        """The trials of an environment and agent that are done, in the order of the seeds.
 
         Args:
             environment: label of the environment.
@@ -307,8 +327,8 @@ class TrialTable:
         """The trials of some agents on some environments.
 
         Args:
-            agents: labels to keep; all if None.
-            environments: labels to keep; all if None.
+            agents: labels to keep, in the order wanted.
+            environments: likewise.
         """
         records = [record for place in environments for agent in agents for record in self.trials(place, agent)]
         return replace(self, records=records, settings=self.settings.only(agents, environments))

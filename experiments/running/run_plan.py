@@ -42,7 +42,7 @@ class RunOptions:
         checkpoint_every: seconds between two saves inside a trial of the generic loop; None for never.
         retry_failed: run the failed trials of the store again.
         strict: refuse to run where the checks before running find something.
-        track: trackers that hear of every trial, such as a TensorBoardTracker.
+        track: trackers that get every trial, such as a `TensorBoardTracker`.
         progress: True for bars on a terminal and in a notebook, False for none, or a function that is called with the
             state of the run, a few times a second.
         measures: of the user's own, computed of each trial as it ends, and stored with it. Trials that are stored

@@ -59,6 +59,9 @@ class EnvironmentConfiguration:
     def make(self, *, render_mode: str | None = None) -> gym.Env[Any, Any]:
         """A new environment; `render_mode` goes before the expression's own.
 
+        Args:
+            render_mode: how Gymnasium draws it, such as "rgb_array".
+
         Raises:
             UnknownEnvironmentError: no such id or argument, or its constructor refuses a value.
             CatalogueError: an argument that is not allowed in an environment's expression.

@@ -112,8 +112,8 @@ class Experiment(CheckedModel):
         epochs: passes through an environment's labelled examples; an episode is one of them.
         evaluate_every: episodes, steps or epochs (what the budget counts) between two evaluations during training;
             none if None.
-        snapshots: moments of each training, from before it to its end, at which the action values of all states are
-            kept; none if None.
+        snapshots: moments of each training, at least 2, from before it to its end, at which the action values of all
+            states are kept; none if None.
         seeds: how many (0, 1, 2, …), or the seeds themselves.
         evaluation_episodes: sampled episodes of the greedy policy where its value can neither be computed nor be asked
             of all labelled examples.
@@ -190,7 +190,11 @@ class Experiment(CheckedModel):
         return self._plan
 
     def changed(self, **changes: Any) -> "Experiment":
-        """Another experiment with other fields; a budget goes before all budgets of this one, entries' own too."""
+        """Another experiment with other fields; a budget goes before all budgets of this one, entries' own too.
+
+        Args:
+            changes: new values of fields, by name.
+        """
         fields = {field: getattr(self, field) for field in self.model_fields_set}
         fields["agents"] = {label: entry for label, entry in self.agents.items() if label not in self._crossed} or None
         return Experiment(**changed_fields(fields, changes))

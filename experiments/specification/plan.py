@@ -175,13 +175,23 @@ class Plan:
     def with_seeds(
         self, seeds_of: Mapping[tuple[str, str], Sequence[int]], sequential: Mapping[str, Any] | None = None
     ) -> "Plan":
-        """The same agents on the same environments with other seeds of some pairs (agent, environment)."""
+        """The same agents on the same environments with other seeds of some pairs (agent, environment).
+
+        Args:
+            seeds_of: seeds of pairs (agent, environment) that have others than `seeds`.
+            sequential: the run until decided that asks for them, JSON-ready.
+        """
         return self._sharing_keys(replace(self, seeds_of=seeds_of, sequential=sequential))
 
     def with_agents(
         self, agents: Mapping[str, PlannedAgent], seeds_of: Mapping[tuple[str, str], Sequence[int]]
     ) -> "Plan":
-        """Other agents, of which those with the same label are the same, on the same environments."""
+        """Other agents, of which those with the same label are the same, on the same environments.
+
+        Args:
+            agents: by label.
+            seeds_of: seeds of pairs (agent, environment) that have others than `seeds`.
+        """
         return self._sharing_keys(replace(self, agents=agents, seeds_of=seeds_of))
 
     def _sharing_keys(self, other: "Plan") -> "Plan":
@@ -190,7 +200,12 @@ class Plan:
         return other
 
     def keys(self, agent: str, environment: str) -> TrialKeys:
-        """Maker of the keys of an agent's trials on an environment."""
+        """Maker of the keys of an agent's trials on an environment.
+
+        Args:
+            agent: label.
+            environment: label.
+        """
         pair = agent, environment
         if pair not in self._keys:
             self._keys[pair] = self._new_keys(agent, environment)

@@ -36,7 +36,7 @@ _DESCRIPTION = re.compile(r"^ {4}(\*{0,2}\w+(?:, \w+)*)(?: \([^)]*\))?:(.*\n(?:(
 _SUCCESS_RULES = ("return > 0", "return >= 0", "terminated", "is_success", "none")
 # What may be named in the table of each kind.
 CATALOGUES: dict[str, Mapping[str, Any]] = {"agent": AGENTS, "learner": AGENTS, "policy": POLICIES}
-_COUNT = {"type": "integer", "minimum": 1, "maximum": LARGEST_INTEGER}
+COUNT = {"type": "integer", "minimum": 1, "maximum": LARGEST_INTEGER}
 
 Schema = dict[str, Any]
 
@@ -48,8 +48,8 @@ def experiment_schema() -> Schema:
         "name": {"type": "string", "minLength": 1},
         "description": {"type": "string", "default": ""},
         **{field: _entries(field) for field in ENTRIES},
-        **dict.fromkeys((*BUDGETS, "evaluate_every"), _COUNT),
-        "snapshots": _COUNT | {"minimum": 2},
+        **dict.fromkeys((*BUDGETS, "evaluate_every"), COUNT),
+        "snapshots": COUNT | {"minimum": 2},
         "seeds": {
             "anyOf": [
                 {"type": "integer", "minimum": 1, "maximum": MOST_SEEDS},
@@ -57,7 +57,7 @@ def experiment_schema() -> Schema:
             ],
             "default": Experiment.model_fields["seeds"].default,
         },
-        "evaluation_episodes": _COUNT | {"default": Experiment.model_fields["evaluation_episodes"].default},
+        "evaluation_episodes": COUNT | {"default": Experiment.model_fields["evaluation_episodes"].default},
         "success": _success(),
         "solved_at": {"type": "number"},
         "hopeless": {"$ref": "#/definitions/hopeless"},
@@ -68,14 +68,14 @@ def experiment_schema() -> Schema:
         "title": "Experiment of velodrome",
         "description": "What is compared: agents, environments, budgets and seeds.",
         "type": "object",
-        "properties": {field: _titled(field, words[field], schema) for field, schema in fields.items()},
+        "properties": {field: titled(field, words[field], schema) for field, schema in fields.items()},
         "required": ["name", "environments"],
         "anyOf": [{"required": ["agents"]}, {"required": ["policies"]}],
         "dependencies": {"learners": ["policies"], "solved_at": ["evaluate_every"], "hopeless": ["evaluate_every"]},
         "not": _two_budgets(),
         "additionalProperties": False,
         "definitions": {
-            **{model.shorthand: _expression(model.shorthand) for model in ENTRIES.values()},
+            **{model.shorthand: expression_schema(model.shorthand) for model in ENTRIES.values()},
             **{f"{model.shorthand}_entry": _entry(model) for model in ENTRIES.values()},
             "hopeless": _hopeless(),
             "argument": _argument(),
@@ -84,9 +84,13 @@ def experiment_schema() -> Schema:
     }
 
 
-def experiment_schema_text() -> str:
-    """The schema as JSON, as `velodrome schema` prints it."""
-    return json.dumps(experiment_schema(), indent=1, ensure_ascii=False) + "\n"
+def schema_text(schema: Schema) -> str:
+    """A schema as JSON, as `velodrome schema` prints it.
+
+    Args:
+        schema: such as that of `experiment_schema`.
+    """
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
 def descriptions_of(value: Callable[..., Any]) -> dict[str, str]:
@@ -113,7 +117,14 @@ def _described(doc: str) -> dict[str, str]:
     }
 
 
-def _titled(name: str, description: str, schema: Mapping[str, Any]) -> Schema:
+def titled(name: str, description: str, schema: Mapping[str, Any]) -> Schema:
+    """The schema of a field with its name and what it means.
+
+    Args:
+        name: of the field.
+        description: in words.
+        schema: of its values.
+    """
     # Beside a reference, this draft reads nothing else.
     schema = {"allOf": [schema]} if "$ref" in schema else schema
     return {"title": name, "description": description, **schema}
@@ -129,17 +140,21 @@ def _success() -> Schema:
 
 def _hopeless() -> Schema:
     words = descriptions_of(HopelessEntry)
-    fields: dict[str, Schema] = {"below": {"type": "number"}, "after": _COUNT}
+    fields: dict[str, Schema] = {"below": {"type": "number"}, "after": COUNT}
     return {
         "type": "object",
-        "properties": {field: _titled(field, words[field], schema) for field, schema in fields.items()},
+        "properties": {field: titled(field, words[field], schema) for field, schema in fields.items()},
         "required": [*fields],
         "additionalProperties": False,
     }
 
 
-def _expression(kind: str) -> Schema:
-    """An expression: a name is completed; one of a class of one's own, or an environment's id, is free."""
+def expression_schema(kind: str) -> Schema:
+    """Schema of an expression: a name is completed; one of a class of one's own, or an environment's id, is free.
+
+    Args:
+        kind: "environment", "agent", "learner" or "policy".
+    """
     if kind == "environment":
         names = list_environments()
         known = "|".join(name for name in names if name.startswith("velodrome/"))
@@ -176,13 +191,13 @@ def _entry(model: type[Entry]) -> Schema:
     words, shorthand = descriptions_of(model), model.shorthand
     known: dict[str, Schema] = {
         shorthand: {"$ref": f"#/definitions/{shorthand}"},
-        **dict.fromkeys(BUDGETS, _COUNT),
+        **dict.fromkeys(BUDGETS, COUNT),
         "environments": {"type": "array", "items": {"type": "string"}, "minItems": 1},
         "success": _success(),
         "solved_at": {"type": "number"},
         "hopeless": {"$ref": "#/definitions/hopeless"},
     }
-    fields = {name: _titled(name, words[name], known[name]) for name in model.model_fields}
+    fields = {name: titled(name, words[name], known[name]) for name in model.model_fields}
     schema: Schema = {"type": "object", "properties": fields, "required": [shorthand], "not": _two_budgets()}
     if shorthand == "environment":
         return schema
@@ -208,7 +223,7 @@ def _arguments(factory: Callable[..., Any]) -> Schema:
     words, found = descriptions_of(factory), {}
     for name, parameter in parameters_of(factory).items():
         if parameter.kind is not parameter.VAR_KEYWORD:
-            found[name] = _titled(name, words.get(name, ""), {"$ref": "#/definitions/argument"}) | _default(parameter)
+            found[name] = titled(name, words.get(name, ""), {"$ref": "#/definitions/argument"}) | _default(parameter)
     return {"properties": found}
 
 
@@ -230,10 +245,10 @@ def _argument() -> Schema:
     """A value, a list of values (a grid), or what a search chooses from."""
     words = descriptions_of(Span)
     limits = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
-    spans = {name: _titled(name, words[name], limits) for name in SPANS}
+    spans = {name: titled(name, words[name], limits) for name in SPANS}
     span: Schema = {
         "type": "object",
-        "properties": {**spans, "points": _titled("points", words["points"], {"type": "integer", "minimum": 2})},
+        "properties": {**spans, "points": titled("points", words["points"], {"type": "integer", "minimum": 2})},
         "oneOf": [{"required": [name]} for name in SPANS],
         "additionalProperties": False,
     }

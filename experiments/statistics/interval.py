@@ -47,7 +47,12 @@ class Interval:
         return replace(self, low=min(max(self.low, low), high), high=max(min(self.high, high), low))
 
     def limited(self, limits: tuple[float, float], estimate: float) -> "Interval":
-        """The part of it where the value can be, and the estimate, which sampled episodes may carry beyond by luck."""
+        """The part of it where the value can be, and the estimate, which sampled episodes may carry beyond by luck.
+
+        Args:
+            limits: least and greatest value that is possible.
+            estimate: that the interval is of.
+        """
         return self.within(min(limits[0], estimate), max(limits[1], estimate))
 
     @property

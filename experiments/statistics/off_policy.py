@@ -43,7 +43,7 @@ _FAR = 4.0
 
 @dataclass(frozen=True, eq=False)
 class LoggedPolicy:
-    """What a policy did, one row a pull, and with which probability.
+    """Log of a policy: one row a pull, with the probability of the action taken.
 
     Args:
         contexts: observations, any array of `pulls` rows.

@@ -86,7 +86,12 @@ class PairwiseComparison:
         return "max-T and Holm" if any(pair.is_paired for pair in self.pairs) else "Holm"
 
     def pair(self, first: int, second: int) -> Pair:
-        """The pair of two agents, whichever comes first."""
+        """The pair of two agents, whichever comes first.
+
+        Args:
+            first: number of an agent, from 0.
+            second: number of another one.
+        """
         wanted = (min(first, second), max(first, second))
         return next(pair for pair in self.pairs if (pair.first, pair.second) == wanted)
 

@@ -72,7 +72,12 @@ class SequentialDesign:
         return cls(tuple(sorted(sizes)), **options)
 
     def spent(self, level: float, stage: int) -> float:
-        """Share of false rejections that a test at `level` may have made up to and with a stage (from 0)."""
+        """Share of false rejections that a test at `level` may have made up to and with a stage (from 0).
+
+        Args:
+            level: probability of a false rejection over all stages, in (0, 1).
+            stage: number of the stage, from 0.
+        """
         from scipy.special import ndtr, ndtri
 
         share = self.stage_sizes[stage] / self.stage_sizes[-1]
@@ -153,7 +158,11 @@ class SequentialState:
         return None if self.is_finished else self.design.stage_sizes[self.stage]
 
     def letters(self, ranking: Sequence[int]) -> list[str]:
-        """Letters of the agents; those that share one are not (yet) distinguishable. `ranking`: indices, best first."""
+        """Letters of the agents; those that share one are not (yet) distinguishable.
+
+        Args:
+            ranking: numbers of the agents, the best first.
+        """
         return letters_of(ranking, [(pair.first, pair.second) for pair in self.pairs if pair.verdict == "different"])
 
     def to_data(self) -> dict[str, Any]:
@@ -162,7 +171,10 @@ class SequentialState:
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> "SequentialState":
-        """Design that `to_data` gave, also after JSON.
+        """State that `to_data` gave, also after JSON.
+
+        Args:
+            data: the design, the number of agents, the stage and the pairs, by name.
 
         Raises:
             StatisticsError: something is missing or unknown.

@@ -69,6 +69,10 @@ class EpisodeCurves:
     def unpack(cls, packed: PackedCurves, episodes: int) -> Self:
         """Arrays of what `pack` gave for so many episodes; no more memory is taken than these arrays need.
 
+        Args:
+            packed: what `pack` gave.
+            episodes: number of episodes that it must have.
+
         Raises:
             CurvesError: they are damaged, or of another number of episodes.
         """

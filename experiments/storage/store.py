@@ -103,7 +103,7 @@ class StoredExperiment:
         name: its title.
         description: the question that it answers.
         settings: budgets, metric and the like, as data.
-        warnings: what was said when it was made.
+        warnings: of the checks before running.
         trials: key, agent's label, environment's label and seed of each trial, in order.
     """
 
@@ -118,7 +118,8 @@ class StoredExperiment:
 class Store:
     """Trials, their curves and how they were run, by key. One process writes at a time; others may read.
 
-    Every row is stored with a checksum, and whatever does not match its checksum is refused.
+    Every row is stored with a checksum, and whatever does not match its checksum is refused. All methods raise
+    `StoreError` where the file cannot be read or written; one that writes, also where the file was moved away.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path | None, opened: OpenedFile | None = None) -> None:
@@ -188,7 +189,11 @@ class Store:
                 self._opened.check(self.connection)
 
     def add_provenance(self, content: dict[str, Any]) -> int:
-        """Identifier of a description of how trials are run; an equal one is found again."""
+        """Identifier of a description of how trials are run; an equal one is found again.
+
+        Args:
+            content: versions, commit, command and machine, JSON-ready.
+        """
         text = canonical_json(content)
         with self._writing():
             self.connection.execute(
@@ -241,7 +246,12 @@ class Store:
         return identifier
 
     def record(self, outcomes: Iterable[tuple[TrialIdentity, TrialOutcome]], provenance: int) -> None:
-        """Store trials that have ended, all or none. A trial that is done stays as it is."""
+        """Store trials that have ended, all or none, and end the claims on them. A trial that is done stays as it is.
+
+        Args:
+            outcomes: what each trial is, and how it ended.
+            provenance: number of how they were run, as `add_provenance` gave it.
+        """
         now = datetime.now(UTC).isoformat(timespec="seconds")
         with as_store_errors(self.path):
             trials = {outcome.key: _trial(identity, outcome, now, provenance) for identity, outcome in outcomes}
@@ -268,7 +278,12 @@ class Store:
             )
 
     def copy(self, source: "Store", experiment: StoredExperiment) -> int:
-        """Identifier of an experiment taken over from another store with its trials and their curves."""
+        """Identifier of an experiment taken over from another store with its trials and their curves.
+
+        Args:
+            source: the other store, open.
+            experiment: an experiment of that store.
+        """
         keys = [key for key, *_ in experiment.trials]
         ways: dict[int, int] = {}
         for first in range(0, len(keys), _BATCH):
@@ -309,12 +324,16 @@ class Store:
         return claimed, {key: status for key, status in ended.items() if key not in to_run}
 
     def owners(self) -> list[str]:
-        """Who has claimed trials."""
+        """Names of those who have claimed trials, in alphabetical order."""
         with as_store_errors(self.path):
             return [str(row[0]) for row in self.connection.execute("SELECT DISTINCT owner FROM claims ORDER BY owner")]
 
     def release(self, owner: str) -> None:
-        """Give up the claims of an owner."""
+        """Give up the claims of an owner.
+
+        Args:
+            owner: name of the process that claimed them.
+        """
         with self._writing():
             self.connection.execute("DELETE FROM claims WHERE owner = ?", (owner,))
 
@@ -333,7 +352,11 @@ class Store:
             return {str(key): str(status) for key, status in rows}
 
     def experiments(self, *, oldest_first: bool = False) -> list[str]:
-        """Names of the experiments, the latest last; or in the order in which each was first stored."""
+        """Names of the experiments, the latest last; or in the order in which each was first stored.
+
+        Args:
+            oldest_first: in the order in which each was first stored.
+        """
         order = "min(id)" if oldest_first else "max(run_number)"
         with as_store_errors(self.path):
             rows = self.connection.execute(f"SELECT name FROM experiments GROUP BY name ORDER BY {order}")
@@ -408,7 +431,11 @@ class Store:
         return bool(self.connection.execute("PRAGMA user_version").fetchone()[0] >= MEASURES_VERSION)
 
     def further_measures(self, keys: Iterable[str]) -> dict[str, str]:
-        """Further measures of trials: name to INTEGER, REAL or TEXT, which takes all values of that name."""
+        """Further measures of trials: name to INTEGER, REAL or TEXT, which takes all values of that name.
+
+        Args:
+            keys: of trials; others than stored ones are left out.
+        """
         kinds: dict[str, set[str]] = {}
         with as_store_errors(self.path):
             if not self._has_measures():
@@ -439,6 +466,9 @@ class Store:
 
     def packed_curves(self, keys: Sequence[str]) -> Iterator[tuple[str, PackedCurves]]:
         """Key and compressed curves of those of the trials that have any.
+
+        Args:
+            keys: of trials; others than stored ones are left out.
 
         Raises:
             StoreError: one does not match its checksum.
@@ -477,7 +507,11 @@ class Store:
                 raise StoreError(f"{self._place()} is damaged: trial {key}: {error}") from None
 
     def successes(self, keys: Sequence[str]) -> Iterator[tuple[str, NDArray[np.bool_] | None]]:
-        """Key and successes of `curves` alone, which are unpacked in a tenth of the time."""
+        """Key and successes of `curves` alone, which are unpacked in a tenth of the time.
+
+        Args:
+            keys: of trials; others than stored ones are left out.
+        """
         for key, episodes, packed in self._packed_curves(keys):
             try:
                 yield key, unpack_successes(packed, episodes if isinstance(episodes, int) else -1)
@@ -529,6 +563,9 @@ class Store:
 
     def provenance(self, identifier: int) -> dict[str, Any]:
         """How a trial was run: versions, commit, command, machine.
+
+        Args:
+            identifier: its number, as `add_provenance` gave it.
 
         Raises:
             StoreError: it is missing or damaged.

@@ -33,7 +33,7 @@ class StoreError(ExperimentError):
 
 
 class DamagedStoreError(StoreError):
-    """A store whose content does not match what vouches for it, or that SQLite cannot read."""
+    """A store whose content does not match its checksums, or that SQLite cannot read."""
 
     def __init__(self, path: Path | None, problem: str) -> None:
         if path is None:

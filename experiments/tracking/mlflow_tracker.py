@@ -45,7 +45,12 @@ class MLflowTracker:
         self._experiment_id = ""
 
     def start(self, experiment: str, settings: dict[str, Any]) -> None:
-        """Open the store and the experiment, each made if needed."""
+        """Open the store and the experiment, each made if needed.
+
+        Args:
+            experiment: name of the experiment, here and in MLflow.
+            settings: budgets, seeds and agents, JSON-ready; MLflow gets none of them.
+        """
         # MLflow reports usage over the network even from a local file.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow.tracking import MlflowClient
@@ -64,7 +69,11 @@ class MLflowTracker:
                 self._experiment_id = self._client.create_experiment(experiment, artifact_location=artifacts)
 
     def trial(self, trial: TrackedTrial) -> None:
-        """Write a trial's run."""
+        """Write a trial's run.
+
+        Args:
+            trial: that has ended.
+        """
         now = int(time.time() * 1000)
         run = self._client.create_run(
             self._experiment_id,

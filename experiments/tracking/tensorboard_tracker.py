@@ -35,7 +35,12 @@ class TensorBoardTracker:
         self.directory, self.max_points = Path(directory), max_points
 
     def start(self, experiment: str, settings: dict[str, Any]) -> None:
-        """Write the settings as a text of the run named after the experiment."""
+        """Write the settings as a text of the run named after the experiment.
+
+        Args:
+            experiment: name of the experiment.
+            settings: budgets, seeds and agents, JSON-ready.
+        """
         from tensorboardX.summary import text
 
         # TensorBoard shows texts as Markdown, in which an indented block is code.
@@ -45,7 +50,11 @@ class TensorBoardTracker:
         _write(self.directory / file_name(experiment), [(0, text("settings", indented))])
 
     def trial(self, trial: TrackedTrial) -> None:
-        """Write a trial's run."""
+        """Write a trial's run.
+
+        Args:
+            trial: that has ended.
+        """
         from tensorboardX.summary import hparams, text
 
         last_step, _ = trial.final()

@@ -97,6 +97,9 @@ class TrackedTrial:
 
         Curves have at most `max_points` points each. Those that are counted in epochs are left out, and so are
         evaluations at the end, where `final` has better ones.
+
+        Args:
+            max_points: most points of each curve.
         """
         points: dict[int, dict[str, float]] = {}
         for step, means in self.rollout(max_points):
@@ -137,7 +140,7 @@ class TrackedTrial:
 
 
 class Tracker(Protocol):
-    """Told of an experiment's trials as they end, one after the other, from one thread of the parent process."""
+    """Gets an experiment's trials as they end, one after the other, from one thread of the parent process."""
 
     def start(self, experiment: str, settings: dict[str, Any]) -> None:
         """Called once before the first trial, with the experiment's name and `Plan.settings()`.
@@ -170,7 +173,7 @@ class GuardedTracker:
         self._call("start", experiment, settings)
 
     def trial(self, trial: TrackedTrial) -> None:
-        """Tell the tracker of a trial."""
+        """Give the tracker a trial."""
         self._call("trial", trial)
 
     def close(self) -> None:

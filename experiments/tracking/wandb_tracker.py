@@ -56,7 +56,12 @@ class WandbTracker:
         self._options: dict[str, Any] = {}
 
     def start(self, experiment: str, settings: dict[str, Any]) -> None:
-        """Decide where runs go; no run is made before the first trial."""
+        """Decide where runs go; no run is made before the first trial.
+
+        Args:
+            experiment: name of the experiment; the project is called so where nothing names it.
+            settings: budgets, seeds and agents, JSON-ready; W&B gets none of them.
+        """
         # W&B reports usage over the network even when it is offline.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb
@@ -79,7 +84,11 @@ class WandbTracker:
         }
 
     def trial(self, trial: TrackedTrial) -> None:
-        """Write a trial's run."""
+        """Write a trial's run.
+
+        Args:
+            trial: that has ended.
+        """
         import wandb
 
         run = wandb.init(

@@ -41,7 +41,7 @@ class EnvironmentProfile:
         rule: decides which episodes succeed.
         model: its transition model, or None.
         success: outcomes with which a successful episode ends, bool (num_outcomes,), or None.
-        best: the best possible values, or None where neither a model, labelled examples nor a bandit's arms tell.
+        best: the best possible values, or None where neither a model, labelled examples nor a bandit's arms say.
         random: the uniformly random policy's values, likewise.
         generic_reason: why the compiled loop cannot run it, or None where it can.
         model_reason: why the transitions that it lists are not its model, where that is not because of what is around
@@ -82,6 +82,12 @@ class EnvironmentProfile:
         keeps_open: gym.Env[Any, Any] | None = None,
     ) -> "EnvironmentProfile":
         """Look at an environment once, for all trials on it; `keeps_open` is the caller's own, never closed.
+
+        Args:
+            label: of the environment.
+            make: makes it.
+            success: rule that decides whether an episode succeeded; the environment's own if None.
+            keeps_open: environment to look at instead of a new one; it is not closed.
 
         Raises:
             UnknownEnvironmentError: it cannot be made.
@@ -151,6 +157,10 @@ class EnvironmentProfile:
     def episodes_of(self, agent: Agent, epochs: int) -> int:
         """Episodes of so many passes of an agent through the labelled examples.
 
+        Args:
+            agent: that learns from labelled examples.
+            epochs: passes through them.
+
         Raises:
             BudgetError: there are none.
         """
@@ -173,6 +183,9 @@ class EnvironmentProfile:
         """The profile of the environment as an agent's training left it: of a bandit, with the arms as they then are.
 
         Others are themselves.
+
+        Args:
+            agent: trained on the environment.
         """
         if self.bandit is None:
             return self

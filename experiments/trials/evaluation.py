@@ -42,8 +42,8 @@ class Evaluation:
         method: "exact" (dynamic programming on the model), "examples" (each labelled example once) or "monte-carlo";
             empty where the agent cannot act, and all numbers are NaN.
         success_rate: probability of success, NaN without a success rule.
-        success_low: lower end of the 95 % Wilson interval, where the examples are no sequences that of others of
-            their kind; equal to the rate if exact, and on sequences, all of which were asked.
+        success_low: lower end of the 95 % Wilson interval, in which episodes and labelled images count as a sample of
+            more; equal to the rate if exact, and on texts, every window of which was read.
         success_high: upper end.
         mean_return: expected undiscounted return.
         episodes: sampled episodes, or examples; 0 if exact.

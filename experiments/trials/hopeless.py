@@ -10,7 +10,7 @@ class Hopeless:
 
     Attributes:
         below: greedy return that one evaluation along the training must have reached.
-        after: what the budget counts, of training that each trial is granted.
+        after: episodes, steps or epochs, whichever the budget counts, before which no trial is stopped.
     """
 
     below: float

@@ -124,6 +124,9 @@ class Measure:
     def from_data(cls, data: Mapping[str, Any]) -> "Measure":
         """Measure from the data of `to_data`; it reads values, and computes none.
 
+        Args:
+            data: what `to_data` gave.
+
         Raises:
             ExperimentError: something that no release has written.
         """

@@ -131,7 +131,8 @@ class Trial:
         Args:
             kind: on a grid or a chain "values" (colours, and arrows for the best actions), "action_values", "visits",
                 "learning" (the map as it was learnt) and "exploration", which need `snapshots`, or "optimum"; of
-                labelled examples "accuracy", "confusion", "mistakes", "filters" or "strip". The first of them if None.
+                labelled examples "accuracy", "confusion", "mistakes", "filters" or "strip"; with `evaluate_every`
+                also "curves". The first of them if None.
             language: of the captions of maps, English or Korean.
 
         Raises:

@@ -27,7 +27,7 @@ _TOLERANCE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Learnt:
-    """What was learnt of every state, seed by seed.
+    """Action values that were learnt of every state, seed by seed.
 
     Attributes:
         agent: label of the agent.
@@ -70,7 +70,11 @@ class Learnt:
         return shares(self.action_values)
 
     def tables_at(self, place: int) -> NDArray[np.float64]:
-        """Action values (num_seeds, num_states, num_actions) in the snapshots with a number."""
+        """Action values (num_seeds, num_states, num_actions) in the snapshots with a number.
+
+        Args:
+            place: number of the snapshot in the order in which they were taken, from 0.
+        """
         return _allowed(np.stack([one.action_values[place] for one in self.snapshots]).astype(np.float64), self.masks)
 
     def optimal_action_values(self) -> NDArray[np.float64]:
@@ -119,7 +123,7 @@ def shares(action_values: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def learnt_by_trial(trial: Trial) -> Learnt:
-    """What the agent of a trial learnt, as `velodrome.run` returns it.
+    """Action values that the agent of a trial learnt, as `velodrome.run` returns it.
 
     Args:
         trial: a trial with its agent.
@@ -148,7 +152,7 @@ def learnt_by_agent(
     snapshots: Snapshots | None = None,
     model: TransitionModel | None = None,
 ) -> Learnt:
-    """What a trained agent knows of the states of an environment, whatever it was trained in.
+    """Action values that a trained agent has of the states of an environment, whatever it was trained in.
 
     Args:
         trained: the agent.
@@ -194,7 +198,7 @@ def learnt_by_agent(
 def learnt_in(
     results: TrialTable, environment: str, agent: str, env: gym.Env[Any, Any], seed: int | None = None
 ) -> Learnt:
-    """What the agents of stored trials learnt, from their snapshots.
+    """Action values that the agents of stored trials learnt, from their snapshots.
 
     Args:
         results: of an experiment that took snapshots.

@@ -78,7 +78,7 @@ def diagnose_learner(
         model: of the environment.
         ties: how ties of the table are broken; actions while learning are judged by the reference's policy.
         episodes: number that the assignment asks for; None where it asks for steps.
-        seed: that the learner was given; learners differ only in what it is used for.
+        seed: that the learner was given; the findings do not depend on it.
     """
     # What was stopped did not choose its number of episodes.
     findings = diagnose_interaction(interaction, None if submitted is None else episodes)

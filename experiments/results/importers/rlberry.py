@@ -32,14 +32,14 @@ def read_rlberry(
     """Results of the `data.csv` that an ExperimentManager saves, or of the table that `read_writer_data` returns.
 
     The return of each episode (`training_tag`) becomes the learning curve and the mean return in training, the last
-    value of `evaluation_tag` the greedy return. The fits of a manager are told apart by the column n_simu; a file
+    value of `evaluation_tag` the greedy return. The fits of a manager are distinguished by the column n_simu; a file
     without it holds them one after the other, and a new one begins where time or step goes back. They are numbered
     from 0, and the numbers become the seeds.
 
     Args:
         source: a file, a folder with such files at any depth (a manager's `output_dir`), a table, or several of these
             by agent; otherwise the agents are named by the column `name`.
-        environment: label, for the data does not tell it.
+        environment: label; the data has none.
         training_tag: one value an episode, its return; None for none.
         evaluation_tag: one value an evaluation of the greedy policy, its mean return; None for none.
         name: of the results.

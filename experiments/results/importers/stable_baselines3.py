@@ -48,7 +48,7 @@ def read_stable_baselines3(
         description: the question, in a sentence.
 
     Raises:
-        ExperimentError: a run has no such file, a file cannot be read, or nothing tells the agent, environment or seed.
+        ExperimentError: a run has no such file, a file cannot be read, or nothing names the agent, environment or seed.
 
     Source of the forms: Stable-Baselines3 2.9, `common.monitor` and `common.callbacks.EvalCallback`.
     """
