@@ -56,6 +56,7 @@ class Still(vd.Agent):
 
 vd.compare({"still": Still(), "right": Still(action=2)}, "FrozenLake-v1(is_slippery=False)", seeds=2, episodes=10)
 """,
+    "import warnings\nwarnings.warn('of another', UserWarning)",
 ]
 
 
@@ -118,19 +119,34 @@ def test_a_trial_is_a_small_table_and_one_line(cells):
 
 @pytest.mark.slow
 def test_an_agent_of_a_cell_is_compared(cells):
-    (html,) = data(cells[6], "text/html")
+    *progress, html = data(cells[6], "text/html")
+    assert set(progress) <= {""}
     assert "still" in html
     assert "right" in html
+
+
+@pytest.mark.slow
+def test_a_warning_is_one_line_without_the_file_of_the_cell(cells):
+    def written(cell):
+        return "".join(output.text for output in cell.outputs if output.get("name") == "stderr")
+
+    assert "2 seeds are too few" in written(cells[6])
+    assert all(line.startswith("warning: ") for line in written(cells[6]).splitlines())
+    # Those of others stay as they are.
+    assert "UserWarning: of another" in written(cells[7])
 
 
 def test_without_a_notebook_all_of_it_is_there():
     """What a kernel would ask for."""
     results = vd.compare(["q_learning", "random"], ["FrozenLake-v1"], episodes=5, seeds=2)
     assert "data:image/png;base64," in results._repr_html_()
+    # A table scrolls where it is wider than the page.
+    assert results._repr_html_().count("<table>") == results._repr_html_().count('overflow-x: auto"><table>') > 0
     assert results.plot()._repr_png_().startswith(b"\x89PNG")
     assert repr(results) == "<Results 'comparison': 2 agents, 1 environment, 4 trials>"
     trial = vd.run("q_learning", "FrozenLake-v1", episodes=5)
     assert "greedy success rate" in trial._repr_html_()
+    assert "seconds" not in trial._repr_html_()
     assert repr(trial).startswith("<Trial q_learning on FrozenLake-v1")
 
 

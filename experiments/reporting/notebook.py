@@ -36,7 +36,9 @@ def _table(section: Section) -> str:
     for row in section.rows:
         cells = [str(row["agent"]), *(column.cell(row) for column in columns)]
         rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
-    return f"<table><caption>{escape(section.title)}</caption><tr>{head}</tr>{''.join(rows)}</table>"
+    table = f"<table><caption>{escape(section.title)}</caption><tr>{head}</tr>{''.join(rows)}</table>"
+    # On a narrow page the table scrolls, not the page.
+    return f'<div style="overflow-x: auto">{table}</div>'
 
 
 def _picture(results: TrialTable) -> str:

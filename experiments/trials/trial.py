@@ -102,6 +102,8 @@ class Trial:
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the trial's numbers as a table."""
         shown = {"agent": self.agent, "environment": self.profile.label, "seed": self.seed} | self.metrics()
+        # So the same cell shows the same table when it is run again.
+        del shown["train_seconds"]
         rows = [(name.replace("_", " "), value) for name, value in shown.items() if value == value and value != ""]
         cells = "".join(f"<tr><th>{escape(name)}</th><td>{_cell(value)}</td></tr>" for name, value in rows)
         return f"<table><caption>{escape(repr(self))}</caption>{cells}</table>"

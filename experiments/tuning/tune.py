@@ -126,7 +126,7 @@ class TuneOptions:
         return tuple(self.tuning_seeds) if isinstance(self.tuning_seeds, Iterable) else ()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TunedResults(Results):
     """Results of the chosen configurations on fresh seeds.
 
