@@ -133,7 +133,7 @@ def test_the_code_and_the_commands_of_a_page_run(page, clean_process, capsys):
 
 # Commands that the tests don't run: they install, serve, or have tests of their own.
 NOT_RUN = ("pip install", "pre-commit install", "python docs/build.py", "python -m pytest", "python3 -m venv", ".ci/")
-NOT_RUN += ("python examples/", "tensorboard --logdir")
+NOT_RUN += ("python examples/", "python benchmarks/", "python -m build", "tensorboard --logdir")
 # Pages whose commands need other machines.
 ELSEWHERE = ("docs/how_to/clusters.md", "docs/tutorials/laptop_to_cluster.md")
 

@@ -310,3 +310,13 @@ def test_any_values_have_a_grade(value: str) -> None:
         "learner": {"kind": "learner", "episodes": 5, "seeds": [0], "full_of": "best"},
     }  # fmt: skip
     assert graded(source, reference=Q_LEARNING, questions=questions).points == 0.0
+
+
+def test_an_assignment_says_which_score_gives_no_points():
+    doing_nothing = "policy = [0] * 500"
+    fields = {"environment": "Taxi-v4", "kind": "policy", "points": 10}
+    assert graded(doing_nothing, **fields).points > 7
+    assert graded(doing_nothing, **fields, least_score=-2000).points > 8
+    assert graded(doing_nothing, **fields, least_score=-200).points == 0
+    with pytest.raises(vd.VelodromeError, match=r"least_score 8 is not below 7\.93, which gives all points"):
+        graded(doing_nothing, **fields, least_score=8)

@@ -105,6 +105,8 @@ class Question(CheckedModel):
         ties: what is done where several actions have the best value: "first" takes that with the lowest index,
             "random" any of them.
         metric: exact score, "return" or "success_rate" within the time limit.
+        least_score: exact score that gives no points; that of uniformly random actions by default. Where these are
+            far worse than doing nothing, as in Taxi, doing nothing would have most of the points.
         full_share: share of the way from random to best or reference that gives all points; by default 1, of learners
             0.9.
         full_of: "best" or "reference"; by default the reference where there is one.
@@ -123,6 +125,7 @@ class Question(CheckedModel):
     seeds: list[int] = Field(default_factory=lambda: list(_SEEDS))
     ties: Literal["first", "random"] = "first"
     metric: Literal["return", "success_rate"] = "return"
+    least_score: float | None = None
     full_share: float | None = Field(default=None, gt=0.0, le=1.0)
     full_of: Literal["best", "reference"] | None = None
     refused_modules: list[str] = Field(default_factory=lambda: ["velodrome"])

@@ -70,6 +70,7 @@ class Place:
         model: its transition model.
         best: the best possible score.
         random: score of uniformly random actions.
+        least: score that gives no points.
         full: score that gives all points.
     """
 
@@ -79,6 +80,7 @@ class Place:
     model: TransitionModel
     best: float
     random: float
+    least: float
     full: float
 
     @cached_property
@@ -89,9 +91,9 @@ class Place:
 
     def share_of(self, score: float) -> float:
         """Share of the points of a score."""
-        if self.full - self.random <= _SAME:
+        if self.full - self.least <= _SAME:
             return 1.0 if score >= self.full - _SAME else 0.0
-        share = (score - self.random) / (self.full - self.random)
+        share = (score - self.least) / (self.full - self.least)
         return float(np.clip(1.0 if share > 1.0 - _SAME else share, 0.0, 1.0))
 
 
@@ -164,11 +166,16 @@ class _PreparedQuestion:
             raise ExperimentError(f"{self.field}: the best return on {expression} does not settle: give a time limit")
         best, random = self._score(profile.best, expression), self._score(profile.random, expression)
         if self.question.kind == "update":
-            best, random, full = 1.0, 0.0, 1.0
+            best, random, least, full = 1.0, 0.0, 0.0, 1.0
         else:
             share = self.question.full_share or _DEFAULT_SHARE.get(self.question.kind, 1.0)
             full = random + share * (self._top(named, profile, best) - random)
-        return Place(label, named, profile, profile.model, best, random, full)
+            least = random if self.question.least_score is None else self.question.least_score
+            if least >= full and self.question.least_score is not None:
+                raise ExperimentError(
+                    f"{self.field}: least_score {least:g} is not below {full:g}, which gives all points"
+                )
+        return Place(label, named, profile, profile.model, best, random, least, full)
 
     def _score(self, value: ExactValue, expression: str = "") -> float:
         found = value.expected_return if self.question.metric == "return" else value.success_rate

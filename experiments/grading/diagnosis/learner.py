@@ -105,7 +105,13 @@ def diagnose_learner(
 def learns_as_asked(interaction: Interaction, submitted: np.ndarray, reference: Agent, model: TransitionModel) -> bool:
     """Whether a table is what the reference's rule makes of every step: right, however well it then acts.
 
-    False of references whose exploration cannot be judged, too.
+    False, too, of a reference whose exploration cannot be judged, and of a learner that took no step.
+
+    Args:
+        interaction: all that the learner did with the environment.
+        submitted: action values that it learnt, float64 (S, A).
+        reference: the assignment's agent, untrained.
+        model: of the environment.
     """
     rule = Rule.of(reference)
     if rule is None or not can_be_judged(rule) or not len(interaction.states):
