@@ -365,6 +365,17 @@ def test_the_digest_tells_results_but_not_times_or_order(tmp_path):
     assert len({digest(ended(0)), digest(ended(1)), digest(ended(0, "failed")), digest()}) == 4
 
 
+def test_a_store_in_memory_is_closed_with_the_last_that_has_it():
+    store = Store.in_memory()
+    connection = store.connection
+    read = store.keys
+    del store
+    assert read() == []
+    del read
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
+
+
 def test_claims_are_given_to_one_owner_until_released(tmp_path):
     with Store.open(tmp_path) as one, Store.open(tmp_path) as two:
         keys = [ended(seed)[1].key for seed in range(4)]

@@ -109,7 +109,8 @@ def _few_are_enough(monkeypatch):
 def compared(folder, environment, workers=0, **settings):
     given = {"seeds": 6, "episodes": 25, "evaluation_episodes": 7, "workers": workers, "out": folder} | settings
     results = vd.compare(["q_learning"], environment, **given)
-    return results, Store.open_for_reading(folder).content_digest()
+    with Store.open_for_reading(folder) as store:
+        return results, store.content_digest()
 
 
 @pytest.mark.usefixtures("_few_are_enough")

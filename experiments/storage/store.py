@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,8 +141,12 @@ class Store:
         """
         path = store_path(directory)
         connection = open_for_writing(path)
-        remove_abandoned(path.parent)
-        return cls(connection, path, OpenedFile(path))
+        try:
+            remove_abandoned(path.parent)
+            return cls(connection, path, OpenedFile(path))
+        except BaseException:
+            connection.close()
+            raise
 
     @classmethod
     def open_for_reading(cls, directory: str | Path, *, is_known: bool = False) -> Self:
@@ -160,8 +165,11 @@ class Store:
 
     @classmethod
     def in_memory(cls) -> Self:
-        """New store that is gone when it is closed."""
-        return cls(open_in_memory(), None)
+        """New store that is gone when it is closed, or when nobody has it any longer."""
+        store = cls(open_in_memory(), None)
+        # Results keep it for as long as they last, and nobody closes those.
+        finalize(store, store.connection.close)
+        return store
 
     def close(self) -> None:
         """Close the file; the write-ahead log is folded into it if nobody else has it open."""
