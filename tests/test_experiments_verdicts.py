@@ -476,4 +476,4 @@ def test_margins_are_told_in_words():
     text = text_of(results, metric="train_return")
     assert re.search(r"each policy, mean over 2 learners: (greedy|ε-greedy) (beats|is best)", text)
     assert "each learner, mean over 2 policies: " in text
-    assert "정책별, 학습자 2개의 평균" in text_of(results, "ko", metric="train_return")
+    assert "정책별, 학습기 2개의 평균" in text_of(results, "ko", metric="train_return")

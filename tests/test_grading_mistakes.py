@@ -40,6 +40,7 @@ from velodrome.experiments.grading.diagnosis.learner import diagnose_table
 from velodrome.experiments.grading.diagnosis.replay import Replay
 from velodrome.experiments.grading.diagnosis.rule import Experience, Rule
 from velodrome.experiments.grading.diagnosis.update_mistakes import MISTAKES, RATE_MISTAKES, Case, mistakes_of
+from velodrome.experiments.grading.findings import Evidence
 from velodrome.experiments.grading.interaction import Interaction
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.specification.catalogue import build_agent
@@ -169,6 +170,10 @@ def test_the_evidence_names_the_first_step_and_both_values():
         r"at step [\d,]+ \(episode \d+, state 14, action \d, reward 1, next state 15, terminated\) "
         r"yours left Q\(14, \d\) = 1, the rule says 0\.1$",
         finding.evidence,
+    )
+    assert isinstance(finding.evidence, Evidence)
+    assert re.search(
+        r"종료\)에서 제출물은 Q\(14, \d\) = 1, 규칙대로면 0\.1$", finding.evidence.in_words(Words.of("ko"))
     )
 
 

@@ -24,7 +24,7 @@ from velodrome.experiments.grading.diagnosis import (
     diagnose_values,
     learns_as_asked,
 )
-from velodrome.experiments.grading.findings import Finding
+from velodrome.experiments.grading.findings import Evidence, Finding
 from velodrome.experiments.grading.grades import HIDDEN, Grade, QuestionGrade, Run
 from velodrome.experiments.grading.probes import UpdateReference, arguments_of, right_share
 from velodrome.experiments.grading.recorded_environment import RecordedEnvironment
@@ -352,7 +352,10 @@ class _PreparedQuestion:
             return []
         best, score = float(np.mean([one.best for one in runs])), float(np.mean(scores))
         if claim > best + _SAME + 1e-6 * abs(best):
-            evidence = f"{claim:g} is claimed, {best:.4g} is possible, and {score:.4g} is the exact score."
+            evidence = Evidence(
+                "{claim} is claimed, {best} is possible, and {score} is the exact score.",
+                claim=f"{claim:g}", best=f"{best:.4g}", score=f"{score:.4g}",
+            )  # fmt: skip
             return [Finding("impossible score", "No policy can reach the claimed score.", evidence, True)]
         return []
 

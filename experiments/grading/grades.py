@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from velodrome.experiments.grading.findings import Finding
+from velodrome.experiments.grading.findings import Evidence, Finding
 from velodrome.experiments.grading.sentences import Sentence
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.results.numbers import number
@@ -177,7 +177,9 @@ def _question_lines(label: str, question: QuestionGrade, words: Words, known: se
         if finding in known:
             continue
         certain = words("mistake") if finding.certain else words("likely mistake")
-        evidence = f" ({finding.evidence.rstrip('.')})" if finding.evidence else ""
+        shown = finding.evidence
+        shown = (shown.in_words(words) if isinstance(shown, Evidence) else shown).rstrip(".")
+        evidence = f" ({shown})" if shown else ""
         told.append(f"{certain}: {words(finding.name)}. {words(finding.sentence)}{evidence}")
     told += [remark.in_words(words) for remark in question.remarks]
     lines += [f"  {line}" for line in told]

@@ -17,7 +17,7 @@ import numpy as np
 
 from velodrome.experiments.grading.diagnosis.replay import TOLERANCE, Replay
 from velodrome.experiments.grading.diagnosis.rule import Experience, Rule
-from velodrome.experiments.grading.findings import Finding
+from velodrome.experiments.grading.findings import Evidence, Finding
 from velodrome.policies.epsilon_greedy import EpsilonGreedy
 from velodrome.policies.greedy import Greedy
 from velodrome.policies.random_noise import RandomNoise
@@ -217,18 +217,23 @@ def _finding(name: str, evidence: str, certain: bool) -> Finding:
 
 def _odds(gained: float, steps: int, rivals: list[tuple[str, ...]], name: str) -> str:
     others = sorted({other for names in rivals if name not in names for other in names})
-    also = f"; as likely: {', '.join(others)}" if others else ""
-    if not math.isfinite(gained):
-        return f"{steps:,} actions agree with this, and at least one of them the assignment's policy cannot take{also}"
-    return f"{steps:,} actions are 10^{gained / math.log(10):.0f} times as likely with this mistake as without{also}"
+    also = Evidence("as likely: {names}", names=Evidence.names(others)) if others else ""
+    if math.isfinite(gained):
+        template = "{actions} actions are {times} times as likely with this mistake as without"
+        shown = Evidence(template, actions=f"{steps:,}", times=f"10^{gained / math.log(10):.0f}")
+    else:
+        template = "{actions} actions agree with this, and at least one of them the assignment's policy cannot take"
+        shown = Evidence(template, actions=f"{steps:,}")
+    return Evidence.joined([shown, also])
 
 
 def _place(experience: Experience, step: int) -> str:
     done = experience.interaction
-    return (
-        f"step {step + 1:,}, episode {experience.episode[step] + 1:,}: action {done.actions[step]} "
-        f"in state {done.states[step]}"
-    )
+    return Evidence(
+        "step {step}, episode {episode}: action {action} in state {state}",
+        step=f"{step + 1:,}", episode=f"{experience.episode[step] + 1:,}", action=done.actions[step],
+        state=done.states[step],
+    )  # fmt: skip
 
 
 def _ways(rule: Rule, experience: Experience, tables: dict[str, _Rows], own: str, ties: str) -> "list[_Way]":

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from velodrome.experiments.grading.findings import Finding
+from velodrome.experiments.grading.findings import Evidence, Finding
 from velodrome.experiments.grading.interaction import Interaction
 
 Found = Callable[[str, str], None]
@@ -41,14 +41,17 @@ def diagnose_interaction(interaction: Interaction, episodes: int | None) -> list
 
     steps = len(interaction.states)
     if interaction.refused_actions:
-        found("action that does not exist", f"refused: {', '.join(interaction.refused_actions)}")
+        found(
+            "action that does not exist", Evidence("refused: {actions}", actions=", ".join(interaction.refused_actions))
+        )
     if not steps:
-        found("no step taken", f"{len(interaction.reset_states):,} resets, 0 steps")
+        found("no step taken", Evidence("{resets} resets, 0 steps", resets=f"{len(interaction.reset_states):,}"))
         return findings
     seeds = interaction.reset_seeds
     given = [number for number in seeds if number is not None]
     if len(seeds) > 2 and len(given) == len(seeds) and len(set(given)) == 1:
-        found("same seed in every reset", f"{len(seeds):,} resets, all with seed {given[0]}")
+        shown = Evidence("{resets} resets, all with seed {seed}", resets=f"{len(seeds):,}", seed=given[0])
+        found("same seed in every reset", shown)
     _ends(interaction, found)
     # A learner that does not see its episodes end begins another number of them.
     if not interaction.steps_after_end:
@@ -60,23 +63,27 @@ def _number_of_episodes(interaction: Interaction, episodes: int | None, found: F
     begun = len(set(interaction.episodes.tolist()))
     if episodes is None:
         return
+    share = Evidence("{begun} of {asked} episodes", begun=f"{begun:,}", asked=f"{episodes:,}")
     # A learner that asks for a step more than it may have does not stop by itself.
     if interaction.steps_beyond_budget and not interaction.resets_within_episode:
         beyond = max(len(interaction.reset_states) - episodes, 1)
         name = "one episode too many" if beyond == 1 else "other number of episodes"
-        found(name, f"{episodes:,} asked for, and {interaction.steps_beyond_budget:,} steps beyond them")
+        steps = f"{interaction.steps_beyond_budget:,}"
+        found(name, Evidence("{asked} asked for, and {steps} steps beyond them", asked=f"{episodes:,}", steps=steps))
     elif begun == episodes - 1:
-        found("one episode too few", f"{begun:,} of {episodes:,}")
+        found("one episode too few", share)
     elif begun < episodes and not interaction.resets_within_episode:
-        found("other number of episodes", f"{begun:,} of {episodes:,}")
+        found("other number of episodes", share)
 
 
 def _ends(interaction: Interaction, found: Found) -> None:
     truncated = int((interaction.truncated & ~interaction.terminated).sum())
     after = interaction.steps_after_end
     if after and truncated:
-        found("truncation ignored", f"{truncated:,} episodes were truncated, {after:,} steps asked for after an end")
+        template = "{truncated} episodes were truncated, {after} steps asked for after an end"
+        found("truncation ignored", Evidence(template, truncated=f"{truncated:,}", after=f"{after:,}"))
     elif after:
-        found("steps after the end", f"{after:,} steps asked for after an episode's end")
+        found("steps after the end", Evidence("{after} steps asked for after an episode's end", after=f"{after:,}"))
     if interaction.resets_within_episode:
-        found("episode left early", f"{interaction.resets_within_episode:,} resets while an episode was going on")
+        resets = f"{interaction.resets_within_episode:,}"
+        found("episode left early", Evidence("{resets} resets while an episode was going on", resets=resets))

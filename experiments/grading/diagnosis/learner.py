@@ -22,7 +22,7 @@ from velodrome.experiments.grading.diagnosis.update_mistakes import (
     mistakes_of,
     other_numbers,
 )
-from velodrome.experiments.grading.findings import Finding
+from velodrome.experiments.grading.findings import Evidence, Finding
 from velodrome.experiments.grading.interaction import Interaction
 
 # A table that differs from the right one in fewer values may agree with a mistake by chance.
@@ -176,24 +176,30 @@ def _findings(case: Case, right: Replay, table: np.ndarray, matches: list[_Match
     names = dict.fromkeys(match.names for match in matches)
     findings: dict[str, Finding] = {}
     for match in matches:
-        others = [" with ".join(other) for other in names if other != match.names]
+        others = [
+            Evidence.joined(map(Evidence, other), "{one} with {other}") for other in names if other != match.names
+        ]
         together = [name for name in match.names if name not in ("other discount", "other learning rate")]
         for name, sentence in match.mistakes:
             said = [match.remark] if match.remark else []
             if len(together) > 1:
-                said.append(f"together with {', '.join(other for other in match.names if other != name)}")
+                beside = Evidence.names(other for other in match.names if other != name)
+                said.append(Evidence("together with {names}", names=beside))
             said.append(evidence)
             if others:
-                said.append(f"these steps agree as well with: {', '.join(others)}")
+                said.append(Evidence("these steps agree as well with: {names}", names=Evidence.names(others)))
             is_certain = not others and differing >= FEWEST_VALUES
-            findings.setdefault(name, Finding(name, sentence, "; ".join(said), is_certain))
+            findings.setdefault(name, Finding(name, sentence, Evidence.joined(said), is_certain))
     return list(findings.values())
 
 
 def first_difference(experience: Experience, right: Replay, wrong: Replay) -> str:
     """The first step after which two replays hold other tables, with the values of both."""
     if not np.array_equal(right.initial, wrong.initial):
-        return f"the table starts from {wrong.initial.flat[0]:.6g}, the assignment's from {right.initial.flat[0]:.6g}"
+        return Evidence(
+            "the table starts from {yours}, the assignment's from {right}",
+            yours=f"{wrong.initial.flat[0]:.6g}", right=f"{right.initial.flat[0]:.6g}",
+        )  # fmt: skip
     ours, theirs = right.trace(), wrong.trace()
     same_pair = (right.states == wrong.states) & (right.actions == wrong.actions)
     changed = (ours.before != ours.written) | (theirs.before != theirs.written)
@@ -205,17 +211,17 @@ def first_difference(experience: Experience, right: Replay, wrong: Replay) -> st
     step = int(different[0])
     done = experience.interaction
     end = "terminated" if done.terminated[step] else "truncated" if done.truncated[step] else "going on"
-    place = (
-        f"at step {step + 1:,} (episode {experience.episode[step] + 1:,}, state {done.states[step]}, "
-        f"action {done.actions[step]}, reward {done.rewards[step]:g}, next state {done.next_states[step]}, {end})"
-    )
-    theirs_at = f"Q({wrong.states[step]}, {wrong.actions[step]})"
-    if same_pair[step]:
-        return f"{place} yours left {theirs_at} = {theirs.written[step]:.6g}, the rule says {ours.written[step]:.6g}"
-    return (
-        f"{place} yours left {theirs_at} = {theirs.written[step]:.6g}, the rule says "
-        f"Q({right.states[step]}, {right.actions[step]}) = {ours.written[step]:.6g}"
-    )
+    says = f"{ours.written[step]:.6g}"
+    if not same_pair[step]:
+        says = f"Q({right.states[step]}, {right.actions[step]}) = {says}"
+    return Evidence(
+        "at step {step} (episode {episode}, state {state}, action {action}, reward {reward}, next state {next_state}, "
+        "{end}) yours left {yours}, the rule says {right}",
+        step=f"{step + 1:,}", episode=f"{experience.episode[step] + 1:,}", state=done.states[step],
+        action=done.actions[step], reward=f"{done.rewards[step]:g}", next_state=done.next_states[step],
+        end=Evidence(end), yours=f"Q({wrong.states[step]}, {wrong.actions[step]}) = {theirs.written[step]:.6g}",
+        right=says,
+    )  # fmt: skip
 
 
 def _known_at_least(case: Case, right: Replay, model: TransitionModel) -> list[Finding]:
@@ -245,11 +251,13 @@ def _known_at_least(case: Case, right: Replay, model: TransitionModel) -> list[F
     wrong = off > 1e-9 * np.maximum(1.0, np.abs(high))
     state, action = np.unravel_index(int(np.argmax(np.where(new, -np.inf, off))), off.shape)
     visits = int(((right.states == state) & (right.actions == action)).sum())
-    evidence = (
-        f"{int(wrong.sum()):,} of {wrong.size:,} values differ, in {int(wrong.any(axis=1).sum()):,} states; "
-        f"the largest difference is at Q({state}, {action}), updated {visits:,} times: "
-        f"yours {submitted[state, action]:.6g}, the rule says {high[state, action]:.6g}"
-    )
+    evidence = Evidence(
+        "{wrong} of {all} values differ, in {states} states; the largest difference is at {place}, updated {visits} "
+        "times: yours {yours}, the rule says {right}",
+        wrong=f"{int(wrong.sum()):,}", all=f"{wrong.size:,}", states=f"{int(wrong.any(axis=1).sum()):,}",
+        place=f"Q({state}, {action})", visits=f"{visits:,}", yours=f"{submitted[state, action]:.6g}",
+        right=f"{high[state, action]:.6g}",
+    )  # fmt: skip
     findings.append(Finding(*UNEXPLAINED, evidence, True))
     return findings
 

@@ -21,7 +21,7 @@ from velodrome.experiments.grading.diagnosis.table_mistakes import (
     STATES_SHIFTED,
     misplaced_tables,
 )
-from velodrome.experiments.grading.findings import Finding
+from velodrome.experiments.grading.findings import Evidence, Finding
 
 DISCOUNTS = (0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 1.0)
 SWEEPS = 100
@@ -156,15 +156,18 @@ def _found(name: str, evidence: str, certain: bool) -> Finding:
 
 def _said(match: _Solution, names: list[str], shown: str) -> str:
     others = [other for other in names if other != match.name]
-    also = [f"agrees as well with: {', '.join(others)}"] if others else []
-    return "; ".join([part for part in (match.remark, shown) if part] + also)
+    also = Evidence("agrees as well with: {names}", names=Evidence.names(others)) if others else ""
+    return Evidence.joined([match.remark, shown, also])
 
 
 def _largest(submitted: np.ndarray, right: np.ndarray, alive: np.ndarray) -> str:
     off = np.where(alive[:, None], np.abs(submitted - right), -1.0)
     off[np.isnan(off)] = np.inf
     state, action = np.unravel_index(int(off.argmax()), off.shape)
-    return f"Q({state}, {action}) is {submitted[state, action]:.6g} and should be {right[state, action]:.6g}"
+    return Evidence(
+        "{place} is {yours} and should be {right}",
+        place=f"Q({state}, {action})", yours=f"{submitted[state, action]:.6g}", right=f"{right[state, action]:.6g}",
+    )  # fmt: skip
 
 
 def _diagnose_policy(

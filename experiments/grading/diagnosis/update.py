@@ -16,7 +16,7 @@ from velodrome.experiments.grading.diagnosis.update_mistakes import (
     mistakes_of,
     other_numbers,
 )
-from velodrome.experiments.grading.findings import Finding
+from velodrome.experiments.grading.findings import Evidence, Finding
 from velodrome.experiments.grading.interaction import Interaction, Probe
 
 UNCHANGED = (
@@ -46,14 +46,18 @@ def diagnose_update(probes: Sequence[Probe], reference: Agent) -> list[Finding]:
     """
     misshapen = [probe for probe in probes if probe.answer.shape != probe.before.shape]
     if misshapen:
-        evidence = f"its shape is {misshapen[0].answer.shape}, that of the table {misshapen[0].before.shape}"
+        evidence = Evidence(
+            "its shape is {shape}, that of the table {right}",
+            shape=misshapen[0].answer.shape, right=misshapen[0].before.shape,
+        )  # fmt: skip
         return [Finding(*UNEXPLAINED, evidence, True)]
     wrong = [probe for probe in probes if not within(probe.answer, probe.expected, probe.expected)]
     if not wrong:
         return []
     first = wrong[0]
     if all(np.array_equal(probe.answer, probe.before) for probe in probes):
-        return [Finding(*UNCHANGED, f"{len(probes)} transitions, and no value changed", True)]
+        evidence = Evidence("{number} transitions, and no value changed", number=len(probes))
+        return [Finding(*UNCHANGED, evidence, True)]
     rule = Rule.of(reference)
     if rule is not None:
         cases = [_case(rule, probe) for probe in probes]
@@ -62,12 +66,16 @@ def diagnose_update(probes: Sequence[Probe], reference: Agent) -> list[Finding]:
             return _findings(matches, first)
     for decimals in range(9):
         if all(_is_rounded(probe, decimals) for probe in probes):
-            return [Finding(*ROUNDED, f"to {decimals} decimals; {_shown(first)}", True)]
+            evidence = Evidence("to {decimals} decimals; {shown}", decimals=decimals, shown=_shown(first))
+            return [Finding(*ROUNDED, evidence, True)]
     others = [probe for probe in probes if _changes_others(probe)]
     if others:
         changed = np.argwhere(others[0].answer != others[0].before)
         places = ", ".join(f"Q({state}, {action})" for state, action in changed[:5])
-        evidence = f"of state {others[0].state} and action {others[0].action} it changed {places}"
+        evidence = Evidence(
+            "of state {state} and action {action} it changed {places}",
+            state=others[0].state, action=others[0].action, places=places,
+        )  # fmt: skip
         return [Finding(*OTHER_PAIRS, evidence, True)]
     return [Finding(*UNEXPLAINED, _shown(first), True)]
 
@@ -159,26 +167,31 @@ def _numbers(rule: Rule, cases: Cases) -> list[Match]:
 
 def _findings(matches: list[Match], first: Probe) -> list[Finding]:
     findings: dict[str, Finding] = {}
-    labels = [" with ".join(name for name, _ in mistakes) for mistakes, _ in matches]
+    labels = [
+        Evidence.joined([Evidence(name) for name, _ in mistakes], "{one} with {other}") for mistakes, _ in matches
+    ]
     for (mistakes, remark), label in zip(matches, labels, strict=True):
         others = [other for other in dict.fromkeys(labels) if other != label]
         for name, sentence in mistakes:
             said = [remark] if remark else []
             if len(mistakes) > 1 and not remark:
-                said.append(f"together with {', '.join(other for other, _ in mistakes if other != name)}")
+                together = Evidence.names(other for other, _ in mistakes if other != name)
+                said.append(Evidence("together with {names}", names=together))
             said.append(_shown(first))
             if others:
-                said.append(f"its answers agree as well with: {', '.join(others)}")
-            findings.setdefault(name, Finding(name, sentence, "; ".join(said), not others))
+                said.append(Evidence("its answers agree as well with: {names}", names=Evidence.names(others)))
+            findings.setdefault(name, Finding(name, sentence, Evidence.joined(said), not others))
     return list(findings.values())
 
 
-def _shown(probe: Probe) -> str:
+def _shown(probe: Probe) -> Evidence:
     end = "terminated" if probe.terminated else "truncated" if probe.truncated else "going on"
     wrong = np.argwhere(~np.isclose(probe.answer, probe.expected, rtol=1e-9, atol=1e-9))
     state, action = wrong[0] if len(wrong) else (probe.state, probe.action)
-    return (
-        f"of state {probe.state}, action {probe.action}, reward {probe.reward:g}, next state {probe.next_state}, "
-        f"{end}, yours made Q({state}, {action}) {probe.answer[state, action]:.6g}, the rule says "
-        f"{probe.expected[state, action]:.6g}"
-    )
+    return Evidence(
+        "of state {state}, action {action}, reward {reward}, next state {next_state}, {end}, yours made "
+        "{place} {yours}, the rule says {right}",
+        state=probe.state, action=probe.action, reward=f"{probe.reward:g}", next_state=probe.next_state,
+        end=Evidence(end), place=f"Q({state}, {action})", yours=f"{probe.answer[state, action]:.6g}",
+        right=f"{probe.expected[state, action]:.6g}",
+    )  # fmt: skip
