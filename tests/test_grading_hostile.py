@@ -126,8 +126,12 @@ def test_a_submission_that_reads_another_ones_path_through_patched_functions_is_
 
 def test_a_loop_is_ended(is_confined: bool) -> None:
     limits = LIMITS | {"seconds": 1.0}
-    source = "while True: pass" if is_confined else "import threading\nthreading.Event().wait()"
-    assert said(graded(source, limits=limits, is_confined=is_confined)) == "it took more than 1 seconds"
+    sources = {
+        True: ("while True: pass", "it took more than 1 seconds of computing"),
+        False: ("import threading\nthreading.Event().wait()", "it slept or waited for 1 seconds without computing"),
+    }
+    source, told = sources[is_confined]
+    assert said(graded(source, limits=limits, is_confined=is_confined)) == told
 
 
 def test_a_gigabyte_of_output_is_cut_and_told() -> None:

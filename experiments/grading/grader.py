@@ -118,7 +118,10 @@ class Grader:
         """
         path = Path(submission)
         try:
-            source = path.read_bytes()
+            if path.exists() and not path.is_file():
+                raise ExperimentError(f"submission {submission}: is no file")
+            with path.open("rb") as file:
+                source = file.read(_MOST_SOURCE + 1)
         except OSError as error:
             raise ExperimentError(f"submission {submission}: {error.strerror or error}") from None
         return self.grade_source(source, str(submission))
@@ -293,10 +296,10 @@ class _PreparedQuestion:
         question, model = self.question, place.model
         name = f"{question.submitted_name}()" if question.kind == "learner" else question.submitted_name
         shape = answer.shape or ()
-        if any(size < 0 for size in shape) or math.prod(shape) != answer.numbers.size:
+        _check_shape(shape, name, question, place)
+        if math.prod(shape) != answer.numbers.size:
             raise SubmissionError("meddled")
-        given = answer.numbers.reshape(shape)
-        policy, submitted, is_policy = _policy_of(given, name, question, place)
+        policy, submitted, is_policy = _policy_of(answer.numbers.reshape(shape), name, question, place)
         score = self._score(evaluate_policy(model, policy, place.profile.success))
         agent = question.reference_agent()
         if recorded is not None:
@@ -349,6 +352,14 @@ def _table_of(answer: SubmissionAnswer) -> NDArray[np.float64] | None:
     return answer.numbers.reshape(shape) if is_table and answer.numbers is not None else None
 
 
+def _check_shape(shape: tuple[int, ...], name: str, question: Question, place: Place) -> None:
+    """Raise a SubmissionError unless a policy or action values have this shape."""
+    states, actions = place.model.num_states, place.model.num_actions
+    allowed = [(states, actions)] if question.kind == "action_values" else [(states,), (states, actions)]
+    if shape not in allowed:
+        raise SubmissionError("shape", name=name, shape=" or ".join(map(str, allowed)), got=str(shape))
+
+
 def _policy_of(
     given: NDArray[np.float64], name: str, question: Question, place: Place
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
@@ -361,10 +372,6 @@ def _policy_of(
     """
     states, actions = place.model.num_states, place.model.num_actions
     is_values = question.kind == "action_values" or (question.kind == "learner" and given.ndim == 2)
-    allowed = [(states, actions)] if question.kind == "action_values" else [(states,), (states, actions)]
-    if given.shape not in allowed:
-        shape = " or ".join(map(str, allowed))
-        raise SubmissionError("shape", name=name, shape=shape, got=str(given.shape))
     matters = np.zeros(states, dtype=np.bool_)
     matters[place.states] = True
     # What stands in the other rows tells mistakes apart.
