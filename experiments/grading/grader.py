@@ -203,15 +203,15 @@ class _PreparedQuestion:
         """Grade of a submission's text."""
         question = self.question
         seeds: Sequence[int | None] = question.seeds if question.kind == "learner" else [None]
-        runs, answers, findings = [], [], list[Finding]()
+        runs, answers, findings = [], [], list[list[Finding]]()
         for place in self.places:
             for seed in seeds:
                 done, answer, found = self._run(place, seed, source)
                 runs.append(done)
                 answers.append(answer)
-                findings += found
+                findings.append(found)
         claim = next((answer.claim for answer in answers if answer.claim is not None), None)
-        findings += self._about_claim(claim, runs)
+        findings.append(self._about_claim(claim, runs))
         share = sum(one.share for one in runs) / len(runs)
         # How much each run printed differs.
         told = [(PRINTED if one.template == PRINTED else str(one), one) for each in answers for one in each.remarks]
@@ -222,7 +222,7 @@ class _PreparedQuestion:
             question.kind,
             question.metric,
             tuple(runs),
-            tuple({finding.name: finding for finding in reversed(findings)}.values())[::-1],
+            _together(findings),
             claim,
             tuple(remarks.values())[::-1],
             answers[0].output,
@@ -343,6 +343,18 @@ class _PreparedQuestion:
             evidence = f"{claim:g} is claimed, {best:.4g} is possible, and {score:.4g} is the exact score."
             return [Finding("impossible score", "No policy can reach the claimed score.", evidence, True)]
         return []
+
+
+def _together(findings: Sequence[list[Finding]]) -> tuple[Finding, ...]:
+    """Findings of several runs, each name once; what one run leaves open is decided by another that is certain."""
+    certain = {finding.name: finding for found in findings for finding in found if finding.certain}
+    together: dict[str, Finding] = {}
+    for found in findings:
+        is_decided = any(finding.name in certain and not finding.certain for finding in found)
+        for finding in found:
+            if finding.name in certain or not is_decided:
+                together.setdefault(finding.name, certain.get(finding.name, finding))
+    return tuple(together.values())
 
 
 def _table_of(answer: SubmissionAnswer) -> NDArray[np.float64] | None:

@@ -176,6 +176,8 @@ class _Process:
                 numbers, mistake = None, self._mistake(head)
         except SubmissionError as error:
             mistake = error.sentence
+        except ExperimentError:
+            raise
         except (ValueError, TypeError, KeyError, AttributeError, struct.error, RecursionError):
             mistake = Sentence(MISTAKES["meddled"])
         except OSError:
