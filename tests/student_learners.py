@@ -151,7 +151,14 @@ def learn(env, episodes, seed):
 
 SINGLE = PLAIN.replace("space.n))\n    for", "space.n), dtype=np.float32)\n    for")
 
-RIGHT = {"plain": PLAIN, "single": SINGLE, "weighted": WEIGHTED, "class": CLASS, "shuffled": SHUFFLED, "noisy_ties": NOISY_TIES}
+RIGHT = {
+    "plain": PLAIN,
+    "single": SINGLE,
+    "weighted": WEIGHTED,
+    "class": CLASS,
+    "shuffled": SHUFFLED,
+    "noisy_ties": NOISY_TIES,
+}
 
 SARSA = """
 import numpy as np

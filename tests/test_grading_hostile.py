@@ -47,7 +47,7 @@ UNGRADED = [
     ("policy = [[1, 1, 0, 0]] * 16", "policy must hold probabilities that sum to 1 in each state, got [1, 1,"),
     ("policy = 'right'", "policy must be an array of numbers, got str"),
     ("import numpy\npolicy = numpy.zeros((10**4, 10**3))", "must have the shape (16,) or (16, 4), got (10000, 1000)"),
-    ("import numpy\npolicy = numpy.zeros(16, dtype=complex)", "must be an array of numbers, got an array of complex128"),
+    ("import numpy\npolicy = numpy.zeros(16, dtype=complex)", "of numbers, got an array of complex128"),
     ("policy = [[0], [1, 2]]", "policy must be an array of numbers, got list"),
     ("Policy = 3", "there is no policy in the submission: did you mean 'Policy'?"),
     ("x = 1\nx / 0", "line 2: ZeroDivisionError: division by zero"),

@@ -215,7 +215,7 @@ class _Process:
         poll = select.poll()
         poll.register(end, event)
         seconds, most = f"{self._limits.seconds:g}", min(_LOOK_SECONDS, self._limits.seconds)
-        used = None
+        used: float | None = None
         while not poll.poll(1000.0 * most):
             if time.monotonic() > self._deadline:
                 if not self._has_begun:
