@@ -149,7 +149,16 @@ def learn(env, episodes, seed):
     return Q
 """
 
-RIGHT = {"plain": PLAIN, "weighted": WEIGHTED, "class": CLASS, "shuffled": SHUFFLED, "noisy_ties": NOISY_TIES}
+SINGLE = PLAIN.replace("space.n))\n    for", "space.n), dtype=np.float32)\n    for")
+
+RIGHT = {
+    "plain": PLAIN,
+    "single": SINGLE,
+    "weighted": WEIGHTED,
+    "class": CLASS,
+    "shuffled": SHUFFLED,
+    "noisy_ties": NOISY_TIES,
+}
 
 SARSA = """
 import numpy as np
@@ -270,7 +279,6 @@ PLANTED = [
             PLAIN.replace("done = False\n", "done = False\n        total = 0\n"), Q_LEARNING, "CliffWalking-v1, limit 60"),
     Planted("whole numbers in the table", "space.n))\n    for", "space.n), dtype=int)\n    for", PLAIN, Q_LEARNING,
             "CliffWalking-v1, limit 60"),
-    Planted("single precision", "space.n))\n    for", "space.n), dtype=np.float32)\n    for"),
     Planted("other first values", "np.zeros((", "0.5 * np.ones(("),
     Planted("other first values", "np.zeros((", "rng.random(("),
     Planted("table made anew in every episode", "        done = False\n",

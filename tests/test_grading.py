@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import gymnasium as gym
 import numpy as np
@@ -87,7 +88,8 @@ def test_a_right_solution_gets_all_points_and_no_reproach() -> None:
     "policy",
     ["policy = {path}", "import numpy\npolicy = numpy.array({path})",
      "path = {path}\ndef policy(state): return path[state]",
-     "policy = [[float(a == b) for b in range(4)] for a in {path}]"],
+     "policy = [[float(a == b) for b in range(4)] for a in {path}]", "score = 10**400\npolicy = {path}",
+     "import numpy\npolicy = numpy.array({path}, dtype=object)"],
 )  # fmt: skip
 def test_a_policy_is_an_array_or_a_function(policy: str) -> None:
     assert question_of(policy.format(path=PATH), kind="policy").score == 1.0
@@ -109,6 +111,12 @@ def test_a_claim_above_the_best_possible_is_said_to_be_impossible() -> None:
     assert (finding.name, finding.certain) == ("impossible score", True)
     assert finding.evidence == "14 is claimed, 7.93 is possible, and -200 is the exact score."
     assert graded("score = 7.9\npolicy = [0] * 500", kind="policy", environment="Taxi-v4").findings == ()
+
+
+@pytest.mark.parametrize("claim", ["numpy.float32(14)", "10**400"])
+def test_claims_of_any_numbers_are_read(claim: str) -> None:
+    (finding,) = graded(f"import numpy\nscore = {claim}\npolicy = [0] * 16", kind="policy").findings
+    assert finding.name == "impossible score"
 
 
 def test_ties_are_broken_as_the_assignment_says() -> None:
@@ -272,6 +280,19 @@ def test_the_command_grades_a_folder_with_a_line_for_each_student(folder, capsys
         ("'=one", "", ""),
         ("max", "", ""),
     ]
+
+
+def test_names_and_messages_of_any_characters_cost_nobody_a_grade(folder, capsys) -> None:
+    (folder / "class" / "bad\n\x1b[2J.py").write_text("raise ValueError('\\ud800 \\u202e')")
+    assert main(["grade", "a.toml", "class", "--out", "grades.csv", "--json", "grades.json"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == r"bad\n\x1b[2J  0 of 4 points; line 1: ValueError: \ud800 \u202e"
+    texts = [(folder / name).read_text(encoding="utf-8") for name in ("grades.csv", "grades.json")]
+    assert not any(letter in text for text in texts for letter in "\x1b\u202e")
+    assert texts[0].splitlines()[1].startswith(r"bad\n\x1b[2J,0.0,4.0")
+    assert set(json.loads(texts[1])) == {"bad\n\x1b[2J", "kim", "lee"}
+    os.mkfifo(folder / "class" / "pipe.py")
+    with pytest.raises(vd.VelodromeError, match=r"pipe\.py: is no file"):
+        grade("a.toml", "class/pipe.py")
 
 
 @pytest.mark.parametrize(

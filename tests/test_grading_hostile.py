@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import velodrome as vd
 from velodrome.experiments.grading import Assignment, Grade, Grader, submission_run
 
 LAKE = "FrozenLake-v1(is_slippery=False)"
@@ -45,6 +46,8 @@ UNGRADED = [
     ("policy = [float('nan')] * 16", "policy holds nan at [0]"),
     ("policy = [[1, 1, 0, 0]] * 16", "policy must hold probabilities that sum to 1 in each state, got [1, 1,"),
     ("policy = 'right'", "policy must be an array of numbers, got str"),
+    ("import numpy\npolicy = numpy.zeros((10**4, 10**3))", "must have the shape (16,) or (16, 4), got (10000, 1000)"),
+    ("import numpy\npolicy = numpy.zeros(16, dtype=complex)", "of numbers, got an array of complex128"),
     ("policy = [[0], [1, 2]]", "policy must be an array of numbers, got list"),
     ("Policy = 3", "there is no policy in the submission: did you mean 'Policy'?"),
     ("x = 1\nx / 0", "line 2: ZeroDivisionError: division by zero"),
@@ -126,8 +129,30 @@ def test_a_submission_that_reads_another_ones_path_through_patched_functions_is_
 
 def test_a_loop_is_ended(is_confined: bool) -> None:
     limits = LIMITS | {"seconds": 1.0}
-    source = "while True: pass" if is_confined else "import threading\nthreading.Event().wait()"
-    assert said(graded(source, limits=limits, is_confined=is_confined)) == "it took more than 1 seconds"
+    sources = {
+        True: ("while True: pass", "it took more than 1 seconds of computing"),
+        False: ("import threading\nthreading.Event().wait()", "it slept or waited for 1 seconds without computing"),
+    }
+    source, told = sources[is_confined]
+    assert said(graded(source, limits=limits, is_confined=is_confined)) == told
+
+
+def test_a_machine_that_is_too_busy_is_told_and_not_the_submission(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submission_run, "_SPARE_TIMES", 0.0)
+    monkeypatch.setattr(submission_run, "_SPARE_SECONDS", 0.5)
+    monkeypatch.setattr(submission_run, "_LOOK_SECONDS", 0.001)
+    assert "or the grader's machine was too busy" in said(graded("while True: pass"))
+    # Before anything of it has run, nothing is said of the submission.
+    monkeypatch.setattr(submission_run, "_START_SECONDS", 0.0)
+    with pytest.raises(vd.VelodromeError, match="no submission could be started within 0 seconds"):
+        graded(RIGHT)
+
+
+@pytest.mark.slow
+def test_signals_of_the_time_limit_cannot_be_ignored() -> None:
+    source = "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass"
+    limits = LIMITS | {"seconds": 1.0}
+    assert said(graded(source, limits=limits)) == "it took more than 1 seconds of computing"
 
 
 def test_a_gigabyte_of_output_is_cut_and_told() -> None:

@@ -18,7 +18,7 @@ from velodrome.experiments.grading.notebooks import write_notebook
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.terminal import Terminal
 from velodrome.experiments.results.numbers import json_ready, number
-from velodrome.experiments.texts import visible_line
+from velodrome.experiments.texts import visible_json, visible_line
 
 _ENDING = ".py"
 _UNCONFINED = (
@@ -27,6 +27,8 @@ _UNCONFINED = (
 )
 # What spreadsheets take for a formula.
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+# Halves of characters, of which file names and messages may be made, become what JSON reads as such.
+_LACKING = "backslashreplace"
 
 
 def grade_command(
@@ -58,7 +60,7 @@ def grade_command(
             if not is_folder:
                 raise
             ungraded[name] = str(error)
-            console.print(Text.assemble((name, "bold"), f"  {visible_line(str(error))}"))
+            console.print(Text.assemble((visible_line(name), "bold"), f"  {visible_line(str(error))}"), soft_wrap=True)
             continue
         if not is_warned and not any(question.confinement for question in found.questions.values()):
             say(_UNCONFINED, sys.stderr)
@@ -68,13 +70,15 @@ def grade_command(
             continue
         points = words("{points} of {of} points", points=number(found.points), of=number(found.of))
         said = [*found.mistakes, *(finding.name for finding in found.findings)]
-        console.print(Text.assemble((name, "bold"), f"  {points}", *(f"; {visible_line(one)}" for one in said)))
+        line = Text.assemble((visible_line(name), "bold"), f"  {points}", *(f"; {visible_line(one)}" for one in said))
+        console.print(line, soft_wrap=True)
     if out is not None:
         _write_csv(out, grader.assignment, grades, ungraded)
     if json_file is not None:
         plain = {name: found.as_dict() for name, found in grades.items()}
         content: Any = plain if is_folder else next(iter(plain.values()))
-        _write(json_file, "--json", json.dumps(json_ready(content), indent=2, ensure_ascii=False) + "\n")
+        text = visible_json(json.dumps(json_ready(content), indent=2, ensure_ascii=False))
+        _write(json_file, "--json", text + "\n")
 
 
 def notebook_command(
@@ -152,18 +156,18 @@ def _write_csv(path: Path, assignment: Assignment, grades: dict[str, Grade], ung
     for name, reason in ungraded.items():
         rows.append([_cell(name), "", assignment.points, *[""] * len(scores), _cell(reason), ""])
     try:
-        with open(path, "w", newline="", encoding="utf-8") as file:
+        with open(path, "w", newline="", encoding="utf-8", errors=_LACKING) as file:
             csv.writer(file).writerows(rows)
     except OSError as error:
         raise ExperimentError(f"--out {path}: {error.strerror or error}") from None
 
 
 def _cell(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULAS) else text
+    return visible_line(f"'{text}" if text.startswith(_FORMULAS) else text)
 
 
 def _write(path: Path, option: str, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors=_LACKING)
     except OSError as error:
         raise ExperimentError(f"{option} {path}: {error.strerror or error}") from None

@@ -55,7 +55,7 @@ class Limits(CheckedModel):
     """Limits of the process of one submission; every seed of a learner has a process of its own.
 
     Attributes:
-        seconds: of wall-clock and of CPU time.
+        seconds: of CPU time, and as many of sleeping or waiting; how busy the machine is does not count.
         memory: in bytes, beside what Python and NumPy take; written as "1GB".
         output: bytes of what it prints that are kept, the rest is counted.
         file_size: bytes of one file that it writes; at most 100 files.

@@ -123,7 +123,10 @@ class Grader:
         """
         path = Path(submission)
         try:
-            source = path.read_bytes()
+            if path.exists() and not path.is_file():
+                raise ExperimentError(f"submission {submission}: is no file")
+            with path.open("rb") as file:
+                source = file.read(_MOST_SOURCE + 1)
         except OSError as error:
             raise ExperimentError(f"submission {submission}: {error.strerror or error}") from None
         return self.grade_source(source, str(submission))
@@ -215,15 +218,15 @@ class _PreparedQuestion:
         """Grade of a submission's text."""
         question = self.question
         seeds: Sequence[int | None] = question.seeds if question.kind == "learner" else [None]
-        runs, answers, findings = [], [], list[Finding]()
+        runs, answers, findings = [], [], list[list[Finding]]()
         for place in self.places:
             for seed in seeds:
                 done, answer, found = self._run(place, seed, source)
                 runs.append(done)
                 answers.append(answer)
-                findings += found
+                findings.append(found)
         claim = next((answer.claim for answer in answers if answer.claim is not None), None)
-        findings += self._about_claim(claim, runs)
+        findings.append(self._about_claim(claim, runs))
         share = sum(one.share for one in runs) / len(runs)
         # How much each run printed differs.
         told = [(PRINTED if one.template == PRINTED else str(one), one) for each in answers for one in each.remarks]
@@ -234,7 +237,7 @@ class _PreparedQuestion:
             question.kind,
             question.metric,
             tuple(runs),
-            tuple({finding.name: finding for finding in reversed(findings)}.values())[::-1],
+            _together(findings),
             claim,
             tuple(remarks.values())[::-1],
             answers[0].output,
@@ -308,10 +311,10 @@ class _PreparedQuestion:
         question, model = self.question, place.model
         name = f"{question.submitted_name}()" if question.kind == "learner" else question.submitted_name
         shape = answer.shape or ()
-        if any(size < 0 for size in shape) or math.prod(shape) != answer.numbers.size:
+        _check_shape(shape, name, question, place)
+        if math.prod(shape) != answer.numbers.size:
             raise SubmissionError("meddled")
-        given = answer.numbers.reshape(shape)
-        policy, submitted, is_policy = _policy_of(given, name, question, place)
+        policy, submitted, is_policy = _policy_of(answer.numbers.reshape(shape), name, question, place)
         score = self._score(evaluate_policy(model, policy, place.profile.success))
         agent = question.reference_agent()
         if recorded is not None:
@@ -360,11 +363,31 @@ class _PreparedQuestion:
         return []
 
 
+def _together(findings: Sequence[list[Finding]]) -> tuple[Finding, ...]:
+    """Findings of several runs, each name once; what one run leaves open is decided by another that is certain."""
+    certain = {finding.name: finding for found in findings for finding in found if finding.certain}
+    together: dict[str, Finding] = {}
+    for found in findings:
+        is_decided = any(finding.name in certain and not finding.certain for finding in found)
+        for finding in found:
+            if finding.name in certain or not is_decided:
+                together.setdefault(finding.name, certain.get(finding.name, finding))
+    return tuple(together.values())
+
+
 def _table_of(answer: SubmissionAnswer) -> NDArray[np.float64] | None:
     """A table that cannot be graded, for its mistakes; None of anything else."""
     shape = answer.shape or ()
     is_table = answer.numbers is not None and len(shape) == 2 and math.prod(shape) == answer.numbers.size
     return answer.numbers.reshape(shape) if is_table and answer.numbers is not None else None
+
+
+def _check_shape(shape: tuple[int, ...], name: str, question: Question, place: Place) -> None:
+    """Raise a SubmissionError unless a policy or action values have this shape."""
+    states, actions = place.model.num_states, place.model.num_actions
+    allowed = [(states, actions)] if question.kind == "action_values" else [(states,), (states, actions)]
+    if shape not in allowed:
+        raise SubmissionError("shape", name=name, shape=" or ".join(map(str, allowed)), got=str(shape))
 
 
 def _policy_of(
@@ -379,10 +402,6 @@ def _policy_of(
     """
     states, actions = place.model.num_states, place.model.num_actions
     is_values = question.kind == "action_values" or (question.kind == "learner" and given.ndim == 2)
-    allowed = [(states, actions)] if question.kind == "action_values" else [(states,), (states, actions)]
-    if given.shape not in allowed:
-        shape = " or ".join(map(str, allowed))
-        raise SubmissionError("shape", name=name, shape=shape, got=str(given.shape))
     matters = np.zeros(states, dtype=np.bool_)
     matters[place.states] = True
     # What stands in the other rows tells mistakes apart.

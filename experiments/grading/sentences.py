@@ -24,7 +24,10 @@ MISTAKES = {
     "not_whole": "{name} must hold actions, whole numbers, got {got} in state {state}",
     "no_such_action": "{name} must hold actions from 0 to {last}, got {got} in state {state}",
     "not_probabilities": "{name} must hold probabilities that sum to 1 in each state, got {got} in state {state}",
-    "time": "it took more than {seconds} seconds",
+    "time": "it took more than {seconds} seconds of computing",
+    "waited": "it slept or waited for {seconds} seconds without computing",
+    "busy": "it was not done after {wall} seconds, in which it computed for less than {seconds}: it sleeps, or the "
+    "grader's machine was too busy; grade it again when it is not",
     "ended": "it ended its process itself, such as by os._exit",
     "killed": "its process was ended by the signal {signal}",
     "meddled": "it wrote to the grader's connection itself",

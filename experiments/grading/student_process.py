@@ -7,6 +7,7 @@ says; the grader checks all of it.
 import importlib.machinery
 import importlib.util
 import json
+import math
 import operator
 import os
 import random
@@ -135,8 +136,7 @@ def answer(
     """What is asked for, as a head and the bytes of float64 numbers."""
     name = task["name"]
     claim = vars(module).get("score")
-    is_claim = isinstance(claim, int | float) and not isinstance(claim, bool)
-    head: dict[str, Any] = {"claim": float(claim) if is_claim else None}  # type: ignore[arg-type]
+    head: dict[str, Any] = {"claim": claimed(claim)}
     if name not in vars(module):
         names = [known[:_LONGEST] for known in vars(module) if isinstance(known, str) and known[:1] != "_"]
         raise WrongError("missing", name=name, names=names[:50])
@@ -159,14 +159,30 @@ def answer(
             if one.ndim:
                 raise WrongError("not_an_action", name=f"{name}({state})", got=f"an array of shape {one.shape}")
             if one != other:
-                raise WrongError("changes", name=name, state=state, one=float(one), other=float(other))
+                raise WrongError("changes", name=name, state=state, one=f"{one:g}", other=f"{other:g}")
         import numpy as np
 
         numbers = np.zeros(task["num_states"])
         numbers[states] = found
     else:
         numbers = as_numbers(given, name)
-    return head | {"shape": list(numbers.shape)}, numbers.tobytes()
+    # Of what is too large the shape says enough.
+    is_too_large = numbers.size > task["num_states"] * task["num_actions"]
+    return head | {"shape": list(numbers.shape)}, b"" if is_too_large else numbers.tobytes()
+
+
+def claimed(claim: Any) -> float | None:
+    """A number that a submission says is its score; None of anything else."""
+    import numpy as np
+
+    if isinstance(claim, np.generic):
+        claim = claim.item()
+    if not isinstance(claim, int | float) or isinstance(claim, bool):
+        return None
+    try:
+        return float(claim)
+    except OverflowError:
+        return math.inf
 
 
 def updates(update: Any, task: dict[str, Any], arrays: Any) -> bytes:
@@ -191,10 +207,14 @@ def as_numbers(given: Any, name: str) -> Any:
 
     try:
         numbers = np.asarray(given)
+        if numbers.dtype.kind == "O" and numbers.ndim:
+            # Numbers in an array of objects are numbers.
+            numbers = np.asarray(numbers.tolist())
     except ValueError:
         numbers = np.empty(0, dtype=object)
     if numbers.dtype.kind not in "biuf":
-        raise WrongError("not_numbers", name=name, got=type(given).__name__[:_LONGEST])
+        got = f"an array of {given.dtype}" if isinstance(given, np.ndarray) else type(given).__name__
+        raise WrongError("not_numbers", name=name, got=got[:_LONGEST])
     return np.array(numbers, dtype=np.float64, order="C")
 
 

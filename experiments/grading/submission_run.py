@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import select
 import signal
 import struct
@@ -31,8 +32,12 @@ _SCRIPT = Path(__file__).with_name("student_process.py")
 _MOST_BESIDE = 100_000
 _MOST_REFUSALS = 20
 _PIECE = 65_536
-# Seconds that starting Python and NumPy may take beside a submission's own, on a busy machine.
-_START_SECONDS = 60.0
+# Seconds of wall-clock time: that starting Python and NumPy may take, and that a submission may beside its limit many
+# times over, for a busy machine must change no grade.
+_START_SECONDS = 600.0
+_SPARE_SECONDS, _SPARE_TIMES = 60.0, 10.0
+# How often a submission that sends nothing is looked at; it waits where it uses less than a share of a processor.
+_LOOK_SECONDS, _WAITING_SHARE = 0.5, 0.05
 # Processes that start others while they are ended are looked for again.
 _ROUNDS = 20
 
@@ -113,6 +118,7 @@ class _Process:
         self._folder = folder
         self._confinement: tuple[str, ...] = ()
         self._deadline = time.monotonic() + _START_SECONDS
+        self._has_begun, self._waited, self._used_before = False, 0.0, _used_by_ended()
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-s", "-P", "-B", str(_SCRIPT), str(self._their_read), str(self._their_write)],
@@ -150,7 +156,8 @@ class _Process:
             self._send(b"T", arrays.tobytes())
             kind, content = self._receive(_MOST_BESIDE)
             # From here on it is the submission's time.
-            self._deadline = time.monotonic() + self._limits.seconds
+            self._deadline = time.monotonic() + self._most_seconds
+            self._has_begun = True
             offered = content.decode(errors="replace").split(",")
             self._confinement = tuple(name for name in ("landlock", "seccomp") if name in offered)
             while True:
@@ -169,6 +176,8 @@ class _Process:
                 numbers, mistake = None, self._mistake(head)
         except SubmissionError as error:
             mistake = error.sentence
+        except ExperimentError:
+            raise
         except (ValueError, TypeError, KeyError, AttributeError, struct.error, RecursionError):
             mistake = Sentence(MISTAKES["meddled"])
         except OSError:
@@ -188,6 +197,10 @@ class _Process:
             self._confinement,
         )
 
+    @property
+    def _most_seconds(self) -> float:
+        return _SPARE_TIMES * self._limits.seconds + _SPARE_SECONDS
+
     def _send(self, kind: bytes, content: bytes) -> None:
         frame = memoryview(kind + struct.pack("<I", len(content)) + content)
         while frame:
@@ -197,11 +210,28 @@ class _Process:
                 self._wait_for(self._write, select.POLLOUT)
 
     def _wait_for(self, end: int, event: int) -> None:
-        left = self._deadline - time.monotonic()
+        import psutil
+
         poll = select.poll()
         poll.register(end, event)
-        if left <= 0.0 or not poll.poll(1000.0 * left):
-            raise SubmissionError("time", seconds=f"{self._limits.seconds:g}")
+        seconds, most = f"{self._limits.seconds:g}", min(_LOOK_SECONDS, self._limits.seconds)
+        used: float | None = None
+        while not poll.poll(1000.0 * most):
+            if time.monotonic() > self._deadline:
+                if not self._has_begun:
+                    raise ExperimentError(
+                        f"no submission could be started within {_START_SECONDS:g} seconds: the machine is too busy"
+                    )
+                raise SubmissionError("busy", seconds=seconds, wall=f"{self._most_seconds:g}")
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(self._process.pid)
+                before, used = used, sum(process.cpu_times()[:2])
+                # A process that waits for a processor is running, by its status.
+                waits = process.status() in (psutil.STATUS_SLEEPING, psutil.STATUS_IDLE, psutil.STATUS_STOPPED)
+                if self._has_begun and waits and before is not None and used - before < _WAITING_SHARE * most:
+                    self._waited += most
+            if self._waited >= self._limits.seconds:
+                raise SubmissionError("waited", seconds=seconds)
 
     def _receive(self, most: int) -> tuple[bytes, bytes]:
         """The next frame.
@@ -232,7 +262,8 @@ class _Process:
             code = self._process.wait(timeout=2.0)
         except subprocess.TimeoutExpired:
             return Sentence(MISTAKES["meddled"])
-        if code == -signal.SIGXCPU:
+        used = _used_by_ended() - self._used_before
+        if code == -signal.SIGXCPU or (code == -signal.SIGKILL and used >= self._limits.seconds):
             return Sentence(MISTAKES["time"], {"seconds": f"{self._limits.seconds:g}"})
         if code < 0:
             with contextlib.suppress(ValueError):
@@ -284,6 +315,12 @@ class _Process:
 
     def _is_own(self, variables: dict[str, str] | None) -> bool:
         return variables is not None and variables.get("HOME") == self._folder
+
+
+def _used_by_ended() -> float:
+    """CPU time of all processes that this one has started and seen end, in seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _environment(folder: str) -> dict[str, str]:

@@ -251,6 +251,9 @@ def _ways(rule: Rule, experience: Experience, tables: dict[str, _Rows], own: str
                 if order != ties:
                     mistakes.append(f"{order} index at ties")
                 if table != own:
+                    # What fits any rate fits parts of other mistakes, too, and shows none beside it.
+                    if mistake == "explores at another rate":
+                        continue
                     mistakes.extend(names[table])
                 ways.append(_Way(tuple(mistakes), probabilities))
     return ways

@@ -118,13 +118,15 @@ def learns_as_asked(interaction: Interaction, submitted: np.ndarray, reference: 
         return False
     experience = Experience(interaction, model.num_states, model.num_actions)
     case = Case(rule, experience, np.asarray(submitted, dtype=np.float64), living_states(model))
-    return case.agrees(experience.replay(rule), everywhere=False)
+    right = experience.replay(rule)
+    return any(case.agrees(same, everywhere=False) for same in (right, right.in_single_precision()))
 
 
 def diagnose_table(case: Case, right: Replay) -> tuple[list[Finding], Replay | None]:
     """Mistakes of a learnt table, and the replay that explains it; None where nothing does."""
-    if case.agrees(right, everywhere=False):
-        return [], right
+    for same in (right, right.in_single_precision()):
+        if case.agrees(same, everywhere=False):
+            return [], same
     table, submitted = right.table(), case.submitted
     if submitted.shape == table.shape:
         # Whatever stands in other rows is nobody's mistake.

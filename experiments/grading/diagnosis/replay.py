@@ -1,6 +1,6 @@
 """Learning again from a record of transitions, step by step, as a rule or a mistaken rule says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,6 +96,10 @@ class Replay:
             return False
         tolerance = SINGLE_TOLERANCE if self.storage == SINGLE else TOLERANCE
         return within(submitted, low, high, tolerance)
+
+    def in_single_precision(self) -> "Replay":
+        """The same in a table of float32, which is as right."""
+        return replace(self, storage=SINGLE)
 
     def _run(self, unseen: int, *, traced: bool) -> "tuple[np.ndarray, Trace]":
         table = np.array(self.initial, dtype=np.float64)

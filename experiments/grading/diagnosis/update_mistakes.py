@@ -581,12 +581,6 @@ MISTAKES: tuple[UpdateMistake, ...] = (
         "The table starts from other values than the assignment asks for. Look at how it is made.",
         _other_initial, True, of_one_step=False,
     ),
-    UpdateMistake(
-        "single precision",
-        "The table holds numbers of single precision, so that its values are right to seven digits only. Look at its "
-        "`dtype`: float64 keeps sixteen.",
-        _stored_as(replaying.SINGLE), of_one_step=False,
-    ),
 )  # fmt: skip
 
 RATE_MISTAKES: tuple[UpdateMistake, ...] = (
