@@ -34,9 +34,14 @@ def _table(section: Section) -> str:
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
     rows = []
     for row in section.rows:
-        cells = [str(row["agent"]), *(column.cell(row) for column in columns)]
+        cells = [str(row["agent"]), *(_unbroken(column.cell(row)) for column in columns)]
         rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
     return f"<table><caption>{escape(section.title)}</caption><tr>{head}</tr>{''.join(rows)}</table>"
+
+
+def _unbroken(cell: str) -> str:
+    """The cell, in which no line breaks inside an interval, or before "%"."""
+    return cell.replace(", ", ",\N{NO-BREAK SPACE}").replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _picture(results: TrialTable) -> str:
