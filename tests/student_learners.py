@@ -388,5 +388,5 @@ def findings_of(code, agent, environment, *, episodes, seed=0):
         table = np.zeros((env.observation_space.n, env.action_space.n))
     return diagnose_learner(
         env.interaction(), table, is_policy=False, reference=reference, model=TransitionModel.of(env.env),
-        ties=reference.policy.ties, episodes=episodes, seed=seed,
+        episodes=episodes,
     )  # fmt: skip

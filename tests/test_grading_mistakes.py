@@ -208,11 +208,9 @@ def test_a_learner_that_handed_in_nothing_is_judged_by_its_loop():
     tape = tape_of(np.random.default_rng(0), episodes=1)
     names = ("states", "actions", "rewards", "next_states", "terminated", "truncated", "episodes")
     empty = replace(tape, **{name: getattr(tape, name)[:0] for name in names})
-    arguments = {
-        "is_policy": False, "reference": build_agent(Q_LEARNING), "ties": "first", "episodes": 3, "seed": 0,
-        "model": TransitionModel.of(gym.make(LAKE)),
-    }  # fmt: skip
-    (finding,) = diagnose_learner(empty, None, **arguments)
+    model = TransitionModel.of(gym.make(LAKE))
+    reference = build_agent(Q_LEARNING)
+    (finding,) = diagnose_learner(empty, None, is_policy=False, reference=reference, model=model, episodes=3)
     assert finding.name == "no step taken"
 
 

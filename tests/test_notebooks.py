@@ -1,6 +1,7 @@
 """What a notebook displays of results, trials and pictures, run in a real kernel."""
 
 import base64
+import re
 
 import nbformat
 import pytest
@@ -138,12 +139,14 @@ def test_a_warning_is_one_line_without_the_file_of_the_cell(cells):
 
 def test_without_a_notebook_all_of_it_is_there():
     """What a kernel would ask for."""
-    results = vd.compare(["q_learning", "random"], ["FrozenLake-v1"], episodes=5, seeds=2)
-    assert "data:image/png;base64," in results._repr_html_()
+    results = vd.compare(["q_learning", "random"], ["FrozenLake-v1"], episodes=100, seeds=6)
+    html = results._repr_html_()
+    assert "data:image/png;base64," in html
+    assert re.search(r"<td>[^<]*\[[^<]*,\u00a0", html), "a line breaks before an interval, not in it"
     # A table scrolls where it is wider than the page.
-    assert results._repr_html_().count("<table>") == results._repr_html_().count('overflow-x: auto"><table>') > 0
+    assert html.count("<table>") == html.count('overflow-x: auto"><table>') > 0
     assert results.plot()._repr_png_().startswith(b"\x89PNG")
-    assert repr(results) == "<Results 'comparison': 2 agents, 1 environment, 4 trials>"
+    assert repr(results) == "<Results 'comparison': 2 agents, 1 environment, 12 trials>"
     trial = vd.run("q_learning", "FrozenLake-v1", episodes=5)
     assert "greedy success rate" in trial._repr_html_()
     assert "seconds" not in trial._repr_html_()

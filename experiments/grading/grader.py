@@ -286,9 +286,9 @@ class _PreparedQuestion:
             except SubmissionError as error:
                 mistake = error.sentence
                 if recorded is not None:
-                    findings = self._of_interaction(recorded, _table_of(answer), place, seed, is_policy=False)
+                    findings = self._of_interaction(recorded, _table_of(answer), place, is_policy=False)
         elif recorded is not None:
-            findings = self._of_interaction(recorded, None, place, seed, is_policy=False)
+            findings = self._of_interaction(recorded, None, place, is_policy=False)
         return Run(place.label, seed, score, place.best, place.random, place.full, share, mistake), answer, findings
 
     def _refused_modules(self) -> list[str]:
@@ -318,7 +318,7 @@ class _PreparedQuestion:
         score = self._score(evaluate_policy(model, policy, place.profile.success))
         agent = question.reference_agent()
         if recorded is not None:
-            findings = self._of_interaction(recorded, submitted, place, seed, is_policy=is_policy)
+            findings = self._of_interaction(recorded, submitted, place, is_policy=is_policy)
         elif agent is not None and (is_policy or agent.learns_from == "model"):
             # Values that were learnt differ from the reference's without a mistake.
             findings = diagnose_values(submitted, is_policy=is_policy, reference=agent, model=model, ties=question.ties)
@@ -337,15 +337,14 @@ class _PreparedQuestion:
         )
 
     def _of_interaction(
-        self, recorded: RecordedEnvironment, submitted: NDArray[np.float64] | None, place: Place, seed: int | None, *,
-        is_policy: bool,
-    ) -> list[Finding]:  # fmt: skip
+        self, recorded: RecordedEnvironment, submitted: NDArray[np.float64] | None, place: Place, *, is_policy: bool
+    ) -> list[Finding]:
         agent: Agent | None = self.question.reference_agent()
         if agent is None:
             return []
         return diagnose_learner(
             recorded.interaction(), submitted, is_policy=is_policy, reference=agent, model=place.model,
-            ties=self.question.ties, episodes=self.question.episodes, seed=seed or 0,
+            episodes=self.question.episodes,
         )  # fmt: skip
 
     def _about_claim(self, claim: float | None, runs: Sequence[Run]) -> list[Finding]:

@@ -5,7 +5,7 @@ The contract with `diagnosis`, whose functions each give a list of findings, emp
 
     diagnose_learner(
         interaction: Interaction, submitted: FloatArray, *, is_policy: bool, reference: Agent, model: TransitionModel,
-        ties: "first" | "random", episodes: int | None, seed: int,
+        episodes: int | None,
     )
     diagnose_values(
         submitted: FloatArray, *, is_policy: bool, reference: Agent, model: TransitionModel, ties: "first" | "random",

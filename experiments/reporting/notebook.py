@@ -34,11 +34,16 @@ def _table(section: Section) -> str:
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
     rows = []
     for row in section.rows:
-        cells = [str(row["agent"]), *(column.cell(row) for column in columns)]
+        cells = [str(row["agent"]), *(_unbroken(column.cell(row)) for column in columns)]
         rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
     table = f"<table><caption>{escape(section.title)}</caption><tr>{head}</tr>{''.join(rows)}</table>"
     # On a narrow page the table scrolls, not the page.
     return f'<div style="overflow-x: auto">{table}</div>'
+
+
+def _unbroken(cell: str) -> str:
+    """The cell, in which no line breaks inside an interval, or before "%"."""
+    return cell.replace(", ", ",\N{NO-BREAK SPACE}").replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _picture(results: TrialTable) -> str:

@@ -63,9 +63,7 @@ def diagnose_learner(
     is_policy: bool,
     reference: Agent,
     model: TransitionModel,
-    ties: str,
     episodes: int | None,
-    seed: int,
 ) -> list[Finding]:
     """Mistakes of a learner, those of its loop first; empty where none is seen.
 
@@ -76,9 +74,7 @@ def diagnose_learner(
         is_policy: which of the two.
         reference: the assignment's agent, untrained.
         model: of the environment.
-        ties: how ties of the table are broken; actions while learning are judged by the reference's policy.
         episodes: number that the assignment asks for; None where it asks for steps.
-        seed: that the learner was given; the findings do not depend on it.
     """
     # What was stopped did not choose its number of episodes.
     findings = diagnose_interaction(interaction, None if submitted is None else episodes)
