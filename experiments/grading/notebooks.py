@@ -6,6 +6,7 @@ from typing import Any, Literal
 from velodrome.agents.resuming.whole_files import write_whole
 from velodrome.experiments.errors import ExperimentError
 from velodrome.experiments.grading.assignment import Assignment, read_assignment
+from velodrome.experiments.reporting.languages import Words
 
 ASSIGNMENT = "assignment.toml"
 NOTEBOOK = "notebook.ipynb"
@@ -82,7 +83,12 @@ def write_notebook(
     notebook = v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
     words = assignment.with_name("README.ko.md" if language == "ko" else "README.md")
     text = _read(words) if words.is_file() else f"# {asked.name}\n\n{asked.text}"
-    cells = [v4.new_markdown_cell(text), v4.new_code_cell(f"%%writefile {_SUBMISSION}\n{_read(start)}")]
+    instead = Words.of(language)("In this notebook the cell below stands for `{file}`.", file=start.name)
+    cells = [
+        v4.new_markdown_cell(text),
+        v4.new_markdown_cell(instead),
+        v4.new_code_cell(f"%%writefile {_SUBMISSION}\n{_read(start)}"),
+    ]
     files = {ASSIGNMENT: _read(assignment)}
     if grader == "nbgrader":
         # The students' cell has no role: nbgrader empties what is marked as a solution, start and all.
