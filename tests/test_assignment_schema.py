@@ -9,7 +9,7 @@ import pytest
 
 from velodrome.experiments.cli.application import main
 from velodrome.experiments.errors import ExperimentError
-from velodrome.experiments.grading import Assignment, Grader, assignment_schema
+from velodrome.experiments.grading import Assignment, Grader, Limits, Question, assignment_schema
 
 jsonschema = pytest.importorskip("jsonschema")
 ROOT = Path(__file__).parents[1]
@@ -113,3 +113,9 @@ def test_the_command_writes_it(tmp_path, capsys):
     assert json.loads(path.read_text(encoding="utf-8")) == assignment_schema()
     assert main(["schema", "--of", "experiments"]) == 2
     assert "assignment" in capsys.readouterr().err
+
+
+def test_every_field_is_in_the_schema():
+    definitions = assignment_schema()["definitions"]
+    for name, model in {"question": Question, "limits": Limits}.items():
+        assert set(definitions[name]["properties"]) == set(model.model_fields)

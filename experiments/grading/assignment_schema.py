@@ -104,6 +104,7 @@ def _question_fields() -> dict[str, Schema]:
             },
             "ties": {"enum": ["first", "random"]},
             "metric": {"enum": ["return", "success_rate"]},
+            "least_score": {"type": "number"},
             "full_share": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
             "full_of": {"enum": ["best", "reference"]},
             "refused_modules": {"type": "array", "items": {"type": "string"}},
