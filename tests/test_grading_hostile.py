@@ -218,13 +218,13 @@ def test_processes_that_get_round_hook_and_kernel_are_ended(monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        ("import os\nfor fd in range(3, 20):\n    try: os.close(fd)\n    except OSError: pass\n", "it "),
-        ("import os\nfor fd in range(3, 20):\n    try: os.write(fd, b'forged' * 100)\n    except OSError: pass\n",
+        ("import os\nfor fd in range(3, 200):\n    try: os.close(fd)\n    except OSError: pass\n", "it "),
+        ("import os\nfor fd in range(3, 200):\n    try: os.write(fd, b'forged' * 100)\n    except OSError: pass\n",
          "it wrote to the grader's connection itself"),
-        ("import os, struct\ntext = b'{\"shape\": [16], \"claim\": 1}\\0' + bytes(64)\nfor fd in range(3, 20):\n"
+        ("import os, struct\ntext = b'{\"shape\": [16], \"claim\": 1}\\0' + bytes(64)\nfor fd in range(3, 200):\n"
          "    try: os.write(fd, b'D' + struct.pack('<I', len(text)) + text)\n    except OSError: pass\n",
          "it wrote to the grader's connection itself"),
-        ("import os, struct\nfor fd in range(3, 20):\n    try: os.write(fd, b'D' + struct.pack('<I', 2**32 - 1))\n"
+        ("import os, struct\nfor fd in range(3, 200):\n    try: os.write(fd, b'D' + struct.pack('<I', 2**32 - 1))\n"
          "    except OSError: pass\n", "it wrote to the grader's connection itself"),
     ],
 )  # fmt: skip
