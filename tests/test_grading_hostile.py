@@ -290,7 +290,7 @@ def test_learners_meet_the_environment_through_the_grader_alone(source: str, tol
 def test_a_flood_of_requests_is_ended() -> None:
     source = (
         "import os, struct\ndef learn(env, episodes, seed):\n    env.reset()\n    while True:\n"
-        "        for fd in range(3, 20):\n            try: os.write(fd, (b'S' + struct.pack('<Iq', 8, 0)) * 100)\n"
+        "        for fd in range(3, 200):\n            try: os.write(fd, (b'S' + struct.pack('<Iq', 8, 0)) * 100)\n"
         "            except OSError: pass\n"
     )
     grade = graded(source, **LEARNER, limits=LIMITS | {"seconds": 2.0})
