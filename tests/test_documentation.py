@@ -31,6 +31,20 @@ KOREAN = ROOT / "docs" / "locale" / "ko" / "LC_MESSAGES"
 # The theme's own words are no page.
 CATALOGUES = sorted(path for path in KOREAN.rglob("*.po") if path.name != "sphinx.po")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "README.md", *DOCS]
+# Pages that take more than ten seconds, most of whose commands stand on other pages, too.
+LONG_PAGES = (
+    "docs/gallery.md",
+    "docs/how_to/baselines.md",
+    "docs/how_to/exploring_models.md",
+    "docs/how_to/labelled_experiments.md",
+    "docs/how_to/pictures.md",
+    "docs/how_to/policy_comparison.md",
+    "docs/how_to/q_networks.md",
+    "docs/how_to/report.md",
+    "docs/how_to/tour.md",
+    "docs/reference/experiment_files.md",
+    "docs/tutorials/networks_on_the_same_track.md",
+)
 PAPERS = [*PAGES, ROOT / "README.ko.md", ROOT / "CHANGELOG.md"]
 
 # A fenced block, and the comment in the line above it: `file: NAME` also writes the block to a file of that name;
@@ -109,7 +123,11 @@ def clean_process(tmp_path, monkeypatch):
             del sys.modules[name]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] if name_of(page) in LONG_PAGES else []) for page in PAGES],
+    ids=name_of,
+)
 def test_the_code_and_the_commands_of_a_page_run(page, clean_process, capsys):
     module = types.ModuleType(f"page_{page.stem}")
     module.__file__ = str(clean_process / "page.py")

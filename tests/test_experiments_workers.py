@@ -460,6 +460,7 @@ def content(folder, agents=KINDS, seeds=(3,), environments=PLACES, **options):
         return store.content_digest()
 
 
+@pytest.mark.slow
 def test_the_content_is_the_same_to_the_byte_for_any_workers_and_order(tmp_path):
     few = {name: KINDS[name] for name in ("q", "double", "three steps", "lecture", "planner")}
     first = content(tmp_path / "inline", few, workers=0)

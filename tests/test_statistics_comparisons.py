@@ -111,6 +111,7 @@ def test_differences_have_welchs_interval_or_that_of_the_pairs():
     assert noisy.interval.width == pytest.approx(paired.interval.width, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_holm_is_that_of_statsmodels_to_the_last_bit():
     rng = np.random.default_rng(0)
     for size in (1, 2, 3, 5, 8, 21, 59):
