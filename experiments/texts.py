@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 # Controls, halves of characters, and separators of lines and paragraphs.
 _COMMANDING = ("Cc", "Cs", "Zl", "Zp")
+# Spreadsheets take cells that begin so for formulas, and run them.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 # Letters after these are shown in another order than they are written.
 _REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -37,6 +39,11 @@ def visible_json(text: str) -> str:
     """JSON whose strings show those control characters that JSON allows as they are."""
     escaped = (f"\\u{ord(letter):04x}" if letter != "\n" and _commands(letter) else letter for letter in text)
     return text if text.isprintable() else "".join(escaped)
+
+
+def no_formula(text: str) -> str:
+    """A text that spreadsheets show, and do not run as a formula: one that begins like one gets a leading `'`."""
+    return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
 def _commands(letter: str) -> bool:

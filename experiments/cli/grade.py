@@ -1,6 +1,7 @@
 """`velodrome grade`: exact scores of what students handed in."""
 
 import csv
+import io
 import json
 import sys
 from pathlib import Path
@@ -18,15 +19,13 @@ from velodrome.experiments.grading.notebooks import write_notebook
 from velodrome.experiments.reporting.languages import Words
 from velodrome.experiments.reporting.terminal import Terminal
 from velodrome.experiments.results.numbers import json_ready, number
-from velodrome.experiments.texts import visible_json, visible_line
+from velodrome.experiments.texts import no_formula, visible_json, visible_line
 
 _ENDING = ".py"
 _UNCONFINED = (
     "velodrome: warning: this system's kernel refuses a submission nothing, Python alone does: grade what you do not "
     "trust in a container"
 )
-# What spreadsheets take for a formula.
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 # Halves of characters, of which file names and messages may be made, become what JSON reads as such.
 _LACKING = "backslashreplace"
 
@@ -155,19 +154,17 @@ def _write_csv(path: Path, assignment: Assignment, grades: dict[str, Grade], ung
         rows.append([_cell(name), grade.points, grade.of, *numbers, _cell("; ".join(grade.mistakes)), named])
     for name, reason in ungraded.items():
         rows.append([_cell(name), "", assignment.points, *[""] * len(scores), _cell(reason), ""])
-    try:
-        with open(path, "w", newline="", encoding="utf-8", errors=_LACKING) as file:
-            csv.writer(file).writerows(rows)
-    except OSError as error:
-        raise ExperimentError(f"--out {path}: {error.strerror or error}") from None
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    _write(path, "--out", text.getvalue())
 
 
 def _cell(text: str) -> str:
-    return visible_line(f"'{text}" if text.startswith(_FORMULAS) else text)
+    return visible_line(no_formula(text))
 
 
 def _write(path: Path, option: str, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8", errors=_LACKING)
+        path.write_text(text, encoding="utf-8", errors=_LACKING, newline="")
     except OSError as error:
         raise ExperimentError(f"{option} {path}: {error.strerror or error}") from None

@@ -13,7 +13,7 @@ from velodrome.experiments.results.comparison import AgentPair, Comparison
 from velodrome.experiments.results.numbers import json_ready
 from velodrome.experiments.results.rows import comparison_row, ends
 from velodrome.experiments.results.trial_table import TrialTable
-from velodrome.experiments.texts import visible, visible_json, visible_line
+from velodrome.experiments.texts import no_formula, visible, visible_json, visible_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,8 +25,6 @@ TABLE_FORMATS: tuple[str, ...] = get_args(TableFormat)
 FEWEST_COLUMNS = 3
 # Width that agents have in a table that fits: at most, and at least before one of the fewest columns gives way.
 MOST_FOR_AGENTS, LEAST_FOR_AGENTS = 32, 8
-# Spreadsheets take cells that begin so for formulas, and run them.
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 # Sentences of a verdict, the most important first; the report has them all.
 TERMINAL_SENTENCES = 3
 
@@ -48,7 +46,7 @@ def format_table(results: TrialTable, table_format: str, options: AnalysisOption
         import pandas as pd
 
         rows = [
-            {name: _no_formula(value) if isinstance(value, str) else value for name, value in row.items()}
+            {name: no_formula(value) if isinstance(value, str) else value for name, value in row.items()}
             for one in analyse(results, options).environments
             for row in one.rows
         ]
@@ -174,10 +172,6 @@ def _room_for_agents(columns: Sequence[tuple[str, Sequence[str]]], width: int) -
 
     taken = sum(max(map(cell_len, [heading, *cells])) for heading, cells in columns)
     return width - 2 - 3 * len(columns) - taken
-
-
-def _no_formula(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
 def _markdown(sections: Sequence[Section], notes: Sequence[str]) -> str:
